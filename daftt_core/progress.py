@@ -1,0 +1,111 @@
+"""Progress of long work: a line in the log every ten seconds, and a snapshot for who watches.
+
+Work announces itself with :class:`Progress`; it does not know who looks. Lines go to the ``daftt``
+logger. A watcher (the command line's bar, a status file) is set with :func:`watched_by`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+__all__ = ["LOG_EVERY_SECONDS", "Progress", "Snapshot", "duration", "log", "watched_by"]
+
+LOG_EVERY_SECONDS = 10.0
+_NOTIFY_EVERY_SECONDS = 0.5
+
+log = logging.getLogger("daftt")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """How far some work has come.
+
+    Attributes:
+        what: The work, such as ``annotate``.
+        done: Units finished, those of an earlier attempt included.
+        total: Units in all.
+        unit: The unit in the plural, such as ``examples``.
+        seconds_left: Estimate from the pace of this attempt; None while unknown.
+    """
+
+    what: str
+    done: int
+    total: int
+    unit: str
+    seconds_left: float | None
+
+    def __str__(self) -> str:
+        share = self.done / self.total if self.total else 1.0
+        left = "" if self.seconds_left is None else f", about {duration(self.seconds_left)} left"
+        return f"{self.what}: {self.done} of {self.total} {self.unit} ({share:.0%}){left}"
+
+
+_Watcher = Callable[[Snapshot], None]
+_watcher: ContextVar[_Watcher | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched_by(watcher: _Watcher) -> Iterator[None]:
+    """Send the snapshots of all work inside the block to ``watcher``, a few a second at most."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+class Progress:
+    """Counts finished units and tells about it.
+
+    Args:
+        what: The work, such as ``annotate``.
+        total: Units in all.
+        unit: The unit in the plural.
+        done: Units an earlier attempt had finished.
+    """
+
+    def __init__(self, what: str, total: int, unit: str, done: int = 0) -> None:
+        self._what, self._total, self._unit = what, total, unit
+        self._done = self._done_before = done
+        self._started = self._logged = time.monotonic()
+        self._notified = float("-inf")
+        self._tell(self._started)
+
+    def advance(self, units: int = 1) -> None:
+        """Note that ``units`` more are finished."""
+        self.reach(self._done + units)
+
+    def reach(self, done: int) -> None:
+        """Note that ``done`` units are finished in all."""
+        self._done = done
+        self._tell(time.monotonic())
+
+    def _tell(self, now: float) -> None:
+        finished = self._done >= self._total
+        if now - self._logged >= LOG_EVERY_SECONDS or finished:
+            self._logged = now
+            log.info("%s", self._snapshot(now))
+        watcher = _watcher.get()
+        if watcher and (finished or now - self._notified >= _NOTIFY_EVERY_SECONDS):
+            self._notified = now
+            watcher(self._snapshot(now))
+
+    def _snapshot(self, now: float) -> Snapshot:
+        here = self._done - self._done_before
+        left = (now - self._started) / here * (self._total - self._done) if here else None
+        return Snapshot(self._what, self._done, self._total, self._unit, left)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, such as ``45 s``, ``3 min 20 s`` or ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,192 @@
+"""What flows between the stages: examples, synthetic examples, predictions, and their JSONL files.
+
+An example's id is a digest of its *normalized* input, so the same text in another case or spacing
+has the same id in every split, shard and table. Deduplication, leakage checks, resuming and paired
+statistics all compare ids and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from daftt_core.errors import DataError
+
+__all__ = [
+    "Example",
+    "Prediction",
+    "Rejection",
+    "SyntheticExample",
+    "content_id",
+    "digest",
+    "normalize",
+    "read_jsonl",
+    "seed_for",
+    "write_jsonl",
+]
+
+
+def normalize(text: str) -> str:
+    """Text as it is compared: NFKC, case folded, white space collapsed."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def digest(*parts: object, length: int = 16) -> str:
+    """A stable hexadecimal digest of JSON-like values and models.
+
+    Args:
+        parts: Strings, numbers, lists, dicts or pydantic models; their order counts.
+        length: Number of hexadecimal digits, at most 64.
+    """
+    hasher = hashlib.sha256()
+    for part in parts:
+        value = part.model_dump(mode="json") if isinstance(part, BaseModel) else part
+        hasher.update(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
+        hasher.update(b"\0")
+    return hasher.hexdigest()[:length]
+
+
+def content_id(text: str, text_pair: str | None = None) -> str:
+    """The id of an example with this input."""
+    return digest(normalize(text), None if text_pair is None else normalize(text_pair))
+
+
+def seed_for(seed: int, *names: str) -> int:
+    """A 63-bit seed for one random choice, independent of the order in which choices are made.
+
+    Args:
+        seed: The run's seed.
+        names: What the choice is for, such as a purpose and an example id.
+    """
+    return int(digest(seed, *names), 16) >> 1
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Example(_Record):
+    """One input, with its output where that is known.
+
+    Attributes:
+        id: :func:`content_id` of the input.
+        text: The input, or the first of two.
+        text_pair: The second input of a pair task.
+        output: The label's name (classification) or the target text; None where it is unknown.
+    """
+
+    id: str
+    text: str
+    text_pair: str | None = None
+    output: str | None = None
+
+    @classmethod
+    def of(cls, text: str, text_pair: str | None = None, output: str | None = None) -> Example:
+        """An example whose id is derived from its input."""
+        return cls(id=content_id(text, text_pair), text=text, text_pair=text_pair, output=output)
+
+
+class SyntheticExample(Example):
+    """An example whose output, or input and output, the teacher wrote.
+
+    Attributes:
+        source: Whether the input is real (``annotated``) or written by the teacher (``generated``).
+        confidence: Probability (classification) or agreement (text) in [0, 1] of ``output``.
+        distribution: Calibrated probability of every label; empty for text outputs.
+        asked: The output the teacher was asked to write an input for; None when annotated.
+        problem: Why the teacher's answer could not be used; None when it could.
+    """
+
+    source: Literal["annotated", "generated"]
+    confidence: float = 0.0
+    distribution: dict[str, float] = {}
+    asked: str | None = None
+    problem: str | None = None
+
+
+class Rejection(_Record):
+    """A synthetic example that was not kept.
+
+    Attributes:
+        example: What was rejected.
+        reason: The name of the filter that rejected it.
+        detail: What the filter found, in words.
+        collides_with: Id of the example it is too close to, where that is the reason.
+    """
+
+    example: SyntheticExample
+    reason: str
+    detail: str = ""
+    collides_with: str | None = None
+
+
+class Prediction(_Record):
+    """A student's answer to one example.
+
+    Attributes:
+        id: The example's id.
+        arm: The arm the student belongs to.
+        seed: The student's seed.
+        gold: The true output.
+        output: The student's output.
+        distribution: Probability of every label; empty for text outputs.
+    """
+
+    id: str
+    arm: str
+    seed: int
+    gold: str
+    output: str
+    distribution: dict[str, float] = {}
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def write_jsonl(path: Path, records: Iterable[BaseModel]) -> int:
+    """Write records as JSON lines; the file appears complete or not at all.
+
+    Returns:
+        The number of records written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    count = 0
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            for record in records:
+                file.write(record.model_dump_json() + "\n")
+                count += 1
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def read_jsonl(path: Path, model: type[R]) -> list[R]:
+    """Read records written by :func:`write_jsonl`.
+
+    Raises:
+        DataError: The file is missing, or a line does not hold such a record.
+    """
+    return list(_iterate(path, model))
+
+
+def _iterate(path: Path, model: type[R]) -> Iterator[R]:
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield model.model_validate_json(line)
+            except ValidationError as error:
+                first: Any = error.errors()[0]
+                field = ".".join(map(str, first["loc"])) or "line"
+                raise DataError(f"{path}, line {number}: {field}: {first['msg']}") from None

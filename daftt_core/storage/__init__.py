@@ -1,0 +1,16 @@
+"""Folders that exist once their manifest does."""
+
+from daftt_core.storage.local import check_writable, local_folder, write_text
+from daftt_core.storage.manifest import MANIFEST, FileEntry, Manifest, commit, read_manifest, verify
+
+__all__ = [
+    "MANIFEST",
+    "FileEntry",
+    "Manifest",
+    "check_writable",
+    "commit",
+    "local_folder",
+    "read_manifest",
+    "verify",
+    "write_text",
+]

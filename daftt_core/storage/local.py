@@ -1,0 +1,60 @@
+"""Local folders and files as storage."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from daftt_core.errors import StorageError
+
+__all__ = ["check_writable", "local_folder", "write_text"]
+
+
+def local_folder(uri: str) -> Path:
+    """The folder that a path or ``file://`` URI names.
+
+    Raises:
+        StorageError: The URI has another scheme.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return Path(uri).expanduser()
+    if scheme != "file":
+        raise StorageError(f"{uri}: the scheme {scheme!r} is not known (known: file)")
+    return Path(rest)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that appears complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path, needed_bytes: int) -> None:
+    """Make sure a run can be stored before anything is computed.
+
+    Args:
+        folder: Where the run will go; created if missing.
+        needed_bytes: Free space that the run wants.
+
+    Raises:
+        StorageError: The folder cannot be created or written, or lacks free space.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be written: {error.strerror}") from None
+    if free < needed_bytes:
+        raise StorageError(
+            f"{folder}: {free / 1e9:.1f} GB are free and a run needs {needed_bytes / 1e9:.1f} GB; "
+            "free some space or choose another folder with --output"
+        )

@@ -1,0 +1,77 @@
+"""Prompts in the format of Super-NaturalInstructions, and the strict reading of answers.
+
+Each prompt comes in two parts: a *prefix* that is the same for every example of a task, so that an
+engine computes it once, and a *body* that differs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daftt_core.records import Example, normalize
+from daftt_core.tasks.task import Task
+
+__all__ = ["Prompt", "answer_prompt", "parse_answer", "writing_prompt"]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the teacher is shown.
+
+    Attributes:
+        prefix: The part all prompts of one task and direction share.
+        body: The part of this example, up to where the answer begins.
+        answer: What the teacher should write (with its leading space), or None when it is asked.
+    """
+
+    prefix: str
+    body: str
+    answer: str | None = None
+
+
+def answer_prompt(task: Task, example: Example) -> Prompt:
+    """Ask for the output of an input; carries the answer when the example has one."""
+    answer = None if example.output is None else f" {task.verbalize(example.output)}"
+    return Prompt(
+        f"Definition: {task.definition}\n\nInput:", f" {_input(example)}\nOutput:", answer
+    )
+
+
+def writing_prompt(task: Task, example: Example | None, output: str | None = None) -> Prompt:
+    """Ask for an input, given an output (classification) or nothing (text to text).
+
+    Args:
+        task: The task.
+        example: A real example to learn from, or None to ask for a new one.
+        output: The output to write an input for; taken from ``example`` when that is given.
+    """
+    if example is not None:
+        output = example.output
+    body = (
+        f" {task.verbalize(output)}\nOutput:" if task.is_classification and output else "\nOutput:"
+    )
+    answer = None if example is None else f" {_input(example)}"
+    return Prompt(f"Definition: {task.writing_definition}\n\nInput:", body, answer)
+
+
+def _input(example: Example) -> str:
+    text = " ".join(example.text.split())
+    if example.text_pair is None:
+        return text
+    return f"{text}\n{' '.join(example.text_pair.split())}"
+
+
+def parse_answer(task: Task, answer: str) -> str | None:
+    """The output an answer states, or None when it states none.
+
+    Only the first line counts, and one full stop at its end is ignored: the format adds one to
+    fields that lack punctuation. A label must be matched whole; nothing is guessed.
+    """
+    line = answer.strip().split("\n", 1)[0].strip()
+    if not task.is_classification:
+        return line or None
+    said = normalize(line.removesuffix("."))
+    for label in task.labels:
+        if said == normalize(label.verbalizer):
+            return label.name
+    return None
