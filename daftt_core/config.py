@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from daftt_core.errors import ConfigError, did_you_mean
 
@@ -268,10 +267,8 @@ def flat_fields() -> dict[str, FieldInfo]:
     """The flat name of every setting, with its type, default, limits and description."""
     fields: dict[str, FieldInfo] = {}
     for section, info in Config.model_fields.items():
-        model = info.annotation
-        assert isinstance(model, type) and issubclass(model, Section)
+        model = cast(type[Section], info.annotation)
         for name, field in model.model_fields.items():
-            assert field.default is not PydanticUndefined, f"{section}.{name} lacks a default"
             fields[name if section == _UNPREFIXED else f"{section}_{name}"] = field
     return fields
 
