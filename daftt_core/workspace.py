@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict
 
 from daftt_core.errors import DafttError, StorageError
 from daftt_core.progress import Snapshot, duration, log, watched_by
-from daftt_core.records import digest
+from daftt_core.records import Example, digest, read_jsonl
 from daftt_core.storage import (
     MANIFEST,
     Manifest,
@@ -38,7 +38,15 @@ from daftt_core.storage import (
 )
 from daftt_core.tasks import Task
 
-__all__ = ["Run", "StageResult", "StageStatus", "read_stage", "read_statuses", "run_stage"]
+__all__ = [
+    "Run",
+    "StageResult",
+    "StageStatus",
+    "read_examples",
+    "read_stage",
+    "read_statuses",
+    "run_stage",
+]
 
 _KEY_FILE = ".key"
 
@@ -191,6 +199,23 @@ def read_stage(run: Run, name: str, expected: str | None = None) -> tuple[Path, 
         )
     verify(folder, manifest)
     return folder, manifest
+
+
+def read_examples(run: Run, stage: str, expected: str | None, name: str) -> list[Example]:
+    """The examples that a finished stage wrote.
+
+    Args:
+        run: The run.
+        stage: The stage's name.
+        expected: The digest its result had; None takes what is there.
+        name: The file's name without ``.jsonl``, such as ``labelled`` or ``dev``.
+
+    Raises:
+        StorageError: The stage cannot be trusted, as in :func:`read_stage`.
+        DataError: The stage wrote no such file, or a line is not an example.
+    """
+    folder, _ = read_stage(run, stage, expected)
+    return read_jsonl(folder / f"{name}.jsonl", Example)
 
 
 def read_statuses(folder: Path) -> list[StageStatus]:
