@@ -1,7 +1,8 @@
 """Prompts in the format of Super-NaturalInstructions, and the strict reading of answers.
 
-Each prompt comes in two parts: a *prefix* that is the same for every example of a task, so that an
-engine computes it once, and a *body* that differs.
+Each prompt comes in parts: a *prefix* that is the same for every example of a task, so that an
+engine computes it once; a *body* that differs, and is the part that is cut when a prompt is too
+long; and a *suffix* after which the answer begins.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from daftt_core.tasks.task import Task
 
 __all__ = ["Prompt", "answer_prompt", "parse_answer", "writing_prompt"]
 
+_SUFFIX = "\nOutput:"
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -20,21 +23,25 @@ class Prompt:
 
     Attributes:
         prefix: The part all prompts of one task and direction share.
-        body: The part of this example, up to where the answer begins.
+        body: The part of this example, with its leading space.
+        suffix: The end of the prompt, where the answer begins.
         answer: What the teacher should write (with its leading space), or None when it is asked.
     """
 
     prefix: str
     body: str
+    suffix: str = _SUFFIX
     answer: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.prefix}{self.body}{self.suffix}{self.answer or ''}"
 
 
 def answer_prompt(task: Task, example: Example) -> Prompt:
     """Ask for the output of an input; carries the answer when the example has one."""
     answer = None if example.output is None else f" {task.verbalize(example.output)}"
-    return Prompt(
-        f"Definition: {task.definition}\n\nInput:", f" {_input(example)}\nOutput:", answer
-    )
+    prefix = f"Definition: {task.definition}\n\nInput:"
+    return Prompt(prefix, f" {_input(example)}", answer=answer)
 
 
 def writing_prompt(task: Task, example: Example | None, output: str | None = None) -> Prompt:
@@ -47,11 +54,9 @@ def writing_prompt(task: Task, example: Example | None, output: str | None = Non
     """
     if example is not None:
         output = example.output
-    body = (
-        f" {task.verbalize(output)}\nOutput:" if task.is_classification and output else "\nOutput:"
-    )
+    body = f" {task.verbalize(output)}" if task.is_classification and output else ""
     answer = None if example is None else f" {_input(example)}"
-    return Prompt(f"Definition: {task.writing_definition}\n\nInput:", body, answer)
+    return Prompt(f"Definition: {task.writing_definition}\n\nInput:", body, answer=answer)
 
 
 def _input(example: Example) -> str:
