@@ -1,0 +1,159 @@
+"""Whether stated confidences can be believed, and how to mend them when they cannot.
+
+The teacher's confidence decides which of its labels are kept, so it must mean what it says: of
+the labels given with 0.8, four in five should be right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+
+__all__ = [
+    "Calibration",
+    "ReliabilityBin",
+    "expected_calibration_error",
+    "fit_temperature_and_bias",
+    "reliability_bins",
+]
+
+Floats = npt.NDArray[np.float64]
+
+_LEAST_LOG_PROBABILITY = -700.0  # exp() of less is 0.0, and -inf has no gradient
+_LOG_TEMPERATURE_BOUND = 5.0  # temperatures from 0.007 to 148
+
+
+class Calibration(BaseModel):
+    """A temperature and one bias per label: ``softmax(log_probs / temperature + bias)``.
+
+    Attributes:
+        temperature: Above 1 it makes the probabilities less extreme, below 1 more.
+        bias: Added to each label's logit, in label order; sums to zero when fitted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=1.0, gt=0)
+    bias: tuple[float, ...]
+
+    def apply(self, log_probs: npt.ArrayLike) -> Floats:
+        """Calibrated probabilities.
+
+        Args:
+            log_probs: Log-probabilities or logits, shape [examples, labels].
+
+        Returns:
+            Probabilities of the same shape; each row sums to 1.
+        """
+        logits = _checked(log_probs)
+        if logits.shape[1] != len(self.bias):
+            raise ValueError(f"{logits.shape[1]} labels, but there are {len(self.bias)} biases")
+        return np.asarray(softmax(logits / self.temperature + np.asarray(self.bias), axis=1))
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """The examples whose confidence falls in one interval.
+
+    Attributes:
+        confidence: Their mean confidence.
+        accuracy: The share of them that is right.
+        count: How many they are; empty bins are left out.
+    """
+
+    confidence: float
+    accuracy: float
+    count: int
+
+
+def fit_temperature_and_bias(log_probs: npt.ArrayLike, gold: npt.ArrayLike) -> Calibration:
+    """Fit the temperature and biases that make held-out labels most likely.
+
+    This is vector scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks",
+    section 4.2) with one slope for all labels. A standard normal prior on the log-temperature and
+    on each bias keeps the fit finite where few examples are given or all of them are right; it
+    weighs as much as a single example does, so it fades as examples are added.
+
+    Args:
+        log_probs: Log-probabilities or logits, shape [examples, labels].
+        gold: Index of the true label, shape [examples].
+
+    Raises:
+        ValueError: There is no example, a number is NaN, or the shapes do not agree.
+    """
+    logits, truth = _checked(log_probs), np.asarray(gold, dtype=np.int64)
+    _check_gold(logits, truth)
+    count, labels = logits.shape
+    one_hot = np.eye(labels)[truth]
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        log_temperature, bias = parameters[0], parameters[1:]
+        scaled = logits / np.exp(log_temperature)
+        log_probabilities = log_softmax(scaled + bias, axis=1)
+        error = np.exp(log_probabilities) - one_hot
+        gradient = np.concatenate(([-(error * scaled).sum()], error.sum(axis=0))) + parameters
+        value = -(log_probabilities * one_hot).sum() + 0.5 * parameters @ parameters
+        return float(value) / count, gradient / count
+
+    bounds = [(-_LOG_TEMPERATURE_BOUND, _LOG_TEMPERATURE_BOUND)] + [(None, None)] * labels
+    fit: Any = minimize(loss, np.zeros(labels + 1), jac=True, method="L-BFGS-B", bounds=bounds)
+    return Calibration(temperature=float(np.exp(fit.x[0])), bias=tuple(map(float, fit.x[1:])))
+
+
+def reliability_bins(
+    probs: npt.ArrayLike, gold: npt.ArrayLike, bins: int = 10
+) -> list[ReliabilityBin]:
+    """Group examples by confidence, for a reliability diagram.
+
+    Args:
+        probs: Probabilities, shape [examples, labels]; the confidence is the greatest of a row.
+        gold: Index of the true label, shape [examples].
+        bins: Number of intervals ``(a, b]`` of equal width between 0 and 1.
+
+    Returns:
+        The bins that hold any example, least confident first.
+    """
+    table, truth = np.asarray(probs, dtype=np.float64), np.asarray(gold, dtype=np.int64)
+    _check_gold(table, truth)
+    confidence = table.max(axis=1)
+    right = table.argmax(axis=1) == truth
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    which = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    counts = np.bincount(which, minlength=bins)
+    sums = np.bincount(which, weights=confidence, minlength=bins)
+    hits = np.bincount(which, weights=right, minlength=bins)
+    return [
+        ReliabilityBin(float(sums[i] / counts[i]), float(hits[i] / counts[i]), int(counts[i]))
+        for i in range(bins)
+        if counts[i]
+    ]
+
+
+def expected_calibration_error(probs: npt.ArrayLike, gold: npt.ArrayLike, bins: int = 10) -> float:
+    """Mean distance between confidence and accuracy over the bins, weighted by their size.
+
+    Guo et al. 2017, equation 3. Arguments as for :func:`reliability_bins`.
+    """
+    filled = reliability_bins(probs, gold, bins)
+    total = sum(bin_.count for bin_ in filled)
+    return sum(bin_.count / total * abs(bin_.accuracy - bin_.confidence) for bin_ in filled)
+
+
+def _checked(log_probs: npt.ArrayLike) -> Floats:
+    table = np.asarray(log_probs, dtype=np.float64)
+    if table.ndim != 2 or np.isnan(table).any():
+        raise ValueError(f"log_probs: shape {table.shape}, must be [examples, labels] without NaN")
+    return np.asarray(np.maximum(table, _LEAST_LOG_PROBABILITY))
+
+
+def _check_gold(table: Floats, gold: npt.NDArray[np.int64]) -> None:
+    if not len(table) or gold.shape != (len(table),):
+        raise ValueError(f"gold: shape {gold.shape}, must be [{len(table)}] and not empty")
+    if gold.min() < 0 or gold.max() >= table.shape[1]:
+        raise ValueError(f"gold: must be label indices from 0 to {table.shape[1] - 1}")
