@@ -1,0 +1,26 @@
+"""Finding, loading and saving models, and the machine they run on.
+
+The one room below the teacher and the students that imports torch.
+"""
+
+from daftt_core.modeling.finding import find_model
+from daftt_core.modeling.loading import load_causal_lm, load_classifier, load_seq2seq
+from daftt_core.modeling.machine import (
+    be_quiet,
+    choose_device,
+    limit_threads,
+    set_seeds,
+)
+from daftt_core.modeling.saving import save_model
+
+__all__ = [
+    "be_quiet",
+    "choose_device",
+    "find_model",
+    "limit_threads",
+    "load_causal_lm",
+    "load_classifier",
+    "load_seq2seq",
+    "save_model",
+    "set_seeds",
+]

@@ -1,0 +1,85 @@
+"""Where a model's files are: a bundled asset, a folder, a GGUF file, or the Hugging Face Hub.
+
+Whatever the name was, the loaders see a folder or a file that has been looked over: what is missing
+is said in one sentence before a library stumbles over it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+
+from daftt_core.errors import ModelError, did_you_mean
+from daftt_core.progress import log
+
+__all__ = ["find_model"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+# Pickled weights run code when they are read, so they are never fetched.
+_WANTED = ["*.safetensors", "*.json", "*.model", "*.txt"]
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.txt",
+    "vocab.json",
+)
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+def find_model(name: str | Path) -> Path:
+    """The folder or GGUF file of a model, checked to be complete.
+
+    Args:
+        name: A bundled model's name, the path of a folder or ``.gguf`` file, or a Hub id such as
+            ``org/name``, which is asked for only when no such path exists.
+
+    Raises:
+        ModelError: There is no such model, or its folder lacks weights or a tokenizer.
+    """
+    from daftt_core.assets import fetch, known_assets
+
+    assets = known_assets()
+    path = fetch(str(name)) if str(name) in assets else Path(name).expanduser()
+    if not path.exists():
+        path = _download(str(name), list(assets))
+    if path.is_dir():
+        _check_folder(path)
+    elif path.suffix != ".gguf":
+        raise ModelError(f"{path}: is neither a model folder nor a .gguf file")
+    return path
+
+
+def _download(name: str, bundled: list[str]) -> Path:
+    if not _HUB_ID.fullmatch(name):
+        raise ModelError(
+            f"model {name!r}: there is no bundled model or folder of this name"
+            f"{did_you_mean(name, bundled)} (bundled: {', '.join(sorted(bundled))}; "
+            "a Hugging Face Hub id has the form org/name)"
+        )
+    log.info("model %s: no such folder here; asking the Hugging Face Hub", name)
+    try:
+        return Path(snapshot_download(name, allow_patterns=_WANTED))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split()).split(". ", 1)[0]
+        raise ModelError(
+            f"model {name!r}: is no folder here and could not be had from the Hugging Face Hub: "
+            f"{reason}"
+        ) from None
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder}: has no config.json, so it is not a model folder")
+    if not any(folder.glob("*.safetensors")):
+        if any(path for pattern in _PICKLED for path in folder.glob(pattern)):
+            raise ModelError(
+                f"{folder}: holds only pickled weights (.bin, .pt), which can run code when they "
+                "are read; convert them to model.safetensors"
+            )
+        raise ModelError(f"{folder}: has no weights (no .safetensors file)")
+    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+        raise ModelError(f"{folder}: has no tokenizer (such as tokenizer.json)")

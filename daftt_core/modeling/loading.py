@@ -1,0 +1,197 @@
+"""Loading a model and its tokenizer for one of three jobs, all in float32.
+
+Only safetensors and GGUF weights are read, and no code that comes with a model is ever run. A model
+whose weights do not cover the job is refused rather than filled up with random numbers; the one
+exception is a classifier's head, which is fresh unless it was trained for the very same labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from daftt_core.errors import ModelError
+from daftt_core.modeling.finding import find_model
+from daftt_core.modeling.machine import be_quiet, choose_device
+
+__all__ = ["load_causal_lm", "load_classifier", "load_seq2seq"]
+
+Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+
+_CAN_GENERATE = {
+    AutoModelForCausalLM: "causal language model (such as Llama or GPT-NeoX)",
+    AutoModelForSeq2SeqLM: "sequence-to-sequence model (such as BART or T5)",
+    AutoModelForSequenceClassification: "sequence classifier (such as BERT or RoBERTa)",
+}
+
+
+def load_causal_lm(name: str | Path) -> Loaded:
+    """A language model that continues a text, on the device, in evaluation mode.
+
+    Args:
+        name: What :func:`find_model` understands.
+
+    Raises:
+        ModelError: The model is missing, incomplete or of another kind.
+    """
+    return _load_generator(AutoModelForCausalLM, name)
+
+
+def load_seq2seq(name: str | Path) -> Loaded:
+    """A model that turns a text into another, on the device, in evaluation mode.
+
+    Args:
+        name: What :func:`find_model` understands.
+
+    Raises:
+        ModelError: The model is missing, incomplete or of another kind.
+    """
+    return _load_generator(AutoModelForSeq2SeqLM, name)
+
+
+def load_classifier(name: str | Path, label_names: Sequence[str]) -> Loaded:
+    """A classifier of texts, on the device, in evaluation mode.
+
+    The head is the stored one if it was trained for ``label_names`` in this order; otherwise it is
+    drawn afresh from torch's random numbers, so call :func:`set_seeds` first.
+
+    Args:
+        name: What :func:`find_model` understands.
+        label_names: The labels; the model's outputs are in this order.
+
+    Raises:
+        ModelError: The model is missing, incomplete or of another kind.
+    """
+    path = find_model(name)
+    stored = list((_load_config(path).id2label or {}).values())
+    labels = {
+        "num_labels": len(label_names),
+        "id2label": dict(enumerate(label_names)),
+        "label2id": {label: index for index, label in enumerate(label_names)},
+    }
+    model, fresh = _load_weights(AutoModelForSequenceClassification, path, labels)
+    prefix = f"{model.base_model_prefix}."
+    body = [key for key in fresh if key.startswith(prefix) and "pooler" not in key]
+    _refuse_gaps(path, AutoModelForSequenceClassification, body)
+    if not fresh and stored != list(label_names):
+        model = _with_new_head(model)
+    return _finish(path, model)
+
+
+def _load_generator(auto: Any, name: str | Path) -> Loaded:
+    path = find_model(name)
+    model, fresh = _load_weights(auto, path, {})
+    _refuse_gaps(path, auto, fresh)
+    return _finish(path, model)
+
+
+def _where(path: Path) -> dict[str, Any]:
+    common = {"local_files_only": True, "trust_remote_code": False}
+    if path.suffix == ".gguf":
+        return {
+            "pretrained_model_name_or_path": str(path.parent),
+            "gguf_file": path.name,
+            **common,
+        }
+    return {"pretrained_model_name_or_path": str(path), **common}
+
+
+def _load_config(path: Path) -> PreTrainedConfig:
+    be_quiet()
+    try:
+        return AutoConfig.from_pretrained(**_where(path))
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path}: its configuration cannot be used: {_first(error)}") from None
+
+
+def _load_weights(
+    auto: Any, path: Path, settings: dict[str, Any]
+) -> tuple[PreTrainedModel, list[str]]:
+    """The model, and the names of the weights that were not stored and are random now."""
+    if path.is_dir():
+        settings = {"use_safetensors": True, "ignore_mismatched_sizes": True, **settings}
+    try:
+        model, found = auto.from_pretrained(
+            **_where(path), dtype=torch.float32, output_loading_info=True, **settings
+        )
+    except ValueError as error:
+        if "Unrecognized configuration class" in str(error):
+            raise ModelError(f"{path}: is not a {_CAN_GENERATE[auto]}") from None
+        raise ModelError(f"{path}: cannot be loaded: {_first(error)}") from None
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{path}: its weights cannot be read: {_first(error)}") from None
+    mismatched = [key for key, *_ in found["mismatched_keys"]]
+    return model, sorted({*found["missing_keys"], *mismatched})
+
+
+def _refuse_gaps(path: Path, auto: Any, missing: Sequence[str]) -> None:
+    if missing:
+        raise ModelError(
+            f"{path}: its weights do not make a {_CAN_GENERATE[auto]}: {len(missing)} of the "
+            f"tensors it needs are missing or of another shape, {missing[0]} for one"
+        )
+
+
+def _with_new_head(model: PreTrainedModel) -> PreTrainedModel:
+    fresh = type(model)(model.config)
+    fresh.base_model.load_state_dict(model.base_model.state_dict())
+    return fresh
+
+
+def _finish(path: Path, model: PreTrainedModel) -> Loaded:
+    tokenizer = _load_tokenizer(path)
+    _forget_quantization(model)
+    _give_pad_token(path, model, tokenizer)
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"{path}: the tokenizer has {len(tokenizer)} tokens and the model knows only {rows}; "
+            "they do not belong together"
+        )
+    return model.to(choose_device()).eval(), tokenizer
+
+
+def _load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(**_where(path))
+    except Exception as error:  # the tokenizers library raises bare Exception for a broken file
+        raise ModelError(f"{path}: its tokenizer cannot be loaded: {_first(error)}") from None
+    return tokenizer
+
+
+def _forget_quantization(model: PreTrainedModel) -> None:
+    """Loading a GGUF file marks the model as quantized, though its weights are float32 by now."""
+    if getattr(model.config, "quantization_config", None) is not None:
+        del model.config.quantization_config
+        model.hf_quantizer = None
+        model.is_quantized = False
+
+
+def _give_pad_token(path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Padding is masked everywhere, so that the end token serves where no pad token exists."""
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise ModelError(f"{path}: its tokenizer has neither a pad token nor an end token")
+        tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if model.can_generate():
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+def _first(error: BaseException) -> str:
+    """The first sentence of a library's long message."""
+    return " ".join(str(error).split()).split(". ", 1)[0][:300] or type(error).__name__

@@ -1,0 +1,60 @@
+"""The machine that models run on: its device, its cores, its random numbers, and its silence."""
+
+from __future__ import annotations
+
+import os
+
+import datasets
+import huggingface_hub
+import torch
+import transformers
+
+from daftt_core.errors import ConfigError
+
+__all__ = ["LOOP_WIDTH", "be_quiet", "choose_device", "limit_threads", "set_seeds"]
+
+LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
+
+
+def choose_device() -> torch.device:
+    """The CUDA device when there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def limit_threads() -> int:
+    """Give this process its share of the cores.
+
+    The environment variable ``DAFTT_LOOP_WIDTH`` says how many iterations of a pipeline's loop
+    share this machine (default 1); two that each took all cores would slow each other down.
+
+    Returns:
+        The number of threads that torch uses from now on.
+
+    Raises:
+        ConfigError: The variable is not a positive integer.
+    """
+    width = os.environ.get(LOOP_WIDTH, "1")
+    if not width.isdecimal() or int(width) < 1:
+        raise ConfigError(f"{LOOP_WIDTH}: {width!r} must be a positive integer")
+    threads = max(1, _usable_cores() // int(width))
+    torch.set_num_threads(threads)
+    return threads
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # counts what a container may use, unlike cpu_count
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def set_seeds(seed: int) -> None:
+    """Seed Python, numpy and torch alike; numpy takes no more than 32 bits."""
+    transformers.set_seed(seed % 2**32)
+
+
+def be_quiet() -> None:
+    """Silence the libraries' bars and advice: progress and problems go through DAFTT's own log."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    huggingface_hub.utils.disable_progress_bars()

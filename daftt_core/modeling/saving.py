@@ -1,0 +1,28 @@
+"""Writing a model and its tokenizer as a plain folder that ``from_pretrained`` reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from daftt_core.errors import StorageError
+from daftt_core.modeling.machine import be_quiet
+
+__all__ = ["save_model"]
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a model folder: configuration, safetensors weights, tokenizer.
+
+    Raises:
+        StorageError: The weights could not be written, for lack of space for example.
+    """
+    be_quiet()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        model.save_pretrained(folder)
+    except SafetensorError as error:
+        raise StorageError(f"{folder}: the weights could not be written: {error}") from None
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,126 @@
+"""Model folders small enough to build and train inside a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BertModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from daftt_core.modeling import be_quiet
+
+__all__ = ["tiny_bart", "tiny_bert", "tiny_gpt_neox"]
+
+
+def tiny_bert(folder: Path, texts: Iterable[str]) -> Path:
+    """An encoder (2 layers, 32 wide, 64 positions) that knows the words of ``texts``."""
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
+    tokenizer = _tokenizer(texts, special | {"sep_token": "[SEP]"}, "[CLS] $A [SEP]")
+    tokenizer.model_max_length = 64
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return _save(folder, BertModel, config, tokenizer)
+
+
+def tiny_bart(folder: Path, texts: Iterable[str]) -> Path:
+    """A sequence-to-sequence model (1 + 1 layers, 64 wide) that knows the words of ``texts``."""
+    special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    tokenizer = _tokenizer(texts, special, "<s> $A </s>")
+    tokenizer.model_max_length = 64
+    config = BartConfig(
+        vocab_size=len(tokenizer),
+        d_model=64,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=128,
+        decoder_ffn_dim=128,
+        max_position_embeddings=64,
+        dropout=0.0,
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.eos_token_id,
+        forced_eos_token_id=tokenizer.eos_token_id,
+    )
+    return _save(folder, BartForConditionalGeneration, config, tokenizer)
+
+
+def tiny_gpt_neox(folder: Path, texts: Iterable[str]) -> Path:
+    """A causal language model (2 layers, 64 wide, 256 positions) without a pad token.
+
+    Its tokens are words with the space before them, so that decoding gives the text back.
+    """
+    tokenizer = _tokenizer(texts, {"eos_token": "<|end|>", "unk_token": "<|unknown|>"}, None)
+    tokenizer.model_max_length = 256
+    config = GPTNeoXConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
+        max_position_embeddings=256,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return _save(folder, GPTNeoXForCausalLM, config, tokenizer)
+
+
+def _tokenizer(
+    texts: Iterable[str], special: dict[str, str], template: str | None
+) -> PreTrainedTokenizerFast:
+    splitter = (
+        pre_tokenizers.Whitespace()
+        if template
+        else pre_tokenizers.Split(Regex(r" ?[A-Za-z0-9']+| ?[^\sA-Za-z0-9']|\s"), "isolated")
+    )
+    words = {piece for text in texts for piece, _ in splitter.pre_tokenize_str(text)}
+    if not template:  # a word may come at the start of a line or after a space
+        words = {
+            form for word in words for form in (word, word.lstrip(" "), f" {word.lstrip(' ')}")
+        }
+    names = [*special.values(), *sorted(words - {"", " "} - set(special.values()))]
+    vocabulary = {name: index for index, name in enumerate(names)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, special["unk_token"]))
+    tokenizer.pre_tokenizer = splitter
+    if template:
+        used = [(name, vocabulary[name]) for name in template.split() if name in vocabulary]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=template, special_tokens=used
+        )
+    else:
+        tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
+
+
+def _save(
+    folder: Path,
+    kind: type[PreTrainedModel],
+    config: PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerFast,
+) -> Path:
+    be_quiet()
+    torch.manual_seed(0)
+    kind(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
