@@ -99,6 +99,7 @@ class StageStatus(BaseModel):
         updated: Seconds since the epoch of the last change.
         progress: The work inside the stage, where it counts any.
         message: Why it failed.
+        exit_code: The code of the error it failed with; 0 while it has not failed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -108,6 +109,7 @@ class StageStatus(BaseModel):
     updated: float
     progress: dict[str, Any] | None = None
     message: str = ""
+    exit_code: int = 0
 
 
 def run_stage(
@@ -169,10 +171,10 @@ def _work(
         )
     except OSError as error:
         message = f"{error.filename or folder}: {error.strerror or error}"
-        _set_status(run, name, "failed", message=message)
+        _set_status(run, name, "failed", failure=StorageError(message))
         raise StorageError(f"stage {name}: {message}") from error
     except DafttError as error:
-        _set_status(run, name, "failed", message=str(error))
+        _set_status(run, name, "failed", failure=error)
         raise
     _set_status(run, name, "done")
     return manifest
@@ -268,14 +270,15 @@ def _set_status(
     name: str,
     state: Literal["running", "done", "failed"],
     snapshot: Snapshot | None = None,
-    message: str = "",
+    failure: DafttError | None = None,
 ) -> None:
     status = {
         "stage": name,
         "state": state,
         "updated": time.time(),
         "progress": vars(snapshot) if snapshot else None,
-        "message": message,
+        "message": str(failure or ""),
+        "exit_code": failure.exit_code if failure else 0,
     }
     try:
         write_text(run.folder / ".status" / f"{name}.json", json.dumps(status))
