@@ -39,7 +39,7 @@ __all__ = [
 class Section(BaseModel):
     """A frozen group of settings; an unknown one is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RunConfig(Section):

@@ -182,7 +182,7 @@ def read_jsonl(path: Path, model: type[R]) -> list[R]:
 def _iterate(path: Path, model: type[R]) -> Iterator[R]:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 yield model.model_validate_json(line)

@@ -16,12 +16,11 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.errors import DafttError, StorageError
@@ -31,6 +30,7 @@ from daftt_core.storage import (
     MANIFEST,
     Manifest,
     commit,
+    exclusively,
     local_folder,
     read_manifest,
     verify,
@@ -130,7 +130,7 @@ def run_stage(
     """
     folder = run.folder / name
     key = digest(name, run.seed, run.task, *inputs)
-    with _lock(run, name):
+    with exclusively(run.folder / ".locks" / f"{name.replace('/', '-')}.lock", name):
         done = _finished(folder, key)
         if done is not None:
             log.info("%s: already done", name)
@@ -149,6 +149,8 @@ def _finished(folder: Path, key: str) -> Manifest | None:
         verify(folder, done)
     except StorageError as error:
         log.warning("%s; doing this stage again", error)
+        with suppress(OSError):  # what is damaged must not be gone on with
+            (folder / _KEY_FILE).unlink()
         return None
     return done
 
@@ -239,30 +241,12 @@ def peak_memory_bytes() -> int:
 
 def _prepare_folder(folder: Path, key: str) -> None:
     marker = folder / _KEY_FILE
-    if folder.exists() and not (marker.is_file() and marker.read_text() == key):
+    if folder.exists() and not (marker.is_file() and marker.read_bytes() == key.encode()):
+        marker.unlink(missing_ok=True)  # first: a half-cleared folder must not be gone on with
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
     write_text(marker, key)
-
-
-@contextmanager
-def _lock(run: Run, name: str) -> Iterator[None]:
-    path = run.folder / ".locks" / f"{name.replace('/', '-')}.lock"
-    lock = FileLock(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log.info("%s: another process is working on it; waiting for it to finish", name)
-            lock.acquire()
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be locked: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _set_status(

@@ -1,6 +1,8 @@
 """Folders that exist once their manifest does."""
 
+from daftt_core.storage.archives import extract_file
 from daftt_core.storage.local import check_writable, local_folder, write_text
+from daftt_core.storage.locks import exclusively
 from daftt_core.storage.manifest import MANIFEST, FileEntry, Manifest, commit, read_manifest, verify
 
 __all__ = [
@@ -9,6 +11,8 @@ __all__ = [
     "Manifest",
     "check_writable",
     "commit",
+    "exclusively",
+    "extract_file",
     "local_folder",
     "read_manifest",
     "verify",

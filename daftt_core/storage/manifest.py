@@ -96,6 +96,8 @@ def read_manifest(folder: Path) -> Manifest | None:
         return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValidationError, UnicodeDecodeError):
         raise StorageError(f"{path}: is damaged; remove {folder} and run again") from None
 
@@ -110,7 +112,11 @@ def verify(folder: Path, manifest: Manifest) -> None:
         path = folder / entry.name
         if not path.is_file():
             raise StorageError(f"{path}: is missing, but the manifest beside it lists it")
-        if _entry(folder, entry.name) != entry:
+        try:
+            found = _entry(folder, entry.name)
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be read: {error.strerror}") from None
+        if found != entry:
             raise StorageError(f"{path}: does not match the manifest beside it; it was changed")
 
 
