@@ -1,7 +1,7 @@
 """Where a model's files are: a bundled asset, a folder, a GGUF file, or the Hugging Face Hub.
 
-Whatever the name was, the loaders see a folder or a file that has been looked over: what is missing
-is said in one sentence before a library stumbles over it.
+Whatever the name was, the loaders see a folder that has been looked over: what is missing is said
+in one sentence before a library stumbles over it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from pathlib import Path
 
 from huggingface_hub import snapshot_download
 
+from daftt_core.assets import fetch, known_assets
 from daftt_core.errors import ModelError, did_you_mean
+from daftt_core.modeling.gguf import convert_gguf
 from daftt_core.progress import log
 
 __all__ = ["find_model"]
@@ -31,7 +33,7 @@ _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 def find_model(name: str | Path) -> Path:
-    """The folder or GGUF file of a model, checked to be complete.
+    """The folder of a model, checked to be complete.
 
     Args:
         name: A bundled model's name, the path of a folder or ``.gguf`` file, or a Hub id such as
@@ -40,16 +42,15 @@ def find_model(name: str | Path) -> Path:
     Raises:
         ModelError: There is no such model, or its folder lacks weights or a tokenizer.
     """
-    from daftt_core.assets import fetch, known_assets
-
-    assets = known_assets()
+    assets = [asset.name for asset in known_assets().values() if asset.kind == "model"]
     path = fetch(str(name)) if str(name) in assets else Path(name).expanduser()
     if not path.exists():
-        path = _download(str(name), list(assets))
-    if path.is_dir():
-        _check_folder(path)
-    elif path.suffix != ".gguf":
+        path = _download(str(name), assets)
+    if path.suffix == ".gguf" and path.is_file():
+        return convert_gguf(path)
+    if not path.is_dir():
         raise ModelError(f"{path}: is neither a model folder nor a .gguf file")
+    _check_folder(path)
     return path
 
 

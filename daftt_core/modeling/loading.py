@@ -1,15 +1,15 @@
 """Loading a model and its tokenizer for one of three jobs, all in float32.
 
-Only safetensors and GGUF weights are read, and no code that comes with a model is ever run. A model
-whose weights do not cover the job is refused rather than filled up with random numbers; the one
-exception is a classifier's head, which is fresh unless it was trained for the very same labels.
+Only safetensors (or GGUF, converted to it) is read, and no code that comes with a model is run. A
+model whose weights do not cover the job is refused rather than filled up with random numbers; the
+one exception is a classifier's head, fresh unless it was trained for the very same labels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -32,7 +32,8 @@ __all__ = ["load_causal_lm", "load_classifier", "load_seq2seq"]
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
-_CAN_GENERATE = {
+_CAREFULLY: Any = {"local_files_only": True, "trust_remote_code": False}
+_KINDS = {
     AutoModelForCausalLM: "causal language model (such as Llama or GPT-NeoX)",
     AutoModelForSeq2SeqLM: "sequence-to-sequence model (such as BART or T5)",
     AutoModelForSequenceClassification: "sequence classifier (such as BERT or RoBERTa)",
@@ -99,38 +100,32 @@ def _load_generator(auto: Any, name: str | Path) -> Loaded:
     return _finish(path, model)
 
 
-def _where(path: Path) -> dict[str, Any]:
-    common = {"local_files_only": True, "trust_remote_code": False}
-    if path.suffix == ".gguf":
-        return {
-            "pretrained_model_name_or_path": str(path.parent),
-            "gguf_file": path.name,
-            **common,
-        }
-    return {"pretrained_model_name_or_path": str(path), **common}
-
-
 def _load_config(path: Path) -> PreTrainedConfig:
     be_quiet()
     try:
-        return AutoConfig.from_pretrained(**_where(path))
+        config: PreTrainedConfig = AutoConfig.from_pretrained(path, **_CAREFULLY)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: its configuration cannot be used: {_first(error)}") from None
+    return config
 
 
 def _load_weights(
     auto: Any, path: Path, settings: dict[str, Any]
 ) -> tuple[PreTrainedModel, list[str]]:
     """The model, and the names of the weights that were not stored and are random now."""
-    if path.is_dir():
-        settings = {"use_safetensors": True, "ignore_mismatched_sizes": True, **settings}
     try:
         model, found = auto.from_pretrained(
-            **_where(path), dtype=torch.float32, output_loading_info=True, **settings
+            path,
+            dtype=torch.float32,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **_CAREFULLY,
+            **settings,
         )
     except ValueError as error:
         if "Unrecognized configuration class" in str(error):
-            raise ModelError(f"{path}: is not a {_CAN_GENERATE[auto]}") from None
+            raise ModelError(f"{path}: is not a {_KINDS[auto]}") from None
         raise ModelError(f"{path}: cannot be loaded: {_first(error)}") from None
     except (OSError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{path}: its weights cannot be read: {_first(error)}") from None
@@ -141,7 +136,7 @@ def _load_weights(
 def _refuse_gaps(path: Path, auto: Any, missing: Sequence[str]) -> None:
     if missing:
         raise ModelError(
-            f"{path}: its weights do not make a {_CAN_GENERATE[auto]}: {len(missing)} of the "
+            f"{path}: its weights do not make a {_KINDS[auto]}: {len(missing)} of the "
             f"tensors it needs are missing or of another shape, {missing[0]} for one"
         )
 
@@ -154,31 +149,24 @@ def _with_new_head(model: PreTrainedModel) -> PreTrainedModel:
 
 def _finish(path: Path, model: PreTrainedModel) -> Loaded:
     tokenizer = _load_tokenizer(path)
-    _forget_quantization(model)
     _give_pad_token(path, model, tokenizer)
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = cast(torch.nn.Embedding, model.get_input_embeddings()).num_embeddings
     if len(tokenizer) > rows:
         raise ModelError(
             f"{path}: the tokenizer has {len(tokenizer)} tokens and the model knows only {rows}; "
             "they do not belong together"
         )
-    return model.to(choose_device()).eval(), tokenizer
+    torch.nn.Module.to(model, choose_device())
+    torch.nn.Module.eval(model)
+    return model, tokenizer
 
 
 def _load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**_where(path))
+        tokenizer = AutoTokenizer.from_pretrained(path, **_CAREFULLY)
     except Exception as error:  # the tokenizers library raises bare Exception for a broken file
         raise ModelError(f"{path}: its tokenizer cannot be loaded: {_first(error)}") from None
     return tokenizer
-
-
-def _forget_quantization(model: PreTrainedModel) -> None:
-    """Loading a GGUF file marks the model as quantized, though its weights are float32 by now."""
-    if getattr(model.config, "quantization_config", None) is not None:
-        del model.config.quantization_config
-        model.hf_quantizer = None
-        model.is_quantized = False
 
 
 def _give_pad_token(path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-import datasets
-import huggingface_hub
+import datasets  # type: ignore[import-untyped]
 import torch
 import transformers
+from huggingface_hub.utils.tqdm import disable_progress_bars
+from transformers.utils import logging as transformers_logging
 
 from daftt_core.errors import ConfigError
 
@@ -54,7 +55,7 @@ def set_seeds(seed: int) -> None:
 
 def be_quiet() -> None:
     """Silence the libraries' bars and advice: progress and problems go through DAFTT's own log."""
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     datasets.disable_progress_bars()
-    huggingface_hub.utils.disable_progress_bars()
+    disable_progress_bars()

@@ -1,0 +1,27 @@
+"""Telling one model's weights from another's without reading them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daftt_core.assets import known_assets
+from daftt_core.records import digest
+
+__all__ = ["model_digest"]
+
+
+def model_digest(name: str) -> str:
+    """Changes when the model that a name stands for changes.
+
+    Args:
+        name: A bundled model (the archive's hash counts), a folder or file (names, sizes and
+            modification times count), or a Hub id (which stands for itself).
+    """
+    asset = known_assets().get(name)
+    if asset is not None:
+        return asset.key
+    path = Path(name).expanduser()
+    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
+    return digest(
+        name, [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    )
