@@ -7,11 +7,39 @@ from daftt_core.evaluation.calibration import (
     fit_temperature_and_bias,
     reliability_bins,
 )
+from daftt_core.evaluation.models import (
+    GOLD_ARM,
+    REAL_ARM,
+    ArmResult,
+    ClassScores,
+    Comparison,
+    Evaluation,
+    Interval,
+)
+from daftt_core.evaluation.registry import (
+    METRICS,
+    metric_for_task,
+    metrics_for_task,
+    score,
+    score_examples,
+)
 
 __all__ = [
+    "GOLD_ARM",
+    "METRICS",
+    "REAL_ARM",
+    "ArmResult",
     "Calibration",
+    "ClassScores",
+    "Comparison",
+    "Evaluation",
+    "Interval",
     "ReliabilityBin",
     "expected_calibration_error",
     "fit_temperature_and_bias",
+    "metric_for_task",
+    "metrics_for_task",
     "reliability_bins",
+    "score",
+    "score_examples",
 ]

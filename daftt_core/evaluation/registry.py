@@ -1,0 +1,152 @@
+"""The metrics by name. A new one is a module in ``metrics/`` and a line in ``METRICS``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daftt_core.errors import ConfigError, DataError, did_you_mean
+from daftt_core.tasks import Task
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "metric_for_task",
+    "metrics_for_task",
+    "score",
+    "score_examples",
+]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is found and what it serves.
+
+    Attributes:
+        module: Its file in ``metrics/``, without ``.py``.
+        kind: The kind of task it serves.
+        title: As people read it.
+        is_mean: Whether it is a mean of scores of single examples.
+    """
+
+    module: str
+    kind: str
+    title: str
+    is_mean: bool = True
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric("accuracy", "classification", "accuracy"),
+    "macro_f1": Metric("macro_f1", "classification", "macro F1", is_mean=False),
+    "matthews": Metric("matthews", "classification", "Matthews correlation", is_mean=False),
+    "rouge1": Metric("rouge", "text2text", "ROUGE-1"),
+    "rouge2": Metric("rouge", "text2text", "ROUGE-2"),
+    "rougeL": Metric("rouge", "text2text", "ROUGE-L"),
+    "exact_match": Metric("exact_match", "text2text", "exact match"),
+}
+
+_PRIMARY = {"classification": "accuracy", "text2text": "rougeL"}
+
+
+def metric_for_task(task: Task) -> str:
+    """The primary metric: the one that arms are compared by."""
+    return _PRIMARY[task.kind]
+
+
+def metrics_for_task(task: Task) -> list[str]:
+    """All metrics that serve a task, the primary one first."""
+    primary = metric_for_task(task)
+    others = [name for name, metric in METRICS.items() if metric.kind == task.kind]
+    return [primary, *(name for name in others if name != primary)]
+
+
+def score(metric: str, predictions: Sequence[str], references: Sequence[str]) -> float:
+    """The score of a set of predictions.
+
+    Args:
+        metric: A name from :data:`METRICS`.
+        predictions: Labels by name, or texts.
+        references: What they should be, in the same order.
+
+    Returns:
+        At most 1, which is perfect.
+
+    Raises:
+        ConfigError: There is no such metric.
+        DataError: There is nothing to score, or the two differ in length.
+    """
+    return float(_compute(metric, predictions, references))
+
+
+def score_examples(
+    metric: str, predictions: Sequence[str], references: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    """The score of each prediction, for a metric that is their mean.
+
+    Arguments and errors as for :func:`score`.
+
+    Returns:
+        Shape [examples].
+    """
+    if metric in METRICS and not METRICS[metric].is_mean:
+        raise ConfigError(f"metric: {metric} is not a mean over examples and has no score for each")
+    return np.asarray(_compute(metric, predictions, references, per_example=True), dtype=np.float64)
+
+
+def _compute(
+    name: str, predictions: Sequence[str], references: Sequence[str], **options: bool
+) -> Any:
+    if name not in METRICS:
+        known = ", ".join(METRICS)
+        raise ConfigError(
+            f"metric: there is no metric {name!r}{did_you_mean(name, METRICS)} (known: {known})"
+        )
+    if not predictions or len(predictions) != len(references):
+        raise DataError(
+            f"{name}: {len(predictions)} predictions and {len(references)} references; there must "
+            "be as many of one as of the other, and at least one"
+        )
+    with _loaded(METRICS[name].module) as module:
+        return module.compute(
+            predictions=list(predictions), references=list(references), **options
+        )[name]
+
+
+@contextmanager
+def _loaded(module: str) -> Iterator[Any]:
+    """A metric of the ``evaluate`` library, from the installed package itself.
+
+    ``evaluate.load`` would first copy the file into a cache in the user's home, where a copy that
+    was cut short stays broken for good and a read-only home is an error. The class is the same.
+    """
+    _import_evaluate()
+    found = importlib.import_module(f"daftt_core.evaluation.metrics.{module}")
+    name = "".join(part.capitalize() for part in module.split("_"))
+    with tempfile.TemporaryDirectory(prefix="daftt-metric-") as folder:
+        yield getattr(found, name)(keep_in_memory=True, cache_dir=folder)
+
+
+def _import_evaluate() -> None:
+    """Import ``evaluate`` without the part of it that imports torch.
+
+    It imports transformers, and so torch, for evaluators that are not used here, and does without
+    where transformers is not installed; for the length of the import, it seems not to be.
+    """
+    if "evaluate" in sys.modules:
+        return
+    hidden = "transformers" not in sys.modules
+    if hidden:
+        sys.modules["transformers"] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("evaluate")
+    finally:
+        if hidden:
+            del sys.modules["transformers"]
