@@ -20,7 +20,7 @@ from daftt_core.errors import DataError
 from daftt_core.records import Example, content_id, normalize
 from daftt_core.storage import write_text
 
-__all__ = ["Fingerprint", "Heldout"]
+__all__ = ["Fingerprint", "Heldout", "write_fingerprints"]
 
 _WORD = re.compile(r"\w+")
 # 64 bits a word: a million different words collide with a chance of 3 in 100 million.
@@ -40,11 +40,22 @@ class Fingerprint(BaseModel):
     id: str
     words: tuple[tuple[str, ...], ...]
 
+    @classmethod
+    def of(cls, example: Example) -> Fingerprint:
+        """The fingerprint of an example."""
+        return cls(id=example.id, words=_hashed(example.text, example.text_pair))
+
 
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     examples: tuple[Fingerprint, ...]
+
+
+def write_fingerprints(path: Path, examples: Iterable[Example]) -> None:
+    """Write the fingerprints of held-out examples, sorted by id, for :meth:`Heldout.load`."""
+    fingerprints = sorted(map(Fingerprint.of, examples), key=lambda one: one.id)
+    write_text(path, _File(examples=tuple(fingerprints)).model_dump_json() + "\n")
 
 
 class Heldout:
@@ -66,23 +77,15 @@ class Heldout:
                     self._runs.setdefault(run, one.id)
 
     @classmethod
-    def of(cls, examples: Iterable[Example], words: int) -> Heldout:
-        """The fingerprints of ``examples``."""
-        fingerprints = (
-            Fingerprint(id=one.id, words=_hashed(one.text, one.text_pair)) for one in examples
-        )
-        return cls(fingerprints, words)
-
-    @classmethod
     def load(cls, path: Path, words: int) -> Heldout:
-        """Read what :meth:`save` wrote.
+        """Read what :func:`write_fingerprints` wrote.
 
         Args:
             path: The file.
             words: Length of a shared run of words that counts as overlap.
 
         Raises:
-            DataError: The file is missing or was not written by :meth:`save`.
+            DataError: The file is missing or does not hold fingerprints.
         """
         try:
             file = _File.model_validate_json(path.read_bytes())
@@ -91,10 +94,6 @@ class Heldout:
         except ValidationError:
             raise DataError(f"{path}: does not hold the fingerprints of examples") from None
         return cls(file.examples, words)
-
-    def save(self, path: Path) -> None:
-        """Write the fingerprints, sorted by id; the length of runs is not part of them."""
-        write_text(path, _File(examples=self._fingerprints).model_dump_json() + "\n")
 
     def __len__(self) -> int:
         return len(self._fingerprints)

@@ -1,0 +1,96 @@
+"""What must hold of data before anything is learned from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from daftt_core.data.rows import Row
+from daftt_core.data.splits import count_labels
+from daftt_core.errors import DataError
+from daftt_core.tasks import Task
+
+__all__ = ["check_apart", "check_labels", "check_pool"]
+
+_SHOWN_CHARACTERS = 60
+
+
+def check_apart(splits: Mapping[str, Sequence[Row]]) -> None:
+    """Make sure that no input is in two of the labelled sources.
+
+    Args:
+        splits: Rows by the name of the parameter they came from.
+
+    Raises:
+        DataError: Some are: one sentence for each two sources, with the first such input.
+    """
+    mistakes = []
+    for (first_name, first), (second_name, second) in combinations(splits.items(), 2):
+        known = {row.example.id: row for row in first}
+        both = [(known[row.example.id], row) for row in second if row.example.id in known]
+        if both:
+            one, other = min(both, key=lambda pair: pair[0].line)
+            mistakes.append(
+                f"{first_name} and {second_name}: {len(both)} inputs are in both, the first one is "
+                f"{_short(one.example.text)!r} ({one.file}, line {one.line}; "
+                f"{other.file}, line {other.line}); remove them from one of the two"
+            )
+    if mistakes:
+        raise DataError("\n".join(mistakes))
+
+
+def check_pool(task: Task, pool: Sequence[Row], count: int, setting: str) -> None:
+    """Make sure that ``count`` examples to learn from can be taken from the training pool.
+
+    Args:
+        task: The task.
+        pool: Where they are taken from.
+        count: How many.
+        setting: The parameter that says how many.
+
+    Raises:
+        DataError: A label has no example in the pool, or there are fewer examples than labels.
+    """
+    if not pool:
+        raise DataError("data.train: no example is left to learn from; give more examples")
+    needed = len(task.labels) if task.is_classification else 1
+    if count < needed:
+        raise DataError(
+            f"{setting}: makes {count} labelled examples of {len(pool)}; at least {needed} "
+            f"are needed, {'one for each label' if task.is_classification else 'to learn from'}"
+        )
+    _check_not_one_label(task, pool, "data.train")
+    found = count_labels(pool)
+    missing = [name for name in task.label_names if name not in found]
+    if missing:
+        raise DataError(
+            f"data.train: no example to learn from has the label {', '.join(map(repr, missing))}; "
+            "add some, or take the label out of the task"
+        )
+
+
+def check_labels(task: Task, rows: Sequence[Row], split: str) -> None:
+    """Make sure that a split can tell good answers from bad ones.
+
+    Raises:
+        DataError: It is empty, or all its examples have the same label.
+    """
+    if not rows:
+        raise DataError(
+            f"data.{split}_share: no example falls into {split}; raise it, give more examples, "
+            f"or name a file in data.{split}"
+        )
+    _check_not_one_label(task, rows, f"data.{split}")
+
+
+def _check_not_one_label(task: Task, rows: Sequence[Row], where: str) -> None:
+    labels = list(count_labels(rows))
+    if task.is_classification and len(labels) == 1:
+        raise DataError(
+            f"{where}: has only one class: all {len(rows)} examples have the label {labels[0]!r}; "
+            f"at least two of {', '.join(map(repr, task.label_names))} are needed"
+        )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."

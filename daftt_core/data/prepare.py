@@ -1,0 +1,194 @@
+"""The stage that makes the splits."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from daftt_core.assets import known_assets
+from daftt_core.config import DataConfig
+from daftt_core.data.checks import check_apart, check_labels, check_pool
+from daftt_core.data.files import read_file
+from daftt_core.data.rows import Row, Source, drop_duplicates
+from daftt_core.data.sources import own_source
+from daftt_core.data.splits import count_labels, cut, share_of, take
+from daftt_core.errors import DataError
+from daftt_core.heldout import write_fingerprints
+from daftt_core.progress import log
+from daftt_core.records import Example, write_jsonl
+from daftt_core.tasks import Task
+from daftt_core.workspace import Run, StageResult, run_stage
+
+__all__ = ["prepare"]
+
+_FILES = ("train", "dev", "test", "unlabelled")  # settings of DataConfig that name files
+
+
+@dataclass(frozen=True)
+class _Splits:
+    labelled: list[Row]
+    dev: list[Row]
+    test: list[Row]
+    unlabelled: list[Row]
+    dropped: dict[str, dict[str, int]]
+
+
+def prepare(run: Run, config: DataConfig) -> StageResult:
+    """Read the sources and commit the splits.
+
+    Stage ``data`` gets ``labelled.jsonl``, ``dev.jsonl``, ``unlabelled.jsonl`` (without outputs),
+    ``gold.jsonl`` (the unlabelled inputs with their true outputs, where those are known) and
+    ``heldout.json`` (see :mod:`daftt_core.heldout`). Stage ``test`` gets ``test.jsonl`` alone, so
+    that what does not ask for that stage cannot read test.
+
+    Args:
+        run: The run.
+        config: Where the data comes from and how it is split.
+
+    Returns:
+        The result of stage ``data``. Its summary has the size of each split, labels by split, rows
+        dropped by source and reason, the sources with their SHA-256, and ``test_digest``.
+
+    Raises:
+        DataError: The data cannot be used; see :mod:`daftt_core.data.files` and
+            :mod:`daftt_core.data.checks`.
+        StorageError: Something cannot be fetched or written.
+    """
+    digests = _source_digests(run.task, config)
+    # Content counts, not where it lies: a file may move between two attempts.
+    settings = config.model_dump(exclude=set(_FILES))
+    splits = functools.cache(lambda: _split(run, config))
+
+    def write_test(folder: Path) -> dict[str, Any]:
+        test = splits().test
+        write_jsonl(folder / "test.jsonl", _examples(test))
+        return {"size": len(test), "labels": _labels(run.task, test)}
+
+    test = run_stage(run, "test", [settings, digests], write_test)
+
+    def write_data(folder: Path) -> dict[str, Any]:
+        _write(folder, splits(), gold_is_known=not config.unlabelled)
+        return {
+            **_summary(run.task, splits()),
+            "source": run.task.source if not config.train else "files",
+            "license": run.task.license if not config.train else None,
+            "sha256": digests,
+            "test_digest": test.digest,
+        }
+
+    return run_stage(run, "data", [settings, digests, test.digest], write_data)
+
+
+def _source_digests(task: Task, config: DataConfig) -> dict[str, str]:
+    """SHA-256 of every source, by the name of the setting it stands for."""
+    digests = {}
+    for setting in _FILES:
+        name = getattr(config, setting)
+        if name:
+            path = Path(name).expanduser()
+            try:
+                with path.open("rb") as file:
+                    digests[setting] = hashlib.file_digest(file, "sha256").hexdigest()
+            except FileNotFoundError:
+                raise DataError(f"data.{setting}: {name}: there is no such file") from None
+            except OSError as error:
+                raise DataError(
+                    f"data.{setting}: {name}: cannot be read: {error.strerror}"
+                ) from None
+        elif setting == "train" and task.source in known_assets():
+            digests[setting] = known_assets()[task.source].sha256
+    return digests
+
+
+def _read(task: Task, config: DataConfig, setting: str) -> Source:
+    with_output = setting != "unlabelled"
+    path = Path(getattr(config, setting)).expanduser()
+    rows = read_file(path, task, f"data.{setting}", with_output=with_output)
+    return drop_duplicates(rows, labelled=with_output and task.is_classification)
+
+
+def _split(run: Run, config: DataConfig) -> _Splits:
+    task, seed = run.task, run.seed
+    sources = {
+        setting: _read(task, config, setting) for setting in _FILES if getattr(config, setting)
+    }
+    if "train" not in sources:
+        sources["train"] = own_source(task)
+    check_apart({f"data.{name}": s.rows for name, s in sources.items() if name != "unlabelled"})
+
+    regions = cut(
+        sources["train"].rows,
+        seed,
+        test_share=0.0 if "test" in sources else config.test_share,
+        dev_share=0.0 if "dev" in sources else config.dev_share,
+    )
+    by_label = task.is_classification
+    test_pool = sources["test"].rows if "test" in sources else regions.test
+    dev_pool = sources["dev"].rows if "dev" in sources else regions.dev
+    test = take(test_pool, config.test_count, seed, by_label=by_label)
+    dev = take(dev_pool, config.dev_count, seed, by_label=by_label)
+    labelled = _take_labelled(task, config, seed, regions.train)
+    for name, rows in (("dev", dev), ("test", test)):
+        check_labels(task, rows, name)
+
+    dropped = {name: source.dropped for name, source in sources.items()}
+    used = {"labelled": _ids(labelled), "dev": _ids(dev), "test": _ids(test)}
+    rest = sources["unlabelled"].rows if "unlabelled" in sources else regions.train
+    overlap = {name: sum(row.example.id in ids for row in rest) for name, ids in used.items()}
+    if "unlabelled" in sources:
+        dropped["unlabelled"] |= {f"also in {name}": n for name, n in overlap.items() if n}
+    free = [row for row in rest if not any(row.example.id in ids for ids in used.values())]
+    unlabelled = take(free, config.unlabelled_count, seed, by_label=False)
+    splits = _Splits(labelled, dev, test, unlabelled, dropped)
+    log.info("data: %s", ", ".join(f"{n} {name}" for name, n in _sizes(splits).items()))
+    return splits
+
+
+def _take_labelled(task: Task, config: DataConfig, seed: int, pool: list[Row]) -> list[Row]:
+    setting, count = "labelled_count", config.labelled_count
+    if config.labelled_fraction:
+        setting = "labelled_fraction"
+        count = share_of(config.labelled_fraction, len(pool))
+    check_pool(task, pool, count, f"data.{setting}")
+    if count > len(pool):
+        log.warning(
+            "data.%s: asks for %d labelled examples; there are only %d, and all are used",
+            *(setting, count, len(pool)),
+        )
+    return take(pool, count, seed, by_label=task.is_classification, at_least=1)
+
+
+def _write(folder: Path, splits: _Splits, *, gold_is_known: bool) -> None:
+    write_jsonl(folder / "labelled.jsonl", _examples(splits.labelled))
+    write_jsonl(folder / "dev.jsonl", _examples(splits.dev))
+    gold = _examples(splits.unlabelled)
+    hidden = (example.model_copy(update={"output": None}) for example in gold)
+    write_jsonl(folder / "unlabelled.jsonl", hidden)
+    if gold_is_known:
+        write_jsonl(folder / "gold.jsonl", gold)
+    write_fingerprints(folder / "heldout.json", _examples(splits.dev + splits.test))
+
+
+def _summary(task: Task, splits: _Splits) -> dict[str, Any]:
+    labels = {name: _labels(task, getattr(splits, name)) for name in ("labelled", "dev", "test")}
+    return {"sizes": _sizes(splits), "labels": labels, "dropped": splits.dropped}
+
+
+def _sizes(splits: _Splits) -> dict[str, int]:
+    names = ("labelled", "dev", "test", "unlabelled")
+    return {name: len(getattr(splits, name)) for name in names}
+
+
+def _labels(task: Task, rows: list[Row]) -> dict[str, int]:
+    return count_labels(rows) if task.is_classification else {}
+
+
+def _examples(rows: list[Row]) -> list[Example]:
+    return [row.example for row in rows]
+
+
+def _ids(rows: list[Row]) -> set[str]:
+    return {row.example.id for row in rows}

@@ -1,0 +1,115 @@
+"""Cutting a set of examples into splits that stay apart when the set grows.
+
+Every example has a *place* in [0, 1), a hash of the run's seed and its id. The interval is cut
+into three regions: test, then dev, then train. So rows that are added later move no example from
+one region to another, and the order of rows does not matter. Within a region the lowest places are
+taken first, each label in proportion.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+from daftt_core.data.rows import Row
+from daftt_core.records import seed_for
+
+__all__ = ["Regions", "count_labels", "cut", "place", "quotas", "share_of", "take"]
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The rows of each region."""
+
+    test: list[Row]
+    dev: list[Row]
+    train: list[Row]
+
+
+def place(seed: int, example_id: str) -> float:
+    """Where an example lies in [0, 1)."""
+    return (seed_for(seed, "split", example_id) >> 10) / 2**53
+
+
+def cut(rows: Iterable[Row], seed: int, test_share: float, dev_share: float) -> Regions:
+    """Put every row into its region.
+
+    Args:
+        rows: Rows with different ids.
+        seed: The run's seed.
+        test_share: Length of the test region.
+        dev_share: Length of the dev region.
+    """
+    regions = Regions([], [], [])
+    for row in rows:
+        at = place(seed, row.example.id)
+        if at < test_share:
+            regions.test.append(row)
+        elif at < test_share + dev_share:
+            regions.dev.append(row)
+        else:
+            regions.train.append(row)
+    return regions
+
+
+def take(
+    rows: Sequence[Row], count: int, seed: int, *, by_label: bool, at_least: int = 0
+) -> list[Row]:
+    """The ``count`` rows with the lowest places, or all when there are fewer.
+
+    Args:
+        rows: Rows with different ids.
+        count: How many to take.
+        seed: The run's seed.
+        by_label: Take each label in proportion to its frequency in ``rows``.
+        at_least: So many of each label, as far as ``count`` and the label's rows allow.
+
+    Returns:
+        The rows, lowest place first.
+    """
+    groups: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: place(seed, row.example.id)):
+        groups[(row.example.output or "") if by_label else ""].append(row)
+    sizes = {label: len(group) for label, group in groups.items()}
+    quota = quotas(sizes, count, at_least)
+    taken = [row for label, group in groups.items() for row in group[: quota[label]]]
+    return sorted(taken, key=lambda row: place(seed, row.example.id))
+
+
+def quotas(sizes: Mapping[str, int], total: int, at_least: int = 0) -> dict[str, int]:
+    """Share out ``total`` places in proportion to sizes, by the largest remainder method.
+
+    Args:
+        sizes: The size of each group.
+        total: Places to share out; no more than the sum of sizes are.
+        at_least: A group gets so many even where its proportion is smaller, as far as its size and
+            ``total`` allow; the groups that are furthest above their proportion give them up.
+    """
+    size = sum(sizes.values())
+    total = min(total, size)
+    quota = {name: sizes[name] * total // size for name in sizes}
+    by_remainder = sorted(sizes, key=lambda name: (-(sizes[name] * total % size), name))
+    for name in by_remainder[: total - sum(quota.values())]:
+        quota[name] += 1
+    for name in sorted(sizes):
+        while quota[name] < min(at_least, sizes[name]):
+            givers = [other for other in sizes if quota[other] > at_least]
+            if not givers:
+                break
+            giver = max(givers, key=lambda o: (quota[o] * size - sizes[o] * total, quota[o], o))
+            quota[giver] -= 1
+            quota[name] += 1
+    return quota
+
+
+def share_of(fraction: float, size: int) -> int:
+    """``fraction`` of ``size`` as a whole number, halves rounded up: 5% of 2,490 are 125."""
+    exact = Decimal(str(fraction)) * size
+    return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def count_labels(rows: Iterable[Row]) -> dict[str, int]:
+    """How many rows have each output, by label."""
+    return dict(sorted(Counter(row.example.output or "" for row in rows).items()))
