@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from daftt_core.records import Example, normalize
+from daftt_core.records import Example
 from daftt_core.tasks.task import Task
 
-__all__ = ["Prompt", "answer_prompt", "parse_answer", "writing_prompt"]
+__all__ = ["Prompt", "answer_prompt", "parse_answer", "parse_input", "writing_prompt"]
 
 _SUFFIX = "\nOutput:"
 
@@ -75,8 +75,16 @@ def parse_answer(task: Task, answer: str) -> str | None:
     line = answer.strip().split("\n", 1)[0].strip()
     if not task.is_classification:
         return line or None
-    said = normalize(line.removesuffix("."))
-    for label in task.labels:
-        if said == normalize(label.verbalizer):
-            return label.name
-    return None
+    return next((label.name for label in task.labels if label.is_said_by(line)), None)
+
+
+def parse_input(task: Task, answer: str) -> Example | None:
+    """The input an answer to a writing prompt states, or None when it states none.
+
+    One line is expected, or two where the task's inputs are pairs.
+    """
+    lines = [line.strip() for line in answer.strip().split("\n")]
+    wanted = 1 if task.columns.text_pair is None else 2
+    if len(lines) != wanted or not all(lines):
+        return None
+    return Example.of(*lines)

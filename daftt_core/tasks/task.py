@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from daftt_core.records import normalize
 
 __all__ = ["Columns", "Label", "Task"]
 
@@ -33,6 +35,26 @@ class Label(_Part):
     name: str = Field(min_length=1)
     verbalizer: str = Field(min_length=1)
     aliases: tuple[str, ...] = ()
+
+    @field_validator("name", "verbalizer")
+    @classmethod
+    def _check_line(cls, text: str) -> str:
+        if text != text.strip() or len(text.splitlines()) != 1 or not normalize(_bare(text)):
+            raise ValueError(f"{text!r} must be one line of text, without white space around it")
+        return text
+
+    @property
+    def spoken(self) -> str:
+        """The verbalizer as an answer is compared with it."""
+        return normalize(_bare(self.verbalizer))
+
+    def is_said_by(self, line: str) -> bool:
+        """Whether a line states this label: whole, but in any case, with or without full stop."""
+        return normalize(_bare(line.strip())) == self.spoken
+
+
+def _bare(line: str) -> str:
+    return line.removesuffix(".")
 
 
 class Task(_Part):
@@ -70,7 +92,7 @@ class Task(_Part):
         if len(self.labels) < 2:
             raise ValueError("a classification task needs at least two labels")
         spellings = [s for label in self.labels for s in {label.name, *label.aliases}]
-        verbalizers = [label.verbalizer.casefold() for label in self.labels]
+        verbalizers = [label.spoken for label in self.labels]
         if len(set(spellings)) < len(spellings) or len(set(verbalizers)) < len(verbalizers):
             raise ValueError("two labels share a name, an alias or a verbalizer")
         return self

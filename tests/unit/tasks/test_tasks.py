@@ -1,0 +1,218 @@
+"""Tasks: reading and checking their files, the prompts, and the strict reading of answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from daftt_core.errors import TaskError
+from daftt_core.records import Example
+from daftt_core.tasks import (
+    Columns,
+    Label,
+    Task,
+    answer_prompt,
+    builtin_tasks,
+    load_task,
+    parse_answer,
+    writing_prompt,
+)
+
+REVIEWS = load_task("movie-reviews")
+PAIRS = Task(
+    id="entailment",
+    kind="classification",
+    description="Does the first sentence imply the second?",
+    definition="Decide.",
+    writing_definition="Write two sentences.",
+    labels=(
+        Label(name="entailment", verbalizer="yes", aliases=("0",)),
+        Label(name="not_entailment", verbalizer="no", aliases=("1",)),
+    ),
+    columns=Columns(text="premise", text_pair="hypothesis"),
+)
+REWRITE = Task(
+    id="rewrite",
+    kind="text2text",
+    description="Rewrite.",
+    definition="Rewrite the sentence.",
+    writing_definition="Write a sentence.",
+)
+
+
+def as_yaml(tmp_path: Path, **changes: object) -> str:
+    fields = REVIEWS.model_dump(mode="json") | changes
+    path = tmp_path / "some.yaml"
+    path.write_text(yaml.safe_dump({k: v for k, v in fields.items() if v is not None}))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", builtin_tasks())
+def test_every_built_in_task_can_be_used(name: str) -> None:
+    task = load_task(name)
+    assert task.id == name
+    assert task.source is None or task.license
+    for label in task.labels:
+        assert parse_answer(task, f" {task.verbalize(label.name)}") == label.name
+
+
+def test_an_unknown_task_is_told_with_a_suggestion() -> None:
+    with pytest.raises(TaskError, match="no task 'movie-review'; did you mean 'movie-reviews'"):
+        load_task("movie-review")
+
+
+def test_a_task_is_read_from_a_file(tmp_path: Path) -> None:
+    assert load_task(as_yaml(tmp_path)) == REVIEWS
+
+
+def test_all_mistakes_of_a_task_file_are_told_at_once(tmp_path: Path) -> None:
+    path = as_yaml(tmp_path, id="My Task", kind="sorting", colour="red", definition="")
+    with pytest.raises(TaskError) as caught:
+        load_task(path)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4
+    for field in ("id", "kind", "colour", "definition"):
+        assert any(line.startswith(f"task {path}: {field}: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem"),
+    [
+        ([], "at least two labels"),
+        ([{"name": "a", "verbalizer": "x"}], "at least two labels"),
+        ([{"name": "a", "verbalizer": "x"}, {"name": "a", "verbalizer": "y"}], "share a name"),
+        (
+            [{"name": "a", "verbalizer": "x", "aliases": ["b"]}, {"name": "b", "verbalizer": "y"}],
+            "share a name",
+        ),
+        ([{"name": "a", "verbalizer": "Yes"}, {"name": "b", "verbalizer": "yes"}], "verbalizer"),
+        ([{"name": "a", "verbalizer": "yes."}, {"name": "b", "verbalizer": "yes"}], "verbalizer"),
+        ([{"name": "a", "verbalizer": " "}, {"name": "b", "verbalizer": "y"}], "one line of text"),
+        ([{"name": "a", "verbalizer": "."}, {"name": "b", "verbalizer": "y"}], "one line of text"),
+        ([{"name": "a", "verbalizer": "x\ny"}, {"name": "b", "verbalizer": "y"}], "one line"),
+        ([{"name": "a ", "verbalizer": "x"}, {"name": "b", "verbalizer": "y"}], "one line of text"),
+    ],
+)
+def test_labels_that_answers_could_not_tell_apart_are_refused(
+    tmp_path: Path, labels: list[object], problem: str
+) -> None:
+    with pytest.raises(TaskError, match=problem):
+        load_task(as_yaml(tmp_path, labels=labels))
+
+
+def test_a_text_task_has_no_labels() -> None:
+    with pytest.raises(ValidationError, match="a text2text task has no labels"):
+        Task.model_validate(REVIEWS.model_dump() | {"kind": "text2text"})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(b"id: [", "is not YAML"), (b"id: \xff", "is not UTF-8")]
+)
+def test_a_broken_task_file_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_bytes(content)
+    with pytest.raises(TaskError, match=rf"some\.yaml: .*{problem}"):
+        load_task(str(path))
+
+
+def test_a_missing_task_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=r"none\.yml: cannot be read: No such file"):
+        load_task(str(tmp_path / "none.yml"))
+
+
+def test_spellings_in_data_files_are_exact() -> None:
+    assert [PAIRS.label_for(s) for s in ("entailment", "0", "1")] == [
+        "entailment",
+        "entailment",
+        "not_entailment",
+    ]
+    assert [PAIRS.label_for(s) for s in ("yes", "Entailment", "", "2")] == [None] * 4
+
+
+def test_prompts_of_a_task_share_their_prefix_and_end_open() -> None:
+    prompts = [answer_prompt(REVIEWS, Example.of(text)) for text in ("Good.", "Bad\n film.")]
+    assert len({prompt.prefix for prompt in prompts}) == 1
+    assert prompts[0].prefix.startswith(f"Definition: {REVIEWS.definition}\n\nInput:")
+    whole = prompts[1].prefix + prompts[1].body + prompts[1].suffix
+    assert "Bad film." in whole
+    assert whole.endswith("\nOutput:")
+    assert prompts[0].answer is None
+
+
+def test_a_known_output_is_the_answer_in_its_verbalizer() -> None:
+    example = Example.of("It rains.", "It is wet.", output="entailment")
+    prompt = answer_prompt(PAIRS, example)
+    assert "It rains.\nIt is wet." in prompt.body
+    assert prompt.answer == " yes"
+
+
+def test_asking_for_an_input_states_the_label_and_shows_no_example() -> None:
+    asked = writing_prompt(REVIEWS, None, "positive")
+    learned = writing_prompt(REVIEWS, Example.of("Fun.", output="positive"))
+    assert (asked.prefix, asked.body, asked.suffix) == (
+        learned.prefix,
+        learned.body,
+        learned.suffix,
+    )
+    assert "positive" in asked.body
+    assert asked.answer is None
+    assert learned.answer == " Fun."
+    assert writing_prompt(REWRITE, None).suffix == "\nOutput:"
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        (" positive", "positive"),
+        ("Positive.", "positive"),
+        ("\n NEGATIVE \n\nInput: more", "negative"),
+        ("positively", None),
+        ("not positive", None),
+        ("positive negative", None),
+        ("positive..", None),
+        ("", None),
+        (".", None),
+        ("Output: positive", None),
+    ],
+)
+def test_an_answer_states_a_label_whole_or_none(answer: str, label: str | None) -> None:
+    assert parse_answer(REVIEWS, answer) == label
+
+
+def test_a_text_answer_is_its_first_line() -> None:
+    assert parse_answer(REWRITE, " One line.\nAnother.") == "One line."
+    assert parse_answer(REWRITE, " \n ") is None
+
+
+words = st.text(min_size=1, max_size=12)
+
+
+@given(st.lists(words, min_size=2, max_size=5, unique=True), st.booleans(), words)
+def test_every_allowed_verbalizer_is_understood_and_nothing_else(
+    verbalizers: list[str], with_stop: bool, other: str
+) -> None:
+    try:
+        labels = tuple(
+            Label(name=f"label{number}", verbalizer=verbalizer)
+            for number, verbalizer in enumerate(verbalizers)
+        )
+        task = Task.model_validate(PAIRS.model_dump() | {"labels": labels})
+    except ValidationError:
+        return
+    for label in task.labels:
+        stop = "." if with_stop and not label.verbalizer.endswith(".") else ""
+        assert parse_answer(task, f" {label.verbalizer}{stop}\nInput:") == label.name
+    said = parse_answer(task, other)
+    assert said is None or said in task.label_names
+
+
+@given(st.text())
+def test_whatever_is_answered_nothing_breaks(answer: str) -> None:
+    assert parse_answer(REVIEWS, answer) in {None, "positive", "negative"}
+    line = parse_answer(REWRITE, answer)
+    assert line is None or (line.strip() == line != "" and "\n" not in line)

@@ -1,0 +1,137 @@
+"""The configuration: all mistakes at once, and nothing defaulted silently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daftt_core.config import (
+    Config,
+    DataConfig,
+    TeacherConfig,
+    flat_fields,
+    from_flat,
+    parse_section,
+    read_settings,
+    to_flat,
+)
+from daftt_core.errors import ConfigError
+
+
+def message_of(settings: dict[str, object]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        from_flat(settings)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "field"), flat_fields().items())
+def test_every_setting_has_a_default_and_a_description(name: str, field: object) -> None:
+    assert not field.is_required()  # type: ignore[attr-defined]
+    assert len(field.description or "") > 10, name  # type: ignore[attr-defined]
+
+
+def test_no_two_settings_share_a_flat_name() -> None:
+    sections = [getattr(Config(), name) for name in Config.model_fields]
+    fields = sum(len(type(section).model_fields) for section in sections)
+    assert len(flat_fields()) == fields
+
+
+def test_defaults_survive_flattening_and_nesting() -> None:
+    assert from_flat({}) == Config()
+    assert from_flat(to_flat(Config())) == Config()
+
+
+def test_changed_settings_survive_flattening_and_nesting() -> None:
+    settings = {
+        "seed": 7,
+        "on_gate_fail": "continue",
+        "data_train": "reviews.csv",
+        "data_labelled_fraction": 0.05,
+        "teacher_learning_rate": 1e-4,
+        "synthesis_mode": "generate",
+        "curation_balance": False,
+        "student_min_steps": 0,
+        "evaluation_confidence": 0.9,
+    }
+    config = from_flat(settings)
+    assert config.run.seed == 7
+    assert config.data.train == "reviews.csv"
+    assert config.teacher.learning_rate == 1e-4
+    assert config.curation.balance is False
+    flat = to_flat(config)
+    assert {name: flat[name] for name in settings} == settings
+    assert from_flat(flat) == config
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    message = message_of(
+        {
+            "teacher_learnig_rate": 1e-4,
+            "teacher_learning_rate": -1,
+            "student_seeds": 0,
+            "synthesis_mode": "invent",
+            "labelled_count": 3,
+            "data_dev_count": "many",
+        }
+    )
+    lines = message.splitlines()
+    assert len(lines) == 6
+    for start, part in [
+        (
+            "teacher_learnig_rate: there is no such parameter",
+            "did you mean 'teacher_learning_rate'",
+        ),
+        ("labelled_count: there is no such parameter", "did you mean 'data_labelled_count'"),
+        ("teacher.learning_rate: -1", "greater than 0"),
+        ("student.seeds: 0", "greater than or equal to 1"),
+        ("synthesis.mode: 'invent'", "'annotate', 'generate' or 'both'"),
+        ("data.dev_count: 'many'", "integer"),
+    ]:
+        assert any(line.startswith(start) and part in line for line in lines), (start, message)
+
+
+def test_shares_must_leave_something_to_train_on() -> None:
+    message = message_of({"data_dev_share": 0.5, "data_test_share": 0.45})
+    assert message == "data: dev_share and test_share together must leave a tenth for training"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_must_be_finite(value: float) -> None:
+    assert "finite" in message_of({"teacher_weight_decay": value})
+
+
+def test_a_section_is_checked_again_when_a_stage_reads_it() -> None:
+    section = DataConfig(labelled_count=5)
+    assert parse_section(DataConfig, section.model_dump_json()) == section
+    with pytest.raises(ConfigError, match="TeacherConfig: epochs: -1"):
+        parse_section(TeacherConfig, '{"epochs": -1}')
+
+
+def test_settings_are_read_from_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("seed: 7\nteacher_learning_rate: 0.0001\n")
+    assert from_flat(read_settings(path)).run.seed == 7
+    path.write_text("# nothing yet\n")
+    assert read_settings(path) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"seed: [1\n", "is not YAML"),
+        (b"- seed\n", "must map parameter names to values"),
+        (b"7: seed\n", "must map parameter names to values"),
+        (b"seed: \xff\n", "is not YAML"),
+    ],
+)
+def test_a_broken_settings_file_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"settings\.yaml: {problem}"):
+        read_settings(path)
+
+
+def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file"):
+        read_settings(tmp_path / "none.yaml")
