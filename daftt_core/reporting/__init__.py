@@ -1,0 +1,18 @@
+"""The report of a run: one HTML page, and the same tables as text."""
+
+from daftt_core.reporting.arms import confusion
+from daftt_core.reporting.content import ReportData
+from daftt_core.reporting.data import collect
+from daftt_core.reporting.page import render
+from daftt_core.reporting.text import stage_table, summary_table
+from daftt_core.reporting.write import write_report
+
+__all__ = [
+    "ReportData",
+    "collect",
+    "confusion",
+    "render",
+    "stage_table",
+    "summary_table",
+    "write_report",
+]

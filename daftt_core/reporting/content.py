@@ -1,0 +1,182 @@
+"""What a report says, before it is drawn: everything in it comes from a run's committed files.
+
+The models that read another stage's JSON take what they show and ignore the rest, so that a stage
+may add to its files without breaking the report.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from daftt_core.config import Config
+from daftt_core.evaluation import Evaluation, ReliabilityBin
+from daftt_core.records import Rejection, SyntheticExample
+from daftt_core.storage import FileEntry
+from daftt_core.tasks import Task
+
+__all__ = [
+    "Assessment",
+    "Curation",
+    "Funnel",
+    "MissingStage",
+    "ReportData",
+    "Sample",
+    "StageRecord",
+    "TrainingStep",
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class TrainingStep(_Part):
+    """One line of the teacher's history.
+
+    Attributes:
+        step: Optimizer steps so far.
+        epoch: Passes over the examples so far.
+        loss: Training loss, where it was noted at this step.
+        dev_loss: Loss on dev, where it was measured at this step.
+    """
+
+    step: int
+    epoch: float
+    loss: float | None = None
+    dev_loss: float | None = None
+
+
+class Assessment(_Part):
+    """How good the teacher is on dev, and whether its confidence can be believed.
+
+    Attributes:
+        metric: What the scores measure; they lie in [0, 1].
+        dev_examples: Number of dev examples.
+        dev_score: Score of the fine-tuned teacher.
+        untuned_dev_score: The same before fine-tuning.
+        baseline_dev_score: The same of the student trained on real examples only.
+        passed: Whether the teacher is better than the baseline.
+        ece_before: Expected calibration error before calibration; None for text outputs.
+        ece_after: The same after it.
+        bins_before: Bins of the reliability diagram before calibration.
+        bins_after: The same after it.
+    """
+
+    metric: str
+    dev_examples: int
+    dev_score: float
+    untuned_dev_score: float
+    baseline_dev_score: float
+    passed: bool
+    ece_before: float | None = None
+    ece_after: float | None = None
+    bins_before: tuple[ReliabilityBin, ...] = ()
+    bins_after: tuple[ReliabilityBin, ...] = ()
+
+
+class StageRecord(_Part):
+    """A finished stage.
+
+    Attributes:
+        name: The stage.
+        digest: Identifies what it made.
+        files: What it made, with the SHA-256 of each file.
+        summary: Its numbers and small facts.
+        seconds: Wall time.
+        peak_memory_bytes: Peak resident memory of its process.
+    """
+
+    name: str
+    digest: str
+    files: tuple[FileEntry, ...]
+    summary: dict[str, Any]
+    seconds: float
+    peak_memory_bytes: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of its files."""
+        return sum(file.size for file in self.files)
+
+
+class MissingStage(_Part):
+    """A stage that the run does not have, and why."""
+
+    name: str
+    reason: str
+    failed: bool = False
+
+
+class Funnel(_Part):
+    """What curation did to the examples of one source.
+
+    Attributes:
+        read: Examples the teacher wrote.
+        rejected: Number of examples by the filter that rejected them, in the filters' order.
+        kept: Examples left.
+        by_label: How many were read and kept of each label; empty for text outputs.
+    """
+
+    read: int
+    rejected: dict[str, int]
+    kept: int
+    by_label: dict[str, dict[str, int]] = {}
+
+
+class Curation(_Part):
+    """What curation says of itself.
+
+    Attributes:
+        funnel: By source, ``annotated`` or ``generated``.
+        label_agreement: Share of the generated examples to which the teacher, asked again, gives
+            the label it wrote them for.
+    """
+
+    funnel: dict[str, Funnel]
+    label_agreement: float | None = None
+
+
+class Sample(_Part):
+    """A few examples of one source, chosen at random."""
+
+    source: str
+    kept: tuple[SyntheticExample, ...]
+    rejected: tuple[Rejection, ...]
+
+
+class ReportData(_Part):
+    """Everything the report shows.
+
+    Attributes:
+        run_name: Name of the run's folder.
+        seed: The run's seed.
+        task: The task.
+        finished: When the last stage was finished, as ``2026-03-01 14:05 UTC``.
+        config: All settings, where preflight wrote them.
+        stages: The finished stages, in the pipeline's order.
+        missing: The others, and why they are missing.
+        history: The teacher's training.
+        assessment: How good the teacher is.
+        curation: What curation kept.
+        samples: Some synthetic examples, by source.
+        evaluation: How the arms compare.
+    """
+
+    run_name: str
+    seed: int
+    task: Task
+    finished: str = ""
+    config: Config | None = None
+    stages: tuple[StageRecord, ...] = ()
+    missing: tuple[MissingStage, ...] = ()
+    history: tuple[TrainingStep, ...] = ()
+    assessment: Assessment | None = None
+    curation: Curation | None = None
+    samples: tuple[Sample, ...] = ()
+    evaluation: Evaluation | None = None
+
+    def stage(self, name: str) -> StageRecord | None:
+        """A finished stage, or None."""
+        return next((record for record in self.stages if record.name == name), None)

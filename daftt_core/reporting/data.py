@@ -1,0 +1,239 @@
+"""Collecting what a report shows from a run's folder, whatever stages it has.
+
+A run that failed, or that its gate stopped, has a report as well: what is there is shown, and for
+what is missing the reason is given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from daftt_core.config import Config
+from daftt_core.errors import StorageError
+from daftt_core.evaluation import Evaluation
+from daftt_core.records import Rejection, SyntheticExample, read_jsonl, seed_for
+from daftt_core.reporting.content import (
+    Assessment,
+    Curation,
+    MissingStage,
+    ReportData,
+    Sample,
+    StageRecord,
+    TrainingStep,
+)
+from daftt_core.storage import MANIFEST, read_manifest
+from daftt_core.workspace import Run, StageStatus, read_stage, read_statuses
+
+__all__ = ["REPORT", "collect", "stage_records"]
+
+REPORT = "report"
+SOURCES = {"annotated": "annotate", "generated": "generate"}
+"""What synthetic examples are called, and the mode that makes them."""
+SAMPLES_PER_SOURCE = 8
+_HISTORY = tuple[TrainingStep, ...]
+R = TypeVar("R")
+
+# Stages on the same line do not wait for each other.
+_ORDER = (
+    ("preflight",),
+    ("data", "test"),
+    ("teacher", "students/real"),
+    ("assessment",),
+    ("synthetic",),
+    ("curated",),
+    ("students",),
+    ("predictions",),
+    ("evaluation",),
+)
+_EXPECTED = [name for line in _ORDER for name in line if name not in ("test", "students/real")]
+
+
+def collect(run: Run) -> ReportData:
+    """Read everything the report shows.
+
+    Raises:
+        StorageError: A finished stage's file is missing, was changed, or cannot be understood.
+        DataError: A stage's file of examples does not hold what it should.
+    """
+    config = _read(run, "preflight", "config.json", Config)
+    stages, missing = _stages(run, config)
+    shown = {stage.name for stage in stages}
+    history = _read(run, "teacher", "history.json", _HISTORY) if "teacher" in shown else None
+    return ReportData(
+        run_name=run.folder.resolve().name,
+        seed=run.seed,
+        task=run.task,
+        finished=_finished(run, stages),
+        config=config,
+        stages=stages,
+        missing=missing,
+        history=history or (),
+        assessment=_read(run, "assessment", "assessment.json", Assessment)
+        if "assessment" in shown
+        else None,
+        **(_curation(run) if "curated" in shown else {}),
+        evaluation=_read(run, "evaluation", "evaluation.json", Evaluation)
+        if "evaluation" in shown
+        else None,
+    )
+
+
+def stage_records(run: Run) -> tuple[StageRecord, ...]:
+    """The run's finished stages, in the pipeline's order."""
+    return _stages(run, _read(run, "preflight", "config.json", Config))[0]
+
+
+def _read(run: Run, stage: str, name: str, kind: Any) -> Any:
+    """The JSON file of a stage as ``kind``; None where the stage is not finished."""
+    if read_manifest(run.folder / stage) is None:
+        return None
+    path = read_stage(run, stage)[0] / name
+    if not path.is_file():
+        raise StorageError(f"{path}: is missing; remove {path.parent} and run again")
+    return _understand(path, kind, path.read_bytes())
+
+
+def _understand(path: Path, kind: Any, text: str | bytes) -> Any:
+    try:
+        return TypeAdapter(kind).validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        raise StorageError(
+            f"{path}: {where}: {first['msg']}; another version of DAFTT may have written it: "
+            "run the pipeline again"
+        ) from None
+
+
+def _curation(run: Run) -> dict[str, Any]:
+    """What curation kept, and samples of each source."""
+    folder, manifest = read_stage(run, "curated")
+    curation = _understand(folder / MANIFEST, Curation, json.dumps(manifest.summary))
+    rejections = read_jsonl(folder / "rejected.jsonl", Rejection)
+    samples = []
+    for source, funnel in curation.funnel.items():
+        rejected = [entry for entry in rejections if entry.example.source == source]
+        if funnel.read:
+            kept = read_jsonl(folder / f"{source}.jsonl", SyntheticExample)
+            sample = Sample(
+                source=source,
+                kept=_choose(run.seed, kept, lambda example: example.id),
+                rejected=_choose(run.seed, rejected, lambda entry: entry.example.id),
+            )
+            samples.append(sample)
+    return {"curation": curation, "samples": samples}
+
+
+def _choose(seed: int, records: Sequence[R], id_of: Callable[[R], str]) -> tuple[R, ...]:
+    """A few records, whatever order they come in."""
+    ranked = sorted(records, key=lambda record: seed_for(seed, "sample", id_of(record)))
+    return tuple(ranked[:SAMPLES_PER_SOURCE])
+
+
+def _stages(
+    run: Run, config: Config | None
+) -> tuple[tuple[StageRecord, ...], tuple[MissingStage, ...]]:
+    statuses = {status.stage: status for status in read_statuses(run.folder)}
+    statuses.pop(REPORT, None)
+    records = {record.name: record for record in _committed(run.folder)}
+    for name in [name for name in records if config and not _asked_for(name, config)]:
+        del records[name]
+        statuses.pop(name, None)
+    broken = [status for status in statuses.values() if status.stage not in records]
+    stale = {
+        name
+        for name in records
+        for other in broken
+        if name in statuses
+        and _place(other.stage) < _place(name)
+        and statuses[name].updated < other.updated
+    }
+    finished = tuple(
+        sorted(
+            (record for name, record in records.items() if name not in stale),
+            key=lambda record: (_place(record.name), record.name),
+        )
+    )
+    return finished, _missing(finished, broken, stale, run)
+
+
+def _committed(folder: Path) -> Iterator[StageRecord]:
+    for path in (*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}")):
+        stage = path.parent
+        manifest = read_manifest(stage)
+        name = stage.relative_to(folder).as_posix()
+        if manifest is None or not (stage / ".key").is_file() or name == REPORT:
+            continue
+        yield StageRecord(
+            name=name,
+            digest=manifest.digest,
+            files=manifest.files,
+            summary=manifest.summary,
+            seconds=manifest.seconds,
+            peak_memory_bytes=manifest.peak_memory_bytes,
+        )
+
+
+def _asked_for(name: str, config: Config) -> bool:
+    """Whether the settings ask for this shard or arm; others are left from other settings."""
+    mode, group, member = config.synthesis.mode, *_split(name)
+    kinds = [kind for kind, word in SOURCES.items() if mode in (word, "both")]
+    if group == "synthetic":
+        kind, _, place = member.partition("-")
+        return kind in kinds and place.endswith(f"-of-{config.synthesis.shards:03d}")
+    if group == "students":
+        wanted = ["real", *(f"real+{kind}" for kind in kinds)]
+        wanted += ["real+both"] * (mode == "both") + ["gold"] * config.student.gold_arm
+        return member in wanted
+    return True
+
+
+def _split(name: str) -> tuple[str, str]:
+    group, _, member = name.partition("/")
+    return group, member
+
+
+def _place(name: str) -> int:
+    group = _split(name)[0]
+    places = [place for place, line in enumerate(_ORDER) if name in line or group in line]
+    return places[0] if places else len(_ORDER)
+
+
+def _missing(
+    finished: tuple[StageRecord, ...], broken: list[StageStatus], stale: set[str], run: Run
+) -> tuple[MissingStage, ...]:
+    stopped = next((record for record in finished if record.name == "assessment"), None)
+    gate_closed = stopped and stopped.summary.get("passed") is False and run.on_gate_fail == "stop"
+    found = {status.stage: _why(status) for status in broken}
+    first = min(broken, key=lambda status: _place(status.stage), default=None)
+    for name in (*_EXPECTED, *sorted(stale)):
+        groups = {_split(other)[0] for other in (*found, *(record.name for record in finished))}
+        if name in found or name in groups:
+            continue
+        if name in stale:
+            reason = "left by an earlier attempt with other settings; not shown"
+        elif gate_closed:
+            reason = "not run, because the teacher did not pass its gate"
+        elif first and _place(first.stage) < _place(name):
+            reason = f"not run, because {first.stage} did not finish"
+        else:
+            reason = "not run"
+        found[name] = MissingStage(name=name, reason=reason)
+    return tuple(sorted(found.values(), key=lambda stage: (_place(stage.name), stage.name)))
+
+
+def _why(status: StageStatus) -> MissingStage:
+    if status.state == "failed":
+        return MissingStage(name=status.stage, reason=status.message or "failed", failed=True)
+    return MissingStage(name=status.stage, reason="interrupted, or still running")
+
+
+def _finished(run: Run, stages: tuple[StageRecord, ...]) -> str:
+    times = [(run.folder / stage.name / MANIFEST).stat().st_mtime for stage in stages]
+    return datetime.fromtimestamp(max(times), UTC).strftime("%Y-%m-%d %H:%M UTC") if times else ""

@@ -1,0 +1,32 @@
+"""Text from data, made fit to be seen: nothing in it is invisible or changes its surroundings.
+
+Escaping of ``<``, ``&`` and quotes is the template engine's work; this is about characters that
+HTML and SVG cannot hold, and about those that would turn the direction of the text around them.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["visible"]
+
+_CONTROL_PICTURES = 0x2400
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, except tab and line feed
+    "\u2028\u2029\u202a-\u202e\u2066-\u2069"  # separators, direction overrides and isolates
+    "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"  # lone surrogates and non-characters
+)
+
+
+def visible(text: str) -> str:
+    """The text with control characters shown as symbols; line breaks and tabs stay.
+
+    NUL becomes ``␀`` and so on; what has no symbol of its own becomes ``\ufffd``.
+    """
+    return _HIDDEN.sub(lambda match: _symbol(ord(match.group())), text)
+
+
+def _symbol(code: int) -> str:
+    if code < 0x20:
+        return chr(_CONTROL_PICTURES + code)
+    return "\u2421" if code == 0x7F else "\ufffd"

@@ -1,0 +1,234 @@
+"""The report's plots, as SVG that takes its colours and fonts from the page around it.
+
+Each colour is drawn as a marker (a hex code nothing else uses) and then replaced by one of the
+page's CSS variables, so that one drawing serves the light and the dark theme. Figures are 440
+units wide at most: text in them is legible on a phone. The same numbers give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from daftt_core.evaluation import REAL_ARM, ArmResult, Evaluation, ReliabilityBin
+from daftt_core.reporting.content import TrainingStep
+from daftt_core.reporting.escape import visible
+from daftt_core.reporting.formats import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_arms", "draw_learning_curve", "draw_reliability"]
+
+_COLOURS = {
+    "ink": "#010203",
+    "muted": "#010204",
+    "rule": "#010205",
+    "accent": "#010206",
+    "second": "#010207",
+    "surface": "#010208",
+}
+_UNITS_PER_INCH = 72
+_SVG = "http://www.w3.org/2000/svg"
+_XLINK = "http://www.w3.org/1999/xlink"
+_TRAINING = {"color": _COLOURS["second"], "linewidth": 1.3}
+_FONT = re.compile(r"font-family: [^;]*;? ?")
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "daftt",
+    "text.parse_math": False,
+    "font.size": 12,
+    "axes.edgecolor": _COLOURS["rule"],
+    "axes.labelcolor": _COLOURS["muted"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "text.color": _COLOURS["ink"],
+    "xtick.color": _COLOURS["rule"],
+    "ytick.color": _COLOURS["rule"],
+    "xtick.labelcolor": _COLOURS["muted"],
+    "ytick.labelcolor": _COLOURS["muted"],
+    "grid.color": _COLOURS["rule"],
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+}
+
+
+def draw_arms(evaluation: Evaluation, title: str) -> str:
+    """Every seed's score, each arm's mean and its interval, one arm a row.
+
+    Args:
+        evaluation: The arms; the chosen one is emphasized, the mean of ``real`` is a line.
+        title: What the figure shows, for those who hear it.
+    """
+    arms = evaluation.arms
+    height = 52 * len(arms) + 62
+    with _figure(440, height) as figure:
+        axes = figure.add_axes((0.03, 50 / height, 0.82, 1 - 56 / height))
+        for place, arm in enumerate(arms):
+            if arm.arm == REAL_ARM:
+                axes.axvline(100 * arm.mean, color=_COLOURS["muted"], linewidth=1, linestyle=":")
+            _draw_arm(axes, -place, arm, arm.arm == evaluation.chosen_arm)
+        axes.set_ylim(-len(arms) + 0.5, 0.75)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x")
+        axes.margins(x=0.06)
+        axes.set_xlabel(f"{evaluation.metric} on test, percent")
+        return _svg(figure, "arms", title, "; ".join(map(_arm_in_words, arms)))
+
+
+def _draw_arm(axes: Axes, height: float, arm: ArmResult, chosen: bool) -> None:
+    colour = _COLOURS["accent" if chosen else "ink"]
+    interval = (100 * arm.interval.low, 100 * arm.interval.high)
+    axes.plot(interval, (height, height), color=colour, linewidth=2.5, alpha=0.45)
+    axes.plot([100 * arm.mean], [height], marker="D", markersize=8, color=colour)
+    axes.plot(
+        [100 * score for score in arm.scores],
+        [height - 0.26] * len(arm.scores),
+        linestyle="none",
+        marker="o",
+        markersize=6,
+        markerfacecolor=_COLOURS["surface"],
+        markeredgecolor=colour,
+        markeredgewidth=1.4,
+    )
+    weight = "bold" if chosen else "normal"
+    across = axes.get_yaxis_transform()
+    name = visible(arm.arm)
+    axes.text(0, height + 0.36, name, transform=across, fontweight=weight, va="center")
+    mean = percent(arm.mean)
+    axes.text(1.03, height, mean, transform=across, fontweight=weight, va="center")
+
+
+def _arm_in_words(arm: ArmResult) -> str:
+    return (
+        f"{arm.arm}: mean {percent(arm.mean)}, "
+        f"interval {percent(arm.interval.low)} to {percent(arm.interval.high)}, "
+        f"seeds {', '.join(map(percent, arm.scores))}"
+    )
+
+
+def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> str:
+    """The teacher's loss on its training examples and on dev, by epoch."""
+    trained = [(step.epoch, step.loss) for step in history if step.loss is not None]
+    checked = [(step.epoch, step.dev_loss) for step in history if step.dev_loss is not None]
+    with _figure(440, 280) as figure:
+        axes = figure.add_axes((0.13, 0.19, 0.83, 0.72))
+        if trained:
+            axes.plot(*zip(*trained, strict=True), **_TRAINING, label="training")
+        if checked:
+            axes.plot(
+                *zip(*checked, strict=True),
+                color=_COLOURS["accent"],
+                linestyle="--",
+                marker="o",
+                label="dev",
+            )
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("loss per token")
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y")
+        axes.legend(labelcolor=_COLOURS["ink"])
+        description = "; ".join(
+            f"{name} loss from {losses[0][1]:.2f} at epoch {losses[0][0]:g} "
+            f"to {losses[-1][1]:.2f} at epoch {losses[-1][0]:g}"
+            for name, losses in (("training", trained), ("dev", checked))
+            if losses
+        )
+        return _svg(figure, "learning-curve", title, description)
+
+
+def draw_reliability(
+    before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin], title: str
+) -> str:
+    """How often the teacher is right at each confidence, before and after calibration."""
+    with _figure(440, 380) as figure:
+        axes = figure.add_axes((0.13, 0.14, 0.83, 0.83))
+        axes.plot((0, 1), (0, 1), color=_COLOURS["muted"], linewidth=1, linestyle=":")
+        _draw_bins(axes, before, "before calibration", _COLOURS["second"], "s", "--")
+        _draw_bins(axes, after, "after calibration", _COLOURS["accent"], "o", "-")
+        lowest = min((bin_.confidence for bin_ in (*before, *after)), default=0.0)
+        axes.set_xlim(min(0.48, lowest - 0.02), 1.02)
+        axes.set_ylim(-0.02, 1.04)
+        axes.grid()
+        axes.set_xlabel("confidence")
+        axes.set_ylabel("share of right answers")
+        axes.legend(loc="lower right", labelcolor=_COLOURS["ink"])
+        description = ". ".join(
+            f"{name} calibration: "
+            + ", ".join(
+                f"{bin_.accuracy:.0%} right at confidence {bin_.confidence:.2f} ({bin_.count})"
+                for bin_ in bins
+            )
+            for name, bins in (("Before", before), ("After", after))
+        )
+        return _svg(figure, "reliability", title, description)
+
+
+def _draw_bins(
+    axes: Axes, bins: Sequence[ReliabilityBin], label: str, colour: str, marker: str, line: str
+) -> None:
+    axes.plot(
+        [bin_.confidence for bin_ in bins],
+        [bin_.accuracy for bin_ in bins],
+        color=colour,
+        marker=marker,
+        linestyle=line,
+        markersize=6,
+        label=label,
+    )
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[Figure]:
+    """A figure of this size in SVG units, in the report's style."""
+    import matplotlib as mpl  # half a second that the command line need not spend
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE):
+        yield Figure(figsize=(width / _UNITS_PER_INCH, height / _UNITS_PER_INCH))
+
+
+def _svg(figure: Figure, name: str, title: str, description: str) -> str:
+    buffer = io.StringIO()
+    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+    root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314  (matplotlib's own output)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
+                parent.remove(child)  # its style rule would apply to the whole page
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            element.set(key, _adapt(key, value, name))
+    for tag, text in (("desc", description), ("title", title)):
+        element = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{name}-{tag}"})
+        element.text = visible(text)
+        root.insert(0, element)
+    root.attrib.pop("width")
+    root.attrib.pop("height")
+    root.attrib.pop("version", None)
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{name}-title {name}-desc")
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _XLINK)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _adapt(key: str, value: str, name: str) -> str:
+    """One attribute of matplotlib's drawing, made fit for a page with other figures on it."""
+    if key == "id":
+        return f"{name}-{value}"
+    if value.startswith("#"):
+        return f"#{name}-{value[1:]}"
+    value = value.replace("url(#", f"url(#{name}-")
+    value = _FONT.sub("", value)
+    for variable, marker in _COLOURS.items():
+        value = value.replace(marker, f"var(--{variable})")
+    return value

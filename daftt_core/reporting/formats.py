@@ -1,0 +1,56 @@
+"""Numbers as the report and the terminal show them: the same everywhere."""
+
+from __future__ import annotations
+
+__all__ = ["NONE", "gain", "memory", "number", "p_value", "percent", "share", "size"]
+
+NONE = "–"
+"""Stands for a number that does not exist, such as the gain of the arm all are compared with."""
+
+_MINUS = "\u2212"
+
+
+def percent(value: float | None) -> str:
+    """A score in [0, 1], or a spread of such scores, times 100: ``82.1``."""
+    return NONE if value is None else _signed(f"{100 * value:.1f}")
+
+
+def gain(value: float | None) -> str:
+    """A difference that is in points already, with its sign: ``+12.9``."""
+    return NONE if value is None else _signed(f"{value:+.1f}")
+
+
+def share(value: float | None) -> str:
+    """A share in whole percent: ``81%``."""
+    return NONE if value is None else _signed(f"{100 * value:.0f}%")
+
+
+def p_value(value: float | None) -> str:
+    """A p-value with as many digits as matter: ``0.032``, ``<0.001``."""
+    if value is None:
+        return NONE
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def number(value: int | None) -> str:
+    """A count: ``1,500``."""
+    return NONE if value is None else f"{value:,}"
+
+
+def memory(size_bytes: int) -> str:
+    """Memory in GiB, the unit in which machines are bought: ``1.24 GiB``."""
+    return f"{size_bytes / 2**30:.2f} GiB" if size_bytes else NONE
+
+
+def size(size_bytes: int) -> str:
+    """Size on disk in decimal units, as file managers show it: ``91.2 MB``."""
+    value = float(size_bytes)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", _MINUS)

@@ -1,0 +1,99 @@
+"""One self-contained HTML page from what a report says: no script, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from daftt_core import __version__
+from daftt_core.evaluation import GOLD_ARM
+from daftt_core.reporting import arms, provenance, sections
+from daftt_core.reporting.content import ReportData
+from daftt_core.reporting.escape import visible
+from daftt_core.reporting.formats import number
+
+__all__ = ["look", "render"]
+
+_CONTENTS = {
+    "arms": ("arms", "Students"),
+    "matrices": ("confusion", "Errors"),
+    "teacher": ("teacher", "Teacher"),
+    "curation": ("curation", "Curation"),
+    "samples": ("examples", "Examples"),
+    "times": ("time", "Time"),
+    "provenance": ("provenance", "Provenance"),
+    "settings": ("settings", "Settings"),
+}
+
+
+def render(data: ReportData) -> str:
+    """The report as HTML; the same data gives the same text."""
+    view: dict[str, Any] = {
+        "arms": arms.arms(data.evaluation),
+        "matrices": arms.matrices(data.evaluation),
+        "teacher": sections.teacher(data),
+        "curation": sections.curation(data),
+        "samples": sections.samples(data),
+        "times": sections.times(data.stages),
+        "provenance": provenance.tables(data),
+        "settings": sections.settings(data.config),
+    }
+    view["contents"] = [entry for part, entry in _CONTENTS.items() if view[part]]
+    template = _environment().get_template("report.html")
+    return template.render(
+        **view,
+        css=Markup(_read("report.css")),  # noqa: S704  (a file of this package)
+        run_name=data.run_name,
+        finished=data.finished,
+        headline=arms.headline(data),
+        missing=data.missing,
+        failed=any(stage.failed for stage in data.missing),
+        facts=_facts(data),
+        version=__version__,
+    )
+
+
+def look() -> list[str]:
+    """The files that decide how a report looks; a change in them makes reports anew."""
+    return [__version__, _read("report.html"), _read("report.css")]
+
+
+def _read(name: str) -> str:
+    folder = resources.files("daftt_core.reporting") / "templates"
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("daftt_core.reporting", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        keep_trailing_newline=True,
+    )
+
+
+def _finalize(value: object) -> object:
+    """Every text that the template shows passes here; what is markup already was checked before."""
+    return visible(value) if type(value) is str else value
+
+
+def _facts(data: ReportData) -> list[tuple[str, str]]:
+    """The strip under the headline."""
+    facts = [("Task", data.task.id), ("Run seed", str(data.seed))]
+    if data.config is not None:
+        facts += [("Teacher", data.config.teacher.model), ("Student", data.config.student.model)]
+    evaluation = data.evaluation
+    if evaluation is not None:
+        real = evaluation.arms[0].training_examples
+        claims = [arm.arm for arm in evaluation.arms if arm.arm != GOLD_ARM]
+        facts += [
+            ("Labelled examples", number(sum(real.values()))),
+            ("Test examples", number(evaluation.test_examples)),
+            ("Arms", f"{len(claims)}" + (" and gold" if len(claims) < len(evaluation.arms) else "")),
+            ("Students per arm", str(len(evaluation.seeds))),
+        ]
+    return [*facts, ("Finished", data.finished)] if data.finished else facts

@@ -1,0 +1,113 @@
+"""Where the data, the models and the numbers of a run come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from daftt_core.reporting.content import ReportData
+from daftt_core.reporting.formats import number, size
+
+__all__ = ["tables"]
+
+_WEIGHTS = (".safetensors", ".bin", ".gguf")
+
+
+def tables(data: ReportData) -> list[dict[str, Any]]:
+    """Sources, splits, dropped rows, files, models and software; what is unknown is left out."""
+    found = (_sources(data), _splits(data), _dropped(data), _files(data), _models(data))
+    return [table for table in (*found, _software(data)) if table["rows"]]
+
+
+def _table(
+    name: str, columns: str, rows: list[list[str]], numeric: str = "", digests: str = ""
+) -> dict[str, Any]:
+    """A table for the template; names of columns are separated by commas."""
+    return {
+        "name": name,
+        "columns": columns.split(","),
+        "rows": rows,
+        "numeric": numeric.split(","),
+        "digests": digests.split(","),
+    }
+
+
+def _summary(data: ReportData, stage: str) -> dict[str, Any]:
+    record = data.stage(stage)
+    return record.summary if record else {}
+
+
+def _sources(data: ReportData) -> dict[str, Any]:
+    summary, settings = _summary(data, "data"), data.config.data if data.config else None
+    rows = []
+    for setting, sha256 in summary.get("sha256", {}).items():
+        path = getattr(settings, setting, "")
+        source = path or str(summary.get("source") or "")
+        license_ = "" if path else str(summary.get("license") or "")
+        rows.append([setting, source, license_, sha256])
+    return _table("Data sources", "Used for,Source,License,SHA-256", rows, digests="SHA-256")
+
+
+def _splits(data: ReportData) -> dict[str, Any]:
+    summary = _summary(data, "data")
+    labels = summary.get("labels", {})
+    rows = [
+        [
+            split,
+            number(count),
+            ", ".join(f"{number(n)} {label}" for label, n in labels.get(split, {}).items()),
+        ]
+        for split, count in summary.get("sizes", {}).items()
+    ]
+    return _table("Splits", "Split,Examples,By label", rows, numeric="Examples")
+
+
+def _dropped(data: ReportData) -> dict[str, Any]:
+    rows = [
+        [source, reason, number(count)]
+        for source, reasons in _summary(data, "data").get("dropped", {}).items()
+        for reason, count in reasons.items()
+    ]
+    return _table("Rows left out", "Source,Reason,Rows", rows, numeric="Rows")
+
+
+def _files(data: ReportData) -> dict[str, Any]:
+    records = [record for name in ("data", "test") if (record := data.stage(name))]
+    rows = [
+        [f"{record.name}/{file.name}", size(file.size), file.sha256]
+        for record in records
+        for file in record.files
+    ]
+    return _table(
+        "Prepared files", "File,Size,SHA-256", rows, numeric="Size", digests="SHA-256"
+    )
+
+
+def _models(data: ReportData) -> dict[str, Any]:
+    columns = "Model,Made from,Size of weights,SHA-256 of weights"
+    return _table(
+        "Models",
+        columns,
+        list(_trained(data)),
+        numeric="Size of weights",
+        digests="SHA-256 of weights",
+    )
+
+
+def _trained(data: ReportData) -> Iterator[list[str]]:
+    for record in data.stages:
+        group = record.name.partition("/")[0]
+        if group not in ("teacher", "students"):
+            continue
+        section = getattr(data.config, "teacher" if group == "teacher" else "student", None)
+        origin = section.model if section else ""
+        for file in record.files:
+            if file.name.endswith(_WEIGHTS):
+                folder = f"{record.name}/{file.name}".rpartition("/")[0]
+                yield [folder, origin, size(file.size), file.sha256]
+
+
+def _software(data: ReportData) -> dict[str, Any]:
+    versions = _summary(data, "preflight").get("versions", {})
+    rows = [[name, str(version)] for name, version in versions.items()]
+    return _table("Software", "Name,Version", rows)

@@ -1,0 +1,208 @@
+"""The report's sections about how a run came to its result, as the template shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from markupsafe import Markup
+
+from daftt_core.config import Config, flat_fields, to_flat
+from daftt_core.progress import duration
+from daftt_core.records import SyntheticExample
+from daftt_core.reporting.content import Assessment, Funnel, ReportData, Sample, StageRecord
+from daftt_core.reporting.figures import draw_learning_curve, draw_reliability
+from daftt_core.reporting.formats import memory, number, percent, share, size
+
+__all__ = ["curation", "samples", "settings", "teacher", "times"]
+
+_SOURCE_NAMES = {
+    "annotated": "Annotated: real inputs, labels by the teacher",
+    "generated": "Generated: inputs and labels by the teacher",
+}
+
+
+def teacher(data: ReportData) -> dict[str, Any] | None:
+    """The gate's verdict, the dev scores behind it, and the teacher's two figures."""
+    found = data.assessment
+    if found is None and not data.history:
+        return None
+    curve = draw_learning_curve(data.history, "The teacher's loss by epoch") if data.history else ""
+    view = {
+        "learning_curve": Markup(curve),  # noqa: S704  (built from numbers)
+        "sentence": "The teacher was fine-tuned and not assessed.",
+        "gate": [],
+        "reliability": "",
+    }
+    return view if found is None else view | _gate(found) | _calibration(found)
+
+
+def _gate(found: Assessment) -> dict[str, Any]:
+    scores = [
+        ("teacher, fine-tuned", found.dev_score, "kept"),
+        ("teacher, untuned", found.untuned_dev_score, ""),
+        ("student, real examples only", found.baseline_dev_score, ""),
+    ]
+    verdict = "passed its gate" if found.passed else "did not pass its gate"
+    than = "more than" if found.passed else "not more than"
+    return {
+        "sentence": (
+            f"The teacher {verdict}: its {found.metric} on dev is {percent(found.dev_score)}%, "
+            f"{than} the {percent(found.baseline_dev_score)}% of the student trained on real "
+            "examples only."
+        ),
+        "gate_caption": (
+            f"{found.metric} on {number(found.dev_examples)} dev examples, in percent"
+        ),
+        "gate": [
+            {"name": name, "score": percent(score), "share": round(score, 4), "kind": kind}
+            for name, score, kind in scores
+        ],
+    }
+
+
+def _calibration(found: Assessment) -> dict[str, Any]:
+    if not found.bins_after:
+        return {}
+    title = "How often the teacher is right at each confidence"
+    caption = "On the dotted line, a confidence means what it says."
+    if found.ece_before is not None and found.ece_after is not None:
+        caption += (
+            f" Expected calibration error: {found.ece_before:.3f} before calibration, "
+            f"{found.ece_after:.3f} after."
+        )
+    drawn = draw_reliability(found.bins_before, found.bins_after, title)
+    return {
+        "reliability": Markup(drawn),  # noqa: S704  (built from numbers)
+        "reliability_caption": caption,
+    }
+
+
+def curation(data: ReportData) -> dict[str, Any] | None:
+    """What curation took away from each source, filter by filter."""
+    if data.curation is None:
+        return None
+    funnels = {name: funnel for name, funnel in data.curation.funnel.items() if funnel.read}
+    read = sum(funnel.read for funnel in funnels.values())
+    kept = sum(funnel.kept for funnel in funnels.values())
+    sentence = (
+        f"Of {number(read)} examples with the teacher's labels, {number(kept)} were kept. Each "
+        "step takes away what its filter rejects."
+    )
+    if data.curation.label_agreement is not None:
+        agreement = share(data.curation.label_agreement)
+        sentence += f" Asked again, the teacher gives {agreement} of its generated inputs the "
+        sentence += "label it wrote them for."
+    return {
+        "sentence": sentence,
+        "funnels": [_funnel(name, funnel) for name, funnel in funnels.items()],
+    }
+
+
+def _funnel(source: str, funnel: Funnel) -> dict[str, Any]:
+    return {
+        "name": _SOURCE_NAMES[source],
+        "read": number(funnel.read),
+        "kept": number(funnel.kept),
+        "kept_share": round(funnel.kept / funnel.read, 4),
+        "share_kept": share(funnel.kept / funnel.read),
+        "steps": [
+            {
+                "name": reason,
+                "count": f"\u2212{number(count)}",
+                "share": round(count / funnel.read, 4),
+            }
+            for reason, count in funnel.rejected.items()
+        ],
+        "labels": ", ".join(
+            f"{number(counts['kept'])} {label}" for label, counts in funnel.by_label.items()
+        ),
+    }
+
+
+def samples(data: ReportData) -> list[dict[str, Any]]:
+    """Some kept and some rejected examples of each source."""
+    return [_sample(sample) for sample in data.samples]
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    return {
+        "name": _SOURCE_NAMES[sample.source],
+        "kept": [_example(example) for example in sample.kept],
+        "rejected": [
+            {**_example(entry.example), "reason": entry.reason, "detail": entry.detail}
+            for entry in sample.rejected
+        ],
+    }
+
+
+def _example(example: SyntheticExample) -> dict[str, Any]:
+    notes = []
+    if example.output is not None:
+        notes.append(f"confidence {example.confidence:.2f}")
+    if example.asked is not None and example.asked != example.output:
+        notes.append(f"asked for: {example.asked}")
+    return {
+        "text": example.text,
+        "text_pair": example.text_pair,
+        "output": "no usable answer" if example.output is None else example.output,
+        "notes": ", ".join(notes),
+    }
+
+
+def times(stages: Iterable[StageRecord]) -> dict[str, Any] | None:
+    """Time, memory and size by stage, and in all."""
+    records = list(stages)
+    if not records:
+        return None
+    longest = max(record.seconds for record in records) or 1.0
+    return {
+        "rows": [
+            {
+                "name": record.name,
+                "time": duration(record.seconds),
+                "share": round(record.seconds / longest, 4),
+                "memory": memory(record.peak_memory_bytes),
+                "size": size(record.size_bytes),
+            }
+            for record in records
+        ],
+        "total": {
+            "time": duration(sum(record.seconds for record in records)),
+            "memory": memory(max(record.peak_memory_bytes for record in records)),
+            "size": size(sum(record.size_bytes for record in records)),
+        },
+    }
+
+
+def settings(config: Config | None) -> list[dict[str, Any]]:
+    """Every setting by section; those that differ from their default are marked."""
+    if config is None:
+        return []
+    values, sections = to_flat(config), []
+    known = flat_fields()
+    for section in Config.model_fields:
+        fields = type(getattr(config, section)).model_fields
+        names = [name if section == "run" else f"{section}_{name}" for name in fields]
+        rows = [
+            {
+                "name": name,
+                "value": _value(values[name]),
+                "default": _value(known[name].default),
+                "changed": values[name] != known[name].default,
+                "description": known[name].description,
+            }
+            for name in names
+        ]
+        changed = sum(bool(row["changed"]) for row in rows)
+        note = f"{changed} of {len(rows)} changed" if changed else "all defaults"
+        sections.append({"name": section, "rows": rows, "changed": changed, "note": note})
+    return sections
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) if value != "" else "(empty)"

@@ -1,0 +1,39 @@
+"""The stage that writes the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from daftt_core.reporting.data import REPORT, collect
+from daftt_core.reporting.page import look, render
+from daftt_core.storage import write_text
+from daftt_core.workspace import Run, StageResult, run_stage
+
+__all__ = ["write_report"]
+
+
+def write_report(run: Run) -> StageResult:
+    """Write ``report/report.html`` from the files of the run's stages.
+
+    It works for a run that failed or was stopped as well: the report then says what is missing
+    and why. A report that says the same already is left as it is.
+
+    Args:
+        run: The run.
+
+    Raises:
+        StorageError: A finished stage's file is missing or was changed, or the report cannot be
+            written.
+        DataError: A stage's file of examples does not hold what it should.
+    """
+    data = collect(run)
+
+    def work(folder: Path) -> dict[str, Any]:
+        write_text(folder / "report.html", render(data))
+        return {
+            "headline": data.evaluation.headline if data.evaluation else "",
+            "missing": [stage.name for stage in data.missing],
+        }
+
+    return run_stage(run, REPORT, [data, look()], work)
