@@ -1,0 +1,65 @@
+# Every target can be called on a fresh clone: what it needs is made first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint typecheck compile check-compiled lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Any Python from 3.11 on; 3.11 is what the pinned versions were tested with.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+help: ## Show this list
+	@echo "Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+	  while IFS='|' read -r name what; do printf '  make %-16s %s\n' "$$name" "$$what"; done
+
+setup: $(STAMP) ## Create .venv and install the pinned dependencies
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "DAFTT needs Python 3.11 or 3.12; $(PYTHON) is older (make PYTHON=...)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet -c constraints.txt -e ".[train,dev]"
+	touch $@
+
+demo: $(STAMP) ## Run the demo: fetch its models and data, compile, run, show the result
+	$(BIN)/daftt fetch
+	$(BIN)/daftt compile
+	$(BIN)/daftt run
+
+test: $(STAMP) ## Run the fast tests (under 10 minutes on 2 cores)
+	$(BIN)/pytest -q
+
+test-all: $(STAMP) ## Run the slow tests too
+	$(BIN)/pytest -q -m "not gpu and not cluster and not network"
+
+lint: $(STAMP) ## Check style, format and which module imports which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+typecheck: $(STAMP) ## Check types
+	$(BIN)/mypy
+
+compile: $(STAMP) ## Write the compiled pipeline
+	$(BIN)/daftt compile
+
+check-compiled: $(STAMP) ## Fail when the compiled pipeline is not what the code compiles to
+	$(BIN)/daftt compile --check
+
+lock: ## Choose the newest versions that fit together and write constraints.txt
+	rm -rf $(VENV)-lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet -e ".[train,dev]"
+	{ sed -n '/^#/p' constraints.txt; \
+	  $(VENV)-lock/bin/python -m pip --disable-pip-version-check freeze --exclude-editable \
+	    | grep -v '^\(nvidia-\|triton\)' | sed 's/+[a-z0-9]*$$//'; } > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+	rm -rf $(VENV)-lock
+
+clean: ## Remove what the tools leave behind; runs and downloads stay
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

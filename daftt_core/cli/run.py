@@ -1,0 +1,97 @@
+"""``daftt run``: the compiled pipeline, stage by stage, on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from daftt_core.cli.launch import Attempt, compiled_pipeline, run_pipeline
+from daftt_core.cli.outcome import StoppedError, explain_failure
+from daftt_core.cli.report import report_path
+from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
+from daftt_core.cli.watch import Watch, display_for
+from daftt_core.config import Config, to_flat
+from daftt_core.errors import DafttError
+
+if TYPE_CHECKING:
+    from daftt_core.workspace import Run
+
+__all__ = ["run_command"]
+
+
+@click.command("run", cls=SettingsCommand, short_help="Run the whole pipeline on this machine.")
+@with_settings
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def run_command(settings_file: Path | None, as_json: bool, **given: Any) -> int:
+    """Run the whole pipeline here and compare students with and without the teacher's help.
+
+    Without options it runs the built-in demo. All settings are checked before anything starts.
+    The same command goes on where an interrupted run stopped.
+
+    \b
+    Examples:
+      daftt run
+      daftt run --student-seeds 5 --synthesis-mode annotate
+      daftt run --task my-task.yaml --data-train my.csv --name first-try
+      daftt run --settings my-settings.yaml --json > result.json
+    """
+    try:
+        run = _run(read_config(settings_file, given))
+    except (DafttError, StoppedError) as error:
+        if as_json:
+            click.echo(json.dumps(_failure(error), indent=1))
+        raise
+    _show(run, as_json)
+    return 0
+
+
+def _run(config: Config) -> Run:
+    from daftt_core.preflight import resolve
+
+    run = resolve(config)
+    compiled = compiled_pipeline()
+    attempt = Attempt(run.folder)
+    console = Console(stderr=True)
+    console.print(
+        f"The run's folder is {run.folder}", markup=False, highlight=False, soft_wrap=True
+    )
+    display = display_for(console)
+    try:
+        code = run_pipeline(attempt, compiled, to_flat(config), Watch(attempt, display).look)
+    except KeyboardInterrupt:
+        raise StoppedError from None
+    finally:
+        display.close()
+    if code != 0:
+        raise explain_failure(attempt)
+    return run
+
+
+def _show(run: Run, as_json: bool) -> None:
+    from daftt_core.evaluation import Evaluation
+    from daftt_core.reporting import stage_table, summary_table
+    from daftt_core.workspace import read_stage
+
+    folder, _ = read_stage(run, "evaluation")
+    text = (folder / "evaluation.json").read_text(encoding="utf-8")
+    evaluation = Evaluation.model_validate_json(text)
+    if as_json:
+        result = {
+            "status": "done",
+            "folder": str(run.folder),
+            "report": str(report_path(run)),
+            "evaluation": evaluation.model_dump(mode="json"),
+        }
+        click.echo(json.dumps(result, indent=1))
+        return
+    click.echo(f"\n{summary_table(evaluation)}\n\n{evaluation.headline}\n")
+    click.echo(f"{stage_table(run)}\n\nReport: {report_path(run)}")
+
+
+def _failure(error: DafttError | StoppedError) -> dict[str, object]:
+    status = "stopped" if isinstance(error, StoppedError) else "failed"
+    return {"status": status, "message": str(error), "exit_code": error.exit_code}

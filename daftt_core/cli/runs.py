@@ -1,0 +1,133 @@
+"""``daftt runs``: the runs on this machine, what became of them, and what they found."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from daftt_core.cli.running import is_running
+from daftt_core.errors import StorageError
+from daftt_core.progress import duration
+from daftt_core.storage import local_folder, read_manifest
+from daftt_core.workspace import StageStatus, read_statuses
+
+__all__ = ["LocalRun", "find_runs", "runs_command"]
+
+_LAST_STAGE = "report"
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """A run in a folder of this machine.
+
+    Attributes:
+        name: Its folder's name.
+        folder: Its folder.
+        status: What became of it; ``interrupted`` when it has not ended and nothing works on it.
+        headline: Its result in one sentence, or why it failed; empty while there is neither.
+        age_seconds: Time since a stage last changed.
+        work_seconds: Time that its finished stages took, added up.
+    """
+
+    name: str
+    folder: str
+    status: Literal["running", "done", "failed", "interrupted"]
+    headline: str
+    age_seconds: float
+    work_seconds: float
+
+
+@click.command("runs", short_help="List the runs of this machine.")
+@click.option(
+    "--output", default="runs", show_default=True, help="Folder under which the runs' folders are."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def runs_command(output: str, as_json: bool) -> None:
+    """List the runs of this machine, the newest first.
+
+    \b
+    Examples:
+      daftt runs
+      daftt runs --output /data/runs --json
+    """
+    found = find_runs(local_folder(output))
+    if as_json:
+        click.echo(json.dumps([asdict(run) for run in found], indent=1))
+    elif found:
+        Console().print(_table(found))
+    else:
+        click.echo(f"There is no run in {output}; start one with: daftt run")
+
+
+def find_runs(output: Path) -> list[LocalRun]:
+    """Every run under ``output``, the newest first."""
+    folders = [path.parent for path in output.glob("*/.status")] if output.is_dir() else []
+    runs = [_read(folder, statuses) for folder in folders if (statuses := read_statuses(folder))]
+    return sorted(runs, key=lambda run: run.age_seconds)
+
+
+def _read(folder: Path, statuses: list[StageStatus]) -> LocalRun:
+    status = _status(folder, statuses)
+    return LocalRun(
+        name=folder.name,
+        folder=str(folder),
+        status=status,
+        headline=_failure(statuses) if status == "failed" else _headline(folder, statuses),
+        age_seconds=round(time.time() - statuses[-1].updated, 1),
+        work_seconds=sum(_seconds(folder / each.stage) for each in statuses),
+    )
+
+
+def _status(
+    folder: Path, statuses: list[StageStatus]
+) -> Literal["running", "done", "failed", "interrupted"]:
+    if is_running(folder):
+        return "running"
+    last = statuses[-1]
+    if last.stage == _LAST_STAGE and last.state == "done":
+        return "done"
+    return "failed" if _failure(statuses) else "interrupted"
+
+
+def _failure(statuses: list[StageStatus]) -> str:
+    failed = [status for status in statuses if status.state == "failed"]
+    return f"{failed[-1].stage}: {failed[-1].message}" if failed else ""
+
+
+def _headline(folder: Path, statuses: list[StageStatus]) -> str:
+    from daftt_core.evaluation import Evaluation
+
+    if not any(status.stage == "evaluation" and status.state == "done" for status in statuses):
+        return ""
+    try:
+        text = (folder / "evaluation" / "evaluation.json").read_text(encoding="utf-8")
+        return Evaluation.model_validate_json(text).headline
+    except (OSError, ValidationError):
+        return "the result cannot be read; run it again"
+
+
+def _seconds(stage_folder: Path) -> float:
+    try:
+        manifest = read_manifest(stage_folder)
+    except StorageError:
+        return 0.0
+    return manifest.seconds if manifest else 0.0
+
+
+def _table(runs: Sequence[LocalRun]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "status", "time", "age", "result"):
+        table.add_column(heading, overflow="fold")
+    for run in runs:
+        age, work = duration(run.age_seconds), duration(run.work_seconds)
+        table.add_row(run.name, run.status, work, f"{age} ago", run.headline)
+    return table

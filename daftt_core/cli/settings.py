@@ -1,0 +1,116 @@
+"""Every setting as an option, generated from the configuration so that none can be forgotten."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
+
+import click
+from click.shell_completion import CompletionItem
+from pydantic.fields import FieldInfo
+
+from daftt_core.config import Config, Section, flat_fields, from_flat, read_settings
+
+__all__ = ["SettingsCommand", "read_config", "with_settings"]
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+
+class _Value(click.ParamType[str]):
+    """A value that is handed on as it was typed.
+
+    The configuration checks it, so that every mistake is reported at once and in the same words as
+    for a file, and not the first alone.
+    """
+
+    def __init__(self, name: str, choices: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self._choices = choices
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        found = [CompletionItem(word) for word in self._choices if word.startswith(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
+
+
+class SettingsCommand(click.Command):
+    """A command whose help lists the settings by section."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options, then each section's under its own heading."""
+        rows = {
+            parameter.name: row
+            for parameter in self.get_params(ctx)
+            if (row := parameter.get_help_record(ctx)) is not None
+        }
+        known = flat_fields()
+        with formatter.section("Options"):
+            formatter.write_dl([row for name, row in rows.items() if name not in known])
+        for section, info in Config.model_fields.items():
+            model = cast(type[Section], info.annotation)
+            prefix = "" if section == "run" else f"{section}_"
+            summary = str(model.__doc__).splitlines()[0].rstrip(".")
+            with formatter.section(f"{section.title()} - {summary}"):
+                formatter.write_dl([rows[prefix + field] for field in model.model_fields])
+
+
+def with_settings(command: _Decorated) -> _Decorated:
+    """Give a command one option for each setting, and ``--settings`` for a file of them."""
+    for name, field in reversed(flat_fields().items()):
+        command = _option(name, field)(command)
+    return click.option(
+        "--settings",
+        "settings_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="YAML file of settings, such as 'student_epochs: 5'; options given here win over it.",
+    )(command)
+
+
+def read_config(settings_file: Path | None, given: dict[str, Any]) -> Config:
+    """The configuration that a file and options make together.
+
+    Args:
+        settings_file: A YAML file of flat settings, or None.
+        given: Values of the options; None where one was not given.
+
+    Raises:
+        ConfigError: Names every mistake of the file and of the options.
+    """
+    settings = read_settings(settings_file) if settings_file else {}
+    return from_flat(settings | {name: value for name, value in given.items() if value is not None})
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[_Decorated], _Decorated]:
+    flag = f"--{name.replace('_', '-')}"
+    text = f"{field.description}{_limits_and_default(field)}"
+    if field.annotation is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    kind = _Value("|".join(choices) if choices else _kind(field), choices)
+    return click.option(flag, name, type=kind, metavar=kind.name, help=text)
+
+
+def _kind(field: FieldInfo) -> str:
+    annotation = field.annotation
+    if get_origin(annotation) in (Union, types.UnionType):
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
+    return {int: "INTEGER", float: "NUMBER"}.get(cast(type, annotation), "TEXT")
+
+
+def _limits_and_default(field: FieldInfo) -> str:
+    """What a description leaves out, such as ``" [above 0, below 1; default: 0.1]"``."""
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    limits = ", ".join(
+        f"{word} {limit:,}"
+        for rule in field.metadata
+        for key, word in words.items()
+        if (limit := getattr(rule, key, None)) is not None
+    )
+    default = field.default
+    if isinstance(default, bool):
+        default = "on" if default else "off"
+    said = [limits] * bool(limits) + [f"default: {default}"] * (default != "")
+    return f" [{'; '.join(said)}]" if said else ""

@@ -1,0 +1,58 @@
+"""``daftt validate``: are these settings right? Nothing is run or written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
+
+from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
+from daftt_core.config import Config
+from daftt_core.errors import ConfigError, TaskError
+
+if TYPE_CHECKING:
+    from daftt_core.workspace import Run
+
+__all__ = ["validate_command"]
+
+
+@click.command(
+    "validate",
+    cls=SettingsCommand,
+    short_help="Check settings; show what they make.",
+)
+@with_settings
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def validate_command(settings_file: Path | None, as_json: bool, **given: Any) -> int:
+    """Check settings and show the whole configuration they make.
+
+    \b
+    Examples:
+      daftt validate --student-epochs 5
+      daftt validate --settings my-settings.yaml --json
+    """
+    try:
+        config = read_config(settings_file, given)
+        run = _resolve(config)
+    except (ConfigError, TaskError) as error:
+        if not as_json:
+            raise
+        mistakes = str(error).splitlines()
+        click.echo(json.dumps({"valid": False, "mistakes": mistakes}, indent=1))
+        return error.exit_code
+    nested = config.model_dump(mode="json")
+    if as_json:
+        click.echo(json.dumps({"valid": True, "folder": run.uri, "config": nested}, indent=1))
+    else:
+        click.echo(yaml.safe_dump(nested, sort_keys=False, allow_unicode=True), nl=False)
+        click.echo(f"# The settings are right. The run's folder is {run.uri}")
+    return 0
+
+
+def _resolve(config: Config) -> Run:
+    from daftt_core.preflight import resolve
+
+    return resolve(config)
