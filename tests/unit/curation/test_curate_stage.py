@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from daftt_core.config import CurationConfig
+from daftt_core.curation import FILTERS, curate
+from daftt_core.errors import DataError, StorageError
+from daftt_core.heldout import write_fingerprints
+from daftt_core.records import (
+    Example,
+    Rejection,
+    SyntheticExample,
+    content_id,
+    read_jsonl,
+    write_jsonl,
+)
+from daftt_core.tasks import load_task
+from daftt_core.workspace import Run, StageResult, run_stage
+
+CONFIG = CurationConfig(min_characters=5, keep_share=1.0, balance=False)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(uri=str(tmp_path), seed=7, task=load_task("movie-reviews"))
+
+
+def _data(run: Run) -> str:
+    def work(folder: Path) -> dict[str, object]:
+        write_jsonl(folder / "labelled.jsonl", [Example.of("a labelled film", output="positive")])
+        write_jsonl(folder / "unlabelled.jsonl", [Example.of("an unlabelled film")])
+        write_fingerprints(folder / "heldout.json", [Example.of("a held-out film")])
+        return {}
+
+    return run_stage(run, "data", [], work).digest
+
+
+def _synthetic(run: Run, name: str, examples: Sequence[SyntheticExample]) -> dict[str, str]:
+    def work(folder: Path) -> dict[str, object]:
+        write_jsonl(folder / "examples.jsonl", examples)
+        return {}
+
+    return {name: run_stage(run, name, [[e.model_dump() for e in examples]], work).digest}
+
+
+def _example(text: str, source: str, output: str | None, **fields: object) -> SyntheticExample:
+    values = {"source": source, "output": output, "confidence": 0.9, **fields}
+    return SyntheticExample.model_validate({"id": content_id(text), "text": text, **values})
+
+
+def _curate(run: Run, config: CurationConfig = CONFIG) -> StageResult:
+    first = [
+        _example("an unlabelled film", "annotated", "positive"),
+        _example("a held-out film", "annotated", "negative"),
+        _example("tiny", "annotated", "negative"),
+    ]
+    second = [
+        _example("a made-up film", "generated", "positive", asked="negative"),
+        _example("another made-up film", "generated", "negative", asked="negative"),
+        _example("an unlabelled film", "generated", "negative", asked="negative"),
+        _example("", "generated", None, asked="positive", problem="unfinished"),
+    ]
+    synthetic = _synthetic(run, "synthetic/annotated-000-of-001", first)
+    synthetic |= _synthetic(run, "synthetic/generated-000-of-001", second)
+    return curate(run, config, _data(run), synthetic)
+
+
+def test_the_funnel_counts_everything_that_was_read(run: Run) -> None:
+    summary = _curate(run).summary
+    assert summary["funnel"]["annotated"] == {
+        "read": 3,
+        "rejected": {"length": 1, "overlap": 1},
+        "kept": 1,
+        "problems": {},
+        "by_label": {
+            "negative": {"read": 2, "kept": 0},
+            "positive": {"read": 1, "kept": 1},
+        },
+    }
+    assert summary["funnel"]["generated"] == {
+        "read": 4,
+        "rejected": {"unusable": 1, "duplicate": 1},
+        "kept": 2,
+        "problems": {"unfinished": 1},
+        "by_label": {
+            "negative": {"read": 2, "kept": 1},
+            "positive": {"read": 1, "kept": 1},
+        },
+    }
+    assert summary["label_agreement"] == pytest.approx(2 / 3)
+
+
+def test_kept_and_rejected_examples_are_written(run: Run) -> None:
+    _curate(run)
+    folder = run.folder / "curated"
+    annotated = read_jsonl(folder / "annotated.jsonl", SyntheticExample)
+    generated = read_jsonl(folder / "generated.jsonl", SyntheticExample)
+    rejected = read_jsonl(folder / "rejected.jsonl", Rejection)
+    assert [example.text for example in annotated] == ["an unlabelled film"]
+    assert {e.text for e in generated} == {"a made-up film", "another made-up film"}
+    assert [r.reason for r in rejected] == ["unusable", "length", "duplicate", "overlap"]
+
+
+def test_with_verify_off_labels_are_counted_as_they_were_asked_for(run: Run) -> None:
+    by_label = _curate(run, CONFIG.model_copy(update={"verify": "off"})).summary["funnel"][
+        "generated"
+    ]["by_label"]
+    assert by_label == {
+        "negative": {"read": 3, "kept": 2},
+        "positive": {"read": 1, "kept": 0},
+    }
+
+
+def test_a_source_of_which_nothing_is_kept_is_announced(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = _synthetic(
+        run, "synthetic/annotated-000-of-001", [_example("x", "annotated", "positive")]
+    )
+    with caplog.at_level(logging.WARNING, logger="daftt"):
+        result = curate(run, CONFIG, _data(run), stage)
+    assert "none of 1 annotated examples is kept (length 1)" in caplog.text
+    assert "generated" not in caplog.text
+    assert result.summary["label_agreement"] is None
+    assert read_jsonl(run.folder / "curated" / "generated.jsonl", SyntheticExample) == []
+
+
+def test_a_label_without_any_example_is_announced(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="daftt"):
+        _curate(run)
+    assert "no annotated example of negative is kept" in caplog.text
+
+
+def test_a_leak_stops_the_stage_even_if_the_filter_is_gone(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(FILTERS, "overlap")
+    with pytest.raises(DataError, match=f"{content_id('a held-out film')}.*'overlap' is missing"):
+        _curate(run)
+    assert not (run.folder / "curated" / "manifest.json").exists()
+
+
+def test_a_stage_that_was_made_anew_is_refused(run: Run) -> None:
+    with pytest.raises(StorageError, match="made anew"):
+        curate(run, CONFIG, _data(run)[::-1], {})
+
+
+def test_the_shards_do_not_matter(run: Run, tmp_path: Path) -> None:
+    examples = [_example(f"film number {i}", "annotated", "positive") for i in range(6)]
+    one = _synthetic(run, "synthetic/annotated-000-of-001", examples)
+    curate(run, CONFIG, _data(run), one)
+    whole = (run.folder / "curated" / "annotated.jsonl").read_text()
+    two = _synthetic(run, "synthetic/annotated-000-of-002", examples[::2])
+    two |= _synthetic(run, "synthetic/annotated-001-of-002", examples[1::2])
+    curate(run, CONFIG, _data(run), two)
+    assert (run.folder / "curated" / "annotated.jsonl").read_text() == whole

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daftt_core.config import CurationConfig
+from daftt_core.curation import FILTERS, Surroundings, run_filters
+from daftt_core.heldout import Fingerprint, Heldout
+from daftt_core.records import Example, SyntheticExample, content_id
+from daftt_core.tasks import Label, Task
+
+SENTIMENT = Task(
+    id="mood",
+    kind="classification",
+    description="Mood.",
+    definition="Say the mood.",
+    writing_definition="Write a sentence.",
+    labels=(Label(name="good", verbalizer="good"), Label(name="bad", verbalizer="bad")),
+)
+TITLES = Task(
+    id="titles",
+    kind="text2text",
+    description="Titles.",
+    definition="Write a title.",
+    writing_definition="Write a text.",
+)
+OPEN = CurationConfig(min_characters=0, keep_share=1.0, balance=False)
+
+
+def made(text: str, source: str = "generated", **fields: object) -> SyntheticExample:
+    values = {"output": "good", "confidence": 0.9, "source": source, **fields}
+    return SyntheticExample.model_validate({"id": content_id(text), "text": text, **values})
+
+
+def around(
+    config: CurationConfig = OPEN,
+    task: Task = SENTIMENT,
+    heldout: list[str] | None = None,
+    labelled: list[str] | None = None,
+    unlabelled: list[str] | None = None,
+) -> Surroundings:
+    return Surroundings(
+        config=config,
+        task=task,
+        heldout=Heldout(
+            [Fingerprint.of(Example.of(text)) for text in heldout or []], config.overlap_words
+        ),
+        labelled_ids=frozenset(map(content_id, labelled or [])),
+        unlabelled_ids=frozenset(map(content_id, unlabelled or [])),
+    )
+
+
+def changed(**settings: object) -> CurationConfig:
+    return CurationConfig.model_validate({**OPEN.model_dump(), **settings})
+
+
+def reasons(examples: list[SyntheticExample], surroundings: Surroundings) -> dict[str, str]:
+    """The reason for each rejected text."""
+    return {r.example.text: r.reason for r in run_filters(examples, surroundings).rejected}
+
+
+def test_an_unusable_answer_is_rejected_with_its_problem() -> None:
+    outcome = run_filters([made("a film", problem="unfinished", output=None)], around())
+    assert [(r.reason, r.detail) for r in outcome.rejected] == [("unusable", "unfinished")]
+
+
+@pytest.mark.parametrize("fields", [{"output": None}, {"output": "great"}, {"asked": "great"}])
+def test_an_output_that_is_no_label_is_unusable(fields: dict[str, object]) -> None:
+    assert reasons([made("a film", **fields)], around()) == {"a film": "unusable"}
+
+
+def test_a_text_output_need_not_be_a_label() -> None:
+    outcome = run_filters([made("a film", output="Any title")], around(task=TITLES))
+    assert len(outcome.kept) == 1
+
+
+def test_length_limits_are_inclusive() -> None:
+    examples = [made("x" * count) for count in (2, 3, 5, 6)]
+    found = reasons(examples, around(changed(min_characters=3, max_characters=5)))
+    assert found == {"xx": "length", "xxxxxx": "length"}
+
+
+def test_both_inputs_of_a_pair_count_towards_the_length() -> None:
+    pair = made("abc", text_pair="def")
+    assert reasons([pair], around(changed(min_characters=6))) == {}
+    assert reasons([pair], around(changed(min_characters=7))) == {"abc": "length"}
+
+
+def test_a_copy_of_a_labelled_example_is_rejected_in_any_spelling() -> None:
+    outcome = run_filters([made("A  fine FILM")], around(labelled=["a fine film"]))
+    assert outcome.rejected[0].reason == "duplicate"
+    assert outcome.rejected[0].collides_with == content_id("a fine film")
+
+
+def test_a_generated_echo_of_an_unlabelled_input_is_rejected_and_the_annotated_input_stays() -> (
+    None
+):
+    examples = [made("a fine film"), made("a fine film", "annotated")]
+    outcome = run_filters(examples, around(unlabelled=["a fine film"]))
+    assert [example.source for example in outcome.kept] == ["annotated"]
+    assert "echo" in outcome.rejected[0].detail
+
+
+def test_of_equal_inputs_the_annotated_one_stays() -> None:
+    examples = [made("a fine film"), made("A fine film", "annotated"), made("a  fine film")]
+    outcome = run_filters(examples, around())
+    assert [example.source for example in outcome.kept] == ["annotated"]
+    assert Counter(r.reason for r in outcome.rejected) == {"duplicate": 2}
+
+
+def test_an_unusable_copy_does_not_crowd_out_a_usable_one() -> None:
+    examples = [made("a fine film", "annotated", problem="no answer"), made("a fine film")]
+    assert [example.source for example in run_filters(examples, around()).kept] == ["generated"]
+
+
+@pytest.mark.parametrize("source", ["annotated", "generated"])
+def test_a_held_out_example_or_part_of_one_is_rejected(source: str) -> None:
+    heldout = ["one two three four five six seven", "a short one"]
+    examples = [
+        made("A short ONE", source),
+        made("and one two three four five", source),
+        made("one two three four, but not more", source),
+    ]
+    outcome = run_filters(examples, around(changed(overlap_words=5), heldout=heldout))
+    assert [example.text for example in outcome.kept] == ["one two three four, but not more"]
+    found = {r.example.text: (r.reason, r.collides_with, r.detail) for r in outcome.rejected}
+    assert found["A short ONE"][:2] == ("overlap", content_id("a short one"))
+    assert found["and one two three four five"][:2] == ("overlap", content_id(heldout[0]))
+    assert "5 words in a row" in found["and one two three four five"][2]
+
+
+DISAGREEING = made(
+    "a film", asked="bad", output="good", confidence=0.8, distribution={"good": 0.8, "bad": 0.2}
+)
+
+
+def test_verify_relabel_takes_the_new_label() -> None:
+    kept = run_filters([DISAGREEING], around(changed(verify="relabel"))).kept
+    assert [(e.output, e.confidence) for e in kept] == [("good", 0.8)]
+
+
+def test_verify_off_takes_the_label_that_was_asked_for_and_its_confidence() -> None:
+    kept = run_filters([DISAGREEING], around(changed(verify="off"))).kept
+    assert [(e.output, e.confidence) for e in kept] == [("bad", 0.2)]
+
+
+def test_verify_drop_keeps_only_pairs_that_agree() -> None:
+    agreeing = made("another film", asked="bad", output="bad")
+    annotated = made("a real film", "annotated", output="bad")
+    found = reasons([DISAGREEING, agreeing, annotated], around(changed(verify="drop")))
+    assert found == {"a film": "verify"}
+
+
+def test_the_least_confidence_is_inclusive() -> None:
+    examples = [made("sure", confidence=0.5), made("unsure", confidence=0.499)]
+    found = reasons(examples, around(changed(min_confidence=0.5)))
+    assert found == {"unsure": "confidence"}
+
+
+def test_the_most_confident_share_of_each_annotated_label_is_kept() -> None:
+    good = [made(f"good {i}", "annotated", confidence=0.9 + i / 1000) for i in range(10)]
+    bad = [made(f"bad {i}", "annotated", output="bad", confidence=0.5 + i / 1000) for i in range(5)]
+    generated = [made("made up", confidence=0.1)]
+    kept = run_filters([*good, *bad, *generated], around(changed(keep_share=0.6))).kept
+    texts = {example.text for example in kept}
+    assert texts == {*(f"good {i}" for i in range(4, 10)), "bad 2", "bad 3", "bad 4", "made up"}
+
+
+@pytest.mark.parametrize(("count", "share", "kept"), [(30, 0.1, 3), (1, 0.1, 1), (7, 0.5, 4)])
+def test_the_share_is_rounded_up(count: int, share: float, kept: int) -> None:
+    examples = [made(f"film {i}", "annotated") for i in range(count)]
+    assert len(run_filters(examples, around(changed(keep_share=share))).kept) == kept
+
+
+def test_equal_confidence_is_decided_by_id() -> None:
+    examples = [made(f"film {i}", "annotated") for i in range(10)]
+    kept = run_filters(examples, around(changed(keep_share=0.3))).kept
+    assert [example.id for example in kept] == sorted(example.id for example in examples)[:3]
+
+
+def test_balance_keeps_the_most_confident_of_the_frequent_label() -> None:
+    good = [made(f"good {i}", confidence=i / 10) for i in range(5)]
+    bad = [made(f"bad {i}", output="bad") for i in range(2)]
+    annotated = [made("a real film", "annotated")]
+    kept = run_filters([*good, *bad, *annotated], around(changed(balance=True))).kept
+    assert {e.text for e in kept} == {"good 3", "good 4", "bad 0", "bad 1", "a real film"}
+
+
+def test_labels_do_not_matter_to_a_text_task() -> None:
+    config = CurationConfig(min_characters=0, verify="drop", keep_share=0.1, balance=True)
+    texts = [made(f"text {i}", source, output=f"title {i}") for i in range(3) for source in SOURCES]
+    outcome = run_filters(texts, around(config, task=TITLES))
+    assert {r.reason for r in outcome.rejected} == {"duplicate"}
+    assert len(outcome.kept) == 3
+
+
+SOURCES = ("annotated", "generated")
+WORDS = ("fine", "Fine", "film", "plot", "dull", "one", "two", "three", "four", "five", "six")
+texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map(" ".join)
+examples = st.builds(
+    lambda text, source, asked, output, confidence, problem: made(
+        text,
+        source,
+        asked=asked if source == "generated" else None,
+        output=output,
+        confidence=confidence,
+        distribution={"good": confidence, "bad": 1 - confidence},
+        problem=problem,
+    ),
+    texts,
+    st.sampled_from(SOURCES),
+    st.sampled_from(["good", "bad"]),
+    st.sampled_from(["good", "bad", "bad", None]),
+    st.sampled_from([0.2, 0.5, 0.5, 0.9]),
+    st.sampled_from([None, None, None, "unfinished"]),
+)
+surroundings = st.builds(
+    around,
+    st.builds(
+        CurationConfig,
+        verify=st.sampled_from(["off", "drop", "relabel"]),
+        min_confidence=st.sampled_from([0.0, 0.4]),
+        keep_share=st.sampled_from([0.3, 1.0]),
+        min_characters=st.sampled_from([0, 10]),
+        max_characters=st.sampled_from([25, 2000]),
+        overlap_words=st.sampled_from([2, 4]),
+        balance=st.booleans(),
+    ),
+    st.sampled_from([SENTIMENT, TITLES]),
+    st.lists(texts, max_size=3),
+    st.lists(texts, max_size=3),
+    st.lists(texts, max_size=3),
+)
+
+
+def _who(example: SyntheticExample) -> tuple[object, ...]:
+    # verify may change output and confidence, and nothing else
+    return (example.text, example.source, example.asked, tuple(example.distribution.items()))
+
+
+@given(st.lists(examples, max_size=25), surroundings, st.randoms(use_true_random=False))
+def test_every_example_ends_in_one_place_whatever_the_order(
+    given_examples: list[SyntheticExample], setting: Surroundings, order: random.Random
+) -> None:
+    outcome = run_filters(given_examples, setting)
+    everything = [*outcome.kept, *(r.example for r in outcome.rejected)]
+    assert Counter(map(_who, everything)) == Counter(map(_who, given_examples))
+
+    shuffled = order.sample(given_examples, len(given_examples))
+    assert run_filters(shuffled, setting) == outcome
+
+    kept = outcome.kept
+    assert len({example.id for example in kept}) == len(kept)
+    assert not {example.id for example in kept} & setting.labelled_ids
+    assert all(setting.heldout.collides(example.text) is None for example in kept)
+    assert all(example.output is not None and example.problem is None for example in kept)
+    if setting.config.balance and setting.task is SENTIMENT:
+        counts = Counter(example.output for example in kept if example.source == "generated")
+        assert counts["good"] == counts["bad"]
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@settings(max_examples=30)
+@given(given_examples=st.lists(examples, max_size=15), setting=surroundings)
+def test_each_filter_splits_what_it_is_given_under_its_own_name(
+    name: str, given_examples: list[SyntheticExample], setting: Surroundings
+) -> None:
+    outcome = FILTERS[name](given_examples, setting)
+    everything = [*outcome.kept, *(r.example for r in outcome.rejected)]
+    assert Counter(map(_who, everything)) == Counter(map(_who, given_examples))
+    assert {r.reason for r in outcome.rejected} <= {name}
+    assert all(r.detail for r in outcome.rejected)
+    again = FILTERS[name](given_examples[::-1], setting)
+    assert Counter(map(_who, again.kept)) == Counter(map(_who, outcome.kept))
+
+
+def test_ten_thousand_examples_take_seconds() -> None:
+    # some 2 s where each is looked at once, minutes where each is compared with every other
+    started = time.monotonic()
+    many = [
+        made(f"film number {i} is about the plot of film {i}", "annotated") for i in range(10_000)
+    ]
+    heldout = [f"a test sentence with its number {i} and no more" for i in range(1000)]
+    assert len(run_filters(many, around(heldout=heldout)).kept) == 10_000
+    assert time.monotonic() - started < 20
