@@ -7,6 +7,7 @@ from daftt_core.evaluation.calibration import (
     fit_temperature_and_bias,
     reliability_bins,
 )
+from daftt_core.evaluation.evaluate import EVALUATION, evaluate
 from daftt_core.evaluation.models import (
     GOLD_ARM,
     REAL_ARM,
@@ -21,10 +22,12 @@ from daftt_core.evaluation.registry import (
     metric_for_task,
     metrics_for_task,
     score,
+    score_all,
     score_examples,
 )
 
 __all__ = [
+    "EVALUATION",
     "GOLD_ARM",
     "METRICS",
     "REAL_ARM",
@@ -35,11 +38,13 @@ __all__ = [
     "Evaluation",
     "Interval",
     "ReliabilityBin",
+    "evaluate",
     "expected_calibration_error",
     "fit_temperature_and_bias",
     "metric_for_task",
     "metrics_for_task",
     "reliability_bins",
     "score",
+    "score_all",
     "score_examples",
 ]

@@ -22,6 +22,7 @@ __all__ = [
     "metric_for_task",
     "metrics_for_task",
     "score",
+    "score_all",
     "score_examples",
 ]
 
@@ -62,10 +63,8 @@ def metric_for_task(task: Task) -> str:
 
 
 def metrics_for_task(task: Task) -> list[str]:
-    """All metrics that serve a task, the primary one first."""
-    primary = metric_for_task(task)
-    others = [name for name, metric in METRICS.items() if metric.kind == task.kind]
-    return [primary, *(name for name in others if name != primary)]
+    """All metrics that serve a task."""
+    return [name for name, metric in METRICS.items() if metric.kind == task.kind]
 
 
 def score(metric: str, predictions: Sequence[str], references: Sequence[str]) -> float:
@@ -83,7 +82,19 @@ def score(metric: str, predictions: Sequence[str], references: Sequence[str]) ->
         ConfigError: There is no such metric.
         DataError: There is nothing to score, or the two differ in length.
     """
-    return float(_compute(metric, predictions, references))
+    return float(_compute(_find(metric).module, predictions, references)[metric])
+
+
+def score_all(
+    task: Task, predictions: Sequence[str], references: Sequence[str]
+) -> dict[str, float]:
+    """The score by every metric that serves the task. Arguments and errors as for :func:`score`."""
+    names = metrics_for_task(task)
+    computed = {
+        module: _compute(module, predictions, references)
+        for module in dict.fromkeys(METRICS[name].module for name in names)
+    }
+    return {name: float(computed[METRICS[name].module][name]) for name in names}
 
 
 def score_examples(
@@ -96,28 +107,35 @@ def score_examples(
     Returns:
         Shape [examples].
     """
-    if metric in METRICS and not METRICS[metric].is_mean:
+    found = _find(metric)
+    if not found.is_mean:
         raise ConfigError(f"metric: {metric} is not a mean over examples and has no score for each")
-    return np.asarray(_compute(metric, predictions, references, per_example=True), dtype=np.float64)
+    scores = _compute(found.module, predictions, references, per_example=True)[metric]
+    return np.asarray(scores, dtype=np.float64)
 
 
-def _compute(
-    name: str, predictions: Sequence[str], references: Sequence[str], **options: bool
-) -> Any:
+def _find(name: str) -> Metric:
     if name not in METRICS:
         known = ", ".join(METRICS)
         raise ConfigError(
             f"metric: there is no metric {name!r}{did_you_mean(name, METRICS)} (known: {known})"
         )
+    return METRICS[name]
+
+
+def _compute(
+    module: str, predictions: Sequence[str], references: Sequence[str], **options: bool
+) -> dict[str, Any]:
     if not predictions or len(predictions) != len(references):
         raise DataError(
-            f"{name}: {len(predictions)} predictions and {len(references)} references; there must "
-            "be as many of one as of the other, and at least one"
+            f"{module}: {len(predictions)} predictions and {len(references)} references; there "
+            "must be as many of one as of the other, and at least one"
         )
-    with _loaded(METRICS[name].module) as module:
-        return module.compute(
+    with _loaded(module) as metric:
+        scores: dict[str, Any] = metric.compute(
             predictions=list(predictions), references=list(references), **options
-        )[name]
+        )
+    return scores
 
 
 @contextmanager

@@ -1,0 +1,142 @@
+"""The students' answers to the test examples, checked and put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from daftt_core.errors import DataError
+from daftt_core.records import Prediction, read_jsonl
+from daftt_core.tasks import Task
+
+__all__ = ["Answers", "read_answers"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What all students of all arms answered.
+
+    Attributes:
+        task: The task.
+        seeds: The students' seeds, ascending.
+        gold: The true outputs, by ascending example id.
+        outputs: For each arm one row a seed of outputs, in the order of ``gold``.
+        distributions: For each arm one row a seed of label distributions, in the same order.
+    """
+
+    task: Task
+    seeds: tuple[int, ...]
+    gold: tuple[str, ...]
+    outputs: Mapping[str, Sequence[Sequence[str]]]
+    distributions: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]
+
+    @cached_property
+    def gold_indices(self) -> npt.NDArray[np.int64]:
+        """Label index of each true output, shape [examples]."""
+        return self._indices(self.gold)
+
+    def votes(self, arm: str) -> npt.NDArray[np.int64]:
+        """Label index of each answer, shape [seeds, examples]."""
+        return np.stack([self._indices(row) for row in self.outputs[arm]])
+
+    def probs(self, arm: str) -> npt.NDArray[np.float64]:
+        """Probability of each label, shape [seeds, examples, labels]."""
+        labels = self.task.label_names
+        return np.asarray(
+            [[[one[label] for label in labels] for one in row] for row in self.distributions[arm]],
+            dtype=np.float64,
+        )
+
+    def _indices(self, outputs: Sequence[str]) -> npt.NDArray[np.int64]:
+        index = {label: number for number, label in enumerate(self.task.label_names)}
+        return np.asarray([index[output] for output in outputs], dtype=np.int64)
+
+
+def read_answers(folder: Path, task: Task, arms: Sequence[str]) -> Answers:
+    """Read ``<arm>.jsonl`` of each arm.
+
+    Args:
+        folder: Folder of the stage ``predictions``.
+        task: The task.
+        arms: The arms.
+
+    Raises:
+        DataError: A file is missing or empty; a label is not one of the task's; an answer is
+            missing or given twice; or two arms differ in seeds, test examples or true outputs.
+    """
+    tables = {arm: _read_arm(folder / f"{arm}.jsonl", task, arm) for arm in arms}
+    first_arm, first = next(iter(tables.items()))
+    for arm, table in tables.items():
+        _check_same(first_arm, first, arm, table)
+    seeds = tuple(sorted(first))
+    ids = sorted(first[seeds[0]])
+    rows = {
+        arm: [[table[seed][id_] for id_ in ids] for seed in seeds] for arm, table in tables.items()
+    }
+    return Answers(
+        task=task,
+        seeds=seeds,
+        gold=tuple(first[seeds[0]][id_].gold for id_ in ids),
+        outputs={arm: [[one.output for one in row] for row in rows[arm]] for arm in arms},
+        distributions={
+            arm: [[one.distribution for one in row] for row in rows[arm]] for arm in arms
+        },
+    )
+
+
+_Table = dict[int, dict[str, Prediction]]
+
+
+def _read_arm(path: Path, task: Task, arm: str) -> _Table:
+    table: _Table = {}
+    for line, prediction in enumerate(read_jsonl(path, Prediction), start=1):
+        where = f"{path}, line {line}"
+        if prediction.arm != arm:
+            raise DataError(f"{where}: arm: {prediction.arm!r} in the file of {arm!r}")
+        answers = table.setdefault(prediction.seed, {})
+        if prediction.id in answers:
+            raise DataError(
+                f"{where}: a second answer of seed {prediction.seed} to {prediction.id}"
+            )
+        if task.is_classification:
+            _check_labels(where, prediction, task.label_names)
+        answers[prediction.id] = prediction
+    if not table:
+        raise DataError(f"{path}: holds no predictions")
+    return table
+
+
+def _check_labels(where: str, prediction: Prediction, labels: list[str]) -> None:
+    for name, label in (("gold", prediction.gold), ("output", prediction.output)):
+        if label not in labels:
+            raise DataError(f"{where}: {name}: {label!r} is not one of {', '.join(labels)}")
+    if set(prediction.distribution) != set(labels):
+        found = ", ".join(prediction.distribution) or "nothing"
+        raise DataError(f"{where}: distribution: must be over {', '.join(labels)}, found {found}")
+
+
+def _check_same(first_arm: str, first: _Table, arm: str, table: _Table) -> None:
+    if set(table) != set(first):
+        raise DataError(
+            f"arms {first_arm!r} and {arm!r} have the seeds {sorted(first)} and {sorted(table)}; "
+            "all arms must have the same seeds"
+        )
+    truth = {one.id: one.gold for one in next(iter(first.values())).values()}
+    for seed, answers in sorted(table.items()):
+        different = sorted(set(answers) ^ set(truth))
+        if different:
+            raise DataError(
+                f"arm {arm!r}, seed {seed}: not the same test examples as arm {first_arm!r}: "
+                f"{len(different)} differ, such as {different[0]}; predict the test examples again"
+            )
+        for id_, answer in answers.items():
+            if answer.gold != truth[id_]:
+                raise DataError(
+                    f"arm {arm!r}, seed {seed}: {id_} has the true output {answer.gold!r}, but in "
+                    f"arm {first_arm!r} it is {truth[id_]!r}"
+                )

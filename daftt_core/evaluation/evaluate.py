@@ -1,0 +1,136 @@
+"""The stage that compares the arms on the test examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from daftt_core.config import EvaluationConfig
+from daftt_core.errors import DataError
+from daftt_core.evaluation.answers import Answers, read_answers
+from daftt_core.evaluation.arms import Training, compare_arms
+from daftt_core.evaluation.headline import headline
+from daftt_core.evaluation.models import GOLD_ARM, REAL_ARM, Evaluation
+from daftt_core.evaluation.registry import metric_for_task
+from daftt_core.progress import log
+from daftt_core.records import seed_for
+from daftt_core.storage import write_text
+from daftt_core.workspace import Run, StageResult, read_stage, run_stage
+
+__all__ = ["EVALUATION", "evaluate"]
+
+EVALUATION = "evaluation"
+_ORDER = (REAL_ARM, "real+annotated", "real+generated", "real+both")
+
+
+def evaluate(
+    run: Run, config: EvaluationConfig, predictions_digest: str, arm_digests: Mapping[str, str]
+) -> StageResult:
+    """Compare the arms.
+
+    Writes ``evaluation.json``, an :class:`Evaluation`. The summary holds its ``headline``,
+    ``metric`` and ``chosen_arm``, and by arm the ``mean`` score, ``dev_mean``, and the ``gain``
+    in points with its ``gain_low`` and ``gain_high``.
+
+    Args:
+        run: The run.
+        config: The settings.
+        predictions_digest: Digest of the stage ``predictions``.
+        arm_digests: Digest of each stage ``students/<arm>``, by arm; ``real`` must be among them.
+
+    Raises:
+        DataError: The arms were not tested alike, or ``real`` is missing.
+        StorageError: A stage that is read is not finished, or was changed.
+    """
+    inputs = [config, predictions_digest, dict(arm_digests)]
+
+    def work(folder: Path) -> dict[str, Any]:
+        training = _training(run, arm_digests)
+        predictions, _ = read_stage(run, "predictions", predictions_digest)
+        answers = read_answers(predictions, run.task, list(training))
+        _check_dev_scores(training, answers)
+        evaluation = _evaluation(run, config, answers, training)
+        write_text(folder / "evaluation.json", evaluation.model_dump_json(indent=1) + "\n")
+        log.info("%s", evaluation.headline)
+        return _summary(evaluation)
+
+    return run_stage(run, EVALUATION, inputs, work)
+
+
+def _training(run: Run, arm_digests: Mapping[str, str]) -> dict[str, Training]:
+    """Every arm, ``real`` first and ``gold`` last."""
+    if REAL_ARM not in arm_digests:
+        known = ", ".join(arm_digests) or "none"
+        raise DataError(
+            f"arms: {known}; {REAL_ARM!r} must be among them, to compare the others with"
+        )
+    first = [arm for arm in _ORDER if arm in arm_digests]
+    others = sorted(set(arm_digests) - {*_ORDER, GOLD_ARM})
+    training = {}
+    for arm in [*first, *others, *({GOLD_ARM} & set(arm_digests))]:
+        _, manifest = read_stage(run, f"students/{arm}", arm_digests[arm])
+        if manifest.summary["metric"] != metric_for_task(run.task):
+            raise DataError(
+                f"arm {arm!r}: its dev scores are {manifest.summary['metric']}, but arms are "
+                f"compared by {metric_for_task(run.task)}; train it again"
+            )
+        training[arm] = Training(
+            examples=manifest.summary["examples"],
+            dev_scores=tuple(manifest.summary["dev_scores"]),
+        )
+    return training
+
+
+def _check_dev_scores(training: Mapping[str, Training], answers: Answers) -> None:
+    for arm, trained in training.items():
+        if len(trained.dev_scores) != len(answers.seeds):
+            raise DataError(
+                f"arm {arm!r}: {len(trained.dev_scores)} students were trained, but the "
+                f"predictions are of {len(answers.seeds)}; predict the test examples again"
+            )
+
+
+def _evaluation(
+    run: Run, config: EvaluationConfig, answers: Answers, training: Mapping[str, Training]
+) -> Evaluation:
+    metric = metric_for_task(run.task)
+    arms = compare_arms(
+        answers,
+        training,
+        resamples=config.bootstrap_samples,
+        confidence=config.confidence,
+        seed=seed_for(run.seed, "bootstrap"),
+    )
+    # the first of equals: an arm with less in it
+    chosen = max((arm for arm in arms if arm.arm != GOLD_ARM), key=lambda arm: arm.dev_mean)
+    return Evaluation(
+        task_id=run.task.id,
+        kind=run.task.kind,
+        metric=metric,
+        confidence=config.confidence,
+        test_examples=len(answers.gold),
+        seeds=answers.seeds,
+        labels=tuple(run.task.label_names),
+        arms=arms,
+        chosen_arm=chosen.arm,
+        headline=headline(arms, chosen, metric, config.confidence),
+    )
+
+
+def _summary(evaluation: Evaluation) -> dict[str, Any]:
+    by_arm: dict[str, dict[str, float]] = {}
+    for result in evaluation.arms:
+        by_arm[result.arm] = {"mean": result.mean, "dev_mean": result.dev_mean}
+        if result.comparison is not None:
+            by_arm[result.arm] |= {
+                "gain": result.comparison.gain,
+                "gain_low": result.comparison.interval.low,
+                "gain_high": result.comparison.interval.high,
+            }
+    return {
+        "headline": evaluation.headline,
+        "metric": evaluation.metric,
+        "chosen_arm": evaluation.chosen_arm,
+        "arms": by_arm,
+    }
