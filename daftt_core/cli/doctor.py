@@ -15,8 +15,6 @@ from pathlib import Path
 import click
 from packaging.requirements import Requirement
 from packaging.version import Version
-from rich.console import Console
-from rich.table import Table
 
 from daftt_core.cli.launch import compiled_pipeline
 from daftt_core.errors import DafttError
@@ -63,12 +61,10 @@ def doctor_command(as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"ok": not missing, "checks": [asdict(c) for c in checks]}, indent=1))
     else:
-        Console().print(_table(checks))
-        click.echo(
-            f"{len(missing)} missing; the commands above mend it."
-            if missing
-            else "Everything a run needs is in place."
-        )
+        for check in checks:
+            click.echo(_line(check))
+        well = "Everything a run needs is in place."
+        click.echo(f"{len(missing)} missing; see above what mends it." if missing else well)
     return 1 if missing else 0
 
 
@@ -182,11 +178,9 @@ def _installed(package: str) -> str | None:
         return None
 
 
-def _table(checks: list[Check]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for check in checks:
-        mark = "[green]ok[/]" if check.ok else ("[red]missing[/]" if check.needed else "note")
-        table.add_row(mark, check.name, check.found)
-        if not check.ok:
-            table.add_row("", "", f"mend it with: {check.mend}", style="bold")
-    return table
+def _line(check: Check) -> str:
+    mark, colour = "ok", "green"
+    if not check.ok:
+        mark, colour = ("missing", "red") if check.needed else ("note", "yellow")
+    line = f"{click.style(f'{mark:<8}', fg=colour)} {check.name}: {check.found}"
+    return line if check.ok else f"{line}\n         mend it with: {check.mend}"

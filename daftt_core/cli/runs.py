@@ -82,7 +82,7 @@ def _read(folder: Path, statuses: list[StageStatus]) -> LocalRun:
         folder=str(folder),
         status=status,
         headline=_failure(statuses) if status == "failed" else _headline(folder, statuses),
-        age_seconds=round(time.time() - statuses[-1].updated, 1),
+        age_seconds=time.time() - statuses[-1].updated,
         work_seconds=sum(_seconds(folder / each.stage) for each in statuses),
     )
 

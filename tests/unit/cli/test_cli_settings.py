@@ -102,3 +102,13 @@ def test_completion_offers_the_choices_of_a_setting(monkeypatch, capsys) -> None
         main([])
     offered = [line.split(",")[1] for line in capsys.readouterr().out.splitlines()]
     assert offered == ["annotate", "generate", "both"]
+
+
+def test_a_run_with_wrong_settings_starts_nothing(tmp_path, capsys) -> None:
+    output = tmp_path / "runs"
+    words = ["run", "--json", "--output", str(output), "--student-seeds", "0"]
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["exit_code"] == 2
+    assert captured.err.startswith("error: student.seeds: ")
+    assert not output.exists()

@@ -1,0 +1,52 @@
+"""What must start quickly and on machines without torch: the pipeline and the lower floors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+_HEAVY = {"torch", "transformers", "deepspeed", "accelerate"}
+
+_LIGHT = [
+    "components",
+    "pipelines.daftt",
+    "daftt_core.assets",
+    "daftt_core.cli",
+    "daftt_core.curation",
+    "daftt_core.data",
+    "daftt_core.evaluation",
+    "daftt_core.heldout",
+    "daftt_core.tasks",
+    "daftt_core.workspace",
+]
+
+
+def _heavy_modules_after(script: str, *words: str) -> str:
+    tail = f"\nimport sys; print('heavy:', sorted({_HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script + tail, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("module", _LIGHT)
+def test_importing_it_does_not_import_torch(module: str) -> None:
+    assert _heavy_modules_after(f"import {module}") == "heavy: []"
+
+
+def test_the_measure_itself_works() -> None:
+    assert _heavy_modules_after("import torch") != "heavy: []"
+
+
+def test_compiling_is_quick_and_does_not_import_torch(tmp_path: Path) -> None:
+    target = tmp_path / "daftt.yaml"
+    script = "import sys; from daftt_core.cli import main; assert main(sys.argv[1:]) == 0"
+    started = time.monotonic()
+    assert _heavy_modules_after(script, "compile", str(target)) == "heavy: []"
+    assert time.monotonic() - started < 6
+    assert target.stat().st_size > 0

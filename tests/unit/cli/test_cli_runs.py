@@ -1,0 +1,81 @@
+"""The list of runs, from folders that real stages made."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from daftt_core.cli import main
+from daftt_core.cli.running import is_running, marked_as_running
+from daftt_core.cli.runs import find_runs
+from daftt_core.errors import DataError
+from daftt_core.tasks import load_task
+from daftt_core.workspace import Run, run_stage
+
+
+def _run(output, name: str) -> Run:
+    return Run(uri=str(output / name), seed=1, task=load_task("movie-reviews"))
+
+
+def _fail(folder):
+    raise DataError("my.csv, line 3: the label 'mabye' is not known")
+
+
+@pytest.fixture
+def output(tmp_path):
+    """Four runs: one is done, one has failed, one goes on, and one was cut off."""
+    done = _run(tmp_path, "done")
+    run_stage(done, "data", [], lambda folder: {})
+    run_stage(done, "report", [], lambda folder: {})
+    with pytest.raises(DataError):
+        run_stage(_run(tmp_path, "failed"), "data", [], _fail)
+    run_stage(_run(tmp_path, "running"), "data", [], lambda folder: {})
+    run_stage(_run(tmp_path, "cut-off"), "data", [], lambda folder: {})
+    (tmp_path / "not-a-run").mkdir()
+    return tmp_path
+
+
+def test_every_run_and_what_became_of_it(output, capsys) -> None:
+    with marked_as_running(output / "running"):
+        assert main(["runs", "--output", str(output), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [run["name"] for run in found] == ["cut-off", "running", "failed", "done"]
+    assert [run["status"] for run in found] == ["interrupted", "running", "failed", "done"]
+    assert found[2]["headline"] == "data: my.csv, line 3: the label 'mabye' is not known"
+
+
+def test_the_table_names_them_all(output, capsys) -> None:
+    assert main(["runs", "--output", str(output)]) == 0
+    out = capsys.readouterr().out
+    for name in ("done", "failed", "running", "cut-off"):
+        assert name in out
+    assert "not-a-run" not in out
+
+
+def test_a_mended_run_is_no_longer_failed(output) -> None:
+    run = _run(output, "failed")
+    run_stage(run, "data", [], lambda folder: {})
+    run_stage(run, "report", [], lambda folder: {})
+    assert {found.name: found.status for found in find_runs(output)}["failed"] == "done"
+
+
+def test_no_runs(tmp_path, capsys) -> None:
+    assert main(["runs", "--output", str(tmp_path / "nowhere")]) == 0
+    assert "There is no run in" in capsys.readouterr().out
+    assert main(["runs", "--output", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_the_mark_goes_with_the_process(tmp_path) -> None:
+    assert not is_running(tmp_path)
+    with marked_as_running(tmp_path), marked_as_running(tmp_path):
+        assert is_running(tmp_path)
+    assert not is_running(tmp_path)
+
+
+def test_a_report_of_no_run_is_one_sentence(output, capsys) -> None:
+    assert main(["report", "don", "--output", str(output)]) == 5
+    assert "did you mean 'done'?" in capsys.readouterr().err
+    assert main(["report", "latest", "--output", str(output / "not-a-run")]) == 5
+    assert "there is no run in it" in capsys.readouterr().err
