@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from daftt_core.errors import StorageError
 from daftt_core.storage import check_writable
@@ -86,14 +87,11 @@ def run_pipeline(
     with attempt.log.open("a", encoding="utf-8") as log:
         log.write(f"==== {datetime.now():%Y-%m-%d %H:%M:%S} daftt run, {attempt.folder}\n")
         log.flush()
-        with subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [sys.executable, "-m", "daftt_core.cli.pipeline", str(attempt.folder), str(compiled)],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which ends the rest
-            env={**os.environ, "DAFTT_LOOP_WIDTH": _LOOP_WIDTH, "PYTHONUNBUFFERED": "1"},
-        ) as process:
+        with (
+            # kfp leaves a folder in the temporary folder for each task it runs
+            tempfile.TemporaryDirectory(prefix="daftt-", ignore_cleanup_errors=True) as temporary,
+            _start(attempt, compiled, log, temporary) as process,
+        ):
             try:
                 _send(process, settings)
                 while process.poll() is None:
@@ -103,6 +101,24 @@ def run_pipeline(
                 _end(process)
     look()
     return process.returncode
+
+
+def _start(
+    attempt: Attempt, compiled: Path, log: IO[str], temporary: str
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - our own module, no shell
+        [sys.executable, "-m", "daftt_core.cli.pipeline", str(attempt.folder), str(compiled)],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C reaches this process alone, which ends the rest
+        env={
+            **os.environ,
+            "DAFTT_LOOP_WIDTH": _LOOP_WIDTH,
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": temporary,
+        },
+    )
 
 
 def _send(process: subprocess.Popen[bytes], settings: dict[str, Any]) -> None:
