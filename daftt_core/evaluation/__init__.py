@@ -1,4 +1,8 @@
-"""How good the students are, how sure that is, and whether confidences can be believed."""
+"""How good the students are, how sure that is, and whether confidences can be believed.
+
+scipy, scikit-learn and evaluate are imported where they are used, inside functions: the command
+line imports this package only to read a result, and should start at once.
+"""
 
 from daftt_core.evaluation.calibration import (
     Calibration,

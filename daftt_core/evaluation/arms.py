@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from daftt_core.evaluation.answers import Answers
 from daftt_core.evaluation.calibration import expected_calibration_error
@@ -167,6 +166,8 @@ def _label_results(answers: Answers, name: str) -> dict[str, object]:
 
 
 def _class_scores(answers: Answers, name: str) -> dict[str, ClassScores]:
+    from sklearn.metrics import precision_recall_fscore_support
+
     labels = answers.task.label_names
     by_seed = [
         precision_recall_fscore_support(answers.gold, row, labels=labels, zero_division=0.0)
@@ -185,6 +186,8 @@ def _class_scores(answers: Answers, name: str) -> dict[str, ClassScores]:
 
 
 def _confusion(answers: Answers, name: str) -> tuple[tuple[int, ...], ...]:
+    from sklearn.metrics import confusion_matrix
+
     labels = answers.task.label_names
     counts = sum(
         confusion_matrix(answers.gold, row, labels=labels) for row in answers.outputs[name]

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
 
 __all__ = [
     "Calibration",
@@ -51,6 +49,8 @@ class Calibration(BaseModel):
         Returns:
             Probabilities of the same shape; each row sums to 1.
         """
+        from scipy.special import softmax
+
         logits = _checked(log_probs)
         if logits.shape[1] != len(self.bias):
             raise ValueError(f"{logits.shape[1]} labels, but there are {len(self.bias)} biases")
@@ -87,6 +87,9 @@ def fit_temperature_and_bias(log_probs: npt.ArrayLike, gold: npt.ArrayLike) -> C
     Raises:
         ValueError: There is no example, a number is NaN, or the shapes do not agree.
     """
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
     logits, truth = _checked(log_probs), np.asarray(gold, dtype=np.int64)
     _check_gold(logits, truth)
     count, labels = logits.shape

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
 
 from daftt_core.evaluation.models import Interval
 from daftt_core.progress import Progress
@@ -105,6 +104,8 @@ def mcnemar_mid_p(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -
     Returns:
         The p value; 1 where the two are right on the same examples.
     """
+    from scipy.stats import binom
+
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     discordant, fewer = only_first + only_second, min(only_first, only_second)
     if discordant == 0:
