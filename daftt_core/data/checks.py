@@ -31,7 +31,7 @@ def check_apart(splits: Mapping[str, Sequence[Row]]) -> None:
         if both:
             one, other = min(both, key=lambda pair: pair[0].line)
             mistakes.append(
-                f"{first_name} and {second_name}: {len(both)} inputs are in both, the first one is "
+                f"{first_name} and {second_name}: inputs in both: {len(both)}; the first one is "
                 f"{_short(one.example.text)!r} ({one.file}, line {one.line}; "
                 f"{other.file}, line {other.line}); remove them from one of the two"
             )

@@ -1,0 +1,424 @@
+"""The data stage: what it commits, what it keeps apart, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from daftt_core.config import DataConfig
+from daftt_core.data import prepare
+from daftt_core.data.sources import read_movie_reviews
+from daftt_core.errors import DataError, StorageError
+from daftt_core.heldout import Heldout
+from daftt_core.records import Example
+from daftt_core.tasks import Label, Task, load_task
+from daftt_core.workspace import Run, StageResult, read_examples, read_stage
+
+SENTIMENT = Task(
+    id="sentiment",
+    kind="classification",
+    description="Sentiment.",
+    definition="Decide.",
+    writing_definition="Write.",
+    labels=(
+        Label(name="negative", verbalizer="negative", aliases=("0",)),
+        Label(name="positive", verbalizer="positive", aliases=("1",)),
+    ),
+)
+REWRITE = Task(
+    id="rewrite",
+    kind="text2text",
+    description="Rewrite.",
+    definition="Rewrite.",
+    writing_definition="Write.",
+)
+Pair = tuple[str, str | None]
+
+
+def pairs(count: int, start: int = 0, topic: str = "film") -> list[Pair]:
+    return [
+        (f"{topic} number {n} is worth seeing", ["negative", "positive"][n % 2])
+        for n in range(start, start + count)
+    ]
+
+
+def write(path: Path, rows: list[Pair]) -> str:
+    lines = [json.dumps({"text": text, "label": label}) for text, label in rows]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def run_in(folder: Path, task: Task = SENTIMENT, seed: int = 13) -> Run:
+    return Run(uri=str(folder / "run"), seed=seed, task=task)
+
+
+def read_all(run: Run, result: StageResult) -> dict[str, list[Example]]:
+    names = ["labelled", "dev", "unlabelled"]
+    splits = {name: read_examples(run, "data", result.digest, name) for name in names}
+    splits["test"] = read_examples(run, "test", result.summary["test_digest"], "test")
+    return splits
+
+
+def small(**changes: Any) -> DataConfig:
+    counts = {"labelled_count": 20, "dev_count": 15, "test_count": 30, "unlabelled_count": 50}
+    return DataConfig(**(counts | changes))
+
+
+def test_one_file_is_split_into_everything(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    result = prepare(run, small(train=write(tmp_path / "a.jsonl", pairs(300))))
+    splits = read_all(run, result)
+    assert {name: len(rows) for name, rows in splits.items()} == {
+        "labelled": 20,
+        "dev": 15,
+        "unlabelled": 50,
+        "test": 30,
+    }
+    assert result.summary["sizes"] == {name: len(rows) for name, rows in splits.items()}
+    seen = [row.id for rows in splits.values() for row in rows]
+    assert len(set(seen)) == len(seen)
+    truth = {Example.of(text).id: label for text, label in pairs(300)}
+    for name in ("labelled", "dev", "test"):
+        assert all(row.output == truth[row.id] for row in splits[name])
+        assert result.summary["labels"][name] == Counter(row.output for row in splits[name])
+    assert all(row.output is None for row in splits["unlabelled"])
+    gold = read_examples(run, "data", result.digest, "gold")
+    assert [row.id for row in gold] == [row.id for row in splits["unlabelled"]]
+    assert all(row.output == truth[row.id] for row in gold)
+
+
+def test_test_lies_in_a_stage_of_its_own(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    result = prepare(run, small(train=write(tmp_path / "a.jsonl", pairs(300))))
+    files = {path.name for path in (run.folder / "data").glob("[!.]*")}
+    assert files == {
+        "labelled.jsonl",
+        "dev.jsonl",
+        "unlabelled.jsonl",
+        "gold.jsonl",
+        "heldout.json",
+        "manifest.json",
+    }
+    everything = b"".join(path.read_bytes() for path in (run.folder / "data").glob("[!.]*"))
+    for example in read_all(run, result)["test"]:
+        assert example.text.encode() not in everything
+
+
+def test_dev_and_test_can_be_recognized(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    result = prepare(run, small(train=write(tmp_path / "a.jsonl", pairs(300))))
+    folder, _ = read_stage(run, "data", result.digest)
+    heldout = Heldout.load(folder / "heldout.json", words=6)
+    splits = read_all(run, result)
+    for name, held in [("dev", True), ("test", True), ("labelled", False), ("unlabelled", False)]:
+        assert {heldout.collides(row.text) is not None for row in splits[name]} == {held}
+
+
+def test_given_files_are_used_whole_and_no_region_is_kept_for_them(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    config = small(
+        train=write(tmp_path / "train.jsonl", pairs(40)),
+        dev=write(tmp_path / "dev.jsonl", pairs(10, topic="play")),
+        test=write(tmp_path / "test.jsonl", pairs(80, topic="song")),
+        unlabelled=write(tmp_path / "more.jsonl", [(text, None) for text, _ in pairs(60, 100)]),
+    )
+    result = prepare(run, config)
+    splits = read_all(run, result)
+    assert {row.text for row in splits["dev"]} == {text for text, _ in pairs(10, topic="play")}
+    assert len(splits["test"]) == 30
+    assert all(row.text.startswith("song") for row in splits["test"])
+    assert len(splits["labelled"]) == 20
+    everything = small(train=config.train, dev=config.dev, test=config.test, labelled_fraction=1.0)
+    assert prepare(run, everything).summary["sizes"]["labelled"] == 40
+    assert not (run.folder / "data" / "gold.jsonl").read_text()
+
+
+def test_the_truth_of_a_given_unlabelled_file_is_not_known(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    config = small(
+        train=write(tmp_path / "train.jsonl", pairs(200)),
+        unlabelled=write(tmp_path / "more.jsonl", pairs(60, 1000)),
+    )
+    result = prepare(run, config)
+    assert not (run.folder / "data" / "gold.jsonl").exists()
+    assert all(row.output is None for row in read_all(run, result)["unlabelled"])
+
+
+def test_unlabelled_rows_that_are_used_elsewhere_are_removed_and_counted(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    train, dev = pairs(200), pairs(10, topic="play")
+    config = small(
+        train=write(tmp_path / "train.jsonl", train),
+        dev=write(tmp_path / "dev.jsonl", dev),
+        unlabelled=write(tmp_path / "more.jsonl", [*train, *dev, *pairs(9, 500), train[0]]),
+        unlabelled_count=1000,
+    )
+    result = prepare(run, config)
+    assert result.summary["dropped"]["unlabelled"] == {
+        "duplicate": 1,
+        "also in labelled": 20,
+        "also in dev": 10,
+        "also in test": 30,
+    }
+    assert result.summary["sizes"]["unlabelled"] == 200 - 20 - 30 + 9
+
+
+def test_duplicates_and_contradictions_are_dropped_and_counted(tmp_path: Path) -> None:
+    rows = [*pairs(200), ("FILM number 4  is worth seeing", "negative"), ("Odd.", "positive")]
+    rows.append(("odd.", "negative"))
+    result = prepare(run_in(tmp_path), small(train=write(tmp_path / "a.jsonl", rows)))
+    assert result.summary["dropped"] == {"train": {"contradicting labels": 2, "duplicate": 1}}
+
+
+def test_the_paper_fraction_of_rte(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    config = DataConfig(
+        train=write(tmp_path / "train.jsonl", pairs(2490)),
+        dev=write(tmp_path / "dev.jsonl", pairs(20, topic="play")),
+        test=write(tmp_path / "test.jsonl", pairs(20, topic="song")),
+        labelled_fraction=0.05,
+    )
+    assert prepare(run, config).summary["sizes"]["labelled"] == 125
+
+
+def test_texts_as_outputs_have_no_strata(tmp_path: Path) -> None:
+    run = run_in(tmp_path, REWRITE)
+    rows: list[Pair] = [(f"text {n}", f"other text {n}") for n in range(200)]
+    result = prepare(run, small(train=write(tmp_path / "a.jsonl", rows)))
+    splits = read_all(run, result)
+    assert len(splits["labelled"]) == 20
+    assert all(row.output == f"other {row.text}" for row in splits["labelled"])
+    assert result.summary["labels"] == {"labelled": {}, "dev": {}, "test": {}}
+
+
+def test_all_are_used_where_fewer_are_there_than_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = small(
+        train=write(tmp_path / "train.jsonl", pairs(12)),
+        dev=write(tmp_path / "dev.jsonl", pairs(10, topic="play")),
+        test=write(tmp_path / "test.jsonl", pairs(10, topic="song")),
+    )
+    with caplog.at_level(logging.WARNING, "daftt"):
+        result = prepare(run_in(tmp_path), config)
+    assert result.summary["sizes"]["labelled"] == 12
+    assert "asks for 20 labelled examples; there are only 12, and all are used" in caplog.text
+
+
+def test_the_stage_is_done_again_only_when_content_or_settings_change(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = run_in(tmp_path)
+    config = small(train=write(tmp_path / "a.jsonl", pairs(300)))
+    first = prepare(run, config)
+    (tmp_path / "a.jsonl").rename(tmp_path / "b.jsonl")
+    moved = config.model_copy(update={"train": str(tmp_path / "b.jsonl")})
+    with caplog.at_level(logging.INFO, "daftt"):
+        assert prepare(run, moved) == first
+    assert [record.message for record in caplog.records] == [
+        "test: already done",
+        "data: already done",
+    ]
+    write(tmp_path / "b.jsonl", pairs(301))
+    second = prepare(run, moved)
+    assert second.digest != first.digest
+    assert prepare(run, moved.model_copy(update={"dev_count": 5})).digest != second.digest
+    with pytest.raises(StorageError, match="was made anew"):
+        read_examples(run, "data", first.digest, "dev")
+
+
+def test_the_summary_says_where_the_data_came_from(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", pairs(300))
+    result = prepare(run_in(tmp_path), small(train=path))
+    assert result.summary["source"] == "files"
+    assert result.summary["license"] is None
+    sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    assert result.summary["sha256"] == {"train": sha256}
+
+
+@given(
+    st.sets(st.integers(0, 5000), min_size=150, max_size=250),
+    st.sets(st.integers(0, 5000), max_size=100),
+    st.integers(0, 100),
+)
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_rows_that_are_added_move_nothing_between_train_dev_and_test(
+    tmp_path_factory: pytest.TempPathFactory, numbers: set[int], added: set[int], seed: int
+) -> None:
+    parts = []
+    for some in (numbers, numbers | added):
+        folder = tmp_path_factory.mktemp("growing")
+        run = run_in(folder, seed=seed)
+        rows = [pair for n in sorted(some) for pair in pairs(1, n)]
+        config = small(train=write(folder / "a.jsonl", rows))
+        splits = read_all(run, prepare(run, config))
+        parts.append({name: {row.id for row in rows} for name, rows in splits.items()})
+    before, after = parts
+    for name in ("dev", "test"):
+        for other in set(after) - {name}:
+            assert not before[name] & after[other]
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "problem"),
+    [
+        (
+            [(f"film {n}", "positive") for n in range(60)],
+            {},
+            "data.train: has only one class: all 60 examples have the label 'positive'; "
+            "at least two of 'negative', 'positive' are needed",
+        ),
+        (
+            pairs(60),
+            {"labelled_count": 1},
+            "data.labelled_count: makes 1 labelled examples of 60; at least 2 are needed, "
+            "one for each label",
+        ),
+        (
+            pairs(60),
+            {"labelled_fraction": 0.01},
+            "data.labelled_fraction: makes 1 labelled examples of 60; at least 2 are needed, "
+            "one for each label",
+        ),
+    ],
+)
+def test_too_little_to_learn_from_is_told(
+    tmp_path: Path, rows: list[Pair], changes: dict[str, Any], problem: str
+) -> None:
+    config = small(
+        train=write(tmp_path / "train.jsonl", rows),
+        dev=write(tmp_path / "dev.jsonl", pairs(10, topic="play")),
+        test=write(tmp_path / "test.jsonl", pairs(10, topic="song")),
+        **changes,
+    )
+    with pytest.raises(DataError) as caught:
+        prepare(run_in(tmp_path), config)
+    assert str(caught.value) == problem
+    assert not list((tmp_path / "run").glob("*/manifest.json")), "nothing is half made"
+
+
+def test_a_label_without_an_example_is_told(tmp_path: Path) -> None:
+    labels = (*SENTIMENT.labels, Label(name="mixed", verbalizer="mixed"))
+    task = SENTIMENT.model_copy(update={"labels": labels})
+    with pytest.raises(DataError, match="no example to learn from has the label 'mixed'"):
+        prepare(run_in(tmp_path, task), small(train=write(tmp_path / "a.jsonl", pairs(200))))
+
+
+def test_a_rare_label_has_its_example(tmp_path: Path) -> None:
+    labels = (*SENTIMENT.labels, Label(name="mixed", verbalizer="mixed"))
+    task = SENTIMENT.model_copy(update={"labels": labels})
+    rows: list[Pair] = [*pairs(1000), *[(f"well {n}", "mixed") for n in range(8)]]
+    result = prepare(run_in(tmp_path, task), small(train=write(tmp_path / "a.jsonl", rows)))
+    assert result.summary["labels"]["labelled"]["mixed"] == 1
+    assert sum(result.summary["labels"]["labelled"].values()) == 20
+
+
+def test_a_test_split_that_cannot_tell_good_from_bad_is_refused(tmp_path: Path) -> None:
+    only: list[Pair] = [(f"song {n}", "positive") for n in range(10)]
+    config = small(
+        train=write(tmp_path / "train.jsonl", pairs(200)),
+        test=write(tmp_path / "test.jsonl", only),
+    )
+    with pytest.raises(DataError, match=r"^data\.test: has only one class"):
+        prepare(run_in(tmp_path), config)
+
+
+def test_too_few_rows_for_a_split_is_told(tmp_path: Path) -> None:
+    config = small(
+        train=write(tmp_path / "train.jsonl", pairs(40)),
+        test=write(tmp_path / "test.jsonl", pairs(10, topic="song")),
+        dev_share=0.0001,
+    )
+    with pytest.raises(DataError, match=r"^data\.dev_share: no example falls into dev; raise it"):
+        prepare(run_in(tmp_path), config)
+
+
+def test_inputs_in_two_given_files_are_told_with_both_places(tmp_path: Path) -> None:
+    long = "A sentence that is far too long to be shown as a whole in a message about it."
+    train = write(tmp_path / "train.jsonl", [*pairs(50), (long, "positive")])
+    dev = write(tmp_path / "dev.jsonl", [*pairs(10, topic="play"), (long.upper(), "positive")])
+    test = write(tmp_path / "test.jsonl", [*pairs(10, topic="song"), *pairs(3, 7)])
+    with pytest.raises(DataError) as caught:
+        prepare(run_in(tmp_path), small(train=train, dev=dev, test=test))
+    assert str(caught.value).splitlines() == [
+        f"data.train and data.dev: inputs in both: 1; the first one is {long[:57] + '...'!r} "
+        f"({train}, line 51; {dev}, line 11); remove them from one of the two",
+        "data.train and data.test: inputs in both: 3; the first one is 'film number 7 is worth "
+        f"seeing' ({train}, line 8; {test}, line 11); remove them from one of the two",
+    ]
+
+
+def test_a_missing_file_is_told_with_its_parameter(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^data\.train: none\.csv: there is no such file$"):
+        prepare(run_in(tmp_path), small(train="none.csv"))
+    with pytest.raises(DataError, match=r"^data\.dev: .*: cannot be read: Is a directory$"):
+        prepare(run_in(tmp_path), small(dev=str(tmp_path)))
+
+
+def test_a_task_without_data_asks_for_a_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.train: the task 'sentiment' has no data of its"):
+        prepare(run_in(tmp_path), small())
+    task = SENTIMENT.model_copy(update={"source": "movie-review"})
+    with pytest.raises(DataError, match="no data set 'movie-review'; did you mean 'movie-reviews'"):
+        prepare(run_in(tmp_path, task), small())
+
+
+def test_movie_reviews_are_labelled_by_clear_ratings_only(tmp_path: Path) -> None:
+    rows = [
+        ("0.8", "Just good."),
+        ("-0.8", "Just bad."),
+        ("0.79", "Rather good."),
+        ("-0.79", "Rather bad."),
+        ("3.5", "Great\u2014clich\u00e9s and all."),
+        ("3.1", "just GOOD."),
+        ("2.0", "Both."),
+        ("-2.0", "Both."),
+    ]
+    path = tmp_path / "reviews.txt"
+    path.write_bytes("".join(f"{n}\t{r}\t{t}\r\n" for n, (r, t) in enumerate(rows)).encode())
+    source = read_movie_reviews(path, load_task("movie-reviews"))
+    assert {(row.example.text, row.example.output) for row in source.rows} == {
+        ("Just good.", "positive"),
+        ("Just bad.", "negative"),
+        ("Great\u2014clich\u00e9s and all.", "positive"),
+    }
+    assert source.dropped == {
+        "rating between -0.8 and 0.8": 2,
+        "contradicting labels": 2,
+        "duplicate": 1,
+    }
+
+
+def test_movie_reviews_need_labels_of_that_name(tmp_path: Path) -> None:
+    labels = (Label(name="good", verbalizer="good"), Label(name="bad", verbalizer="bad"))
+    task = load_task("movie-reviews").model_copy(update={"labels": labels})
+    with pytest.raises(DataError, match="has the labels 'positive' and 'negative'"):
+        read_movie_reviews(tmp_path / "reviews.txt", task)
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_the_built_in_task_has_what_the_demo_needs(tmp_path: Path) -> None:
+    run = run_in(tmp_path, load_task("movie-reviews"))
+    result = prepare(run, DataConfig())
+    assert result.summary["sizes"] == {
+        "labelled": 64,
+        "dev": 200,
+        "test": 1000,
+        "unlabelled": 1500,
+    }
+    assert result.summary["labels"]["labelled"] == {"negative": 32, "positive": 32}
+    assert result.summary["dropped"]["train"] == {
+        "rating between -0.8 and 0.8": 993,
+        "duplicate": 2,
+    }
