@@ -43,7 +43,7 @@ def headline(data: ReportData) -> dict[str, Any]:
 
 def _without_result(data: ReportData) -> dict[str, Any]:
     failed = next((stage for stage in data.missing if stage.failed), None)
-    if data.assessment is not None and not data.assessment.passed:
+    if data.stopped_by_gate:
         title = "Stopped by the gate: the teacher is no better than the student it was to teach"
         badge = "No result"
     elif failed is not None:
@@ -80,8 +80,8 @@ def arms(evaluation: Evaluation | None) -> dict[str, Any] | None:
             "Dotted line: mean of real examples only."
         ),
         "caption": (
-            f"{evaluation.metric} on test, in percent; gains in points; small print: {sure} "
-            "intervals"
+            f"Scores on test ({evaluation.metric}), in percent; gains in points; small print: "
+            f"{sure} intervals"
         ),
         "rows": [_row(arm, arm.arm == evaluation.chosen_arm) for arm in evaluation.arms],
         "has_mcnemar": any(comparison.mcnemar_p_holm is not None for comparison in compared),

@@ -6,7 +6,7 @@ may add to its files without breaking the report.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -153,6 +153,7 @@ class ReportData(_Part):
         run_name: Name of the run's folder.
         seed: The run's seed.
         task: The task.
+        on_gate_fail: What happens when the teacher does not pass its gate.
         finished: When the last stage was finished, as ``2026-03-01 14:05 UTC``.
         config: All settings, where preflight wrote them.
         stages: The finished stages, in the pipeline's order.
@@ -167,6 +168,7 @@ class ReportData(_Part):
     run_name: str
     seed: int
     task: Task
+    on_gate_fail: Literal["stop", "continue"] = "stop"
     finished: str = ""
     config: Config | None = None
     stages: tuple[StageRecord, ...] = ()
@@ -176,6 +178,12 @@ class ReportData(_Part):
     curation: Curation | None = None
     samples: tuple[Sample, ...] = ()
     evaluation: Evaluation | None = None
+
+    @property
+    def stopped_by_gate(self) -> bool:
+        """Whether the run ended because the teacher is not good enough."""
+        found = self.assessment
+        return found is not None and not found.passed and self.on_gate_fail == "stop"
 
     def stage(self, name: str) -> StageRecord | None:
         """A finished stage, or None."""

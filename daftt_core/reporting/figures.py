@@ -1,8 +1,8 @@
 """The report's plots, as SVG that takes its colours and fonts from the page around it.
 
 Each colour is drawn as a marker (a hex code nothing else uses) and then replaced by one of the
-page's CSS variables, so that one drawing serves the light and the dark theme. Figures are 440
-units wide at most: text in them is legible on a phone. The same numbers give the same bytes.
+page's CSS variables, so that one drawing serves the light and the dark theme. Figures are 400
+units wide: text in them is legible on a phone. The same numbers give the same bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daftt_core.evaluation import REAL_ARM, ArmResult, Evaluation, ReliabilityBin
 from daftt_core.reporting.content import TrainingStep
@@ -36,13 +36,12 @@ _COLOURS = {
 _UNITS_PER_INCH = 72
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
-_TRAINING = {"color": _COLOURS["second"], "linewidth": 1.3}
 _FONT = re.compile(r"font-family: [^;]*;? ?")
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "daftt",
     "text.parse_math": False,
-    "font.size": 12,
+    "font.size": 13,
     "axes.edgecolor": _COLOURS["rule"],
     "axes.labelcolor": _COLOURS["muted"],
     "axes.spines.top": False,
@@ -68,8 +67,8 @@ def draw_arms(evaluation: Evaluation, title: str) -> str:
     """
     arms = evaluation.arms
     height = 52 * len(arms) + 62
-    with _figure(440, height) as figure:
-        axes = figure.add_axes((0.03, 50 / height, 0.82, 1 - 56 / height))
+    with _figure(400, height) as figure:
+        axes = figure.add_axes((0.02, 50 / height, 0.84, 1 - 56 / height))
         for place, arm in enumerate(arms):
             if arm.arm == REAL_ARM:
                 axes.axvline(100 * arm.mean, color=_COLOURS["muted"], linewidth=1, linestyle=":")
@@ -101,7 +100,8 @@ def _draw_arm(axes: Axes, height: float, arm: ArmResult, chosen: bool) -> None:
     weight = "bold" if chosen else "normal"
     across = axes.get_yaxis_transform()
     name = visible(arm.arm)
-    axes.text(0, height + 0.36, name, transform=across, fontweight=weight, va="center")
+    behind = {"facecolor": _COLOURS["surface"], "edgecolor": "none", "pad": 1.5}
+    axes.text(0, height + 0.36, name, transform=across, fontweight=weight, va="center", bbox=behind)
     mean = percent(arm.mean)
     axes.text(1.03, height, mean, transform=across, fontweight=weight, va="center")
 
@@ -118,10 +118,15 @@ def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> str:
     """The teacher's loss on its training examples and on dev, by epoch."""
     trained = [(step.epoch, step.loss) for step in history if step.loss is not None]
     checked = [(step.epoch, step.dev_loss) for step in history if step.dev_loss is not None]
-    with _figure(440, 280) as figure:
-        axes = figure.add_axes((0.13, 0.19, 0.83, 0.72))
+    with _figure(400, 280) as figure:
+        axes = figure.add_axes((0.15, 0.19, 0.82, 0.76))
         if trained:
-            axes.plot(*zip(*trained, strict=True), **_TRAINING, label="training")
+            axes.plot(
+                *zip(*trained, strict=True),
+                color=_COLOURS["second"],
+                linewidth=1.3,
+                label="training",
+            )
         if checked:
             axes.plot(
                 *zip(*checked, strict=True),
@@ -148,8 +153,8 @@ def draw_reliability(
     before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin], title: str
 ) -> str:
     """How often the teacher is right at each confidence, before and after calibration."""
-    with _figure(440, 380) as figure:
-        axes = figure.add_axes((0.13, 0.14, 0.83, 0.83))
+    with _figure(400, 350) as figure:
+        axes = figure.add_axes((0.15, 0.14, 0.82, 0.83))
         axes.plot((0, 1), (0, 1), color=_COLOURS["muted"], linewidth=1, linestyle=":")
         _draw_bins(axes, before, "before calibration", _COLOURS["second"], "s", "--")
         _draw_bins(axes, after, "after calibration", _COLOURS["accent"], "o", "-")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["NONE", "gain", "memory", "number", "p_value", "percent", "share", "size"]
 
-NONE = "–"
+NONE = "\u2013"
 """Stands for a number that does not exist, such as the gain of the arm all are compared with."""
 
 _MINUS = "\u2212"

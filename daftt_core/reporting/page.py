@@ -1,4 +1,4 @@
-"""One self-contained HTML page from what a report says: no script, nothing loaded from elsewhere."""
+"""One self-contained HTML page from what a report says: no script, nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -93,7 +93,11 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
         facts += [
             ("Labelled examples", number(sum(real.values()))),
             ("Test examples", number(evaluation.test_examples)),
-            ("Arms", f"{len(claims)}" + (" and gold" if len(claims) < len(evaluation.arms) else "")),
+            (
+                "Arms",
+                f"{len(claims)}" + (" and gold" if len(claims) < len(evaluation.arms) else ""),
+            ),
             ("Students per arm", str(len(evaluation.seeds))),
         ]
-    return [*facts, ("Finished", data.finished)] if data.finished else facts
+    ended = "Last stage finished" if data.missing else "Finished"
+    return [*facts, (ended, data.finished)] if data.finished else facts

@@ -15,12 +15,18 @@ _WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 def tables(data: ReportData) -> list[dict[str, Any]]:
     """Sources, splits, dropped rows, files, models and software; what is unknown is left out."""
-    found = (_sources(data), _splits(data), _dropped(data), _files(data), _models(data))
-    return [table for table in (*found, _software(data)) if table["rows"]]
+    found = (_sources(data), _splits(data), _dropped(data), _software(data))
+    return [table for table in (*found, _files(data), _models(data)) if table["rows"]]
 
 
 def _table(
-    name: str, columns: str, rows: list[list[str]], numeric: str = "", digests: str = ""
+    name: str,
+    columns: str,
+    rows: list[list[str]],
+    *,
+    numeric: str = "",
+    digests: str = "",
+    folded: bool = False,
 ) -> dict[str, Any]:
     """A table for the template; names of columns are separated by commas."""
     return {
@@ -29,6 +35,7 @@ def _table(
         "rows": rows,
         "numeric": numeric.split(","),
         "digests": digests.split(","),
+        "folded": folded,
     }
 
 
@@ -78,9 +85,8 @@ def _files(data: ReportData) -> dict[str, Any]:
         for record in records
         for file in record.files
     ]
-    return _table(
-        "Prepared files", "File,Size,SHA-256", rows, numeric="Size", digests="SHA-256"
-    )
+    columns = "File,Size,SHA-256"
+    return _table("Prepared files", columns, rows, numeric="Size", digests="SHA-256", folded=True)
 
 
 def _models(data: ReportData) -> dict[str, Any]:
@@ -91,6 +97,7 @@ def _models(data: ReportData) -> dict[str, Any]:
         list(_trained(data)),
         numeric="Size of weights",
         digests="SHA-256 of weights",
+        folded=True,
     )
 
 

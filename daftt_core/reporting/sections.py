@@ -52,7 +52,7 @@ def _gate(found: Assessment) -> dict[str, Any]:
             "examples only."
         ),
         "gate_caption": (
-            f"{found.metric} on {number(found.dev_examples)} dev examples, in percent"
+            f"Scores on {number(found.dev_examples)} dev examples ({found.metric}), in percent"
         ),
         "gate": [
             {"name": name, "score": percent(score), "share": round(score, 4), "kind": kind}

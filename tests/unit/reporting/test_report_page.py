@@ -1,0 +1,234 @@
+"""The page itself: what it says, that it is self-contained, and that it is sound HTML."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from sample_run import evaluation, make_run
+
+from daftt_core.evaluation import Evaluation
+from daftt_core.reporting import collect, confusion, render
+from daftt_core.reporting.formats import NONE
+
+VOID = {"meta", "link", "br"}
+
+
+class Page(HTMLParser):
+    """Elements, ids, text and headings of a page; fails where tags do not nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "svg"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    run = make_run(tmp_path_factory.mktemp("runs") / "movie-reviews-1a2b")
+    return render(collect(run))
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def test_the_headline_names_arm_score_gain_and_interval(page: Page) -> None:
+    assert "real+annotated reaches 82.1% accuracy, 12.9 points more than real only" in page.text
+    assert "Proven gain The 95% interval of the gain, +10.4 to +15.5 points" in page.text
+    assert "of the gap to gold closed 81%" in page.text
+
+
+def test_the_table_of_arms_holds_every_number(page: Page) -> None:
+    row = "real+annotated 964 82.1 79.7 to 84.4 1.1 +12.9 +10.4 to +15.5 <0.001 81%"
+    assert row in page.text
+    assert "real+generated 584 80.0 77.6 to 82.3 0.9 +10.8 +8.3 to +13.4 0.031 68%" in page.text
+    assert f"real 64 69.2 66.8 to 71.5 2.4 {NONE} {NONE} {NONE}" in page.text
+
+
+def test_every_section_shows_what_the_stages_found(page: Page) -> None:
+    for words in (
+        "negative 1,192 79% 308 21%",  # confusion matrix of the chosen arm
+        "Of 2,100 examples with the teacher's labels, 1,420 were kept",
+        "confidence \u2212553",
+        "The teacher passed its gate: its accuracy on dev is 86.5%, more than the 69.0%",
+        "Expected calibration error: 0.117 before calibration, 0.031 after",
+        "shares 9 words in a row with a dev or test example",
+        "teacher 3 min 51 s",
+        "total 15 min 48 s",
+        "MIT (C. J. Hutto, vaderSentiment 3.3.2) 6e1c6e1c",
+        "train rating between -0.8 and 0.8 4,021",
+        "torch 2.13.0",
+    ):
+        assert words in page.text
+
+
+def test_settings_that_differ_from_their_default_are_marked(html: str) -> None:
+    changed = re.findall(r'<tr class="changed"><th scope="row"><code>(\w+)</code>', html)
+    assert changed == ["seed", "teacher_epochs"]
+    assert html.count("<code>student_learning_rate</code>") == 1
+
+
+def test_nothing_is_loaded_and_nothing_is_run(html: str, page: Page) -> None:
+    policy = next(tag for tag in page.all("meta") if "http-equiv" in tag)
+    assert (policy["content"] or "").startswith("default-src 'none'; style-src 'unsafe-inline'")
+    assert not page.all("script")
+    assert not page.all("img")
+    assert [link["href"] for link in page.all("link")] == ["data:,"]
+    without_namespaces = re.sub(r'xmlns(:xlink)?="[^"]*"', "", html)
+    assert not re.search(r"https?:|//\w|@import|javascript:| on\w+=", without_namespaces)
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(html: str, page: Page) -> None:
+    ids = Counter(tag["id"] for _, tag in page.tags if "id" in tag)
+    assert [name for name, count in ids.items() if count > 1] == []
+    references = re.findall(r'(?:href="#|url\(#)([^")]+)', html)
+    labels = " ".join(re.findall(r'aria-labelledby="([^"]*)"', html)).split()
+    assert references
+    assert {*references, *labels} <= set(ids)
+
+
+def test_it_can_be_read_aloud(html: str, page: Page) -> None:
+    assert page.all("html") == [{"lang": "en"}]
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    figures = page.all("svg")
+    assert len(figures) == 3
+    assert all(figure["role"] == "img" for figure in figures)
+    assert html.count("<title id=") == html.count("<desc id=") == 3
+    assert "real+both: mean 81.9, interval 79.5 to 84.2, seeds 81.4, 82.1, 82.2" in html
+
+
+def test_figures_take_colours_and_fonts_from_the_page(html: str) -> None:
+    figures = "".join(re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL))
+    used = set(re.findall(r"var\((--\w+)\)", figures))
+    assert {"--ink", "--muted", "--rule", "--accent", "--second", "--surface"} <= used
+    assert used <= set(re.findall(r"(--\w+):", html))
+    assert not re.search(r"#[0-9a-fA-F]{6}\b(?!\w)", re.sub(r'(id|href)="[^"]*"', "", figures))
+    assert "font-family" not in figures
+    assert all(int(width) <= 480 for width in re.findall(r'viewBox="0 0 (\d+)', figures))
+
+
+def test_every_colour_of_the_light_theme_has_one_in_the_dark(html: str) -> None:
+    themes = re.findall(r":root \{(.*?)\}", html, flags=re.DOTALL)
+    light, dark = (set(re.findall(r"(--\w+): #", theme)) for theme in themes[:2])
+    assert light == dark
+    assert len(light) > 5
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of WCAG 2.2."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_text_has_the_contrast_that_wcag_asks_for(html: str) -> None:
+    for theme in re.findall(r":root \{(.*?)\}", html, flags=re.DOTALL)[:2]:
+        colours = dict(re.findall(r"--(\w+): (#\w{6})", theme))
+        for back in ("surface", "raised"):
+            for name in ("ink", "muted", "accent", "second", "good", "bad", "warn"):
+                light, dark = sorted(map(_luminance, (colours[name], colours[back])), reverse=True)
+                assert (light + 0.05) / (dark + 0.05) >= 4.5, (name, back, theme)
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
+    data = collect(make_run(tmp_path / "run"))
+    assert render(data) == render(data)
+
+
+def test_text_from_data_is_escaped(tmp_path: Path) -> None:
+    hostile = "<script>document.title='pwned'</script> \"quoted\" 'so' &amp; \x00 \u202e"
+    html = render(collect(make_run(tmp_path / "<b>bold", hostile=[hostile])))
+    shown = (
+        "&lt;script&gt;document.title=&#39;pwned&#39;&lt;/script&gt; &#34;quoted&#34; &#39;so&#39; "
+        "&amp;amp; \u2400 \ufffd"
+    )
+    assert html.count(shown) >= 2 * 2 + 2 * 2  # kept: input and label; rejected: input and reason
+    assert "<script" not in html
+    assert "<b>bold" not in html
+
+
+def _changed(**update: object) -> Evaluation:
+    return evaluation().model_copy(update=update)
+
+
+def test_a_gain_that_is_not_proven_is_not_called_so(tmp_path: Path) -> None:
+    data = collect(make_run(tmp_path / "run"))
+    best = evaluation().arms[1]
+    assert best.comparison is not None
+    for low, high, gain, badge in (
+        (-1.0, 2.0, 0.5, "No proven difference"),
+        (-3.0, -1.0, -2.0, "Proven loss"),
+    ):
+        interval = best.comparison.interval.model_copy(update={"low": low, "high": high})
+        update = {"gain": gain, "interval": interval, "significant": high < 0}
+        arm = best.model_copy(update={"comparison": best.comparison.model_copy(update=update)})
+        arms = (evaluation().arms[0], arm)
+        html = render(data.model_copy(update={"evaluation": _changed(arms=arms)}))
+        assert badge in html
+        assert "Proven gain" not in html
+
+
+def test_real_examples_alone_may_be_the_best(tmp_path: Path) -> None:
+    data = collect(make_run(tmp_path / "run"))
+    html = render(data.model_copy(update={"evaluation": _changed(chosen_arm="real")}))
+    assert "On dev, no arm was better than real examples only." in html
+
+
+def test_text_outputs_have_no_confusion_and_no_mcnemar(tmp_path: Path) -> None:
+    arms = []
+    for arm in evaluation().arms[:-1]:
+        compared = arm.comparison
+        if compared:
+            none = {"mcnemar_p": None, "mcnemar_p_holm": None, "gap_closed": None}
+            compared = compared.model_copy(update=none)
+        arms.append(arm.model_copy(update={"confusion": (), "comparison": compared, "sd": None}))
+    update = {"kind": "text2text", "metric": "rougeL", "labels": (), "arms": tuple(arms)}
+    data = collect(make_run(tmp_path / "run"))
+    found = Page(render(data.model_copy(update={"evaluation": _changed(**update)})))
+    assert "Where they err" not in found.text
+    assert "McNemar" not in found.text
+    assert "Gap to gold" not in found.text
+    assert "rougeL on test" not in found.text  # the axis is inside the figure
+    assert "Scores on test (rougeL), in percent" in found.text
+
+
+def test_confusion_of_an_arm() -> None:
+    assert confusion(evaluation(), "gold") == (
+        ["negative", "positive"],
+        [[1236, 264], [184, 1316]],
+    )
