@@ -48,6 +48,7 @@ def is_up_to_date(path: Path) -> bool:
 
 def _compile(path: Path) -> None:
     from kfp import compiler
+
     from pipelines.daftt import daftt_pipeline
 
     compiler.Compiler().compile(daftt_pipeline, str(path))

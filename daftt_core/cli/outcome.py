@@ -6,7 +6,6 @@ import re
 
 import click
 
-from daftt_core import errors
 from daftt_core.cli.launch import Attempt
 from daftt_core.cli.watch import statuses_since
 from daftt_core.errors import DafttError
@@ -17,7 +16,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 _GO_ON = "To go on, run the same command again: finished stages are not done twice."
 _LAST_LINES = 20
-_RAISED = re.compile(r"\s*daftt_core\.errors\.(\w+): (.+)")
+_SENTENCE = re.compile(r"\s*error: (.+)")  # as a component's process prints it
 
 
 class RunFailedError(DafttError):
@@ -64,11 +63,8 @@ def explain_failure(attempt: Attempt) -> RunFailedError:
 
 def _raised_outside_a_stage(lines: list[str]) -> RunFailedError | None:
     """The error that a component raised where no status could be written."""
-    for line in reversed(lines):
-        if raised := _RAISED.fullmatch(line):
-            kind = getattr(errors, raised[1], DafttError)
-            return RunFailedError(raised[2], kind.exit_code)
-    return None
+    sentences = [found[1] for line in lines if (found := _SENTENCE.fullmatch(line))]
+    return RunFailedError("\n".join(sentences), DafttError.exit_code) if sentences else None
 
 
 def _broken_off(stages: str, lines: list[str]) -> RunFailedError:

@@ -103,7 +103,7 @@ def test_nothing_is_left_running_when_the_command_is_stopped(
     _stop_in_second(folder, lambda: os.kill(command.pid, sign))
     command.wait(timeout=5)
     deadline = time.monotonic() + 5
-    while _processes_of(folder) and time.monotonic() < deadline:
+    while (_processes_of(folder) or is_running(folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert _processes_of(folder) == []
     assert not is_running(folder)

@@ -133,10 +133,9 @@ def test_a_fault_shows_where_it_broke_off_and_the_last_20_lines(small_run) -> No
 
 
 def test_an_error_outside_a_stage_is_found_in_the_log(small_run) -> None:
-    log = "    Traceback\n    daftt_core.errors.DataError: my.csv: there is no such file\n"
+    log = "    12:00 reading\n    error: my.csv: there is no such file\n12:01 - INFO - FAILURE\n"
     error = explain_failure(_attempt(small_run, log))
     assert str(error) == "my.csv: there is no such file"
-    assert error.exit_code == 3
 
 
 def test_only_this_attempts_log_and_statuses_count(small_run) -> None:
