@@ -4,6 +4,7 @@ The one room below the teacher and the students that imports torch.
 """
 
 from daftt_core.modeling.finding import find_model
+from daftt_core.modeling.limits import context_length
 from daftt_core.modeling.loading import load_causal_lm, load_classifier, load_seq2seq
 from daftt_core.modeling.machine import (
     be_quiet,
@@ -16,6 +17,7 @@ from daftt_core.modeling.saving import save_model
 __all__ = [
     "be_quiet",
     "choose_device",
+    "context_length",
     "find_model",
     "limit_threads",
     "load_causal_lm",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-import datasets  # type: ignore[import-untyped]
+import datasets
 import torch
 import transformers
 from huggingface_hub.utils.tqdm import disable_progress_bars
