@@ -9,7 +9,16 @@ from markupsafe import Markup
 from daftt_core.evaluation import GOLD_ARM, REAL_ARM, ArmResult, Evaluation, Interval
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.figures import draw_arms
-from daftt_core.reporting.formats import gain, number, p_value, percent, share
+from daftt_core.reporting.formats import (
+    coverage,
+    gain,
+    metric_title,
+    number,
+    p_value,
+    percent,
+    score,
+    share,
+)
 
 __all__ = ["arms", "confusion", "headline", "matrices"]
 
@@ -22,22 +31,25 @@ def headline(data: ReportData) -> dict[str, Any]:
     if evaluation is None:
         return _without_result(data)
     best = evaluation.arm(evaluation.chosen_arm)
-    numbers = [(f"{evaluation.metric}, {best.arm}", f"{percent(best.mean)}%")]
-    view: dict[str, Any] = {"title": evaluation.headline, "numbers": numbers}
+    title, metric = evaluation.headline.removesuffix("."), evaluation.metric
+    numbers = [(f"{metric_title(metric)}, {best.arm}", score(best.mean, metric))]
+    view: dict[str, Any] = {"title": title, "numbers": numbers}
     compared = best.comparison
     if compared is None:
-        verdict = ("neutral", "No gain", "On dev, no arm was better than real examples only.")
+        verdict = ("neutral", "No gain shown", "On dev, no arm was better than real examples only.")
         return view | dict(zip(_VERDICT, verdict, strict=True))
     numbers.append(("points over real only", gain(compared.gain)))
     if compared.gap_closed is not None:
         numbers.append(("of the gap to gold closed", share(compared.gap_closed)))
-    sure = f"The {share(evaluation.confidence)} interval of the gain, {_words(compared.interval)},"
+    sure = (
+        f"The {coverage(evaluation.confidence)} interval of the gain, {_words(compared.interval)},"
+    )
     if not compared.significant:
-        verdict = ("neutral", "No proven difference", f"{sure} includes zero.")
+        verdict = ("neutral", "No gain shown", f"{sure} includes zero.")
     elif compared.gain > 0:
-        verdict = ("good", "\u25b2 Proven gain", f"{sure} excludes zero.")
+        verdict = ("good", "\u25b2 Gain shown", f"{sure} excludes zero.")
     else:
-        verdict = ("bad", "\u25bc Proven loss", f"{sure} excludes zero.")
+        verdict = ("bad", "\u25bc Loss shown", f"{sure} excludes zero.")
     return view | dict(zip(_VERDICT, verdict, strict=True))
 
 
@@ -66,8 +78,8 @@ def arms(evaluation: Evaluation | None) -> dict[str, Any] | None:
     if evaluation is None:
         return None
     compared = [arm.comparison for arm in evaluation.arms if arm.comparison]
-    sure = share(evaluation.confidence)
-    drawn = draw_arms(evaluation, f"{evaluation.metric} of each arm on the test examples")
+    sure, metric = coverage(evaluation.confidence), metric_title(evaluation.metric)
+    drawn = draw_arms(evaluation, f"{metric} of each arm on the test examples")
     return {
         "figure": Markup(drawn),  # noqa: S704  (its text is escaped by the XML writer)
         "explanation": (
@@ -80,8 +92,7 @@ def arms(evaluation: Evaluation | None) -> dict[str, Any] | None:
             "Dotted line: mean of real examples only."
         ),
         "caption": (
-            f"Scores on test ({evaluation.metric}), in percent; gains in points; small print: "
-            f"{sure} intervals"
+            f"Scores on test ({metric}), in percent; gains in points; small print: {sure} intervals"
         ),
         "rows": [_row(arm, arm.arm == evaluation.chosen_arm) for arm in evaluation.arms],
         "has_mcnemar": any(comparison.mcnemar_p_holm is not None for comparison in compared),

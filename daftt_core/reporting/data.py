@@ -39,11 +39,13 @@ SAMPLES_PER_SOURCE = 8
 _HISTORY = tuple[TrainingStep, ...]
 R = TypeVar("R")
 
+_BASELINES = ("students/real", "students/gold")  # they need no teacher and may come before it
+
 # Stages on the same line do not wait for each other.
 _ORDER = (
     ("preflight",),
     ("data", "test"),
-    ("teacher", "students/real"),
+    ("teacher", *_BASELINES),
     ("assessment",),
     ("synthetic",),
     ("curated",),
@@ -51,7 +53,7 @@ _ORDER = (
     ("predictions",),
     ("evaluation",),
 )
-_EXPECTED = [name for line in _ORDER for name in line if name not in ("test", "students/real")]
+_EXPECTED = [name for line in _ORDER for name in line if name not in ("test", *_BASELINES)]
 
 
 def collect(run: Run) -> ReportData:
@@ -215,7 +217,7 @@ def _missing(
     first = min(broken, key=lambda status: _place(status.stage), default=None)
     done = {record.name for record in finished}
     for name in (*_EXPECTED, *sorted(stale)):
-        groups = {_split(other)[0] for other in (*found, *done) if other != "students/real"}
+        groups = {_split(other)[0] for other in (*found, *done) if other not in _BASELINES}
         if name in found or name in groups:
             continue
         if name in stale:

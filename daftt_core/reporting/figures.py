@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from daftt_core.evaluation import REAL_ARM, ArmResult, Evaluation, ReliabilityBin
 from daftt_core.reporting.content import TrainingStep
 from daftt_core.reporting.escape import visible
-from daftt_core.reporting.formats import percent
+from daftt_core.reporting.formats import metric_title, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +78,7 @@ def draw_arms(evaluation: Evaluation, title: str) -> str:
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
         axes.margins(x=0.06)
-        axes.set_xlabel(f"{evaluation.metric} on test, percent")
+        axes.set_xlabel(f"{metric_title(evaluation.metric)} on test, percent")
         return _svg(figure, "arms", title, "; ".join(map(_arm_in_words, arms)))
 
 

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["NONE", "gain", "memory", "number", "p_value", "percent", "share", "size"]
+from daftt_core.evaluation import METRICS
+
+__all__ = [
+    "NONE",
+    "coverage",
+    "gain",
+    "memory",
+    "metric_title",
+    "number",
+    "p_value",
+    "percent",
+    "score",
+    "share",
+    "size",
+]
 
 NONE = "\u2013"
 """Stands for a number that does not exist, such as the gain of the arm all are compared with."""
@@ -15,6 +29,16 @@ def percent(value: float | None) -> str:
     return NONE if value is None else _signed(f"{100 * value:.1f}")
 
 
+def score(value: float, metric: str) -> str:
+    """A score with the sign of percent where that is usual: ``82.1%``, ``41.3``."""
+    return f"{percent(value)}%" if metric == "accuracy" else percent(value)
+
+
+def metric_title(metric: str) -> str:
+    """A metric as people read it: ``macro F1``."""
+    return METRICS[metric].title if metric in METRICS else metric
+
+
 def gain(value: float | None) -> str:
     """A difference that is in points already, with its sign: ``+12.9``."""
     return NONE if value is None else _signed(f"{value:+.1f}")
@@ -23,6 +47,11 @@ def gain(value: float | None) -> str:
 def share(value: float | None) -> str:
     """A share in whole percent: ``81%``."""
     return NONE if value is None else _signed(f"{100 * value:.0f}%")
+
+
+def coverage(value: float) -> str:
+    """Coverage of an interval, to the last digit: ``95%``, ``99.5%``."""
+    return f"{100 * value:g}%"
 
 
 def p_value(value: float | None) -> str:

@@ -12,7 +12,7 @@ from daftt_core.progress import duration
 from daftt_core.records import SyntheticExample
 from daftt_core.reporting.content import Assessment, Funnel, ReportData, Sample, StageRecord
 from daftt_core.reporting.figures import draw_learning_curve, draw_reliability
-from daftt_core.reporting.formats import memory, number, percent, share, size
+from daftt_core.reporting.formats import memory, metric_title, number, percent, score, share, size
 
 __all__ = ["curation", "samples", "settings", "teacher", "times"]
 
@@ -44,19 +44,21 @@ def _gate(found: Assessment) -> dict[str, Any]:
         ("student, real examples only", found.baseline_dev_score, ""),
     ]
     verdict = "passed its gate" if found.passed else "did not pass its gate"
+    metric = metric_title(found.metric)
     than = "more than" if found.passed else "not more than"
     return {
         "sentence": (
-            f"The teacher {verdict}: its {found.metric} on dev is {percent(found.dev_score)}%, "
-            f"{than} the {percent(found.baseline_dev_score)}% of the student trained on real "
+            f"The teacher {verdict}: its {metric} on dev is "
+            f"{score(found.dev_score, found.metric)}, {than} the "
+            f"{score(found.baseline_dev_score, found.metric)} of the student trained on real "
             "examples only."
         ),
         "gate_caption": (
-            f"Scores on {number(found.dev_examples)} dev examples ({found.metric}), in percent"
+            f"Scores on {number(found.dev_examples)} dev examples ({metric}), in percent"
         ),
         "gate": [
-            {"name": name, "score": percent(score), "share": round(score, 4), "kind": kind}
-            for name, score, kind in scores
+            {"name": name, "score": percent(value), "share": round(value, 4), "kind": kind}
+            for name, value, kind in scores
         ],
     }
 

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from daftt_core.evaluation import ArmResult, Evaluation
 from daftt_core.progress import duration
 from daftt_core.reporting.data import stage_records
-from daftt_core.reporting.formats import gain, memory, number, p_value, percent, share
+from daftt_core.reporting.formats import (
+    coverage,
+    gain,
+    memory,
+    metric_title,
+    number,
+    p_value,
+    percent,
+    share,
+)
 from daftt_core.workspace import Run
 
 __all__ = ["stage_table", "summary_table"]
@@ -18,14 +27,14 @@ def summary_table(evaluation: Evaluation) -> str:
 
     The chosen arm is marked with ``*``.
     """
-    sure = share(evaluation.confidence)
+    sure = coverage(evaluation.confidence)
     rows = [_arm(arm, arm.arm == evaluation.chosen_arm) for arm in evaluation.arms]
     head = ["arm", "examples", "mean", "SD", "gain", f"{sure} interval", "p (Holm)", "gap closed"]
     table = _aligned([head, *rows])
     seeds = len(evaluation.seeds)
     note = (
-        f"{evaluation.metric} in percent on {number(evaluation.test_examples)} test examples, "
-        f"{seeds} {'seed' if seeds == 1 else 'seeds'}; gains in points over real; "
+        f"{metric_title(evaluation.metric)} in percent on {number(evaluation.test_examples)} test "
+        f"examples, {seeds} {'seed' if seeds == 1 else 'seeds'}; gains in points over real; "
         "*: chosen on dev"
     )
     return f"{table}\n{note}"

@@ -126,8 +126,8 @@ def test_the_report_is_a_stage_that_is_written_once(tmp_path: Path) -> None:
     path = run.folder / "report" / "report.html"
     written = path.stat().st_mtime_ns
     assert first.summary == {
-        "headline": "real+annotated reaches 82.1% accuracy, 12.9 points more than real only "
-        "(95% interval 10.4 to 15.5)",
+        "headline": "real+annotated reaches 82.1% accuracy, 12.9 points above real only "
+        "(95% interval 10.4 to 15.5).",
         "missing": [],
     }
     assert write_report(run) == first
@@ -158,3 +158,34 @@ def test_the_samples_do_not_depend_on_the_order_of_the_files(tmp_path: Path) -> 
     assert collect(run).samples == before
     assert [len(sample.kept) for sample in before] == [8, 8]
     assert [len(sample.rejected) for sample in before] == [8, 8]
+
+
+@pytest.mark.slow
+def test_the_teachers_own_assessment_can_be_read(tmp_path: Path) -> None:
+    from daftt_core.evaluation import Calibration, ReliabilityBin
+    from daftt_core.teacher import Assessment
+    from daftt_core.workspace import run_stage
+
+    run = make_run(tmp_path / "run", until="teacher")
+    written = Assessment(
+        metric="accuracy",
+        dev_examples=200,
+        dev_score=0.865,
+        untuned_dev_score=0.605,
+        baseline_dev_score=0.69,
+        passed=True,
+        calibration=Calibration(temperature=1.7, bias=(0.1, -0.1)),
+        ece_before=0.117,
+        ece_after=0.031,
+        bins_before=[ReliabilityBin(0.9, 0.8, 200)],
+        bins_after=[ReliabilityBin(0.8, 0.8, 200)],
+    )
+
+    def work(folder: Path) -> dict[str, object]:
+        write_text(folder / "assessment.json", written.model_dump_json())
+        return {"passed": True}
+
+    run_stage(run, "assessment", [], work)
+    read = collect(run).assessment
+    assert read is not None
+    assert read.model_dump(mode="json") == written.model_dump(mode="json", exclude={"calibration"})
