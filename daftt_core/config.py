@@ -169,6 +169,11 @@ class SynthesisConfig(Section):
     max_new_tokens: int = Field(
         default=48, ge=1, description="Tokens of a written text, at most; a longer one is rejected."
     )
+    max_length: int = Field(
+        default=256,
+        ge=32,
+        description="Tokens of prompt and answer together; longer inputs lose their end.",
+    )
     batch_size: int = Field(default=32, ge=1, description="Sequences in one forward pass.")
     chunk_size: int = Field(
         default=100, ge=1, description="Examples finished and committed together."

@@ -89,6 +89,11 @@ class StageResult(BaseModel):
     digest: str
     summary: dict[str, Any]
 
+    @property
+    def reference(self) -> str:
+        """Name and digest in one string, for lists of stages of which it is not known which ran."""
+        return f"{self.name}@{self.digest}"
+
 
 class StageStatus(BaseModel):
     """How far a stage is, as :func:`read_statuses` finds it.

@@ -76,6 +76,7 @@ def prepare(run: Run, config: DataConfig) -> StageResult:
             "source": run.task.source if not config.train else "files",
             "license": run.task.license if not config.train else None,
             "sha256": digests,
+            "gold_is_known": not config.unlabelled,
             "test_digest": test.digest,
         }
 

@@ -11,7 +11,7 @@ from daftt_core.evaluation.calibration import (
     fit_temperature_and_bias,
     reliability_bins,
 )
-from daftt_core.evaluation.evaluate import EVALUATION, evaluate
+from daftt_core.evaluation.evaluate import EVALUATION, evaluate, read_evaluation
 from daftt_core.evaluation.models import (
     GOLD_ARM,
     REAL_ARM,
@@ -47,6 +47,7 @@ __all__ = [
     "fit_temperature_and_bias",
     "metric_for_task",
     "metrics_for_task",
+    "read_evaluation",
     "reliability_bins",
     "score",
     "score_all",

@@ -18,7 +18,7 @@ from daftt_core.records import seed_for
 from daftt_core.storage import write_text
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
-__all__ = ["EVALUATION", "evaluate"]
+__all__ = ["EVALUATION", "evaluate", "read_evaluation"]
 
 EVALUATION = "evaluation"
 _ORDER = (REAL_ARM, "real+annotated", "real+generated", "real+both")
@@ -56,6 +56,21 @@ def evaluate(
         return _summary(evaluation)
 
     return run_stage(run, EVALUATION, inputs, work)
+
+
+def read_evaluation(run: Run, expected: str | None = None) -> Evaluation:
+    """What the evaluation of a run found.
+
+    Args:
+        run: The run.
+        expected: The digest the stage's result had; None takes what is there.
+
+    Raises:
+        StorageError: The evaluation is not finished, or was changed.
+    """
+    folder, _ = read_stage(run, EVALUATION, expected)
+    text = (folder / "evaluation.json").read_text(encoding="utf-8")
+    return Evaluation.model_validate_json(text)
 
 
 def _training(run: Run, arm_digests: Mapping[str, str]) -> dict[str, Training]:

@@ -1,0 +1,108 @@
+"""Component: check every setting before anything costs money."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.images import CORE_IMAGE
+
+
+@dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
+def preflight(
+    task: str,
+    output: str,
+    name: str,
+    seed: int,
+    on_gate_fail: str,
+    data_train: str,
+    data_dev: str,
+    data_test: str,
+    data_unlabelled: str,
+    data_labelled_count: int,
+    data_labelled_fraction: float,
+    data_dev_count: int,
+    data_test_count: int,
+    data_dev_share: float,
+    data_test_share: float,
+    data_unlabelled_count: int,
+    teacher_model: str,
+    teacher_epochs: int,
+    teacher_learning_rate: float,
+    teacher_batch_size: int,
+    teacher_warmup_ratio: float,
+    teacher_weight_decay: float,
+    teacher_max_grad_norm: float,
+    teacher_max_length: int,
+    teacher_directions: str,
+    teacher_checkpoint_steps: int,
+    synthesis_mode: str,
+    synthesis_annotate_temperature: float,
+    synthesis_generate_count: int,
+    synthesis_generate_temperature: float,
+    synthesis_generate_top_p: float,
+    synthesis_max_new_tokens: int,
+    synthesis_max_length: int,
+    synthesis_batch_size: int,
+    synthesis_chunk_size: int,
+    synthesis_shards: int,
+    curation_verify: str,
+    curation_min_confidence: float,
+    curation_keep_share: float,
+    curation_min_characters: int,
+    curation_max_characters: int,
+    curation_overlap_words: int,
+    curation_balance: bool,
+    student_model: str,
+    student_seeds: int,
+    student_epochs: int,
+    student_min_steps: int,
+    student_learning_rate: float,
+    student_batch_size: int,
+    student_warmup_ratio: float,
+    student_weight_decay: float,
+    student_max_length: int,
+    student_max_target_length: int,
+    student_gold_arm: bool,
+    evaluation_bootstrap_samples: int,
+    evaluation_confidence: float,
+) -> NamedTuple(
+    "Outputs",
+    [
+        ("run", str),
+        ("data", str),
+        ("teacher", str),
+        ("synthesis", str),
+        ("curation", str),
+        ("student", str),
+        ("evaluation", str),
+        ("shards", list),
+        ("augmented_arms", list),
+    ],
+):
+    """Nest and check all settings, and report every mistake in one message.
+
+    Returns:
+        The run and each stage's section as JSON, and the items of the pipeline's two loops.
+    """
+    settings = dict(locals())
+    from daftt_core.config import from_flat
+    from daftt_core.entrypoints import stage_process
+    from daftt_core.preflight import augmented_arms, preflight, resolve, synthesis_shards
+
+    with stage_process():
+        config = from_flat(settings)
+        preflight(config)
+        sections = (
+            config.data,
+            config.teacher,
+            config.synthesis,
+            config.curation,
+            config.student,
+            config.evaluation,
+        )
+        return (
+            resolve(config).model_dump_json(),
+            *(section.model_dump_json() for section in sections),
+            synthesis_shards(config),
+            [{"arm": arm} for arm in augmented_arms(config)],
+        )

@@ -1,0 +1,73 @@
+"""From prompts to tokens, the same for training and for asking.
+
+Prefix, body, suffix and answer are tokenized apart, so that cutting a body never touches the rest
+and a prefix has the same tokens before every body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from daftt_core.errors import ModelError
+from daftt_core.tasks import Prompt
+
+__all__ = ["Encoded", "encode"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A prompt's tokens.
+
+    Attributes:
+        prefix: Tokens that all prompts of a task and direction share.
+        rest: Tokens of body and suffix.
+        answer: Tokens of the answer and its end mark; empty when there is no answer.
+        cut: Whether body or answer had to be shortened.
+    """
+
+    prefix: list[int]
+    rest: list[int]
+    answer: list[int]
+    cut: bool
+
+
+def encode(
+    prompt: Prompt, tokenizer: PreTrainedTokenizerBase, max_length: int, reserve: int = 0
+) -> Encoded:
+    """Tokenize a prompt into at most ``max_length`` tokens.
+
+    The end of the body is cut first, then the end of the answer (which then lacks its end mark).
+
+    Args:
+        prompt: What to tokenize.
+        tokenizer: The model's tokenizer.
+        max_length: Tokens allowed in all.
+        reserve: Tokens to keep free for an answer that is yet to come.
+
+    Raises:
+        ModelError: The fixed parts alone do not fit.
+    """
+
+    def tokens(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False).input_ids) if text else []
+
+    prefix = _beginning(tokenizer) + tokens(prompt.prefix)
+    body, suffix = tokens(prompt.body), tokens(prompt.suffix)
+    answer = [] if prompt.answer is None else [*tokens(prompt.answer), tokenizer.eos_token_id]
+    room = max_length - len(prefix) - len(suffix) - reserve
+    if room < 2:
+        raise ModelError(
+            f"the task's definition takes {len(prefix) + len(suffix)} tokens and leaves no room "
+            f"for an input within max_length {max_length}; shorten it or raise max_length"
+        )
+    kept_body = body[: max(room - len(answer), room // 2)]
+    kept_answer = answer[: room - len(kept_body)]
+    cut = len(kept_body) < len(body) or len(kept_answer) < len(answer)
+    return Encoded(prefix, kept_body + suffix, kept_answer, cut)
+
+
+def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    special = list(tokenizer("").input_ids)
+    return special[:1] if special and special[0] == tokenizer.bos_token_id else []

@@ -1,0 +1,95 @@
+"""The first stage: the whole configuration is checked before anything costs money."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from daftt_core import __version__
+from daftt_core.config import Config, StudentConfig
+from daftt_core.records import digest
+from daftt_core.storage import check_writable, write_text
+from daftt_core.tasks import load_task
+from daftt_core.workspace import Run, StageResult, run_stage
+
+__all__ = ["augmented_arms", "baseline_arms", "preflight", "resolve", "synthesis_shards"]
+
+_NEEDED_BYTES = 6_000_000_000
+"""Two checkpoints of the default teacher (1.6 GB each) and its weights, and 15 default students."""
+
+_PACKAGES = ("kfp", "torch", "transformers", "datasets", "evaluate", "numpy", "scikit-learn")
+
+
+def resolve(config: Config) -> Run:
+    """Find the task and the run's folder; touches nothing.
+
+    Without a name, the folder's name is made of the task and a digest of the settings that decide
+    the result, so the same command finds the same run again.
+
+    Raises:
+        TaskError: The task is unknown or wrong.
+    """
+    task = load_task(config.run.task)
+    deciding = config.model_dump(mode="json")
+    del deciding["run"]["output"], deciding["run"]["name"]
+    name = config.run.name or f"{task.id}-{digest(deciding, task, length=8)}"
+    return Run(
+        uri=f"{config.run.output.rstrip('/')}/{name}",
+        seed=config.run.seed,
+        task=task,
+        on_gate_fail=config.run.on_gate_fail,
+    )
+
+
+def preflight(config: Config) -> StageResult:
+    """Check that a run can begin, and write down what it was asked to do.
+
+    Raises:
+        TaskError: The task is unknown or wrong.
+        StorageError: The run's folder cannot be written or the disk is too full.
+    """
+    run = resolve(config)
+    check_writable(run.folder, _NEEDED_BYTES)
+
+    def work(folder: Path) -> dict[str, Any]:
+        write_text(folder / "config.json", config.model_dump_json(indent=1) + "\n")
+        return {"versions": _versions()}
+
+    return run_stage(run, "preflight", [config, __version__], work)
+
+
+def baseline_arms(student: StudentConfig, *, gold_is_known: bool) -> list[str]:
+    """The arms that need no teacher: real ones alone, and all true labels where known."""
+    return ["real", "gold"] if student.gold_arm and gold_is_known else ["real"]
+
+
+def augmented_arms(config: Config) -> list[str]:
+    """The arms that learn from synthetic examples."""
+    return {
+        "annotate": ["real+annotated"],
+        "generate": ["real+generated"],
+        "both": ["real+annotated", "real+generated", "real+both"],
+    }[config.synthesis.mode]
+
+
+def synthesis_shards(config: Config) -> list[dict[str, str]]:
+    """The loop items of synthesis: each shard of each source that the mode asks for."""
+    sources = {
+        "annotate": ["annotated"],
+        "generate": ["generated"],
+        "both": ["annotated", "generated"],
+    }[config.synthesis.mode]
+    shards = range(config.synthesis.shards)
+    return [{"source": source, "shard": str(shard)} for source in sources for shard in shards]
+
+
+def _versions() -> dict[str, str]:
+    versions = {"daftt": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

@@ -1,0 +1,97 @@
+"""Generating: the teacher writes new inputs, and then gives them their outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from daftt_core.config import SynthesisConfig
+from daftt_core.engines import Completion, Engine
+from daftt_core.records import SyntheticExample, digest, seed_for
+from daftt_core.synthesis.labels import Outputs, open_teacher
+from daftt_core.synthesis.shards import run_chunks, shard_name
+from daftt_core.tasks import parse_input, writing_prompt
+from daftt_core.workspace import Run, StageResult, run_stage
+
+__all__ = ["generate"]
+
+
+def generate(
+    run: Run, config: SynthesisConfig, shard: int, teacher: str, assessment: str
+) -> StageResult:
+    """Write one shard of the new examples.
+
+    In a classification task the labels take turns as what is asked for; the written input is then
+    labelled as if it were a real one. What cannot be read as an input is kept, marked with its
+    problem.
+
+    Args:
+        run: The run.
+        config: How the teacher is asked.
+        shard: Which shard, from 0.
+        teacher: Digest of the ``teacher`` stage.
+        assessment: Digest of the ``assessment`` stage.
+    """
+
+    def work(folder: Path) -> dict[str, Any]:
+        engine = open_teacher(run, config, teacher)
+        outputs = Outputs(run, config, engine, assessment)
+
+        def make(chunk: Sequence[int]) -> list[SyntheticExample]:
+            written = _write_inputs(run, config, engine, chunk)
+            usable = [one for one in written if one.problem is None]
+            given = iter(outputs.give(usable, temperature=0.0))
+            return [one if one.problem else next(given) for one in written]
+
+        return run_chunks(
+            folder,
+            f"generate, shard {shard + 1} of {config.shards}",
+            range(config.generate_count),
+            make,
+            chunk_size=config.chunk_size,
+            shard=shard,
+            shards=config.shards,
+        )
+
+    name = shard_name("generated", shard, config.shards)
+    return run_stage(run, name, [config, shard, teacher, assessment], work)
+
+
+def _write_inputs(
+    run: Run, config: SynthesisConfig, engine: Engine, numbers: Sequence[int]
+) -> list[SyntheticExample]:
+    labels = run.task.label_names
+    asked = [labels[number % len(labels)] if labels else None for number in numbers]
+    completions = engine.write(
+        [writing_prompt(run.task, None, label) for label in asked],
+        [seed_for(run.seed, "generate", str(number)) for number in numbers],
+        temperature=config.generate_temperature,
+        top_p=config.generate_top_p,
+        max_new_tokens=config.max_new_tokens,
+    )
+    return [
+        _read_input(run, completion, label, number)
+        for completion, label, number in zip(completions, asked, numbers, strict=True)
+    ]
+
+
+def _read_input(
+    run: Run, completion: Completion, asked: str | None, number: int
+) -> SyntheticExample:
+    example = parse_input(run.task, completion.text)
+    if example is not None and completion.finished:
+        return SyntheticExample(
+            id=example.id,
+            text=example.text,
+            text_pair=example.text_pair,
+            source="generated",
+            asked=asked,
+        )
+    return SyntheticExample(
+        id=digest("unusable", number),
+        text=completion.text,
+        source="generated",
+        asked=asked,
+        problem="not an input" if completion.finished else "unfinished",
+    )

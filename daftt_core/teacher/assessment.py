@@ -1,0 +1,186 @@
+"""Judging the teacher on dev: is it good enough to teach, and can its confidence be believed?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from daftt_core.config import SynthesisConfig, TeacherConfig
+from daftt_core.engines import LabelScorer, LocalEngine
+from daftt_core.errors import GateError
+from daftt_core.evaluation import metric_for_task, score
+from daftt_core.evaluation.calibration import (
+    Calibration,
+    ReliabilityBin,
+    expected_calibration_error,
+    fit_temperature_and_bias,
+    reliability_bins,
+)
+from daftt_core.modeling import load_causal_lm
+from daftt_core.progress import Progress, log
+from daftt_core.records import Example, seed_for
+from daftt_core.storage import write_text
+from daftt_core.tasks import answer_prompt, parse_answer
+from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
+
+__all__ = ["Assessment", "assess"]
+
+STAGE = "assessment"
+
+
+class Assessment(BaseModel):
+    """What was found out about the teacher on dev.
+
+    Attributes:
+        metric: The task's metric; scores are in [0, 1].
+        dev_examples: How many dev examples there are.
+        dev_score: The tuned teacher's score; of a classifier after calibration, each half of dev
+            being judged with the calibration that was fitted on the other half.
+        untuned_dev_score: The score of the model it was tuned from.
+        baseline_dev_score: Mean score of the students trained on the real examples alone.
+        passed: Whether the teacher beats the baseline.
+        calibration: Temperature and biases fitted on all of dev; None for text outputs.
+        ece_before: Expected calibration error of the raw distribution.
+        ece_after: The same after calibration, on the halves as above.
+        bins_before: The reliability diagram of the raw distribution.
+        bins_after: The same after calibration.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: str
+    dev_examples: int
+    dev_score: float
+    untuned_dev_score: float
+    baseline_dev_score: float
+    passed: bool
+    calibration: Calibration | None = None
+    ece_before: float | None = None
+    ece_after: float | None = None
+    bins_before: list[ReliabilityBin] = []
+    bins_after: list[ReliabilityBin] = []
+
+
+def assess(
+    run: Run,
+    config: TeacherConfig,
+    synthesis: SynthesisConfig,
+    data: str,
+    teacher: str,
+    baseline: str,
+) -> StageResult:
+    """Score the teacher on dev, calibrate it, and decide whether it may teach.
+
+    Args:
+        run: The run.
+        config: The teacher's settings.
+        synthesis: How it will be asked.
+        data: Digest of the ``data`` stage.
+        teacher: Digest of the ``teacher`` stage.
+        baseline: Digest of the stage ``students/real``.
+
+    Raises:
+        GateError: The teacher does not beat the baseline, and ``on_gate_fail`` says to stop. The
+            assessment is kept.
+    """
+
+    def work(folder: Path) -> dict[str, Any]:
+        dev = read_examples(run, "data", data, "dev")
+        _, baseline_manifest = read_stage(run, "students/real", baseline)
+        teacher_folder, _ = read_stage(run, "teacher", teacher)
+        progress = Progress("assess teacher", 2, "models")
+        untuned_score, _ = _judge(run, synthesis, config.model, dev)
+        progress.advance()
+        dev_score, calibrated = _judge(run, synthesis, teacher_folder, dev)
+        progress.advance()
+        baseline_score = float(np.mean(baseline_manifest.summary["dev_scores"]))
+        assessment = Assessment(
+            metric=metric_for_task(run.task),
+            dev_examples=len(dev),
+            dev_score=dev_score,
+            untuned_dev_score=untuned_score,
+            baseline_dev_score=baseline_score,
+            passed=dev_score > baseline_score,
+            **calibrated,
+        )
+        write_text(folder / "assessment.json", assessment.model_dump_json(indent=1))
+        if assessment.calibration is not None:
+            write_text(folder / "calibration.json", assessment.calibration.model_dump_json())
+        return assessment.model_dump(
+            mode="json", exclude={"bins_before", "bins_after", "calibration"}
+        )
+
+    inputs = [config, synthesis.max_length, synthesis.max_new_tokens, data, teacher, baseline]
+    result = run_stage(run, STAGE, inputs, work)
+    _open_gate(run, result.summary)
+    return result
+
+
+def _open_gate(run: Run, found: dict[str, Any]) -> None:
+    scores = (
+        f"on {found['dev_examples']} dev examples the teacher's {found['metric']} is "
+        f"{found['dev_score']:.3f} and the baseline student's {found['baseline_dev_score']:.3f}"
+    )
+    if found["passed"]:
+        log.info("gate passed: %s", scores)
+    elif run.on_gate_fail == "continue":
+        log.warning("gate not passed, going on as on_gate_fail says: %s", scores)
+    else:
+        raise GateError(
+            f"the teacher is not better than the baseline student: {scores}; label more examples, "
+            "train it longer (teacher_epochs), choose a larger teacher (teacher_model), or go on "
+            "all the same with on_gate_fail=continue"
+        )
+
+
+def _judge(
+    run: Run, synthesis: SynthesisConfig, model_name: str | Path, dev: Sequence[Example]
+) -> tuple[float, dict[str, Any]]:
+    """One model's dev score, and the assessment's fields about its calibration."""
+    model, tokenizer = load_causal_lm(model_name)
+    engine = LocalEngine(
+        model, tokenizer, batch_size=synthesis.batch_size, max_length=synthesis.max_length
+    )
+    calibrated: dict[str, Any] = {}
+    if run.task.is_classification:
+        log_probs = LabelScorer(engine, run.task).log_probs(dev)
+        predicted, calibrated = _calibrate(run, dev, log_probs)
+    else:
+        completions = engine.write(
+            [answer_prompt(run.task, Example.of(one.text, one.text_pair)) for one in dev],
+            [0] * len(dev),
+            temperature=0.0,
+            top_p=1.0,
+            max_new_tokens=synthesis.max_new_tokens,
+        )
+        predicted = [parse_answer(run.task, one.text) or "" for one in completions]
+    gold = [example.output or "" for example in dev]
+    return score(metric_for_task(run.task), predicted, gold), calibrated
+
+
+def _calibrate(
+    run: Run, dev: Sequence[Example], log_probs: NDArray[np.float64]
+) -> tuple[list[str], dict[str, Any]]:
+    """Cross-fitted predictions, and the calibration with what it mends."""
+    labels = run.task.label_names
+    gold = np.array([labels.index(example.output or "") for example in dev])
+    half = np.array([seed_for(run.seed, "calibration", example.id) % 2 for example in dev])
+    probs = np.exp(log_probs)
+    after = probs.copy()
+    for part in (0, 1):
+        if (half == part).any() and (half != part).any():
+            fitted = fit_temperature_and_bias(log_probs[half != part], gold[half != part])
+            after[half == part] = fitted.apply(log_probs[half == part])
+    predicted = [labels[index] for index in after.argmax(axis=1)]
+    return predicted, {
+        "calibration": fit_temperature_and_bias(log_probs, gold),
+        "ece_before": expected_calibration_error(probs, gold),
+        "ece_after": expected_calibration_error(after, gold),
+        "bins_before": reliability_bins(probs, gold),
+        "bins_after": reliability_bins(after, gold),
+    }

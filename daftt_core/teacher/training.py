@@ -1,0 +1,160 @@
+"""Fine-tuning the teacher on the labelled examples, in both directions, so that it can go on."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    DataCollatorForSeq2Seq,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+)
+
+from daftt_core.config import TeacherConfig
+from daftt_core.modeling import load_causal_lm, save_model, set_seeds
+from daftt_core.modeling.identity import model_digest
+from daftt_core.progress import log
+from daftt_core.storage import write_text
+from daftt_core.teacher.checkpoints import (
+    CommitCheckpoints,
+    StopWhenDiverged,
+    TellProgress,
+    newest_checkpoint,
+)
+from daftt_core.teacher.examples import IGNORED, TrainingSet, training_set
+from daftt_core.workspace import Run, StageResult, read_examples, run_stage
+
+__all__ = ["HISTORY", "STAGE", "train"]
+
+STAGE = "teacher"
+HISTORY = "history.json"
+_CHECKPOINTS = ".checkpoints"
+_DEV_EXAMPLES = 100
+"""Dev examples behind the learning curve: enough for its shape, cheap enough for every epoch."""
+
+
+def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
+    """Fine-tune the teacher.
+
+    An interrupted training goes on from its newest checkpoint and ends as if it had not been
+    interrupted.
+
+    Args:
+        run: The run.
+        config: The teacher's settings.
+        data: Digest of the ``data`` stage.
+
+    Raises:
+        ModelError: The model cannot be loaded or does not fit the task.
+        TrainingError: The loss is no longer a number.
+    """
+
+    def work(folder: Path) -> dict[str, Any]:
+        set_seeds(run.seed)
+        model, tokenizer = load_causal_lm(config.model)
+        labelled = read_examples(run, "data", data, "labelled")
+        dev = read_examples(run, "data", data, "dev")[:_DEV_EXAMPLES]
+        learn = training_set(
+            run.task,
+            labelled,
+            tokenizer,
+            max_length=config.max_length,
+            directions=config.directions,
+        )
+        check = training_set(
+            run.task, dev, tokenizer, max_length=config.max_length, directions="label"
+        )
+        if learn.cut:
+            log.info(
+                "teacher: %d of %d examples are longer than %d tokens and lost their end",
+                learn.cut,
+                learn.dataset.num_rows,
+                config.max_length,
+            )
+        history = _fit(run, config, folder, model, tokenizer, learn, check)
+        write_text(folder / HISTORY, json.dumps(history, indent=1))
+        save_model(model, tokenizer, folder)
+        shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+        return {
+            "model": config.model,
+            "parameters": model.num_parameters(),
+            "examples": learn.dataset.num_rows,
+            "tokens": learn.tokens,
+            "cut": learn.cut,
+            "steps": history[-1]["step"] if history else 0,
+        }
+
+    return run_stage(run, STAGE, [config, model_digest(config.model), data], work)
+
+
+def _fit(
+    run: Run,
+    config: TeacherConfig,
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    learn: TrainingSet,
+    check: TrainingSet,
+) -> list[dict[str, float]]:
+    """Train in place; returns the learning curve."""
+    if config.epochs == 0:
+        return []
+    checkpoints = folder / _CHECKPOINTS
+    trainer = Trainer(
+        model=model,
+        args=_arguments(run, config, checkpoints, learn.dataset.num_rows),
+        train_dataset=learn.dataset,
+        eval_dataset=check.dataset,
+        data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORED),
+        callbacks=[CommitCheckpoints(), StopWhenDiverged("teacher"), TellProgress("train teacher")],
+    )
+    start = newest_checkpoint(checkpoints)
+    if start is not None:
+        log.info("teacher: going on from %s", start.name)
+    trainer.train(resume_from_checkpoint=None if start is None else str(start))
+    return [
+        {
+            "step": entry["step"],
+            "epoch": entry["epoch"],
+            **({"loss": entry["loss"]} if "loss" in entry else {}),
+            **({"dev_loss": entry["eval_loss"]} if "eval_loss" in entry else {}),
+        }
+        for entry in trainer.state.log_history
+        if "loss" in entry or "eval_loss" in entry
+    ]
+
+
+def _arguments(
+    run: Run, config: TeacherConfig, checkpoints: Path, examples: int
+) -> TrainingArguments:
+    steps = math.ceil(examples / config.batch_size) * config.epochs
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=config.batch_size * 2,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=math.ceil(steps * config.warmup_ratio),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        train_sampling_strategy="group_by_length",
+        eval_strategy="epoch",
+        save_strategy="steps",
+        save_steps=config.checkpoint_steps,
+        save_total_limit=2,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        prediction_loss_only=True,
+        seed=run.seed,
+        data_seed=run.seed,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to="none",
+    )

@@ -1,0 +1,1 @@
+"""Kubeflow pipelines: how the components are wired. Compiled files lie in ``compiled/``."""

@@ -1,0 +1,170 @@
+"""The whole pipeline: from a handful of labels to students that are compared on test.
+
+Wiring only. Settings reach the first stage as flat parameters; it hands each later stage its own
+section as JSON. Stages hand on digests of what they committed under the run's folder, so the graph,
+the cache and the check on what is read are one and the same thing.
+"""
+
+from kfp import dsl
+
+from components.assess_teacher import assess_teacher
+from components.curate import curate
+from components.evaluate import evaluate
+from components.predict_test import predict_test
+from components.preflight import preflight
+from components.prepare_data import prepare_data
+from components.synthesize import synthesize
+from components.train_students import train_students
+from components.train_teacher import train_teacher
+from components.write_report import write_report
+from daftt_core.config import Config
+from pipelines.parameters import describe_parameters
+
+_D = Config()
+
+
+@dsl.pipeline(name="synthesize-shards")
+def synthesize_shards(
+    shards: list, run: str, config: str, data: str, teacher: str, assessment: str
+) -> list:
+    """Let the teacher annotate and generate, one task for each shard."""
+    with dsl.ParallelFor(shards, name="shards") as item:
+        made = synthesize(
+            source=item.source,
+            shard=item.shard,
+            run=run,
+            config=config,
+            data=data,
+            teacher=teacher,
+            assessment=assessment,
+        )
+    return dsl.Collected(made.outputs["reference"])
+
+
+@dsl.pipeline(name="train-arms")
+def train_arms(arms: list, run: str, config: str, data: str, curated: str) -> list:
+    """Train the students of several arms, one task for each arm."""
+    with dsl.ParallelFor(arms, name="arms") as item:
+        trained = train_students(arm=item.arm, run=run, config=config, data=data, curated=curated)
+    return dsl.Collected(trained.outputs["reference"])
+
+
+@dsl.pipeline(
+    name="daftt",
+    description="Fine-tune a teacher on few labels, let it write more, and train small students.",
+)
+@describe_parameters
+def daftt_pipeline(
+    task: str = _D.run.task,
+    output: str = _D.run.output,
+    name: str = _D.run.name,
+    seed: int = _D.run.seed,
+    on_gate_fail: str = _D.run.on_gate_fail,
+    data_train: str = _D.data.train,
+    data_dev: str = _D.data.dev,
+    data_test: str = _D.data.test,
+    data_unlabelled: str = _D.data.unlabelled,
+    data_labelled_count: int = _D.data.labelled_count,
+    data_labelled_fraction: float = _D.data.labelled_fraction,
+    data_dev_count: int = _D.data.dev_count,
+    data_test_count: int = _D.data.test_count,
+    data_dev_share: float = _D.data.dev_share,
+    data_test_share: float = _D.data.test_share,
+    data_unlabelled_count: int = _D.data.unlabelled_count,
+    teacher_model: str = _D.teacher.model,
+    teacher_epochs: int = _D.teacher.epochs,
+    teacher_learning_rate: float = _D.teacher.learning_rate,
+    teacher_batch_size: int = _D.teacher.batch_size,
+    teacher_warmup_ratio: float = _D.teacher.warmup_ratio,
+    teacher_weight_decay: float = _D.teacher.weight_decay,
+    teacher_max_grad_norm: float = _D.teacher.max_grad_norm,
+    teacher_max_length: int = _D.teacher.max_length,
+    teacher_directions: str = _D.teacher.directions,
+    teacher_checkpoint_steps: int = _D.teacher.checkpoint_steps,
+    synthesis_mode: str = _D.synthesis.mode,
+    synthesis_annotate_temperature: float = _D.synthesis.annotate_temperature,
+    synthesis_generate_count: int = _D.synthesis.generate_count,
+    synthesis_generate_temperature: float = _D.synthesis.generate_temperature,
+    synthesis_generate_top_p: float = _D.synthesis.generate_top_p,
+    synthesis_max_new_tokens: int = _D.synthesis.max_new_tokens,
+    synthesis_max_length: int = _D.synthesis.max_length,
+    synthesis_batch_size: int = _D.synthesis.batch_size,
+    synthesis_chunk_size: int = _D.synthesis.chunk_size,
+    synthesis_shards: int = _D.synthesis.shards,
+    curation_verify: str = _D.curation.verify,
+    curation_min_confidence: float = _D.curation.min_confidence,
+    curation_keep_share: float = _D.curation.keep_share,
+    curation_min_characters: int = _D.curation.min_characters,
+    curation_max_characters: int = _D.curation.max_characters,
+    curation_overlap_words: int = _D.curation.overlap_words,
+    curation_balance: bool = _D.curation.balance,
+    student_model: str = _D.student.model,
+    student_seeds: int = _D.student.seeds,
+    student_epochs: int = _D.student.epochs,
+    student_min_steps: int = _D.student.min_steps,
+    student_learning_rate: float = _D.student.learning_rate,
+    student_batch_size: int = _D.student.batch_size,
+    student_warmup_ratio: float = _D.student.warmup_ratio,
+    student_weight_decay: float = _D.student.weight_decay,
+    student_max_length: int = _D.student.max_length,
+    student_max_target_length: int = _D.student.max_target_length,
+    student_gold_arm: bool = _D.student.gold_arm,
+    evaluation_bootstrap_samples: int = _D.evaluation.bootstrap_samples,
+    evaluation_confidence: float = _D.evaluation.confidence,
+):
+    """Turn a handful of labels into a good small model."""
+    checked = preflight(**locals())
+    run = checked.outputs["run"]
+    prepared = prepare_data(
+        run=run, config=checked.outputs["data"], student=checked.outputs["student"]
+    )
+    data = prepared.outputs["data"]
+    baseline = train_arms(
+        arms=prepared.outputs["baseline_arms"],
+        run=run,
+        config=checked.outputs["student"],
+        data=data,
+        curated="",
+    )
+    teacher = train_teacher(run=run, config=checked.outputs["teacher"], data=data)
+    assessment = assess_teacher(
+        run=run,
+        config=checked.outputs["teacher"],
+        synthesis=checked.outputs["synthesis"],
+        data=data,
+        teacher=teacher.outputs["digest"],
+        baseline=baseline.output,
+    )
+    synthetic = synthesize_shards(
+        shards=checked.outputs["shards"],
+        run=run,
+        config=checked.outputs["synthesis"],
+        data=data,
+        teacher=teacher.outputs["digest"],
+        assessment=assessment.outputs["digest"],
+    )
+    curated = curate(
+        run=run, config=checked.outputs["curation"], data=data, synthetic=synthetic.output
+    )
+    augmented = train_arms(
+        arms=checked.outputs["augmented_arms"],
+        run=run,
+        config=checked.outputs["student"],
+        data=data,
+        curated=curated.outputs["digest"],
+    )
+    predictions = predict_test(
+        run=run,
+        config=checked.outputs["student"],
+        test=prepared.outputs["test"],
+        baseline=baseline.output,
+        augmented=augmented.output,
+    )
+    evaluation = evaluate(
+        run=run,
+        config=checked.outputs["evaluation"],
+        predictions=predictions.outputs["digest"],
+        baseline=baseline.output,
+        augmented=augmented.output,
+    )
+    write_report(run=run, evaluation=evaluation.outputs["digest"])
