@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from pathlib import Path
 
 import click
 
 from daftt_core.cli.launch import Attempt
 from daftt_core.cli.watch import statuses_since
-from daftt_core.errors import DafttError
+from daftt_core.errors import DafttError, StorageError
+from daftt_core.storage import write_text
 
-__all__ = ["INTERRUPTED", "RunFailedError", "StoppedError", "explain_failure"]
+__all__ = [
+    "INTERRUPTED",
+    "RunFailedError",
+    "StoppedError",
+    "explain_failure",
+    "forget_failure",
+    "last_failure",
+]
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
-_GO_ON = "To go on, run the same command again: finished stages are not done twice."
+_GO_ON = "run the same command again: finished stages are not done twice."
 _LAST_LINES = 20
-_SENTENCE = re.compile(r"\s*error: (.+)")  # as a component's process prints it
+_FAILURE = ".failure"
+_SENTENCE = re.compile(r"\s*error (\d+): (.+)")  # exit code and sentence, as a component says it
 
 
 class RunFailedError(DafttError):
@@ -38,7 +49,7 @@ class StoppedError(click.ClickException):
     exit_code = INTERRUPTED
 
     def __init__(self) -> None:
-        super().__init__(f"Stopped. {_GO_ON}")
+        super().__init__(f"Stopped. To go on, {_GO_ON}")
 
 
 def explain_failure(attempt: Attempt) -> RunFailedError:
@@ -56,15 +67,39 @@ def explain_failure(attempt: Attempt) -> RunFailedError:
     else:
         broken = " and ".join(status.stage for status in statuses if status.state == "running")
         error = _raised_outside_a_stage(lines) or _broken_off(broken, lines)
+    with suppress(OSError):  # a full disk must not hide the error that is being reported
+        write_text(attempt.folder / _FAILURE, str(error))
     error.add_note(f"The log is {attempt.log}")
-    error.add_note(_GO_ON)
+    error.add_note(f"Once that is mended, {_GO_ON}")
     return error
+
+
+def forget_failure(folder: Path) -> None:
+    """Forget why the run in ``folder`` failed; it is tried again.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    try:
+        (folder / _FAILURE).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def last_failure(folder: Path) -> str:
+    """Why the last attempt at the run in ``folder`` failed; empty if it did not."""
+    try:
+        return (folder / _FAILURE).read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def _raised_outside_a_stage(lines: list[str]) -> RunFailedError | None:
     """The error that a component raised where no status could be written."""
-    sentences = [found[1] for line in lines if (found := _SENTENCE.fullmatch(line))]
-    return RunFailedError("\n".join(sentences), DafttError.exit_code) if sentences else None
+    said = [found for line in lines if (found := _SENTENCE.fullmatch(line))]
+    if not said:
+        return None
+    return RunFailedError("\n".join(found[2] for found in said), int(said[0][1]))
 
 
 def _broken_off(stages: str, lines: list[str]) -> RunFailedError:

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from daftt_core.cli.launch import Attempt, compiled_pipeline, run_pipeline
-from daftt_core.cli.outcome import StoppedError, explain_failure
+from daftt_core.cli.outcome import StoppedError, explain_failure, forget_failure
 from daftt_core.cli.report import report_path
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.cli.watch import Watch, display_for
@@ -54,6 +54,7 @@ def _run(config: Config) -> Run:
 
     run = resolve(config)
     compiled = compiled_pipeline()
+    forget_failure(run.folder)
     attempt = Attempt(run.folder)
     console = Console(stderr=True)
     console.print(

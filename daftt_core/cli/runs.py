@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from daftt_core.cli.outcome import last_failure
 from daftt_core.cli.running import is_running
 from daftt_core.errors import StorageError
 from daftt_core.progress import duration
@@ -63,7 +65,8 @@ def runs_command(output: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(run) for run in found], indent=1))
     elif found:
-        Console().print(_table(found))
+        # a pipe has no width: what reads it wants whole lines
+        Console(width=None if sys.stdout.isatty() else 1000).print(_table(found))
     else:
         click.echo(f"There is no run in {output}; start one with: daftt run")
 
@@ -76,31 +79,31 @@ def find_runs(output: Path) -> list[LocalRun]:
 
 
 def _read(folder: Path, statuses: list[StageStatus]) -> LocalRun:
-    status = _status(folder, statuses)
+    status, headline = _ending(folder, statuses)
     return LocalRun(
         name=folder.name,
         folder=str(folder),
         status=status,
-        headline=_failure(statuses) if status == "failed" else _headline(folder, statuses),
+        headline=headline,
         age_seconds=time.time() - statuses[-1].updated,
         work_seconds=sum(_seconds(folder / each.stage) for each in statuses),
     )
 
 
-def _status(
+def _ending(
     folder: Path, statuses: list[StageStatus]
-) -> Literal["running", "done", "failed", "interrupted"]:
-    if is_running(folder):
-        return "running"
+) -> tuple[Literal["running", "done", "failed", "interrupted"], str]:
     last = statuses[-1]
+    if is_running(folder):
+        return "running", ""
+    if failure := last_failure(folder):
+        return "failed", failure
     if last.stage == _LAST_STAGE and last.state == "done":
-        return "done"
-    return "failed" if _failure(statuses) else "interrupted"
-
-
-def _failure(statuses: list[StageStatus]) -> str:
+        return "done", _headline(folder, statuses)
     failed = [status for status in statuses if status.state == "failed"]
-    return f"{failed[-1].stage}: {failed[-1].message}" if failed else ""
+    if failed:
+        return "failed", f"stage {failed[-1].stage}: {failed[-1].message}"
+    return "interrupted", ""
 
 
 def _headline(folder: Path, statuses: list[StageStatus]) -> str:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from daftt_core import preflight
 from daftt_core.cli import doctor, main
 from daftt_core.cli.doctor import Check
 
@@ -59,3 +60,7 @@ def test_torch_is_looked_at_from_outside() -> None:
     check = doctor._torch()
     assert check.ok
     assert check.found.startswith("2.")
+
+
+def test_the_doctor_asks_for_the_disk_that_preflight_asks_for() -> None:
+    assert doctor._NEEDED_DISK_BYTES == preflight._NEEDED_BYTES

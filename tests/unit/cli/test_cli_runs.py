@@ -42,7 +42,7 @@ def test_every_run_and_what_became_of_it(output, capsys) -> None:
     found = json.loads(capsys.readouterr().out)
     assert [run["name"] for run in found] == ["cut-off", "running", "failed", "done"]
     assert [run["status"] for run in found] == ["interrupted", "running", "failed", "done"]
-    assert found[2]["headline"] == "data: my.csv, line 3: the label 'mabye' is not known"
+    assert found[2]["headline"] == "stage data: my.csv, line 3: the label 'mabye' is not known"
 
 
 def test_the_table_names_them_all(output, capsys) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from daftt_core.cli import watch as watch_module
 from daftt_core.cli.launch import LOG, Attempt
-from daftt_core.cli.outcome import explain_failure
+from daftt_core.cli.outcome import explain_failure, forget_failure, last_failure
 from daftt_core.cli.watch import Watch, display_for, statuses_since
 from daftt_core.errors import TrainingError
 from daftt_core.progress import Progress
@@ -133,9 +133,13 @@ def test_a_fault_shows_where_it_broke_off_and_the_last_20_lines(small_run) -> No
 
 
 def test_an_error_outside_a_stage_is_found_in_the_log(small_run) -> None:
-    log = "    12:00 reading\n    error: my.csv: there is no such file\n12:01 - INFO - FAILURE\n"
+    log = "    12:00 reading\n    error 3: my.csv: there is no such file\n12:01 - INFO - FAILURE\n"
     error = explain_failure(_attempt(small_run, log))
     assert str(error) == "my.csv: there is no such file"
+    assert error.exit_code == 3
+    assert last_failure(small_run.folder) == "my.csv: there is no such file"
+    forget_failure(small_run.folder)
+    assert last_failure(small_run.folder) == ""
 
 
 def test_only_this_attempts_log_and_statuses_count(small_run) -> None:
