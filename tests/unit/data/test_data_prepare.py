@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daftt_core.config import DataConfig
@@ -249,9 +249,7 @@ def test_the_summary_says_where_the_data_came_from(tmp_path: Path) -> None:
     st.sets(st.integers(0, 5000), max_size=100),
     st.integers(0, 100),
 )
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=10)
 def test_rows_that_are_added_move_nothing_between_train_dev_and_test(
     tmp_path_factory: pytest.TempPathFactory, numbers: set[int], added: set[int], seed: int
 ) -> None:
