@@ -125,3 +125,8 @@ def test_bins_agree_with_scipy(seed: int, count: int, labels: int, bins: int) ->
     assert [bin_.count for bin_ in found] == [int(c) for c in counts if c]
     assert [bin_.accuracy for bin_ in found] == pytest.approx(list(means[~np.isnan(means)]))
     assert 0 <= expected_calibration_error(probs, gold, bins) <= 1
+
+
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below_it() -> None:
+    bins = reliability_bins([[0.5, 0.5], [0.75, 0.25], [1.0, 0.0]], [0, 0, 0], bins=2)
+    assert [bin_.count for bin_ in bins] == [1, 2]
