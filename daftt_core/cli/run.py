@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.cli.watch import Watch, display_for
 from daftt_core.config import Config, to_flat
 from daftt_core.errors import DafttError
+from daftt_core.progress import duration
 
 if TYPE_CHECKING:
     from daftt_core.workspace import Run
@@ -39,13 +41,14 @@ def run_command(settings_file: Path | None, as_json: bool, **given: Any) -> int:
       daftt run --task my-task.yaml --data-train my.csv --name first-try
       daftt run --settings my-settings.yaml --json > result.json
     """
+    started = time.monotonic()
     try:
         run = _run(read_config(settings_file, given))
     except (DafttError, StoppedError) as error:
         if as_json:
             click.echo(json.dumps(_failure(error), indent=1))
         raise
-    _show(run, as_json)
+    _show(run, time.monotonic() - started, as_json)
     return 0
 
 
@@ -72,7 +75,7 @@ def _run(config: Config) -> Run:
     return run
 
 
-def _show(run: Run, as_json: bool) -> None:
+def _show(run: Run, seconds: float, as_json: bool) -> None:
     from daftt_core.evaluation import Evaluation
     from daftt_core.reporting import stage_table, summary_table
     from daftt_core.workspace import read_stage
@@ -84,13 +87,15 @@ def _show(run: Run, as_json: bool) -> None:
         result = {
             "status": "done",
             "folder": str(run.folder),
+            "seconds": round(seconds, 1),
             "report": str(report_path(run)),
             "evaluation": evaluation.model_dump(mode="json"),
         }
         click.echo(json.dumps(result, indent=1))
         return
     click.echo(f"\n{summary_table(evaluation)}\n\n{evaluation.headline}\n")
-    click.echo(f"{stage_table(run)}\n\nReport: {report_path(run)}")
+    click.echo(f"{stage_table(run)}\n\nThis took {duration(seconds)}, with what ran side by side.")
+    click.echo(f"Report: {report_path(run)}")
 
 
 def _failure(error: DafttError | StoppedError) -> dict[str, object]:

@@ -86,7 +86,7 @@ def _read(folder: Path, statuses: list[StageStatus]) -> LocalRun:
         status=status,
         headline=headline,
         age_seconds=time.time() - statuses[-1].updated,
-        work_seconds=sum(_seconds(folder / each.stage) for each in statuses),
+        work_seconds=round(sum(_seconds(folder / each.stage) for each in statuses), 1),
     )
 
 
