@@ -94,9 +94,8 @@ def _show(run: Run, seconds: float, as_json: bool) -> None:
         click.echo(json.dumps(result, indent=1))
         return
     click.echo(f"\n{summary_table(evaluation)}\n\n{evaluation.headline}\n")
-    click.echo(
-        f"{stage_table(run)}\n\nTime on the clock: {duration(seconds)} (some stages run side by side)"
-    )
+    click.echo(stage_table(run))
+    click.echo(f"\nTime on the clock: {duration(seconds)} (some stages run side by side)")
     click.echo(f"Report: {report_path(run)}")
 
 
