@@ -102,7 +102,6 @@ def predict_test(
     inputs = [config, test_digest, dict(arm_digests)]
 
     def work(folder: Path) -> dict[str, Any]:
-        limit_threads()
         test = read_examples(run, "test", test_digest, "test")
         by_arm = len(test) * config.seeds
         missing = [arm for arm in arm_digests if not (folder / f"{arm}.jsonl").is_file()]

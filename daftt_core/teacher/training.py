@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import (
     DataCollatorForSeq2Seq,
     PreTrainedModel,
@@ -15,6 +16,7 @@ from transformers import (
     Trainer,
     TrainingArguments,
 )
+from transformers.trainer_callback import PrinterCallback
 
 from daftt_core.config import TeacherConfig
 from daftt_core.modeling import load_causal_lm, save_model, set_seeds
@@ -114,6 +116,7 @@ def _fit(
         data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORED),
         callbacks=[CommitCheckpoints(), StopWhenDiverged("teacher"), TellProgress("train teacher")],
     )
+    trainer.remove_callback(PrinterCallback)
     start = newest_checkpoint(checkpoints)
     if start is not None:
         log.info("teacher: going on from %s", start.name)
@@ -140,6 +143,7 @@ def _arguments(
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=config.batch_size * 2,
         learning_rate=config.learning_rate,
+        optim="adamw_torch_fused",
         lr_scheduler_type="cosine",
         warmup_steps=math.ceil(steps * config.warmup_ratio),
         weight_decay=config.weight_decay,
@@ -154,7 +158,8 @@ def _arguments(
         prediction_loss_only=True,
         seed=run.seed,
         data_seed=run.seed,
-        dataloader_pin_memory=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),
         disable_tqdm=True,
         report_to="none",
     )
