@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from daftt_core.config import EvaluationConfig
-from daftt_core.errors import DataError
+from daftt_core.errors import DataError, StorageError
 from daftt_core.evaluation.answers import Answers, read_answers
 from daftt_core.evaluation.arms import Training, compare_arms
 from daftt_core.evaluation.headline import headline
@@ -21,6 +23,7 @@ from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 __all__ = ["EVALUATION", "evaluate", "read_evaluation"]
 
 EVALUATION = "evaluation"
+_FILE = "evaluation.json"
 _ORDER = (REAL_ARM, "real+annotated", "real+generated", "real+both")
 
 
@@ -51,7 +54,7 @@ def evaluate(
         answers = read_answers(predictions, run.task, list(training))
         _check_dev_scores(training, answers)
         evaluation = _evaluation(run, config, answers, training)
-        write_text(folder / "evaluation.json", evaluation.model_dump_json(indent=1) + "\n")
+        write_text(folder / _FILE, evaluation.model_dump_json(indent=1) + "\n")
         log.info("%s", evaluation.headline)
         return _summary(evaluation)
 
@@ -59,18 +62,23 @@ def evaluate(
 
 
 def read_evaluation(run: Run, expected: str | None = None) -> Evaluation:
-    """What the evaluation of a run found.
+    """What :func:`evaluate` wrote.
 
     Args:
         run: The run.
-        expected: The digest the stage's result had; None takes what is there.
+        expected: The digest its result had; None takes what is there.
 
     Raises:
-        StorageError: The evaluation is not finished, or was changed.
+        StorageError: The stage is not finished, was made anew, or its file is not an evaluation.
     """
-    folder, _ = read_stage(run, EVALUATION, expected)
-    text = (folder / "evaluation.json").read_text(encoding="utf-8")
-    return Evaluation.model_validate_json(text)
+    path = read_stage(run, EVALUATION, expected)[0] / _FILE
+    try:
+        return Evaluation.model_validate_json(path.read_bytes())
+    except ValidationError:
+        raise StorageError(
+            f"{path}: is not an evaluation; another version of DAFTT may have written it: run the "
+            "pipeline again"
+        ) from None
 
 
 def _training(run: Run, arm_digests: Mapping[str, str]) -> dict[str, Training]:

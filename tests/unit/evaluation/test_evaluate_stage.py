@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from daftt_core.config import EvaluationConfig
 from daftt_core.errors import DataError, StorageError
-from daftt_core.evaluation import Evaluation, evaluate, expected_calibration_error
+from daftt_core.evaluation import Evaluation, evaluate, expected_calibration_error, read_evaluation
 from daftt_core.evaluation.statistics import holm, mcnemar_mid_p
 from daftt_core.records import Prediction, write_jsonl
 from daftt_core.tasks import Task, load_task
@@ -77,8 +77,7 @@ def run_evaluate(
 
 
 def read(run: Run) -> Evaluation:
-    text = (run.folder / "evaluation" / "evaluation.json").read_text()
-    return Evaluation.model_validate_json(text)
+    return read_evaluation(run)
 
 
 FOUR: Predictions = {
@@ -267,6 +266,23 @@ def test_a_second_call_does_nothing_again(run: Run) -> None:
     written = (run.folder / "evaluation" / "evaluation.json").stat().st_mtime_ns
     assert run_evaluate(run, FOUR, DEV) == first
     assert (run.folder / "evaluation" / "evaluation.json").stat().st_mtime_ns == written
+
+
+def test_an_evaluation_is_read_by_its_digest(run: Run) -> None:
+    result = run_evaluate(run, FOUR, DEV)
+    assert read_evaluation(run, result.digest).headline == result.summary["headline"]
+    with pytest.raises(StorageError, match="made anew"):
+        read_evaluation(run, "0123")
+
+
+def test_the_evaluation_of_another_version_is_not_an_evaluation(run: Run) -> None:
+    def work(folder: Path) -> dict[str, object]:
+        (folder / "evaluation.json").write_text('{"headline": "Fine"}')
+        return {}
+
+    run_stage(run, "evaluation", [], work)
+    with pytest.raises(StorageError, match="is not an evaluation"):
+        read_evaluation(run)
 
 
 def _changed(**fields: object) -> list[Prediction]:

@@ -65,6 +65,14 @@ def test_fitting_lowers_the_calibration_error_of_an_overconfident_model() -> Non
     assert after < 0.02
 
 
+@pytest.mark.parametrize("count", [1, 10])
+def test_the_prior_weighs_as_much_as_its_formula_says(count: int) -> None:
+    """At the best fit each bias is what its label has too little of: the prior's slope is 1."""
+    fit = fit_temperature_and_bias([[-0.1, -2.4]] * count, [0] * count)
+    lacking = count * (1 - fit.apply([[-0.1, -2.4]])[0, 0])
+    assert fit.bias == pytest.approx((lacking, -lacking), rel=0.01)
+
+
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_few_examples_that_are_all_right_give_a_finite_moderate_fit(count: int) -> None:
     fit = fit_temperature_and_bias([[-0.1, -2.4]] * count, [0] * count)
