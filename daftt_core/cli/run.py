@@ -76,13 +76,10 @@ def _run(config: Config) -> Run:
 
 
 def _show(run: Run, seconds: float, as_json: bool) -> None:
-    from daftt_core.evaluation import Evaluation
+    from daftt_core.evaluation import read_evaluation
     from daftt_core.reporting import stage_table, summary_table
-    from daftt_core.workspace import read_stage
 
-    folder, _ = read_stage(run, "evaluation")
-    text = (folder / "evaluation.json").read_text(encoding="utf-8")
-    evaluation = Evaluation.model_validate_json(text)
+    evaluation = read_evaluation(run)
     if as_json:
         result = {
             "status": "done",

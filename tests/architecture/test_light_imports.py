@@ -18,8 +18,11 @@ _LIGHT = [
     "daftt_core.cli",
     "daftt_core.curation",
     "daftt_core.data",
+    "daftt_core.entrypoints",
     "daftt_core.evaluation",
     "daftt_core.heldout",
+    "daftt_core.preflight",
+    "daftt_core.reporting",
     "daftt_core.tasks",
     "daftt_core.workspace",
 ]
