@@ -4,6 +4,7 @@ The one room below the teacher and the students that imports torch.
 """
 
 from daftt_core.modeling.finding import find_model
+from daftt_core.modeling.identity import model_digest
 from daftt_core.modeling.limits import context_length
 from daftt_core.modeling.loading import load_causal_lm, load_classifier, load_seq2seq
 from daftt_core.modeling.machine import (
@@ -23,6 +24,7 @@ __all__ = [
     "load_causal_lm",
     "load_classifier",
     "load_seq2seq",
+    "model_digest",
     "save_model",
     "set_seeds",
 ]

@@ -10,6 +10,11 @@ import re
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 
 from daftt_core.assets import fetch, known_assets
 from daftt_core.errors import ModelError, did_you_mean
@@ -64,12 +69,13 @@ def _download(name: str, bundled: list[str]) -> Path:
     log.info("model %s: no such folder here; asking the Hugging Face Hub", name)
     try:
         return Path(snapshot_download(name, allow_patterns=_WANTED))
+    except RepositoryNotFoundError:
+        reason = "has no such model, or wants a token for it (HF_TOKEN)"
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        reason = "cannot be reached from here"
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split()).split(". ", 1)[0]
-        raise ModelError(
-            f"model {name!r}: is no folder here and could not be had from the Hugging Face Hub: "
-            f"{reason}"
-        ) from None
+        reason = f"could not deliver it ({' '.join(str(error).split())[:200]})"
+    raise ModelError(f"model {name!r}: is no folder here, and the Hugging Face Hub {reason}")
 
 
 def _check_folder(folder: Path) -> None:

@@ -17,10 +17,10 @@ from daftt_core.modeling import (
     limit_threads,
     load_classifier,
     load_seq2seq,
+    model_digest,
     save_model,
     set_seeds,
 )
-from daftt_core.modeling.identity import model_digest
 from daftt_core.progress import Progress, log
 from daftt_core.records import Example, Prediction, seed_for, write_jsonl
 from daftt_core.storage import Manifest, commit, read_manifest, verify
