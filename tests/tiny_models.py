@@ -106,7 +106,7 @@ def _tokenizer(
     if template:
         used = [(name, vocabulary[name]) for name in template.split() if name in vocabulary]
         tokenizer.post_processor = processors.TemplateProcessing(
-            single=template, special_tokens=used
+            single=template, pair=f"{template} $B {template.split()[-1]}", special_tokens=used
         )
     else:
         tokenizer.decoder = decoders.Fuse()

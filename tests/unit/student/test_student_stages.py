@@ -151,7 +151,6 @@ def test_finished_arms_are_not_answered_again(
     assert (folder / "real.jsonl").stat().st_mtime_ns == before
 
 
-@pytest.mark.slow
 def test_students_learn_what_decides_the_label(run: Run, config: StudentConfig) -> None:
     data = {"labelled": sentiment_examples(96), "dev": sentiment_examples(40, 100)}
     learning = config.model_copy(
@@ -161,7 +160,6 @@ def test_students_learn_what_decides_the_label(run: Run, config: StudentConfig) 
     assert trained.summary["dev_scores"][0] >= 0.9
 
 
-@pytest.mark.slow
 def test_a_text_to_text_student_learns_to_reverse(tmp_path: Path, bart: Path) -> None:
     run = Run(uri=str(tmp_path), seed=5, task=reversal_task())
     examples = reversal_examples()
@@ -171,7 +169,7 @@ def test_a_text_to_text_student_learns_to_reverse(tmp_path: Path, bart: Path) ->
         model=str(bart),
         seeds=1,
         epochs=1,
-        min_steps=400,
+        min_steps=160,
         learning_rate=3e-3,
         batch_size=16,
         max_length=16,

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from student_examples import reversal_examples, reversal_task, sentiment_examples, sentiment_task
+from tiny_models import tiny_bert
+
+from daftt_core.errors import DataError
+from daftt_core.modeling import load_classifier, load_seq2seq, set_seeds
+from daftt_core.records import Example
+from daftt_core.student.encoding import encode
+from daftt_core.student.prediction import Answer, answer
+
+LABELS = ["negative", "positive"]
+
+
+def ask(folder: Path, examples: list[Example]) -> list[Answer]:
+    set_seeds(0)
+    model, tokenizer = load_classifier(folder, LABELS)
+    return answer(
+        model,
+        tokenizer,
+        sentiment_task(),
+        examples,
+        max_length=16,
+        max_target_length=8,
+        on_batch=lambda count: None,
+    )
+
+
+def test_an_answer_does_not_depend_on_its_company(bert: Path) -> None:
+    examples = sentiment_examples(70)  # two batches, of different lengths
+    together = ask(bert, examples)
+    assert len({len(example.text.split()) for example in examples}) > 5
+    for index in (0, 33, 69):
+        (alone,) = ask(bert, [examples[index]])
+        assert alone.output == together[index].output
+        assert alone.distribution == pytest.approx(together[index].distribution, abs=2e-6)
+
+
+def test_answers_come_in_the_order_of_the_examples(bert: Path) -> None:
+    examples = sentiment_examples(9)
+    assert ask(bert, examples[::-1]) == ask(bert, examples)[::-1]
+
+
+def test_written_answers_do_not_depend_on_their_company(bart: Path) -> None:
+    set_seeds(0)
+    model, tokenizer = load_seq2seq(bart)
+    task, few = reversal_task(), [*reversal_examples()[:3], Example.of("apple bread chair dance")]
+    options = {"max_length": 16, "max_target_length": 4, "on_batch": lambda count: None}
+    together = answer(model, tokenizer, task, few, **options)
+    assert together == [answer(model, tokenizer, task, [one], **options)[0] for one in few]
+    assert all(len(one.output.split()) <= 4 for one in together)
+
+
+def test_progress_is_told_of_every_example(bert: Path) -> None:
+    counted: list[int] = []
+    model, tokenizer = load_classifier(bert, LABELS)
+    answer(
+        model,
+        tokenizer,
+        sentiment_task(),
+        sentiment_examples(70),
+        max_length=16,
+        max_target_length=8,
+        on_batch=counted.append,
+    )
+    assert sum(counted) == 70
+
+
+def test_long_texts_lose_their_end_and_are_counted(bert: Path) -> None:
+    _, tokenizer = load_classifier(bert, LABELS)
+    examples = [
+        Example.of("apple bread chair dance eagle flute", output="positive"),
+        Example.of("apple bread chair dance", output="negative"),
+    ]
+    found = encode(tokenizer, sentiment_task(), examples, 6, 8)
+    assert found.truncated == {"inputs": 1, "outputs": 0}
+    assert found.dataset["length"][:] == [6, 6]
+    assert found.dataset["labels"][:] == [1, 0]
+    cut = tokenizer.decode(found.dataset["input_ids"][0])
+    assert cut == "[CLS] apple bread chair dance [SEP]"
+
+
+def test_long_outputs_are_cut_and_counted(bart: Path) -> None:
+    _, tokenizer = load_seq2seq(bart)
+    examples = [Example.of("apple", output="apple bread chair dance"), Example.of("b", output="a")]
+    found = encode(tokenizer, reversal_task(), examples, 16, 5)
+    assert found.truncated == {"inputs": 0, "outputs": 1}
+    assert len(found.dataset["labels"][0]) == 5
+
+
+def test_both_texts_of_a_pair_are_read(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path, ["apple bread chair"])
+    _, tokenizer = load_classifier(folder, LABELS)
+    pair = Example.of("apple bread", text_pair="chair", output="positive")
+    found = encode(tokenizer, sentiment_task(), [pair], 16, None)
+    words = tokenizer.decode(found.dataset["input_ids"][0]).split()
+    assert words == ["[CLS]", "apple", "bread", "[SEP]", "chair", "[SEP]"]
+
+
+@pytest.mark.parametrize("output", [None, "neutral"])
+def test_an_output_that_is_no_label_is_refused(bert: Path, output: str | None) -> None:
+    _, tokenizer = load_classifier(bert, LABELS)
+    with pytest.raises(DataError, match=rf"its output is {output!r} \(allowed: negative, positive"):
+        encode(tokenizer, sentiment_task(), [Example.of("apple", output=output)], 16, 8)
