@@ -129,7 +129,7 @@ class TeacherConfig(Section):
         min_length=1,
         description="Teacher: a bundled model, a model folder, or a Hugging Face Hub id.",
     )
-    epochs: int = Field(default=4, ge=0, description="Passes over the examples; 0: not tuned.")
+    epochs: int = Field(default=3, ge=0, description="Passes over the examples; 0: not tuned.")
     learning_rate: float = Field(default=5e-5, gt=0, lt=1, description="Peak learning rate.")
     batch_size: int = Field(default=8, ge=1, description="Examples per optimizer step.")
     warmup_ratio: float = Field(
@@ -145,7 +145,7 @@ class TeacherConfig(Section):
         description="Learn to answer inputs (label), or also to write inputs for answers (both).",
     )
     checkpoint_steps: int = Field(
-        default=8, ge=1, description="Optimizer steps between two checkpoints."
+        default=16, ge=1, description="Optimizer steps between two checkpoints."
     )
 
 
@@ -176,7 +176,7 @@ class SynthesisConfig(Section):
     )
     batch_size: int = Field(default=32, ge=1, description="Sequences in one forward pass.")
     chunk_size: int = Field(
-        default=100, ge=1, description="Examples finished and committed together."
+        default=64, ge=1, description="Examples finished and committed together."
     )
     shards: int = Field(default=2, ge=1, le=256, description="Tasks that share the work of a mode.")
 
@@ -219,7 +219,7 @@ class StudentConfig(Section):
         description="Student: a bundled model, a model folder, or a Hugging Face Hub id.",
     )
     seeds: int = Field(default=3, ge=1, le=50, description="Students per arm.")
-    epochs: int = Field(default=3, ge=1, description="Passes over an arm's examples, at most.")
+    epochs: int = Field(default=2, ge=1, description="Passes over an arm's examples, at most.")
     min_steps: int = Field(
         default=60,
         ge=0,

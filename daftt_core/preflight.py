@@ -55,6 +55,7 @@ def preflight(config: Config) -> StageResult:
 
     def work(folder: Path) -> dict[str, Any]:
         write_text(folder / "config.json", config.model_dump_json(indent=1) + "\n")
+        write_text(folder / "run.json", run.model_dump_json(indent=1) + "\n")
         return {"versions": _versions()}
 
     return run_stage(run, "preflight", [config, __version__], work)

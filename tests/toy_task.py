@@ -1,4 +1,4 @@
-"""A toy task for tests: is a remark about a meal kind? Its words decide, so tiny models learn it."""
+"""A toy task for tests: is a remark about a meal kind? Single words tell, so tiny models learn."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from daftt_core.cli.runs import find_runs
-from daftt_core.config import Config
 from daftt_core.errors import StorageError, did_you_mean
 from daftt_core.storage import local_folder, read_manifest
 
@@ -58,12 +57,10 @@ def read_run(folder: Path) -> Run:
     Raises:
         StorageError: There is no run in it, or it broke off before its settings were checked.
     """
-    from daftt_core.preflight import resolve
-
     if read_manifest(folder / "preflight") is None:
         raise StorageError(f"{folder}: there is no run in it whose settings passed the preflight")
-    text = (folder / "preflight" / "config.json").read_text(encoding="utf-8")
-    return resolve(Config.model_validate_json(text)).model_copy(update={"uri": str(folder)})
+    text = (folder / "preflight" / "run.json").read_text(encoding="utf-8")
+    return Run.model_validate_json(text).model_copy(update={"uri": str(folder)})
 
 
 def _find(name: str, output: Path) -> Path:

@@ -27,6 +27,8 @@ from daftt_core.tasks import Prompt
 
 __all__ = ["LocalEngine"]
 
+_NUCLEUS_GUESS = 4096
+
 
 @dataclass(frozen=True)
 class _Batch:
@@ -220,10 +222,21 @@ class _SeededDraw(LogitsProcessor):
 
     def _draw(self, scores: Tensor) -> Tensor:
         """One token for each row, of shape [rows, 1]: the inverse of the nucleus's CDF."""
-        probs, tokens = (scores / self._temperature).softmax(-1).sort(-1, descending=True)
+        probs, tokens = self._most_probable((scores / self._temperature).softmax(-1))
         reached = probs.cumsum(-1)
         nucleus = reached - probs < self._top_p
         uniform = torch.tensor([generator.random() for generator in self._generators])
         target = uniform.to(probs) * (probs * nucleus).sum(-1)
         place = (reached <= target.unsqueeze(1)).sum(-1, keepdim=True)
         return tokens.gather(1, place.clamp(max=tokens.shape[1] - 1))
+
+    def _most_probable(self, probs: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities, most probable first, and their tokens; as many as the nucleus needs.
+
+        Sorting a whole vocabulary at each step costs more than the model does, and a nucleus
+        hardly ever holds more than a few thousand tokens.
+        """
+        some = probs.topk(min(_NUCLEUS_GUESS, probs.shape[1]), dim=-1)
+        if bool((some.values.sum(-1) >= self._top_p).all()):
+            return some.values, some.indices
+        return probs.sort(-1, descending=True)

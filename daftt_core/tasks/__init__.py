@@ -3,7 +3,13 @@
 A task is one YAML file. Those in ``builtin/`` are known by name; any other is given by its path.
 """
 
-from daftt_core.tasks.prompts import Prompt, answer_prompt, parse_answer, writing_prompt
+from daftt_core.tasks.prompts import (
+    Prompt,
+    answer_prompt,
+    parse_answer,
+    parse_input,
+    writing_prompt,
+)
 from daftt_core.tasks.registry import builtin_tasks, load_task
 from daftt_core.tasks.task import Columns, Label, Task
 
@@ -16,5 +22,6 @@ __all__ = [
     "builtin_tasks",
     "load_task",
     "parse_answer",
+    "parse_input",
     "writing_prompt",
 ]

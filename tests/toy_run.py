@@ -1,0 +1,53 @@
+"""A run's folder with data and tiny models, for tests of the stages that use models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tiny_models import tiny_bert, tiny_gpt_neox
+from toy_task import vocabulary, write_remarks, write_task
+
+from daftt_core.config import Config, from_flat
+
+__all__ = ["toy_config"]
+
+
+def toy_config(folder: Path, **settings: object) -> Config:
+    """Settings of a small run on the toy task; makes its files and models in ``folder``.
+
+    Args:
+        folder: Where files, models and the run go.
+        settings: Flat settings that replace the toy's own.
+    """
+    if not (folder / "teacher").exists():
+        write_task(folder)
+        write_remarks(folder / "meals.csv", 400)
+        tiny_gpt_neox(folder / "teacher", vocabulary())
+        tiny_bert(folder / "student", vocabulary())
+    return from_flat(
+        {
+            "task": str(folder / "meals.yaml"),
+            "output": str(folder / "runs"),
+            "on_gate_fail": "continue",
+            "data_train": str(folder / "meals.csv"),
+            "data_labelled_count": 32,
+            "data_dev_count": 24,
+            "data_test_count": 60,
+            "data_unlabelled_count": 80,
+            "teacher_model": str(folder / "teacher"),
+            "teacher_epochs": 6,
+            "teacher_learning_rate": 5e-3,
+            "teacher_max_length": 64,
+            "synthesis_max_length": 64,
+            "synthesis_max_new_tokens": 16,
+            "synthesis_generate_count": 30,
+            "synthesis_chunk_size": 16,
+            "student_model": str(folder / "student"),
+            "student_seeds": 2,
+            "student_epochs": 2,
+            "student_min_steps": 12,
+            "student_learning_rate": 5e-3,
+            "evaluation_bootstrap_samples": 500,
+            **settings,
+        }
+    )

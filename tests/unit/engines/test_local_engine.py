@@ -1,0 +1,179 @@
+"""The engine in this process against the plain model, one prompt at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from tiny_models import tiny_gpt_neox
+from toy_task import remarks, vocabulary, write_task
+
+from daftt_core.engines import LocalEngine, encode
+from daftt_core.errors import ModelError
+from daftt_core.modeling import load_causal_lm
+from daftt_core.records import Example
+from daftt_core.tasks import Prompt, Task, answer_prompt, load_task, writing_prompt
+
+ANSWERS = [" kind", " unkind", " kind and warm", " stale"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_gpt_neox(tmp_path_factory.mktemp("model"), vocabulary())
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    return load_task(str(write_task(tmp_path_factory.mktemp("task"))))
+
+
+@pytest.fixture(scope="module")
+def prompts(task: Task) -> list[Prompt]:
+    texts = [text for text, _ in remarks()[:40]]
+    texts += ["soup", "the soup was warm and the bread was warm and the stew was stale today"]
+    return [answer_prompt(task, Example.of(text)) for text in texts]
+
+
+def make_engine(folder: Path, batch_size: int, max_length: int = 128) -> LocalEngine:
+    model, tokenizer = load_causal_lm(folder)
+    return LocalEngine(model, tokenizer, batch_size=batch_size, max_length=max_length)
+
+
+def plain_score(folder: Path, prompt: Prompt, answer: str, *, end: bool) -> float:
+    """Log-probability of an answer by one forward pass over the whole text."""
+    model, tokenizer = load_causal_lm(folder)
+    parts = [prompt.prefix, prompt.body, prompt.suffix]
+    given = [token for part in parts for token in tokenizer(part).input_ids]
+    wanted = tokenizer(answer).input_ids + [tokenizer.eos_token_id] * end
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([given + wanted])).logits[0]
+    log_probs = logits.log_softmax(-1)
+    return sum(float(log_probs[len(given) - 1 + i, token]) for i, token in enumerate(wanted))
+
+
+def test_scores_equal_those_of_plain_forward_passes(folder: Path, prompts: list[Prompt]) -> None:
+    scores = make_engine(folder, 16).score(prompts, ANSWERS)
+    assert scores.shape == (len(prompts), len(ANSWERS))
+    for row in (0, 17, len(prompts) - 2, len(prompts) - 1):
+        # " kind" begins " kind and warm", so the end mark counts for every answer
+        expected = [plain_score(folder, prompts[row], answer, end=True) for answer in ANSWERS]
+        np.testing.assert_allclose(scores[row], expected, atol=1e-4)
+
+
+def test_the_end_mark_is_left_out_where_no_answer_begins_another(
+    folder: Path, prompts: list[Prompt]
+) -> None:
+    scores = make_engine(folder, 16).score(prompts[:3], [" kind", " unkind and warm"])
+    expected = plain_score(folder, prompts[1], " unkind and warm", end=False)
+    assert scores[1, 1] == pytest.approx(expected, abs=1e-4)
+
+
+def test_scores_do_not_depend_on_the_neighbours(folder: Path, prompts: list[Prompt]) -> None:
+    alone = make_engine(folder, 1).score(prompts, ANSWERS)
+    together = make_engine(folder, 32).score(prompts, ANSWERS)
+    np.testing.assert_allclose(alone, together, atol=1e-4)
+
+
+def test_the_prefix_may_change_between_calls(
+    folder: Path, prompts: list[Prompt], task: Task
+) -> None:
+    engine = make_engine(folder, 8)
+    before = engine.score(prompts[:4], ANSWERS)
+    engine.write([writing_prompt(task, None, "kind")], [1], **sampling(0.8))
+    np.testing.assert_array_equal(engine.score(prompts[:4], ANSWERS), before)
+
+
+def sampling(temperature: float, top_p: float = 1.0, tokens: int = 12) -> dict[str, float]:
+    return {"temperature": temperature, "top_p": top_p, "max_new_tokens": tokens}
+
+
+def test_a_seed_gives_the_same_text_beside_any_neighbours(
+    folder: Path, prompts: list[Prompt]
+) -> None:
+    seeds = list(range(len(prompts)))
+    together = make_engine(folder, 32).write(prompts, seeds, **sampling(0.8, 0.95))
+    alone = make_engine(folder, 1).write(prompts[::-1], seeds[::-1], **sampling(0.8, 0.95))
+    assert [one.text for one in together] == [one.text for one in alone[::-1]]
+    assert len({one.text for one in together}) > len(prompts) // 2
+
+
+def test_temperature_zero_is_greedy_decoding(folder: Path, prompts: list[Prompt]) -> None:
+    model, tokenizer = load_causal_lm(folder)
+    written = make_engine(folder, 8).write(prompts[:8], [0] * 8, **sampling(0.0))
+    for prompt, completion in zip(prompts[:8], written, strict=True):
+        parts = [prompt.prefix, prompt.body, prompt.suffix]
+        given = [token for part in parts for token in tokenizer(part).input_ids]
+        whole = model.generate(
+            input_ids=torch.tensor([given]),
+            attention_mask=torch.ones(1, len(given), dtype=torch.long),
+            max_new_tokens=12,
+            do_sample=False,
+        )
+        tokens = whole[0, len(given) :].tolist()
+        if tokenizer.eos_token_id in tokens:
+            tokens = tokens[: tokens.index(tokenizer.eos_token_id)]
+        assert completion.text == tokenizer.decode(tokens)
+
+
+def test_draws_follow_the_model_s_distribution(folder: Path, prompts: list[Prompt]) -> None:
+    model, tokenizer = load_causal_lm(folder)
+    draws, temperature = 3000, 0.7
+    engine = make_engine(folder, 500)
+    written = engine.write(
+        [prompts[0]] * draws, list(range(draws)), **sampling(temperature, tokens=1)
+    )
+    parts = [prompts[0].prefix, prompts[0].body, prompts[0].suffix]
+    given = [token for part in parts for token in tokenizer(part).input_ids]
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([given])).logits[0, -1].double()
+    probs = (logits / temperature).softmax(-1).numpy()
+    words = [tokenizer.decode([token]) for token in range(len(probs))]
+    words[tokenizer.eos_token_id] = ""
+    drawn = [one.text for one in written]
+    counts = np.array([drawn.count(word) for word in words])
+    assert counts.sum() == draws
+    assert stats.chisquare(counts, probs * draws).pvalue > 1e-4
+
+
+def test_a_narrow_nucleus_holds_only_the_most_probable_token(
+    folder: Path, prompts: list[Prompt]
+) -> None:
+    engine = make_engine(folder, 8)
+    narrow = engine.write(prompts[:6], list(range(6)), **sampling(1.0, top_p=1e-6))
+    assert [one.text for one in narrow] == [
+        one.text for one in engine.write(prompts[:6], [0] * 6, **sampling(0.0))
+    ]
+
+
+def test_confidence_is_the_mean_probability_of_the_written_tokens(
+    folder: Path, prompts: list[Prompt]
+) -> None:
+    (completion,) = make_engine(folder, 1).write(prompts[:1], [3], **sampling(0.8, tokens=4))
+    _, tokenizer = load_causal_lm(folder)
+    length = len(tokenizer(completion.text).input_ids) + completion.finished
+    total = plain_score(folder, prompts[0], completion.text, end=completion.finished)
+    assert completion.confidence == pytest.approx(np.exp(total / length), abs=1e-5)
+
+
+def test_a_text_that_reaches_the_limit_is_not_finished(folder: Path, prompts: list[Prompt]) -> None:
+    written = make_engine(folder, 8).write(prompts[:8], list(range(8)), **sampling(1.0, tokens=1))
+    assert [one.finished for one in written] == [one.text == "" for one in written]
+
+
+def test_a_long_input_loses_its_end_and_keeps_the_rest(folder: Path, task: Task) -> None:
+    _, tokenizer = load_causal_lm(folder)
+    prompt = answer_prompt(task, Example.of("soup " * 300))
+    encoded = encode(prompt, tokenizer, max_length=64, reserve=4)
+    assert encoded.cut
+    assert len(encoded.prefix) + len(encoded.rest) == 60
+    assert tokenizer.decode(encoded.rest).endswith("\nOutput:")
+    assert tokenizer.decode(encoded.prefix) == prompt.prefix
+
+
+def test_a_definition_that_fills_the_context_is_refused(folder: Path, task: Task) -> None:
+    _, tokenizer = load_causal_lm(folder)
+    with pytest.raises(ModelError, match="leaves no room for an input within max_length 10"):
+        encode(answer_prompt(task, Example.of("soup")), tokenizer, max_length=10)

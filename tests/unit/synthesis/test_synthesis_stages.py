@@ -1,0 +1,158 @@
+"""Annotating and generating: every item accounted for, the same however it is shared or stopped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from toy_run import toy_config
+
+from daftt_core.config import Config, SynthesisConfig
+from daftt_core.data import prepare
+from daftt_core.engines import Completion
+from daftt_core.evaluation import Calibration
+from daftt_core.preflight import resolve
+from daftt_core.records import SyntheticExample, read_jsonl, write_jsonl
+from daftt_core.synthesis import annotate, generate, shard_name
+from daftt_core.synthesis.generate import _read_input
+from daftt_core.synthesis.shards import run_chunks
+from daftt_core.teacher import train
+from daftt_core.workspace import Run, read_examples, run_stage
+
+
+class Taught:
+    """A run whose teacher is trained and assessed."""
+
+    def __init__(self, folder: Path) -> None:
+        torch.set_num_threads(1)
+        self.config: Config = toy_config(folder, teacher_epochs=4)
+        self.run: Run = resolve(self.config)
+        self.data = prepare(self.run, self.config.data).digest
+        self.teacher = train(self.run, self.config.teacher, self.data).digest
+        self.assessment = run_stage(self.run, "assessment", [], self._calibrate).digest
+
+    @staticmethod
+    def _calibrate(folder: Path) -> dict[str, object]:
+        calibration = Calibration(temperature=1.5, bias=(0.1, -0.1))
+        (folder / "calibration.json").write_text(calibration.model_dump_json())
+        return {}
+
+    def settings(self, **changes: object) -> SynthesisConfig:
+        return self.config.synthesis.model_copy(update=changes)
+
+    def annotated(self, settings: SynthesisConfig) -> list[SyntheticExample]:
+        for shard in range(settings.shards):
+            annotate(self.run, settings, shard, self.data, self.teacher, self.assessment)
+        return self._read("annotated", settings)
+
+    def generated(self, settings: SynthesisConfig) -> list[SyntheticExample]:
+        for shard in range(settings.shards):
+            generate(self.run, settings, shard, self.teacher, self.assessment)
+        return self._read("generated", settings)
+
+    def _read(self, source: str, settings: SynthesisConfig) -> list[SyntheticExample]:
+        stages = [shard_name(source, shard, settings.shards) for shard in range(settings.shards)]
+        paths = [self.run.folder / stage / "examples.jsonl" for stage in stages]
+        return [example for path in paths for example in read_jsonl(path, SyntheticExample)]
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
+    return Taught(tmp_path_factory.mktemp("taught"))
+
+
+def by_id(examples: list[SyntheticExample]) -> list[SyntheticExample]:
+    return sorted(examples, key=lambda example: example.id)
+
+
+def test_every_unlabelled_input_is_annotated_once(taught: Taught) -> None:
+    made = taught.annotated(taught.settings(shards=3))
+    unlabelled = read_examples(taught.run, "data", taught.data, "unlabelled")
+    assert sorted(one.id for one in made) == sorted(one.id for one in unlabelled)
+    for one in made:
+        assert one.source == "annotated"
+        assert set(one.distribution) == {"kind", "unkind"}
+        assert sum(one.distribution.values()) == pytest.approx(1)
+        assert one.output is not None
+        assert one.confidence == one.distribution[one.output]
+
+
+def test_the_number_of_shards_changes_nothing(taught: Taught) -> None:
+    one, three = (taught.settings(shards=shards) for shards in (1, 3))
+    assert by_id(taught.annotated(one)) == by_id(taught.annotated(three))
+    assert by_id(taught.generated(one)) == by_id(taught.generated(three))
+
+
+def test_temperature_zero_takes_the_most_probable_label(taught: Taught) -> None:
+    for one in taught.annotated(taught.settings(shards=1, annotate_temperature=0.0)):
+        assert one.output == max(one.distribution, key=lambda label: one.distribution[label])
+
+
+def test_the_labels_asked_for_are_balanced_and_none_is_lost(taught: Taught) -> None:
+    made = taught.generated(taught.settings(shards=2))
+    assert len(made) == 30
+    assert Counter(one.asked for one in made) == {"kind": 15, "unkind": 15}
+    for one in made:
+        assert (one.problem is None) == bool(one.distribution)
+
+
+def test_another_seed_writes_other_texts(taught: Taught, tmp_path: Path) -> None:
+    settings = taught.settings(shards=1)
+    texts = {one.text for one in taught.generated(settings)}
+    other = taught.run.model_copy(update={"seed": taught.run.seed + 1})
+    completions = generate(other, settings, 0, taught.teacher, taught.assessment)
+    path = taught.run.folder / completions.name / "examples.jsonl"
+    assert {one.text for one in read_jsonl(path, SyntheticExample)} != texts
+
+
+@pytest.mark.parametrize(
+    ("text", "finished", "problem"),
+    [
+        (" the soup was warm", True, None),
+        (" the soup was warm and", False, "unfinished"),
+        ("  ", True, "not an input"),
+        (" one line\nand another", True, "not an input"),
+    ],
+)
+def test_what_cannot_be_read_as_an_input_is_kept_with_its_problem(
+    taught: Taught, text: str, finished: bool, problem: str | None
+) -> None:
+    completion = Completion(text, finished, confidence=0.5)
+    example = _read_input(taught.run, completion, "kind", 7)
+    assert example.problem == problem
+    assert example.text.strip() == text.strip()
+    assert example.output is None
+
+
+def test_finished_chunks_are_not_made_again(tmp_path: Path) -> None:
+    calls: list[list[int]] = []
+
+    def make(chunk: list[int]) -> list[SyntheticExample]:
+        calls.append(list(chunk))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return [made(number) for number in chunk]
+
+    arguments = {"chunk_size": 4, "shard": 0, "shards": 1}
+    with pytest.raises(KeyboardInterrupt):
+        run_chunks(tmp_path, "write", range(10), make, **arguments)
+    assert not (tmp_path / "examples.jsonl").exists()
+    summary = run_chunks(tmp_path, "write", range(10), make, **arguments)
+    assert calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9], [8, 9]]
+    written = read_jsonl(tmp_path / "examples.jsonl", SyntheticExample)
+    assert written == [made(number) for number in range(10)]
+    assert summary == {"examples": 10, "unusable": 2}
+
+
+def made(number: int) -> SyntheticExample:
+    problem = "unfinished" if number % 5 == 0 else None
+    return SyntheticExample(id=str(number), text="x", source="generated", problem=problem)
+
+
+def test_a_shard_without_work_is_empty_and_not_an_error(tmp_path: Path) -> None:
+    summary = run_chunks(tmp_path, "write", [1], lambda _: [], chunk_size=4, shard=1, shards=2)
+    assert summary == {"examples": 0, "unusable": 0}
+    assert write_jsonl(tmp_path / "none.jsonl", []) == 0
+    assert (tmp_path / "examples.jsonl").read_text() == ""

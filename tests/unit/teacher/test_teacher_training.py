@@ -1,0 +1,167 @@
+"""Fine-tuning the teacher: what is learned, what is kept, and what survives a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from toy_run import toy_config
+
+from daftt_core.config import Config
+from daftt_core.data import prepare
+from daftt_core.engines import LabelScorer, LocalEngine
+from daftt_core.errors import TrainingError
+from daftt_core.modeling import load_causal_lm
+from daftt_core.preflight import resolve
+from daftt_core.records import Example
+from daftt_core.tasks import load_task
+from daftt_core.teacher import train
+from daftt_core.teacher.checkpoints import newest_checkpoint
+from daftt_core.teacher.examples import IGNORED, training_set
+from daftt_core.workspace import StageResult, read_examples
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def train_once(config: Config) -> tuple[Path, StageResult]:
+    run = resolve(config)
+    data = prepare(run, config.data)
+    return run.folder / "teacher", train(run, config.teacher, data.digest)
+
+
+def losses(folder: Path) -> list[float]:
+    history = json.loads((folder / "history.json").read_text())
+    return [entry["loss"] for entry in history if "loss" in entry]
+
+
+def test_only_the_answer_carries_loss_in_both_directions(tmp_path: Path) -> None:
+    config = toy_config(tmp_path)
+    task = load_task(config.run.task)
+    _, tokenizer = load_causal_lm(config.teacher.model)
+    example = Example.of("the soup was warm and fresh today", output="kind")
+    both = training_set(task, [example], tokenizer, max_length=64, directions="both")
+    answers = [
+        tokenizer.decode([token for token in row["labels"] if token != IGNORED])
+        for row in both.dataset
+    ]
+    assert answers == [" kind<|end|>", " the soup was warm and fresh today<|end|>"]
+    one = training_set(task, [example], tokenizer, max_length=64, directions="label")
+    assert one.dataset.num_rows == 1
+    assert both.tokens == sum(len(row["input_ids"]) for row in both.dataset)
+
+
+def test_a_tuned_teacher_knows_the_labels_and_loads_with_plain_transformers(
+    tmp_path: Path,
+) -> None:
+    config = toy_config(tmp_path)
+    folder, result = train_once(config)
+    run = resolve(config)
+    dev = read_examples(run, "data", None, "dev")
+    model, tokenizer = load_causal_lm(folder)
+    engine = LocalEngine(model, tokenizer, batch_size=8, max_length=64)
+    log_probs = LabelScorer(engine, run.task).log_probs(dev)
+    said = [run.task.label_names[index] for index in log_probs.argmax(axis=1)]
+    assert sum(one == example.output for one, example in zip(said, dev, strict=True)) > 20
+    assert result.summary["examples"] == 64
+    assert not (folder / ".checkpoints").exists()
+    curve = losses(folder)
+    assert len(curve) == result.summary["steps"] == 48
+    assert curve[-1] < curve[0] / 2
+
+
+def test_zero_epochs_leave_the_teacher_as_it_is(tmp_path: Path) -> None:
+    config = toy_config(tmp_path, teacher_epochs=0)
+    folder, result = train_once(config)
+    before, _ = load_causal_lm(config.teacher.model)
+    after, _ = load_causal_lm(folder)
+    assert result.summary["steps"] == 0
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(before.parameters(), after.parameters(), strict=True)
+    )
+
+
+def test_longer_inputs_are_cut_and_counted(tmp_path: Path) -> None:
+    _, result = train_once(toy_config(tmp_path, teacher_max_length=24, teacher_epochs=1))
+    assert result.summary["cut"] > 0
+
+
+def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
+    config = toy_config(tmp_path, teacher_checkpoint_steps=2)
+    model, tokenizer = load_causal_lm(config.teacher.model)
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    model.save_pretrained(tmp_path / "broken")
+    tokenizer.save_pretrained(tmp_path / "broken")
+    with pytest.raises(TrainingError, match=r"teacher: \w+ became nan at step 1 .*none.*learning"):
+        train_once(toy_config(tmp_path, teacher_model=str(tmp_path / "broken")))
+
+
+def test_an_uncommitted_checkpoint_does_not_count(tmp_path: Path) -> None:
+    config = toy_config(tmp_path, teacher_epochs=1, teacher_checkpoint_steps=2)
+    process = start_and_kill(config, tmp_path)
+    checkpoints = resolve(config).folder / "teacher" / ".checkpoints"
+    newest = newest_checkpoint(checkpoints)
+    assert process.returncode == -signal.SIGKILL
+    assert newest is not None
+    torn = checkpoints / "checkpoint-99"
+    torn.mkdir()
+    (torn / "model.safetensors").write_bytes(b"half")
+    assert newest_checkpoint(checkpoints) == newest
+    assert not torn.exists()
+
+
+def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    settings = {"teacher_epochs": 2, "teacher_checkpoint_steps": 3}
+    undisturbed, expected = train_once(toy_config(tmp_path, name="undisturbed", **settings))
+    config = toy_config(tmp_path, name="killed", **settings)
+    start_and_kill(config, tmp_path)
+    assert not (resolve(config).folder / "teacher" / "manifest.json").exists()
+    resumed, result = train_once(config)
+    assert losses(resumed) == pytest.approx(losses(undisturbed), abs=1e-6)
+    assert result.summary == expected.summary
+    one, _ = load_causal_lm(undisturbed)
+    other, _ = load_causal_lm(resumed)
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
+
+
+def start_and_kill(config: Config, folder: Path) -> subprocess.Popen[bytes]:
+    """Train in a process of its own and kill it once a checkpoint is committed."""
+    (folder / "config.json").write_text(config.model_dump_json())
+    code = (
+        "import sys, torch; torch.set_num_threads(1); from pathlib import Path\n"
+        "from daftt_core.config import Config; from daftt_core.data import prepare\n"
+        "from daftt_core.preflight import resolve; from daftt_core.teacher import train\n"
+        "from daftt_core.teacher.checkpoints import CommitCheckpoints\n"
+        "save = CommitCheckpoints.on_save\n"
+        "def save_and_wait(*args, **kwargs):\n"
+        "    save(*args, **kwargs); print('saved', flush=True); sys.stdin.readline()\n"
+        "CommitCheckpoints.on_save = save_and_wait\n"
+        "config = Config.model_validate_json(Path(sys.argv[1]).read_text())\n"
+        "run = resolve(config)\n"
+        "train(run, config.teacher, prepare(run, config.data).digest)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(folder / "config.json")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as process:
+        assert process.stdout is not None
+        deadline = time.monotonic() + 120
+        while process.stdout.readline() != b"saved\n":
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+        process.kill()
+    return process
