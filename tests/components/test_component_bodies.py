@@ -1,0 +1,87 @@
+"""The components' bodies, called as plain functions on a small run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from kfp import dsl
+from toy_run import toy_config
+
+from components.preflight import preflight
+from components.prepare_data import prepare_data
+from components.train_teacher import train_teacher
+from daftt_core.config import to_flat
+from daftt_core.entrypoints import numbers, references
+
+
+class Metrics:
+    """Takes what a component logs."""
+
+    def __init__(self) -> None:
+        self.logged: dict[str, float] = {}
+
+    def log_metric(self, name: str, value: float) -> None:
+        self.logged[name] = value
+
+
+def check(folder: Path, **settings: object) -> Any:
+    names = ("run", "data", "teacher", "synthesis", "curation", "student", "evaluation")
+    outputs = preflight.python_func(**to_flat(toy_config(folder, **settings)))
+    return SimpleNamespace(**dict(zip((*names, "shards", "augmented_arms"), outputs, strict=True)))
+
+
+def test_preflight_hands_each_stage_its_own_section(tmp_path: Path) -> None:
+    checked = check(tmp_path, synthesis_mode="annotate", synthesis_shards=2)
+    assert '"id":"meals"' in checked.run
+    assert '"epochs":6' in checked.teacher
+    assert "learning_rate" not in checked.data
+    assert checked.shards == [
+        {"source": "annotated", "shard": "0"},
+        {"source": "annotated", "shard": "1"},
+    ]
+    assert checked.augmented_arms == [{"arm": "real+annotated"}]
+
+
+def test_preflight_reports_every_mistake_and_ends_with_its_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = to_flat(toy_config(tmp_path)) | {"student_epochs": 0, "synthesis_mode": "guess"}
+    with pytest.raises(SystemExit) as ended:
+        preflight.python_func(**settings)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "student.epochs: 0 should be greater than or equal to 1" in said
+    assert "synthesis.mode: 'guess' should be 'annotate', 'generate' or 'both'" in said
+    assert "Traceback" not in said
+
+
+def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    checked = check(tmp_path, teacher_epochs=1)
+    counts, steps = Metrics(), Metrics()
+    data, test, arms = prepare_data.python_func(checked.run, checked.data, checked.student, counts)
+    assert counts.logged["sizes.labelled"] == 32
+    assert len(data) == len(test) == 16
+    assert arms == [{"arm": "real"}, {"arm": "gold"}]
+    (digest,) = train_teacher.python_func(checked.run, checked.teacher, data, steps)
+    assert steps.logged["steps"] == 8
+    again = train_teacher.python_func(checked.run, checked.teacher, data, Metrics())
+    assert again == (digest,)
+
+
+def test_references_and_numbers() -> None:
+    assert references(["students/real+both@abc", "students/gold@d"]) == {
+        "students/real+both": "abc",
+        "students/gold": "d",
+    }
+    summary = {"a": 1, "b": {"c": 0.5, "d": float("nan")}, "e": True, "f": "x", "g": [1]}
+    assert numbers(summary) == {"a": 1.0, "b.c": 0.5}
+
+
+def test_every_component_says_what_it_takes() -> None:
+    assert isinstance(preflight, dsl.base_component.BaseComponent)
+    assert preflight.description.startswith("Nest and check all settings")

@@ -1,0 +1,137 @@
+"""The compiled pipeline, run by the command line with kfp.local, real files and tiny models."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_run import toy_config
+
+from daftt_core.config import to_flat
+from daftt_core.workspace import read_statuses
+
+STAGES_TO_KILL = (
+    "students/gold",
+    "teacher",
+    "assessment",
+    "synthetic/generated-001-of-002",
+    "students/real+both",
+    "predictions",
+    "evaluation",
+)
+
+
+def command(folder: Path, name: str, **settings: object) -> list[str]:
+    path = folder / f"{name}.json"  # JSON is YAML
+    path.write_text(json.dumps(to_flat(toy_config(folder, name=name, **settings))))
+    return [sys.executable, "-m", "daftt_core.cli", "run", "--settings", str(path), "--json"]
+
+
+def run(folder: Path, name: str, **settings: object) -> dict[str, Any]:
+    done = subprocess.run(
+        command(folder, name, **settings), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pipeline")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> dict[str, Any]:
+    return run(folder, "undisturbed")
+
+
+@pytest.mark.slow
+def test_the_pipeline_ends_with_an_evaluation_and_a_report(
+    folder: Path, undisturbed: dict[str, Any]
+) -> None:
+    evaluation = undisturbed["evaluation"]
+    arms = {arm["arm"]: arm for arm in evaluation["arms"]}
+    assert list(arms) == ["real", "real+annotated", "real+generated", "real+both", "gold"]
+    assert evaluation["test_examples"] == 60
+    assert all(len(arm["scores"]) == 2 for arm in arms.values())
+    assert arms["gold"]["mean"] > 0.8
+    report = Path(undisturbed["report"]).read_text(encoding="utf-8")
+    assert evaluation["headline"] in report
+    states = {status.state for status in read_statuses(folder / "runs" / "undisturbed")}
+    assert states == {"done"}
+
+
+@pytest.mark.slow
+def test_the_same_command_does_nothing_twice(folder: Path, undisturbed: dict[str, Any]) -> None:
+    manifests = sorted((folder / "runs" / "undisturbed").rglob("manifest.json"))
+    before = {path: path.stat().st_mtime_ns for path in manifests}
+    again = run(folder, "undisturbed")
+    assert again["evaluation"] == undisturbed["evaluation"]
+    assert {path: path.stat().st_mtime_ns for path in manifests} == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_killed_in_any_stage_ends_as_if_it_had_not_been(
+    folder: Path, undisturbed: dict[str, Any]
+) -> None:
+    killed = [stage for stage in STAGES_TO_KILL if kill_in(folder, "killed", stage)]
+    assert len(killed) >= 5  # the shortest stages may be over before the signal arrives
+    result = run(folder, "killed")
+    assert result["evaluation"] == undisturbed["evaluation"]
+
+
+def kill_in(folder: Path, name: str, stage: str) -> bool:
+    """Start the run and kill all of it once ``stage`` is at work; whether that was in time."""
+    with subprocess.Popen(
+        command(folder, name), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        status = folder / "runs" / name / ".status" / f"{stage}.json"
+        while process.poll() is None:
+            if status.exists() and '"running"' in status.read_text():
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.01)
+    wait_for_silence(name)
+    return process.returncode == -signal.SIGKILL
+
+
+def wait_for_silence(name: str) -> None:
+    """Wait until no process of the run is left: they end when their parent is gone."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and any(name in line for line in command_lines()):
+        time.sleep(0.1)
+    assert not any(name in line for line in command_lines())
+
+
+def command_lines() -> list[str]:
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:  # it ended while we looked
+            continue
+        if int(path.parent.name) != os.getpid() and "daftt_core.cli.pipeline" in words:
+            lines.append(" ".join(words))
+    return lines
+
+
+@pytest.mark.slow
+def test_a_gate_that_is_not_passed_stops_the_run_with_one_sentence(folder: Path) -> None:
+    settings = {"teacher_epochs": 0, "on_gate_fail": "stop", "student_gold_arm": False}
+    stopped = subprocess.run(
+        command(folder, "stopped", **settings), capture_output=True, text=True, check=False
+    )
+    assert stopped.returncode == 8
+    failure = json.loads(stopped.stdout)
+    assert failure["status"] == "failed"
+    assert failure["message"].startswith("the teacher is not better than the baseline student")
+    assert "Traceback" not in stopped.stdout + stopped.stderr
+    assert not (folder / "runs" / "stopped" / "synthetic").exists()
