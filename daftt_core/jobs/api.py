@@ -8,6 +8,7 @@ anyway, and one call has one place for time limits and retries.
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -280,13 +281,14 @@ def connect(namespace: str = "", patience: Patience | None = None) -> Cluster:
     from kubernetes import client, config
 
     settings = client.Configuration()
+    file = os.environ.get("KUBECONFIG")  # the client itself looks once, when it is imported
     try:
         config.load_incluster_config(client_configuration=settings)
         own = Path(_SERVICE_ACCOUNT, "namespace").read_text(encoding="utf-8").strip()
     except (config.ConfigException, OSError):
         try:
-            config.load_kube_config(client_configuration=settings)
-            own = config.list_kube_config_contexts()[1]["context"].get("namespace", "default")
+            config.load_kube_config(file, client_configuration=settings)
+            own = config.list_kube_config_contexts(file)[1]["context"].get("namespace", "default")
         except (config.ConfigException, OSError, TypeError) as error:
             raise JobError(
                 "no cluster is known here: this is no pod with a service account, and no "

@@ -69,9 +69,7 @@ def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
     assert arms == [{"arm": "real"}, {"arm": "gold"}]
     (digest,) = train_teacher.python_func(checked.run, checked.teacher, checked.job, data, steps)
     assert steps.logged["steps"] == 8
-    again = train_teacher.python_func(
-        checked.run, checked.teacher, checked.job, data, Metrics()
-    )
+    again = train_teacher.python_func(checked.run, checked.teacher, checked.job, data, Metrics())
     assert again == (digest,)
 
 
