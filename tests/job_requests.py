@@ -17,7 +17,7 @@ def job_request(
         run=run,
         stage="teacher",
         program=("-c", "print('hello, \"world\"')"),
-        config=JobConfig.model_validate(config),
+        config=JobConfig.model_validate({"launcher": "pytorchjob", **config}),
         image="registry.example/train:1",
         owner=owner,
     )

@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 __all__ = ["Fault", "KubeApi", "Step", "kube_api", "pod"]
 
 NAMESPACE = "team-a"
-TOKEN = "a-token"  # noqa: S105
+TOKEN = "a-token"
 EPOCH = "2026-11-01T10:00:00Z"
 
 
@@ -32,7 +32,7 @@ class Fault:
     """What goes wrong with requests that match, ``times`` times.
 
     ``what`` is an HTTP status, or: ``drop`` (closed unread), ``lost`` (done, but the answer never
-    arrives), ``slow`` (no answer in time), ``cut`` (the body ends early), ``html`` (a proxy's page).
+    arrives), ``slow`` (no answer in time), ``cut`` (the body ends early), ``html`` (a page).
     """
 
     method: str
@@ -203,7 +203,7 @@ class KubeApi:
             return
         if step.suspend is not None:
             spec = job["spec"]
-            (spec["runPolicy"] if "runPolicy" in spec else spec)["suspend"] = step.suspend
+            spec.get("runPolicy", spec)["suspend"] = step.suspend
         if step.conditions:
             said = {"reason": step.reason, "message": step.message, "status": "True"}
             false = {"type": "Restarting", "status": "False"}

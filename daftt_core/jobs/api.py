@@ -158,11 +158,11 @@ class Cluster:
 
     def _found(self, path: str, kind: JobKind | None = None) -> dict[str, Any] | None:
         try:
-            return self._object("GET", path)
+            return self._object("GET", path, kind=kind)
         except RefusedError as error:
             if error.status == 404:
                 return None
-            raise _explained(error, kind, "GET", self.namespace) from None
+            raise
 
     def _items(
         self, path: str, query: tuple[str, str], kind: JobKind | None = None
@@ -198,17 +198,19 @@ class Cluster:
 
         A repeated POST cannot make two jobs: the name is the same, so the second is refused.
         """
-        started = time.monotonic()
+        since: dict[bool, float] = {}  # the first fault; that of credentials has its own clock
         delay = self._patience.first_delay_seconds
         while True:
             try:
                 return self._once(method, path, query, body, raw)
             except _PassingFaultError as fault:
+                unauthorized = fault.status == 401
+                now = time.monotonic()
                 limit = self._patience.total_seconds
-                if fault.status == 401:
+                if unauthorized:
                     limit = self._patience.unauthorized_seconds
                 pause = max(fault.retry_after, delay * random.uniform(0.5, 1.5))  # noqa: S311
-                if time.monotonic() - started + pause > limit:
+                if now - since.setdefault(unauthorized, now) + pause > limit:
                     raise fault.final() from None
                 log.debug("%s %s: %s; again in %.1f s", method, path, fault, pause)
                 time.sleep(pause)

@@ -74,11 +74,14 @@ def request(program: str, image: str = "", **config: object) -> JobRequest:
     """A small request of its own: the name holds a fresh run."""
     made = job_request(
         run=uuid.uuid4().hex[:8],
-        launcher=LAUNCHER,
-        cpu="200m",
-        memory="128Mi",
-        shm_size="16Mi",
-        **{"start_timeout_seconds": 300, **config},
+        **{
+            "launcher": LAUNCHER,
+            "cpu": "200m",
+            "memory": "128Mi",
+            "shm_size": "16Mi",
+            "start_timeout_seconds": 300,
+            **config,
+        },
     )
     return replace(made, program=("-c", program), image=image or os.environ["DAFTT_TEST_IMAGE"])
 
@@ -128,7 +131,7 @@ def test_failing(cluster: Cluster) -> None:
 
 def test_a_bad_image(cluster: Cluster) -> None:
     wanted = request("pass", "daftt.invalid/none:1", start_timeout_seconds=40)
-    with pytest.raises(JobError, match="does not start: (ErrImagePull|ImagePullBackOff)"):
+    with pytest.raises(JobError, match=r"does not start: (ErrImagePull|ImagePullBackOff)"):
         launch(cluster, wanted)
 
 

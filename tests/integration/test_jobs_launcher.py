@@ -23,7 +23,7 @@ from daftt_core.jobs.requests import JobRequest, Owner
 
 JOBS = "/pytorchjobs"
 HASTY = Patience(
-    total_seconds=3, first_delay_seconds=0.01, unauthorized_seconds=0.2, read_seconds=0.5
+    total_seconds=10, first_delay_seconds=0.01, unauthorized_seconds=0.2, read_seconds=0.5
 )
 RUNNING = Step(("Created", "Running"), pods=(pod("m"),))
 SUCCEEDED = Step(("Created", "Succeeded"), pods=(pod("m", "Succeeded"),))
@@ -41,15 +41,20 @@ def _hear_everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="daftt")
 
 
-def launch(request: JobRequest | None = None, kind: str = "pytorchjob") -> None:
-    cluster = connect(patience=HASTY)
-    launcher = ClusterLauncher(cluster, KINDS[kind], poll_seconds=0.01, deletion_seconds=2)
+def launch(
+    request: JobRequest | None = None,
+    kind: str = "pytorchjob",
+    poll_seconds: float = 0.01,
+    patience: Patience = HASTY,
+) -> None:
+    cluster = connect(patience=patience)
+    launcher = ClusterLauncher(cluster, KINDS[kind], poll_seconds, deletion_seconds=10)
     launcher.launch(request or job_request())
 
 
-def failure(request: JobRequest | None = None, kind: str = "pytorchjob") -> str:
+def failure(request: JobRequest | None = None, patience: Patience = HASTY) -> str:
     with pytest.raises(JobError) as caught:
-        launch(request, kind)
+        launch(request, patience=patience)
     return str(caught.value)
 
 
@@ -230,8 +235,8 @@ def test_a_queued_job_is_waited_for_without_a_clock(
     api: KubeApi, caplog: pytest.LogCaptureFixture
 ) -> None:
     queued = Step(("Suspended",), "Suspended", "waiting for quota")
-    api.scripts = [[*[queued] * 120, Step(suspend=False), RUNNING, SUCCEEDED]]
-    launch(job_request(queue="gpus", start_timeout_seconds=1))
+    api.scripts = [[*[queued] * 12, Step(suspend=False), RUNNING, SUCCEEDED]]
+    launch(job_request(queue="gpus", start_timeout_seconds=1), poll_seconds=0.1)
     assert "queued: waiting for quota" in caplog.text
 
 
@@ -326,9 +331,11 @@ def test_being_asked_to_wait_is_obeyed(api: KubeApi) -> None:
 
 def test_a_cluster_that_stays_away_is_given_up_with_one_sentence(api: KubeApi) -> None:
     api.faults = [Fault("POST", JOBS, 503, 10_000)]
-    assert failure() == "the cluster keeps answering 503 (injected 503)"
+    impatient = Patience(total_seconds=0.1, first_delay_seconds=0.01, read_seconds=5)
+    said = failure(patience=impatient)
+    assert said == "the cluster keeps answering 503 (injected 503)"
     api.faults = [Fault("POST", JOBS, "drop", 10_000)]
-    assert failure().startswith("the cluster cannot be reached: ")
+    assert failure(patience=impatient).startswith("the cluster cannot be reached: ")
 
 
 def test_a_token_that_stays_refused_is_given_up_soon(api: KubeApi) -> None:

@@ -94,7 +94,7 @@ def trainjob_schema() -> dict[str, Any]:
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_a_pytorchjob_is_valid(settings: dict[str, Any], pytorchjob_schema: dict[str, Any]) -> None:
-    manifest = pytorchjob(job_request(launcher="pytorchjob", **settings))
+    manifest = pytorchjob(job_request(**settings))
     validate(manifest, pytorchjob_schema)
     assert pytorchjob_mistakes(manifest) == []
 
@@ -169,7 +169,7 @@ def test_gpus_and_shared_memory_reach_the_pod(kind: str) -> None:
 
 @given(run=st.text(min_size=1, max_size=80), nodes=st.integers(1, 50))
 def test_names_are_valid_whatever_the_run_is_called(run: str, nodes: int) -> None:
-    request = job_request(run=run, launcher="pytorchjob", nodes=nodes)
+    request = job_request(run=run, nodes=nodes)
     manifest = pytorchjob(request)
     assert pytorchjob_mistakes(manifest) == []
     assert len(request.name) <= 46
@@ -184,7 +184,7 @@ def test_the_name_follows_from_what_is_run_and_from_nothing_else() -> None:
     others = {
         job_request(run="x").name,
         job_request(cpu="5").name,
-        job_request(launcher="pytorchjob", nodes=2).name,
+        job_request(nodes=2).name,
     }
     assert len(others | {name}) == 4
 
