@@ -59,8 +59,8 @@ class ClusterLauncher:
         if mistakes:
             raise JobError("\n".join(mistakes))
         with _told_to_end():
-            job = self._submit(request, manifest)
             try:
+                job = self._submit(request, manifest)
                 self._until_success(request, manifest, job)
             except _ToldToEndError:
                 log.warning("told to end: deleting %s %s", self._kind.name, request.name)

@@ -112,7 +112,8 @@ def teacher_request(
         ),
         config=job,
         image=job.image or image,
-        owner=owner_from_environment(),
+        # an owner in another namespace counts as gone, and the job would go at once
+        owner=None if job.namespace else owner_from_environment(),
     )
 
 

@@ -202,6 +202,8 @@ def test_the_teachers_program_carries_the_settings_unchanged(
     assert '"uri":"gs://bucket/runs/it"' in words["--run"]
     assert words["--data"] == "abc"
     assert request.owner == Owner("step-1", "u-1")
+    elsewhere = JobConfig(launcher="pytorchjob", namespace="elsewhere")
+    assert teacher_request(run, config, elsewhere, "abc", "image:1").owner is None
     assert request.image == "image:1"
 
 
