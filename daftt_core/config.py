@@ -8,6 +8,7 @@ once and reports every mistake in one message.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -23,6 +24,7 @@ __all__ = [
     "CurationConfig",
     "DataConfig",
     "EvaluationConfig",
+    "JobConfig",
     "RunConfig",
     "Section",
     "StudentConfig",
@@ -262,6 +264,148 @@ class EvaluationConfig(Section):
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
 
 
+_NAME = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+
+
+class JobConfig(Section):
+    """Where the teacher is trained: on this machine, or as a job in the cluster."""
+
+    launcher: Literal["local", "pytorchjob", "trainjob"] = Field(
+        default="local",
+        description="Train in the step itself (local), as a PyTorchJob of the Training Operator, "
+        "or as a TrainJob of Kubeflow Trainer.",
+    )
+    image: str = Field(
+        default="", description="Image of the job's pods. Empty: the project's training image."
+    )
+    nodes: int = Field(default=1, ge=1, le=1000, description="Pods of the job, one on each node.")
+    gpus_per_node: int = Field(
+        default=0, ge=0, le=64, description="GPUs of each pod; 0: what the machine has, or none."
+    )
+    gpu_resource: str = Field(
+        default="nvidia.com/gpu", min_length=1, description="Name the cluster gives its GPUs."
+    )
+    processes_per_node: int = Field(
+        default=0, ge=0, le=64, description="Processes of each pod; 0: one for each GPU, or one."
+    )
+    cpu: str = Field(default="4", pattern=_QUANTITY, description="CPU cores of each pod.")
+    memory: str = Field(default="16Gi", pattern=_QUANTITY, description="Memory of each pod.")
+    shm_size: str = Field(
+        default="2Gi",
+        pattern=_QUANTITY,
+        description="Shared memory (/dev/shm) of each pod; it counts as the pod's memory.",
+    )
+    node_selector: str = Field(
+        default="", description='Labels of the nodes to use, a JSON object such as {"pool": "gpu"}.'
+    )
+    tolerations: str = Field(
+        default="",
+        description="Taints that are no obstacle, a JSON list such as "
+        '[{"key": "nvidia.com/gpu", "operator": "Exists"}].',
+    )
+    priority_class: str = Field(
+        default="", pattern=_NAME, description="Priority class of the pods. Empty: none."
+    )
+    queue: str = Field(
+        default="", pattern=_NAME, description="Kueue's LocalQueue. Empty: start without a queue."
+    )
+    service_account: str = Field(
+        default="", pattern=_NAME, description="Service account of the pods. Empty: the default."
+    )
+    namespace: str = Field(
+        default="", pattern=_NAME, description="Namespace of the job. Empty: that of the step."
+    )
+    secrets: str = Field(
+        default="",
+        description="Secrets the pods see as environment variables, such as "
+        "HF_TOKEN=huggingface/token (variable=secret/key, separated by commas).",
+    )
+    env: str = Field(
+        default="",
+        description='Environment variables of the pods, a JSON object such as {"NCCL_DEBUG": '
+        '"INFO"}; nothing secret.',
+    )
+    runtime: str = Field(
+        default="torch-distributed",
+        pattern=_NAME,
+        description="ClusterTrainingRuntime that a TrainJob builds on.",
+    )
+    deadline_seconds: int = Field(
+        default=86_400, ge=60, description="The job is ended when it has run for so long."
+    )
+    start_timeout_seconds: int = Field(
+        default=1800,
+        ge=1,
+        description="The job is given up when its pods have not started for so long; waiting in "
+        "a queue does not count.",
+    )
+    ttl_seconds: int = Field(
+        default=86_400, ge=60, description="A finished job is removed after so long."
+    )
+    max_restarts: int = Field(
+        default=3,
+        ge=0,
+        description="Restarts after an eviction, a lost node, too little memory or a preemption.",
+    )
+
+    @model_validator(mode="after")
+    def _fit_the_launcher(self) -> JobConfig:
+        if self.launcher == "local" and self.nodes > 1:
+            raise ValueError("launcher local has one machine: set nodes to 1, or another launcher")
+        if self.launcher == "trainjob" and self.priority_class:
+            raise ValueError("a TrainJob takes its priority class from its runtime: leave it empty")
+        return self
+
+    @model_validator(mode="after")
+    def _read_what_is_packed(self) -> JobConfig:
+        self.labels_of_nodes()
+        self.tolerated()
+        self.variables()
+        self.secret_keys()
+        return self
+
+    def labels_of_nodes(self) -> dict[str, str]:
+        """``node_selector``, read."""
+        return _strings("node_selector", self.node_selector)
+
+    def variables(self) -> dict[str, str]:
+        """``env``, read."""
+        return _strings("env", self.env)
+
+    def tolerated(self) -> list[dict[str, Any]]:
+        """``tolerations``, read."""
+        found = _json("tolerations", self.tolerations, "[]")
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise ValueError("tolerations must be a JSON list of objects")
+        return found
+
+    def secret_keys(self) -> dict[str, tuple[str, str]]:
+        """``secrets``, read: for each environment variable, the secret and the key in it."""
+        found: dict[str, tuple[str, str]] = {}
+        for item in filter(None, (part.strip() for part in self.secrets.split(","))):
+            variable, _, source = item.partition("=")
+            secret, _, key = source.partition("/")
+            if not (variable.isidentifier() and secret and key):
+                raise ValueError(f"secrets: {item!r} must be VARIABLE=secret/key")
+            found[variable] = (secret, key)
+        return found
+
+
+def _json(name: str, text: str, when_empty: str) -> object:
+    try:
+        return json.loads(text or when_empty)
+    except ValueError as error:
+        raise ValueError(f"{name} is not JSON: {error}") from None
+
+
+def _strings(name: str, text: str) -> dict[str, str]:
+    found = _json(name, text, "{}")
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ValueError(f"{name} must be a JSON object whose values are strings")
+    return found
+
+
 class Config(Section):
     """All sections."""
 
@@ -272,6 +416,7 @@ class Config(Section):
     curation: CurationConfig = CurationConfig()
     student: StudentConfig = StudentConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    job: JobConfig = JobConfig()
 
 
 _UNPREFIXED = "run"

@@ -1,16 +1,24 @@
-"""What every component's body needs around the one library function it calls."""
+"""What runs around the one library function that a stage calls.
+
+A component's body uses these functions; a job's pod runs the stage from its command line:
+
+    python -m daftt_core.entrypoints train-teacher --run JSON --config JSON --data DIGEST
+"""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from daftt_core.config import TeacherConfig, parse_section
 from daftt_core.errors import DafttError
+from daftt_core.workspace import Run
 
-__all__ = ["numbers", "references", "stage_process"]
+__all__ = ["main", "numbers", "references", "stage_process"]
 
 
 @contextmanager
@@ -49,3 +57,32 @@ def numbers(summary: Mapping[str, object], prefix: str = "") -> dict[str, float]
         ):
             found[f"{prefix}{name}"] = float(value)
     return found
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one stage, as the words of a command line describe it.
+
+    Args:
+        words: The words after the module's name; None takes those of this process.
+
+    Returns:
+        0; a user's mistake ends the process with the exit code of its error.
+    """
+    parser = argparse.ArgumentParser(prog="python -m daftt_core.entrypoints")
+    stages = parser.add_subparsers(dest="stage", required=True)
+    train = stages.add_parser("train-teacher", help="fine-tune the teacher")
+    train.add_argument("--run", required=True, help="the run, as preflight resolved it (JSON)")
+    train.add_argument("--config", required=True, help="the teacher settings (JSON)")
+    train.add_argument("--data", required=True, help="digest of the data")
+    given = parser.parse_args(words)
+    with stage_process():
+        run = parse_section(Run, given.run)
+        config = parse_section(TeacherConfig, given.config)
+        from daftt_core.teacher import train as train_teacher
+
+        train_teacher(run, config, given.data)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

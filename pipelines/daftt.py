@@ -113,6 +113,28 @@ def daftt_pipeline(
     student_gold_arm: bool = _D.student.gold_arm,
     evaluation_bootstrap_samples: int = _D.evaluation.bootstrap_samples,
     evaluation_confidence: float = _D.evaluation.confidence,
+    job_launcher: str = _D.job.launcher,
+    job_image: str = _D.job.image,
+    job_nodes: int = _D.job.nodes,
+    job_gpus_per_node: int = _D.job.gpus_per_node,
+    job_gpu_resource: str = _D.job.gpu_resource,
+    job_processes_per_node: int = _D.job.processes_per_node,
+    job_cpu: str = _D.job.cpu,
+    job_memory: str = _D.job.memory,
+    job_shm_size: str = _D.job.shm_size,
+    job_node_selector: str = _D.job.node_selector,
+    job_tolerations: str = _D.job.tolerations,
+    job_priority_class: str = _D.job.priority_class,
+    job_queue: str = _D.job.queue,
+    job_service_account: str = _D.job.service_account,
+    job_namespace: str = _D.job.namespace,
+    job_secrets: str = _D.job.secrets,
+    job_env: str = _D.job.env,
+    job_runtime: str = _D.job.runtime,
+    job_deadline_seconds: int = _D.job.deadline_seconds,
+    job_start_timeout_seconds: int = _D.job.start_timeout_seconds,
+    job_ttl_seconds: int = _D.job.ttl_seconds,
+    job_max_restarts: int = _D.job.max_restarts,
 ):
     """Turn a handful of labels into a good small model."""
     checked = preflight(**locals())
@@ -128,7 +150,9 @@ def daftt_pipeline(
         data=data,
         curated="",
     )
-    teacher = train_teacher(run=run, config=checked.outputs["teacher"], data=data)
+    teacher = train_teacher(
+        run=run, config=checked.outputs["teacher"], job=checked.outputs["job"], data=data
+    )
     assessment = assess_teacher(
         run=run,
         config=checked.outputs["teacher"],

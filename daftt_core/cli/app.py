@@ -13,6 +13,7 @@ from daftt_core.cli.completion import completion_command
 from daftt_core.cli.doctor import doctor_command
 from daftt_core.cli.fetch import fetch_command
 from daftt_core.cli.outcome import INTERRUPTED, StoppedError
+from daftt_core.cli.reap import reap_command
 from daftt_core.cli.report import report_command
 from daftt_core.cli.run import run_command
 from daftt_core.cli.runs import runs_command
@@ -76,6 +77,7 @@ for _command in (
     run_command,
     runs_command,
     report_command,
+    reap_command,
     compile_command,
     completion_command,
 ):

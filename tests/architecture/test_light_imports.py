@@ -21,6 +21,7 @@ _LIGHT = [
     "daftt_core.entrypoints",
     "daftt_core.evaluation",
     "daftt_core.heldout",
+    "daftt_core.jobs",
     "daftt_core.preflight",
     "daftt_core.reporting",
     "daftt_core.tasks",

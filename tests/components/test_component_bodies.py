@@ -29,7 +29,7 @@ class Metrics:
 
 
 def check(folder: Path, **settings: object) -> Any:
-    names = ("run", "data", "teacher", "synthesis", "curation", "student", "evaluation")
+    names = ("run", "data", "teacher", "synthesis", "curation", "student", "evaluation", "job")
     outputs = preflight.python_func(**to_flat(toy_config(folder, **settings)))
     return SimpleNamespace(**dict(zip((*names, "shards", "augmented_arms"), outputs, strict=True)))
 
@@ -67,9 +67,9 @@ def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
     assert counts.logged["sizes.labelled"] == 32
     assert len(data) == len(test) == 16
     assert arms == [{"arm": "gold"}, {"arm": "real"}]
-    (digest,) = train_teacher.python_func(checked.run, checked.teacher, data, steps)
+    (digest,) = train_teacher.python_func(checked.run, checked.teacher, checked.job, data, steps)
     assert steps.logged["steps"] == 8
-    again = train_teacher.python_func(checked.run, checked.teacher, data, Metrics())
+    again = train_teacher.python_func(checked.run, checked.teacher, checked.job, data, Metrics())
     assert again == (digest,)
 
 

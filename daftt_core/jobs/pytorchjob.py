@@ -1,0 +1,139 @@
+"""PyTorchJob, the custom resource of the Kubeflow Training Operator (v1)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from daftt_core.jobs.kinds import JobKind, JobState, read_state
+from daftt_core.jobs.pods import (
+    container_security,
+    environment,
+    metadata,
+    placement,
+    pod_labels,
+    pod_security,
+    resources,
+    volume_mounts,
+    volumes,
+)
+from daftt_core.jobs.requests import JobRequest
+
+__all__ = ["PYTORCHJOB", "pytorchjob", "pytorchjob_mistakes"]
+
+_CONTAINER = "pytorch"
+_RESTART_POLICIES = ("Always", "OnFailure", "Never", "ExitCode")
+_DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+
+
+def pytorchjob(request: JobRequest) -> dict[str, Any]:
+    """The PyTorchJob for a request.
+
+    Pods are never restarted one by one: what is left of a gang would wait for the lost one until
+    a timeout. The launcher starts the whole gang again where that makes sense.
+    """
+    config = request.config
+    replicas = {"Master": _replica(request, 1)}
+    if config.nodes > 1:  # a Worker entry with 0 replicas has been seen to make a worker
+        replicas["Worker"] = _replica(request, config.nodes - 1)
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "PyTorchJob",
+        "metadata": metadata(request),
+        "spec": {
+            "nprocPerNode": str(request.processes_per_node),
+            "pytorchReplicaSpecs": replicas,
+            "runPolicy": {
+                "cleanPodPolicy": "Running",  # peers of a failed pod go; its log stays
+                "backoffLimit": 0,
+                "activeDeadlineSeconds": config.deadline_seconds,
+                "ttlSecondsAfterFinished": config.ttl_seconds,
+                "suspend": bool(config.queue),  # Kueue sets it free
+            },
+        },
+    }
+
+
+def pytorchjob_mistakes(manifest: dict[str, Any]) -> list[str]:
+    """What the Training Operator's webhook would refuse, or accept and then not understand."""
+    found = []
+    name = manifest["metadata"]["name"]
+    if len(name) > 63 or not _DNS_1035.fullmatch(name):
+        found.append(f"metadata.name: {name!r} must be a DNS-1035 label of 63 characters at most")
+    processes = manifest["spec"].get("nprocPerNode", "auto")
+    if processes not in ("auto", "cpu", "gpu") and not str(processes).isdecimal():
+        found.append(f"spec.nprocPerNode: {processes!r} must be a number, auto, cpu or gpu")
+    replicas = manifest["spec"]["pytorchReplicaSpecs"]
+    if "Master" not in replicas:
+        found.append("spec.pytorchReplicaSpecs: Master is missing")
+    for kind, replica in replicas.items():
+        where = f"spec.pytorchReplicaSpecs.{kind}"
+        if kind not in ("Master", "Worker"):
+            found.append(f"{where}: must be Master or Worker")
+        if kind == "Master" and replica.get("replicas", 1) != 1:
+            found.append(f"{where}.replicas: {replica['replicas']} must be 1")
+        if replica.get("restartPolicy", "Never") not in _RESTART_POLICIES:
+            found.append(f"{where}.restartPolicy: must be one of {', '.join(_RESTART_POLICIES)}")
+        found += _container_mistakes(where, replica["template"]["spec"].get("containers") or [])
+    return found
+
+
+def _container_mistakes(where: str, containers: list[dict[str, Any]]) -> list[str]:
+    found = [
+        f"{where}: container {each.get('name')!r} has no image"
+        for each in containers
+        if not each.get("image")
+    ]
+    if not any(each.get("name") == _CONTAINER for each in containers):
+        found.append(f"{where}: no container is named {_CONTAINER}")
+    return found
+
+
+def _replica(request: JobRequest, count: int) -> dict[str, Any]:
+    return {"replicas": count, "restartPolicy": "Never", "template": _pod(request)}
+
+
+def _pod(request: JobRequest) -> dict[str, Any]:
+    config = request.config
+    spec: dict[str, Any] = {
+        "securityContext": pod_security(),
+        "containers": [
+            {
+                "name": _CONTAINER,
+                "image": request.image,
+                "command": request.command(),
+                "env": environment(request),
+                "resources": resources(request),
+                "volumeMounts": volume_mounts(),
+                "securityContext": container_security(),
+            }
+        ],
+        "volumes": volumes(request),
+    }
+    spec |= placement(config)
+    if config.priority_class:
+        spec["priorityClassName"] = config.priority_class
+    annotations = {"sidecar.istio.io/inject": "false"}  # a sidecar would keep the pod alive
+    return {
+        "metadata": {"labels": pod_labels(request), "annotations": annotations},
+        "spec": spec,
+    }
+
+
+def _state(job: dict[str, Any]) -> JobState:
+    suspended = bool(job["spec"].get("runPolicy", {}).get("suspend"))
+    return read_state(job, "Succeeded", suspended=suspended, running=lambda true: "Running" in true)
+
+
+PYTORCHJOB = JobKind(
+    name="PyTorchJob",
+    group="kubeflow.org",
+    version="v1",
+    plural="pytorchjobs",
+    container=_CONTAINER,
+    provider="the Kubeflow Training Operator",
+    first_pod={"training.kubeflow.org/replica-type": "master"},
+    build=pytorchjob,
+    mistakes=pytorchjob_mistakes,
+    state=_state,
+)

@@ -1,0 +1,101 @@
+"""Finding and removing jobs whose step is over: nobody waits for them any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from daftt_core.jobs.api import Cluster, RefusedError
+from daftt_core.jobs.kinds import JobKind
+from daftt_core.jobs.pods import MANAGED_BY_LABEL, RUN_LABEL
+
+__all__ = ["FoundJob", "find_jobs", "remove_job"]
+
+_SELECTOR = f"{MANAGED_BY_LABEL}=daftt"
+
+
+@dataclass(frozen=True)
+class FoundJob:
+    """A job that DAFTT has made.
+
+    Attributes:
+        kind: Its kind.
+        name: Its name.
+        uid: Its identity.
+        run: The run it belongs to.
+        created: When it was made.
+        phase: How it stands.
+        orphaned: Why nobody waits for it; empty if somebody does, or if that cannot be told.
+    """
+
+    kind: JobKind
+    name: str
+    uid: str
+    run: str
+    created: str
+    phase: str
+    orphaned: str
+
+
+def find_jobs(cluster: Cluster, kinds: list[JobKind], run: str = "") -> list[FoundJob]:
+    """The jobs of DAFTT in the cluster's namespace, the oldest first.
+
+    Args:
+        cluster: The cluster.
+        kinds: The kinds to look for; one that is not installed has no jobs.
+        run: Only those of this run; empty: of all.
+
+    Raises:
+        JobError: Jobs or pods may not be read.
+    """
+    found = []
+    for kind in kinds:
+        for job in _jobs(cluster, kind):
+            meta = job["metadata"]
+            of_run = (meta.get("labels") or {}).get(RUN_LABEL, "")
+            if run and run != of_run:
+                continue
+            found.append(
+                FoundJob(
+                    kind=kind,
+                    name=meta["name"],
+                    uid=meta["uid"],
+                    run=of_run,
+                    created=meta.get("creationTimestamp", ""),
+                    phase=kind.state(job).phase,
+                    orphaned=_orphaned(cluster, kind, job),
+                )
+            )
+    return sorted(found, key=lambda job: job.created)
+
+
+def remove_job(cluster: Cluster, job: FoundJob) -> None:
+    """Delete a job and its pods."""
+    cluster.delete(job.kind, job.name, job.uid)
+
+
+def _jobs(cluster: Cluster, kind: JobKind) -> list[dict[str, Any]]:
+    try:
+        return cluster.jobs(kind, _SELECTOR)
+    except RefusedError as error:
+        if error.status == 404:
+            return []
+        raise
+
+
+def _orphaned(cluster: Cluster, kind: JobKind, job: dict[str, Any]) -> str:
+    """Why nobody waits for a job that is not over; empty where somebody does.
+
+    A job that was started outside a step has no owner, and whether its launcher still waits
+    cannot be told.
+    """
+    if kind.state(job).phase in ("succeeded", "failed"):
+        return ""
+    for owner in job["metadata"].get("ownerReferences") or []:
+        pod = cluster.pod(owner["name"])
+        if pod is None or pod["metadata"]["uid"] != owner["uid"]:
+            return f"the pod of its step, {owner['name']}, is gone"
+        phase = (pod.get("status") or {}).get("phase")
+        if phase in ("Succeeded", "Failed"):
+            return f"its step, {owner['name']}, has {phase.lower()}"
+    return ""

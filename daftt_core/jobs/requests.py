@@ -1,0 +1,128 @@
+"""What is to be run as a job: one program, its settings, and the name that follows from both."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from daftt_core.config import JobConfig, TeacherConfig
+from daftt_core.records import digest
+from daftt_core.workspace import Run
+
+__all__ = ["JobRequest", "Owner", "owner_from_environment", "teacher_request"]
+
+_WAITING_ONLY = {"launcher", "namespace", "start_timeout_seconds", "max_restarts"}
+"""Settings that change how a job is waited for, and not what it is."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The pod of the step that starts a job; when it is deleted, so is the job."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """One program to run, on this machine or on several.
+
+    Attributes:
+        run: Name of the run.
+        stage: Name of the stage.
+        program: What Python runs: ``-m``, a module, and its arguments; never a shell's line.
+        config: Where and how it is run.
+        image: Image of the pods.
+        owner: The pod of the step that asks for it; None outside a cluster.
+    """
+
+    run: str
+    stage: str
+    program: tuple[str, ...]
+    config: JobConfig
+    image: str
+    owner: Owner | None = None
+
+    @property
+    def processes_per_node(self) -> int:
+        """Processes of each pod: as asked for, or one for each GPU."""
+        return self.config.processes_per_node or max(1, self.config.gpus_per_node)
+
+    @property
+    def digest(self) -> str:
+        """Tells this job from one of other settings; who owns it or waits for it is left out."""
+        settings = self.config.model_dump(mode="json", exclude=_WAITING_ONLY)
+        return digest(self.run, self.stage, self.program, self.image, settings)
+
+    @property
+    def name(self) -> str:
+        """Name of the job: the same request has the same name, so that it is found again.
+
+        At most 46 characters, which leaves room for what controllers append for pods and services.
+        """
+        return f"daftt-{_slug(self.run, 20)}-{_slug(self.stage, 10)}-{self.digest[:8]}"
+
+    def command(self) -> list[str]:
+        """The words that start the program in a pod.
+
+        With several processes torchrun starts them; how many nodes there are and where they meet
+        it reads from the PET variables that the cluster's controller sets.
+        """
+        if self.config.nodes * self.processes_per_node == 1:
+            return ["python", *self.program]
+        return ["python", "-m", "torch.distributed.run", *self.program]
+
+    def local_command(self) -> list[str]:
+        """The words that start the same program on this machine."""
+        if self.processes_per_node == 1:
+            return [sys.executable, *self.program]
+        torchrun = ["-m", "torch.distributed.run", "--standalone"]
+        count = f"--nproc-per-node={self.processes_per_node}"
+        return [sys.executable, *torchrun, count, *self.program]
+
+
+def teacher_request(
+    run: Run, config: TeacherConfig, job: JobConfig, data: str, image: str
+) -> JobRequest:
+    """The request to fine-tune the teacher.
+
+    Args:
+        run: The run.
+        config: The teacher's settings.
+        job: Where and how it is run.
+        data: Digest of the data.
+        image: The image to use where the settings name none.
+    """
+    return JobRequest(
+        run=PurePosixPath(run.uri).name,
+        stage="teacher",
+        program=(
+            "-m",
+            "daftt_core.entrypoints",
+            "train-teacher",
+            "--run",
+            run.model_dump_json(),
+            "--config",
+            config.model_dump_json(),
+            "--data",
+            data,
+        ),
+        config=job,
+        image=job.image or image,
+        # an owner in another namespace counts as gone, and the job would go at once
+        owner=None if job.namespace else owner_from_environment(),
+    )
+
+
+def owner_from_environment() -> Owner | None:
+    """The pod this process runs in, as Kubeflow Pipelines tells its steps; None elsewhere."""
+    name, uid = os.environ.get("KFP_POD_NAME", ""), os.environ.get("KFP_POD_UID", "")
+    return Owner(name, uid) if name and uid else None
+
+
+def _slug(text: str, length: int) -> str:
+    """The part of a name that a Kubernetes name may hold."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:length].strip("-") or "x"

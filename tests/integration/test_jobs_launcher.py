@@ -1,0 +1,396 @@
+"""The launcher, the official client, and an API server that speaks real HTTP."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from job_requests import job_request
+from kube_api import EPOCH, Fault, KubeApi, Step, kube_api, pod
+
+from daftt_core.errors import JobError
+from daftt_core.jobs import KINDS
+from daftt_core.jobs.api import Patience, connect
+from daftt_core.jobs.cluster import ClusterLauncher
+from daftt_core.jobs.requests import JobRequest, Owner
+
+JOBS = "/pytorchjobs"
+HASTY = Patience(
+    total_seconds=10, first_delay_seconds=0.01, unauthorized_seconds=0.2, read_seconds=0.5
+)
+RUNNING = Step(("Created", "Running"), pods=(pod("m"),))
+SUCCEEDED = Step(("Created", "Succeeded"), pods=(pod("m", "Succeeded"),))
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeApi]:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with kube_api(tmp_path, monkeypatch.setenv) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _hear_everything(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="daftt")
+
+
+def launch(
+    request: JobRequest | None = None,
+    kind: str = "pytorchjob",
+    poll_seconds: float = 0.01,
+    patience: Patience = HASTY,
+) -> None:
+    cluster = connect(patience=patience)
+    launcher = ClusterLauncher(cluster, KINDS[kind], poll_seconds, deletion_seconds=10)
+    launcher.launch(request or job_request())
+
+
+def failure(request: JobRequest | None = None, patience: Patience = HASTY) -> str:
+    with pytest.raises(JobError) as caught:
+        launch(request, patience=patience)
+    return str(caught.value)
+
+
+def shown(caplog: pytest.LogCaptureFixture) -> list[str]:
+    lines = [record.getMessage() for record in caplog.records]
+    return [line[2:] for line in lines if line.startswith("| ")]
+
+
+def ended(name: str, code: int, reason: str = "Error", **more: Any) -> dict[str, Any]:
+    finished = more.pop("finished", "2026-11-01T10:05:00Z")
+    terminated = {"exitCode": code, "reason": reason, "finishedAt": finished}
+    return pod(name, "Failed", containerStatuses=[{"state": {"terminated": terminated}}], **more)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_job_that_succeeds_is_a_success_and_its_log_is_shown(
+    api: KubeApi, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    done = "Complete" if kind == "trainjob" else "Succeeded"
+    lines = tuple(f"step {i}" for i in range(10))
+    api.scripts = [
+        [
+            Step(("Created",)),
+            Step(("Created", "Running"), pods=(pod("m"),), log=lines[:4]),
+            Step(log=lines[4:5]),
+            Step(),
+            Step(log=lines[5:]),
+            Step((done,), pods=(pod("m", "Succeeded"),)),
+        ]
+    ]
+    launch(kind=kind)
+    assert shown(caplog) == list(lines)
+    (job,) = api.jobs()
+    assert job["metadata"]["name"] == job_request().name
+
+
+def test_what_is_created_is_what_was_asked_for(api: KubeApi) -> None:
+    api.scripts = [[SUCCEEDED]]
+    request = job_request(owner=Owner("step-1", "u-1"), queue="gpus", nodes=2)
+    launch(request)
+    (job,) = api.jobs()
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
+    assert job["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+    master = job["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"][0]
+    assert master["command"][-2:] == ["-c", "print('hello, \"world\"')"]
+
+
+def test_a_program_that_fails_fails_at_once_and_everything_is_told(api: KubeApi) -> None:
+    logs = tuple(f"line {i}" for i in range(30))
+    name = job_request().name
+    api.scripts = [
+        [
+            RUNNING,
+            Step(log=logs),
+            Step(("Failed",), "PyTorchJobFailed", "1 replica failed", pods=(ended("m", 7),)),
+        ]
+    ]
+    api.warn(name, "BackOff", "back-off restarting failed container")
+    said = failure(job_request(max_restarts=5))
+    for part in (
+        f"PyTorchJob {name} failed: PyTorchJobFailed: 1 replica failed",
+        "pod m: Error, exit code 7",
+        f"event about {name}: BackOff: back-off restarting failed container",
+        "the log of pod m ends with:",
+        "    line 29",
+        "    line 10",
+    ):
+        assert part in said
+    assert "line 9\n" not in said
+    assert api.count("POST", JOBS) == 1
+
+
+INTERRUPTIONS = {
+    "evicted": pod("m", "Failed", reason="Evicted", message="The node was low on memory."),
+    "oom": ended("m", 137, "OOMKilled"),
+    "preempted": ended(
+        "m",
+        143,
+        conditions=[
+            {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
+        ],
+    ),
+    "killed": ended("m", 137),
+    "node lost": pod("m", "Failed", reason="NodeLost"),
+}
+
+
+@pytest.mark.parametrize("end", INTERRUPTIONS.values(), ids=INTERRUPTIONS)
+def test_what_the_cluster_ended_is_started_again_as_a_whole(
+    api: KubeApi, end: dict[str, Any]
+) -> None:
+    api.scripts = [[RUNNING, Step(("Failed",), pods=(end,))], [RUNNING, SUCCEEDED]]
+    launch(job_request(max_restarts=1))
+    assert api.count("POST", JOBS) >= 2
+    (job,) = api.jobs()
+    assert job["metadata"]["annotations"]["daftt/restarts"] == "1"
+
+
+def test_peers_of_an_evicted_pod_do_not_hide_the_eviction(api: KubeApi) -> None:
+    pods = (
+        ended("m", 1),
+        pod("w", "Failed", role="worker", reason="Evicted"),
+    )
+    api.scripts = [[Step(("Failed",), pods=pods)], [SUCCEEDED]]
+    launch(job_request(nodes=2))
+
+
+def test_peers_killed_to_clean_up_do_not_hide_a_program_error(api: KubeApi) -> None:
+    pods = (
+        ended("m", 143, finished="2026-11-01T10:06:00Z"),
+        ended("w", 1, role="worker", finished="2026-11-01T10:05:00Z"),
+    )
+    api.scripts = [[Step(("Failed",), pods=pods)]]
+    assert "pod w: Error, exit code 1" in failure(job_request(nodes=2))
+    assert api.count("POST", JOBS) == 1
+
+
+def test_restarts_have_a_limit(api: KubeApi) -> None:
+    api.scripts = [[RUNNING, Step(("Failed",), pods=(ended("m", 137, "OOMKilled"),))]] * 3
+    said = failure(job_request(max_restarts=2))
+    assert "OOMKilled: it used more than job_memory" in said
+    assert "started again 2 times already, and job_max_restarts is 2" in said
+
+
+def test_a_pod_that_vanishes_starts_the_whole_gang_again(
+    api: KubeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.scripts = [
+        [RUNNING, RUNNING, Step(pods=(pod("m", uid="another"),)), Step(), Step()],
+        [RUNNING, SUCCEEDED],
+    ]
+    launch()
+    assert "pod m has vanished; starting all pods again (1)" in caplog.text
+
+
+def test_a_job_that_was_deleted_fails_at_once(api: KubeApi) -> None:
+    api.scripts = [[RUNNING, Step(deleted=True)]]
+    assert "was deleted while it was at work" in failure()
+
+
+def test_a_deadline_is_no_reason_to_start_again(api: KubeApi) -> None:
+    api.scripts = [
+        [RUNNING, Step(("Failed",), "DeadlineExceeded", "too long", pods=(ended("m", 137),))]
+    ]
+    assert "DeadlineExceeded" in failure()
+    assert api.count("POST", JOBS) == 1
+
+
+def test_pods_that_never_start_end_the_job_and_say_why(
+    api: KubeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = {"reason": "ImagePullBackOff", "message": "not found: train:1"}
+    stuck = pod("m", "Pending", containerStatuses=[{"state": {"waiting": waiting}}])
+    api.scripts = [[Step(("Created",), pods=(stuck,))]]
+    api.warn("m", "Failed", "Failed to pull image")
+    said = failure(job_request(start_timeout_seconds=1))
+    assert "not started within 1 s" in said
+    assert "pod m does not start: ImagePullBackOff: not found: train:1" in said
+    assert "event about m: Failed: Failed to pull image" in said
+    assert "pod m does not start: ImagePullBackOff" in caplog.text  # while waiting, too
+    assert all("deletionTimestamp" in job["metadata"] for job in api.jobs())
+
+
+def test_a_pod_that_fits_no_node_is_said(api: KubeApi) -> None:
+    unfit = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    unfit["message"] = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    api.scripts = [[Step(("Created",), pods=(pod("m", "Pending", conditions=[unfit]),))]]
+    said = failure(job_request(start_timeout_seconds=1))
+    assert "Unschedulable: 0/3 nodes are available" in said
+
+
+def test_a_controller_that_is_not_at_work_is_told_apart(api: KubeApi) -> None:
+    said = failure(job_request(start_timeout_seconds=1))
+    assert "nothing was heard from the Kubeflow Training Operator; is it at work?" in said
+
+
+def test_a_queued_job_is_waited_for_without_a_clock(
+    api: KubeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    queued = Step(("Suspended",), "Suspended", "waiting for quota")
+    api.scripts = [[*[queued] * 12, Step(suspend=False), RUNNING, SUCCEEDED]]
+    launch(job_request(queue="gpus", start_timeout_seconds=1), poll_seconds=0.1)
+    assert "queued: waiting for quota" in caplog.text
+
+
+def test_preemption_by_the_queue_is_no_failure(api: KubeApi) -> None:
+    away = Step(("Suspended",), pods=(), suspend=True)
+    api.scripts = [[RUNNING, RUNNING, away, away, Step(suspend=False), RUNNING, SUCCEEDED]]
+    launch()
+    assert api.count("POST", JOBS) == 1
+
+
+# submitting
+
+
+def test_a_relaunch_adopts_its_own_job(api: KubeApi, caplog: pytest.LogCaptureFixture) -> None:
+    first = job_request(owner=Owner("step-1", "u-1"))
+    api.scripts = [[RUNNING, SUCCEEDED]]
+    made = api.add_job("pytorchjobs", KINDS["pytorchjob"].build(first))
+    launch(job_request(owner=Owner("step-2", "u-2")))
+    assert "already there; adopted" in caplog.text
+    (job,) = api.jobs()
+    assert job["metadata"]["uid"] == made["metadata"]["uid"]
+    assert [o["uid"] for o in job["metadata"]["ownerReferences"]] == ["u-2"]
+
+
+def test_a_job_of_other_settings_is_never_adopted(api: KubeApi) -> None:
+    manifest = KINDS["pytorchjob"].build(job_request())
+    manifest["metadata"]["labels"]["daftt/digest"] = "another"
+    api.add_job("pytorchjobs", manifest)
+    assert "was made with other settings" in failure()
+
+
+def test_a_failed_job_is_not_adopted_but_made_anew(api: KubeApi) -> None:
+    api.scripts = [[], [RUNNING, SUCCEEDED]]
+    manifest = KINDS["pytorchjob"].build(job_request())
+    manifest["status"] = {"conditions": [{"type": "Failed", "status": "True"}]}
+    failed = api.add_job("pytorchjobs", manifest)
+    launch()
+    (job,) = api.jobs()
+    assert job["metadata"]["uid"] != failed["metadata"]["uid"]
+
+
+def test_a_job_that_is_being_deleted_is_waited_out(api: KubeApi) -> None:
+    api.scripts = [[], [SUCCEEDED]]
+    made = api.add_job("pytorchjobs", KINDS["pytorchjob"].build(job_request()))
+    api.linger = 3
+    cluster = connect(patience=HASTY)
+    cluster.delete(KINDS["pytorchjob"], made["metadata"]["name"], made["metadata"]["uid"])
+    launch()
+    assert [job["metadata"]["uid"] for job in api.jobs()] != [made["metadata"]["uid"]]
+
+
+@pytest.mark.parametrize("what", ["lost", "drop", 500, 503, "slow"])
+def test_a_fault_while_submitting_makes_one_job_and_no_more(api: KubeApi, what: int | str) -> None:
+    api.scripts = [[RUNNING, SUCCEEDED]]
+    api.faults = [Fault("POST", JOBS, what)]
+    launch()
+    assert len(api.jobs()) == 1
+
+
+# the cluster's own faults
+
+
+def test_faults_that_pass_are_waited_out(api: KubeApi, caplog: pytest.LogCaptureFixture) -> None:
+    lines = tuple(f"step {i}" for i in range(40))
+    looks = [Step(log=lines[i : i + 2]) for i in range(0, 40, 2)]
+    api.scripts = [[RUNNING, *looks, SUCCEEDED]]
+    api.faults = [
+        Fault("GET", JOBS, 500, 2),
+        Fault("GET", JOBS, 429, 1, {"Retry-After": "0"}),
+        Fault("GET", JOBS, 401),
+        Fault("GET", JOBS, "drop", 2),
+        Fault("GET", JOBS, "html"),
+        Fault("GET", "/pods", 410),
+        Fault("GET", "/pods", "cut", 2),
+        Fault("GET", "/log", "drop", 2),
+        Fault("GET", "/log", "cut", 4),
+        Fault("GET", "/log", 500, 2),
+        Fault("GET", "/log", "slow"),
+    ]
+    launch()
+    assert shown(caplog) == list(lines)
+    assert api.faults == []
+
+
+def test_being_asked_to_wait_is_obeyed(api: KubeApi) -> None:
+    api.scripts = [[SUCCEEDED]]
+    api.faults = [Fault("GET", JOBS, 429, 1, {"Retry-After": "1"})]
+    started = time.monotonic()
+    launch()
+    assert time.monotonic() - started >= 1
+
+
+def test_a_cluster_that_stays_away_is_given_up_with_one_sentence(api: KubeApi) -> None:
+    api.faults = [Fault("POST", JOBS, 503, 10_000)]
+    impatient = Patience(total_seconds=0.1, first_delay_seconds=0.01, read_seconds=5)
+    said = failure(patience=impatient)
+    assert said == "the cluster keeps answering 503 (injected 503)"
+    api.faults = [Fault("POST", JOBS, "drop", 10_000)]
+    assert failure(patience=impatient).startswith("the cluster cannot be reached: ")
+
+
+def test_a_token_that_stays_refused_is_given_up_soon(api: KubeApi) -> None:
+    api.faults = [Fault("POST", JOBS, 401, 10_000)]
+    assert failure() == "the cluster does not accept this token (injected 401)"
+
+
+def test_missing_rights_are_told_in_one_sentence(api: KubeApi) -> None:
+    api.faults = [Fault("POST", JOBS, 403)]
+    said = failure()
+    assert said.startswith("namespace team-a: the service account may not POST pytorchjobs")
+    assert api.count("POST", JOBS) == 0
+
+
+def test_a_cluster_without_the_operator_is_told_in_one_sentence(api: KubeApi) -> None:
+    api.installed = set()
+    assert "install the Kubeflow Training Operator" in failure()
+
+
+def test_pods_and_events_that_may_not_be_read_do_not_fail_a_job(
+    api: KubeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.scripts = [[RUNNING, SUCCEEDED]]
+    api.faults = [Fault("GET", "/pods", 403, 10_000)]
+    launch()
+    assert "pods and their logs cannot be shown" in caplog.text
+    api.faults = [Fault("GET", "/events", 403, 10_000)]
+    api.scripts = [[RUNNING, Step(("Failed",), "Broken", pods=(ended("m", 1),))]]
+    said = failure(job_request(run="another"))
+    assert "failed: Broken" in said
+    assert "events cannot be read" in said
+
+
+def test_no_cluster_at_all_is_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(JobError, match="no cluster is known here"):
+        connect()
+
+
+def test_a_step_that_is_told_to_end_takes_its_job_along(api: KubeApi) -> None:
+    api.scripts = [[RUNNING]]
+    before = signal.getsignal(signal.SIGTERM)
+
+    def end_once_running() -> None:
+        while api.count("GET", JOBS) < 3:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=end_once_running)
+    thread.start()
+    said = failure()
+    thread.join()
+    assert said.startswith("the step was told to end, so PyTorchJob")
+    assert all(job["metadata"]["deletionTimestamp"] == EPOCH for job in api.jobs())
+    assert signal.getsignal(signal.SIGTERM) is before
