@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -168,6 +169,7 @@ class GcsStorage:
         adapter = HTTPAdapter(pool_maxsize=2 * self._workers)
         for scheme in ("https://", "http://"):
             client._http.mount(scheme, adapter)
+        weakref.finalize(self, client.close)
         return client
 
     @cached_property

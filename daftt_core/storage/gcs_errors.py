@@ -127,7 +127,7 @@ def sentence(uri: str, error: BaseException) -> str:
         cause = error.cause or error
         return f"{uri}: still fails after many attempts ({_reason(cause)}); try again later"
     bucket = "/".join(uri.split("/")[:3])
-    if isinstance(error, DefaultCredentialsError):
+    if type(error) is DefaultCredentialsError:  # its heirs mean something else
         return (
             f"{bucket}: there are no Google Cloud credentials here; in a cluster, bind the pod's "
             "service account by workload identity, elsewhere run: "
@@ -148,6 +148,14 @@ def sentence(uri: str, error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    status, text = status_of(error), getattr(error, "message", "") or str(error)
+    status = status_of(error)
+    text = _said_by_server(error) or getattr(error, "message", "") or str(error)
     words = " ".join(text.split()) or type(error).__name__
     return f"HTTP {status}: {words[:200]}" if status else f"{type(error).__name__}: {words[:200]}"
+
+
+def _said_by_server(error: BaseException) -> str:
+    try:
+        return str(error.response.json()["error"]["message"])  # type: ignore[attr-defined]
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):  # it said nothing
+        return ""
