@@ -55,7 +55,7 @@ def _measure(folder: Path, files: int, megabytes: int, latency: float) -> None:
         small = _filled(folder / "small", {f"{n}.txt": 4096 for n in range(files)})
         large = _filled(folder / "large", {"large.bin": megabytes * 10**6})
         if latency:
-            proxy.plan = lambda request: Slow(latency)
+            proxy.plan = lambda _: Slow(latency)
         small_at = proxy.url if latency else url
         _compare(f"{files} files of 4 kB, {latency:g} s to the server", folder / "small", small,
                  small_at)  # fmt: skip

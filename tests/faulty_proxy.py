@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._upstream.close()
         super().finish()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Say nothing."""
 
     def _handle(self) -> None:
@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         return self._answer(response, data, fault)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _handle
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _handle  # noqa: N815
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

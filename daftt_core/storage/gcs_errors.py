@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -72,9 +73,15 @@ def _passes(error: BaseException) -> bool:
 
 
 def _wait_as_asked(error: Exception) -> None:
+    from requests import RequestException
+
     log.debug("Google Cloud Storage: %s; trying again", error)
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    asked = _seconds(headers.get("Retry-After", ""))
+    response = getattr(error, "response", None)
+    if response is None:
+        return
+    with suppress(RequestException, OSError):
+        response.content  # noqa: B018 - an answer that is not read keeps its connection open
+    asked = _seconds(response.headers.get("Retry-After", ""))
     time.sleep(min(asked, _LONGEST_PAUSE_ASKED_FOR))
 
 
