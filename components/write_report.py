@@ -27,5 +27,6 @@ def write_report(run: str, evaluation: str, report: dsl.Output[dsl.HTML]) -> str
         where = Run.model_validate_json(run)
         read_stage(where, "evaluation", evaluation)
         result = write(where)
-        shutil.copyfile(where.folder / "report" / "report.html", report.path)
+        folder, _ = read_stage(where, "report", result.digest)
+        shutil.copyfile(folder / "report.html", report.path)
         return result.digest

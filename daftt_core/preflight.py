@@ -10,9 +10,9 @@ from typing import Any
 from daftt_core import __version__
 from daftt_core.config import Config, StudentConfig
 from daftt_core.records import digest
-from daftt_core.storage import check_writable, write_text
+from daftt_core.storage import write_text
 from daftt_core.tasks import load_task
-from daftt_core.workspace import Run, StageResult, run_stage
+from daftt_core.workspace import Run, StageResult, check_run, run_stage
 
 __all__ = ["augmented_arms", "baseline_arms", "preflight", "resolve", "synthesis_shards"]
 
@@ -48,10 +48,10 @@ def preflight(config: Config) -> StageResult:
 
     Raises:
         TaskError: The task is unknown or wrong.
-        StorageError: The run's folder cannot be written or the disk is too full.
+        StorageError: The run's folder or bucket cannot be written, or the disk is too full.
     """
     run = resolve(config)
-    check_writable(run.folder, _NEEDED_BYTES)
+    check_run(run, _NEEDED_BYTES)
 
     def work(folder: Path) -> dict[str, Any]:
         write_text(folder / "config.json", config.model_dump_json(indent=1) + "\n")

@@ -7,31 +7,44 @@
 A stage's *key* is a digest of its settings and of what it reads. A stage that is committed under
 the same key is not done again; an unfinished folder of the same key is gone on with; a folder of
 another key is cleared first.
+
+A run at a distance (``gs://``) has the same stages. Each is worked on in a scratch folder on this
+machine (``DAFTT_SCRATCH``, or under the cache), stored when it is done, and read through a cache
+(``DAFTT_CACHE``, at most ``DAFTT_CACHE_GB``). Who finishes a stage first has made it.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from daftt_core.errors import DafttError, StorageError
-from daftt_core.progress import Snapshot, duration, log, watched_by
+from daftt_core.assets import cache_folder
+from daftt_core.errors import BusyError, ConfigError, DafttError, StorageError
+from daftt_core.progress import duration, log, watched_by
 from daftt_core.records import Example, digest, read_jsonl
+from daftt_core.statuses import StageStatus, read_remote_statuses, read_statuses, write_status
 from daftt_core.storage import (
     MANIFEST,
+    NOTHING,
+    Cache,
     Manifest,
+    RemoteFolder,
+    Storage,
+    check_writable,
     commit,
     exclusively,
     local_folder,
+    open_storage,
     read_manifest,
     verify,
     write_text,
@@ -42,20 +55,26 @@ __all__ = [
     "Run",
     "StageResult",
     "StageStatus",
+    "check_run",
+    "finished_stages",
     "read_examples",
     "read_stage",
     "read_statuses",
     "run_stage",
+    "run_statuses",
+    "stage_manifest",
 ]
 
 _KEY_FILE = ".key"
+_CACHE_GB = "100"  # two of the largest teachers, with room for what else a pod reads
+_STAGE_DEPTH = 2  # students/<arm>/manifest.json; what lies deeper is a stage's own
 
 
 class Run(BaseModel):
     """What every stage knows about the run it belongs to.
 
     Attributes:
-        uri: The run's folder.
+        uri: The run's folder, or its prefix in a storage such as ``gs://bucket/runs/one``.
         seed: Seed of every random choice.
         task: The task, complete, so that no stage needs the file it came from.
         on_gate_fail: What happens when the teacher does not pass its gate.
@@ -70,8 +89,18 @@ class Run(BaseModel):
 
     @property
     def folder(self) -> Path:
-        """The run's folder on this machine."""
+        """The run's folder on this machine.
+
+        Raises:
+            StorageError: The run is in a storage at a distance.
+        """
         return local_folder(self.uri)
+
+    @property
+    def name(self) -> str:
+        """The last part of where it is."""
+        folder = _open(self.uri).folder
+        return folder.resolve().name if folder else self.uri.rstrip("/").rpartition("/")[2]
 
 
 class StageResult(BaseModel):
@@ -95,28 +124,6 @@ class StageResult(BaseModel):
         return f"{self.name}@{self.digest}"
 
 
-class StageStatus(BaseModel):
-    """How far a stage is, as :func:`read_statuses` finds it.
-
-    Attributes:
-        stage: The stage's name.
-        state: What it is doing.
-        updated: Seconds since the epoch of the last change.
-        progress: The work inside the stage, where it counts any.
-        message: Why it failed.
-        exit_code: The code of the error it failed with; 0 while it has not failed.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    stage: str
-    state: Literal["running", "done", "failed"]
-    updated: float
-    progress: dict[str, Any] | None = None
-    message: str = ""
-    exit_code: int = 0
-
-
 def run_stage(
     run: Run, name: str, inputs: Sequence[object], work: Callable[[Path], dict[str, Any]]
 ) -> StageResult:
@@ -133,15 +140,24 @@ def run_stage(
         StorageError: The folder cannot be written or the disk is full.
         DafttError: Whatever ``work`` raises.
     """
-    folder = run.folder / name
+    storage = _open(run.uri)
     key = digest(name, run.seed, run.task, *inputs)
-    with exclusively(run.folder / ".locks" / f"{name.replace('/', '-')}.lock", name):
-        done = _finished(folder, key)
+    base = storage.folder or _scratch_folder(run.uri)
+    folder = base / name
+    with exclusively(base / ".locks" / f"{name.replace('/', '-')}.lock", name):
+        remote = None if storage.folder else RemoteFolder(storage, name)
+        version = remote.version() if remote else NOTHING
+        done = _committed(remote, key) if remote else _finished(folder, key)
         if done is not None:
             log.info("%s: already done", name)
-            _set_status(run, name, "done")
+            write_status(storage, name, "done")
             return StageResult(name=name, digest=done.digest, summary=done.summary)
-        manifest = _work(run, name, folder, key, work)
+        with _reported(storage, name, folder):
+            # A stage whose work is done may only have failed to be stored.
+            kept = _finished(folder, key) if remote else None
+            manifest = kept or _work(storage, name, folder, key, work)
+            if remote:
+                manifest = _publish(remote, version, folder, manifest)
     log.info("%s: done in %s", name, duration(manifest.seconds))
     return StageResult(name=name, digest=manifest.digest, summary=manifest.summary)
 
@@ -160,35 +176,76 @@ def _finished(folder: Path, key: str) -> Manifest | None:
     return done
 
 
-def _work(
-    run: Run, name: str, folder: Path, key: str, work: Callable[[Path], dict[str, Any]]
-) -> Manifest:
-    started = time.monotonic()
+def _committed(remote: RemoteFolder, key: str) -> Manifest | None:
+    """The manifest of a remote stage that was made from the same and is whole."""
+    done = remote.manifest()
+    if done is None or done.key != key:
+        return None
+    if not remote.is_whole(done):
+        log.warning("%s: objects that its manifest lists are missing; doing it again", remote.uri)
+        return None
+    return done
+
+
+@contextmanager
+def _reported(storage: Storage, name: str, folder: Path) -> Iterator[None]:
+    """Keep how a stage ends as its status."""
     try:
-        _prepare_folder(folder, key)
-        _set_status(run, name, "running")
-        with watched_by(lambda snapshot: _set_status(run, name, "running", snapshot)):
-            summary = work(folder)
-        manifest = commit(
-            folder,
-            key,
-            summary,
-            seconds=round(time.monotonic() - started, 1),
-            peak_memory_bytes=peak_memory_bytes(),
-        )
+        write_status(storage, name, "running")
+        yield
     except OSError as error:
         message = f"{error.filename or folder}: {error.strerror or error}"
-        _set_status(run, name, "failed", failure=StorageError(message))
+        write_status(storage, name, "failed", failure=StorageError(message))
         raise StorageError(f"stage {name}: {message}") from error
     except DafttError as error:
-        _set_status(run, name, "failed", failure=error)
+        write_status(storage, name, "failed", failure=error)
         raise
-    _set_status(run, name, "done")
+    write_status(storage, name, "done")
+
+
+def _work(
+    storage: Storage, name: str, folder: Path, key: str, work: Callable[[Path], dict[str, Any]]
+) -> Manifest:
+    started = time.monotonic()
+    _prepare_folder(folder, key)
+    with watched_by(lambda snapshot: write_status(storage, name, "running", snapshot)):
+        summary = work(folder)
+    return commit(
+        folder,
+        key,
+        summary,
+        seconds=round(time.monotonic() - started, 1),
+        peak_memory_bytes=peak_memory_bytes(),
+    )
+
+
+def _publish(remote: RemoteFolder, version: str, folder: Path, manifest: Manifest) -> Manifest:
+    """Store a finished scratch folder, and keep its files for who reads them on this machine."""
+    try:
+        remote.commit(folder, manifest, replaces=version)
+    except BusyError:
+        winner = _committed(remote, manifest.key)
+        if winner is None:
+            raise
+        log.info("%s: another process finished it first; its result is used", remote.uri)
+        manifest = winner
+    else:
+        with suppress(StorageError):  # they can be fetched
+            _cache().obtain(manifest, lambda target: _move(folder, manifest, target))
+    shutil.rmtree(folder, ignore_errors=True)
     return manifest
+
+
+def _move(folder: Path, manifest: Manifest, target: Path) -> None:
+    for file in manifest.files:
+        (target / file.name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(folder / file.name, target / file.name)
 
 
 def read_stage(run: Run, name: str, expected: str | None = None) -> tuple[Path, Manifest]:
     """The folder of a finished stage, checked against its manifest.
+
+    A stage in a distant storage is fetched into the cache, unless it is there already.
 
     Args:
         run: The run.
@@ -198,16 +255,70 @@ def read_stage(run: Run, name: str, expected: str | None = None) -> tuple[Path, 
     Raises:
         StorageError: The stage is not finished, was made anew since, or a file was changed.
     """
-    folder = run.folder / name
-    manifest = read_manifest(folder)
+    storage = _open(run.uri)
+    where = f"{storage.folder or storage.uri}/{name}"
+    manifest = stage_manifest(run, name)
     if manifest is None:
-        raise StorageError(f"{folder}: stage {name!r} has not finished (it has no manifest)")
+        raise StorageError(f"{where}: stage {name!r} has not finished (it has no manifest)")
     if expected is not None and manifest.digest != expected:
         raise StorageError(
-            f"{folder}: was made anew while this run was using it; run the pipeline again"
+            f"{where}: was made anew while this run was using it; run the pipeline again"
         )
-    verify(folder, manifest)
-    return folder, manifest
+    if storage.folder is None:
+        return RemoteFolder(storage, name).fetch(manifest, _cache()), manifest
+    verify(storage.folder / name, manifest)
+    return storage.folder / name, manifest
+
+
+def stage_manifest(run: Run, name: str) -> Manifest | None:
+    """The manifest of a stage; None while it has not finished.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    storage = _open(run.uri)
+    if storage.folder is None:
+        return RemoteFolder(storage, name).manifest()
+    return read_manifest(storage.folder / name)
+
+
+def finished_stages(run: Run) -> dict[str, float]:
+    """When each finished stage was committed, in seconds since the epoch, by its name."""
+    storage = _open(run.uri)
+    if storage.folder is not None:
+        folder = storage.folder
+        paths = (*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}"))
+        return {
+            path.parent.relative_to(folder).as_posix(): path.stat().st_mtime
+            for path in paths
+            if (path.parent / _KEY_FILE).is_file()
+        }
+    return {
+        name.removesuffix(f"/{MANIFEST}"): entry.modified
+        for name, entry in storage.entries("").items()
+        if name.endswith(f"/{MANIFEST}") and name.count("/") <= _STAGE_DEPTH
+    }
+
+
+def run_statuses(run: Run) -> list[StageStatus]:
+    """The status of every stage of a run, wherever it is, oldest change first."""
+    storage = _open(run.uri)
+    return read_statuses(storage.folder) if storage.folder else read_remote_statuses(storage)
+
+
+def check_run(run: Run, needed_bytes: int) -> None:
+    """Make sure that a run can be stored before anything is computed.
+
+    Args:
+        run: The run.
+        needed_bytes: Free space that it wants on this machine.
+
+    Raises:
+        StorageError: Its folder or prefix cannot be written, or this machine lacks free space.
+    """
+    storage = _open(run.uri)
+    check_writable(storage.folder or _scratch_folder(run.uri), needed_bytes)
+    storage.check_writable()
 
 
 def read_examples(run: Run, stage: str, expected: str | None, name: str) -> list[Example]:
@@ -227,21 +338,32 @@ def read_examples(run: Run, stage: str, expected: str | None, name: str) -> list
     return read_jsonl(folder / f"{name}.jsonl", Example)
 
 
-def read_statuses(folder: Path) -> list[StageStatus]:
-    """The status of every stage of the run in ``folder``, oldest change first."""
-    statuses = []
-    for path in (folder / ".status").rglob("*.json"):
-        try:
-            statuses.append(StageStatus.model_validate_json(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):  # vanished or replaced under our eyes: seen next time
-            log.debug("%s: skipped", path)
-    return sorted(statuses, key=lambda status: status.updated)
-
-
 def peak_memory_bytes() -> int:
     """Peak resident memory of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+@lru_cache(maxsize=8)
+def _open(uri: str) -> Storage:
+    return open_storage(uri)
+
+
+def _scratch_folder(uri: str) -> Path:
+    """Where a distant run's stages are worked on; a retry on this machine finds it again."""
+    root = os.environ.get("DAFTT_SCRATCH")
+    return (Path(root).expanduser() if root else cache_folder() / "scratch") / digest(uri)
+
+
+def _cache() -> Cache:
+    text = os.environ.get("DAFTT_CACHE_GB") or _CACHE_GB
+    try:
+        limit_bytes = int(float(text) * 1e9)
+    except ValueError:
+        raise ConfigError(
+            f"the environment variable DAFTT_CACHE_GB: {text!r} is not a number of gigabytes"
+        ) from None
+    return Cache(cache_folder() / "stages", limit_bytes)
 
 
 def _prepare_folder(folder: Path, key: str) -> None:
@@ -252,24 +374,3 @@ def _prepare_folder(folder: Path, key: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
     write_text(marker, key)
-
-
-def _set_status(
-    run: Run,
-    name: str,
-    state: Literal["running", "done", "failed"],
-    snapshot: Snapshot | None = None,
-    failure: DafttError | None = None,
-) -> None:
-    status = {
-        "stage": name,
-        "state": state,
-        "updated": time.time(),
-        "progress": vars(snapshot) if snapshot else None,
-        "message": str(failure or ""),
-        "exit_code": failure.exit_code if failure else 0,
-    }
-    try:
-        write_text(run.folder / ".status" / f"{name}.json", json.dumps(status))
-    except OSError as error:  # a full disk must not hide the error that is being reported
-        log.debug("status of %s not written: %s", name, error)

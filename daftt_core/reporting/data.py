@@ -27,8 +27,15 @@ from daftt_core.reporting.content import (
     StageRecord,
     TrainingStep,
 )
-from daftt_core.storage import MANIFEST, read_manifest
-from daftt_core.workspace import Run, StageStatus, read_stage, read_statuses
+from daftt_core.storage import MANIFEST
+from daftt_core.workspace import (
+    Run,
+    StageStatus,
+    finished_stages,
+    read_stage,
+    run_statuses,
+    stage_manifest,
+)
 
 __all__ = ["REPORT", "collect", "stage_records"]
 
@@ -68,7 +75,7 @@ def collect(run: Run) -> ReportData:
     shown = {stage.name for stage in stages}
     history = _read(run, "teacher", "history.json", _HISTORY) if "teacher" in shown else None
     return ReportData(
-        run_name=run.folder.resolve().name,
+        run_name=run.name,
         seed=run.seed,
         task=run.task,
         on_gate_fail=run.on_gate_fail,
@@ -94,7 +101,7 @@ def stage_records(run: Run) -> tuple[StageRecord, ...]:
 
 def _read(run: Run, stage: str, name: str, kind: Any) -> Any:
     """The JSON file of a stage as ``kind``; None where the stage is not finished."""
-    if read_manifest(run.folder / stage) is None:
+    if stage_manifest(run, stage) is None:
         return None
     path = read_stage(run, stage)[0] / name
     if not path.is_file():
@@ -142,9 +149,9 @@ def _choose(seed: int, records: Sequence[R], id_of: Callable[[R], str]) -> tuple
 def _stages(
     run: Run, config: Config | None
 ) -> tuple[tuple[StageRecord, ...], tuple[MissingStage, ...]]:
-    statuses = {status.stage: status for status in read_statuses(run.folder)}
+    statuses = {status.stage: status for status in run_statuses(run)}
     statuses.pop(REPORT, None)
-    records = {record.name: record for record in _committed(run.folder)}
+    records = {record.name: record for record in _committed(run)}
     for name in [name for name in records if config and not _asked_for(name, config)]:
         del records[name]
         statuses.pop(name, None)
@@ -166,12 +173,10 @@ def _stages(
     return finished, _missing(finished, broken, stale, run)
 
 
-def _committed(folder: Path) -> Iterator[StageRecord]:
-    for path in (*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}")):
-        stage = path.parent
-        manifest = read_manifest(stage)
-        name = stage.relative_to(folder).as_posix()
-        if manifest is None or not (stage / ".key").is_file() or name == REPORT:
+def _committed(run: Run) -> Iterator[StageRecord]:
+    for name in finished_stages(run):
+        manifest = stage_manifest(run, name)
+        if manifest is None or name == REPORT:
             continue
         yield StageRecord(
             name=name,
@@ -239,5 +244,6 @@ def _why(status: StageStatus) -> MissingStage:
 
 
 def _finished(run: Run, stages: tuple[StageRecord, ...]) -> str:
-    times = [(run.folder / stage.name / MANIFEST).stat().st_mtime for stage in stages]
+    finished = finished_stages(run)
+    times = [finished[stage.name] for stage in stages]
     return datetime.fromtimestamp(max(times), UTC).strftime("%Y-%m-%d %H:%M UTC") if times else ""

@@ -16,13 +16,15 @@ def local_folder(uri: str) -> Path:
     """The folder that a path or ``file://`` URI names.
 
     Raises:
-        StorageError: The URI has another scheme.
+        StorageError: The URI has another scheme; :func:`open_storage` knows more of them.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
         return Path(uri).expanduser()
     if scheme != "file":
-        raise StorageError(f"{uri}: the scheme {scheme!r} is not known (known: file)")
+        raise StorageError(
+            f"{uri}: the scheme {scheme!r} is not known as a folder on this machine (only file is)"
+        )
     return Path(rest)
 
 

@@ -16,7 +16,16 @@ from daftt_core.errors import StorageError
 from daftt_core.records import digest
 from daftt_core.storage.local import write_text
 
-__all__ = ["MANIFEST", "FileEntry", "Manifest", "commit", "read_manifest", "verify"]
+__all__ = [
+    "MANIFEST",
+    "FileEntry",
+    "Manifest",
+    "commit",
+    "differing",
+    "read_manifest",
+    "verify",
+    "write_manifest",
+]
 
 MANIFEST = "manifest.json"
 
@@ -81,8 +90,13 @@ def commit(
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes,
     )
-    write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+    write_manifest(folder, manifest)
     return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Put a manifest into the folder that it describes."""
+    write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -118,6 +132,15 @@ def verify(folder: Path, manifest: Manifest) -> None:
             raise StorageError(f"{path}: cannot be read: {error.strerror}") from None
         if found != entry:
             raise StorageError(f"{path}: does not match the manifest beside it; it was changed")
+
+
+def differing(folder: Path, manifest: Manifest) -> list[str]:
+    """The files that the manifest lists and that are missing or differ, by name."""
+    return [
+        entry.name
+        for entry in manifest.files
+        if not (folder / entry.name).is_file() or _entry(folder, entry.name) != entry
+    ]
 
 
 def _names(folder: Path) -> list[str]:

@@ -1,0 +1,134 @@
+"""Content fetched from a distance, kept by its digest while there is room.
+
+    <cache>/<digest>/            complete content, with its manifest
+    <cache>/.<digest>.partial/   being fetched; gone on with after a kill
+    <cache>/.locks/              one process at a time fetches a digest; who uses it holds it
+
+What no living process uses goes first, the longest unused before the others.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from daftt_core.errors import StorageError
+from daftt_core.progress import log
+from daftt_core.storage.locks import exclusively
+from daftt_core.storage.manifest import Manifest, differing, read_manifest, write_manifest
+
+__all__ = ["Cache"]
+
+_held: dict[Path, int] = {}  # open lock files of what this process uses; they go with it
+
+
+class Cache:
+    """A folder of content by digest, of a bounded size.
+
+    Args:
+        folder: Where it is.
+        limit_bytes: What it may hold. Content that is in use stays even beyond that.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int) -> None:
+        self._folder, self._limit_bytes = folder, limit_bytes
+
+    def obtain(self, manifest: Manifest, fill: Callable[[Path], None]) -> Path:
+        """The folder with this content; it stays as long as this process lives.
+
+        Args:
+            manifest: The content.
+            fill: Puts it into a folder, in which an interrupted attempt may have left files.
+
+        Raises:
+            StorageError: The cache cannot be written, or whatever ``fill`` raises.
+        """
+        digest = manifest.digest
+        try:
+            self._hold(digest)
+            with exclusively(self._folder / ".locks" / f"{digest}.lock", f"download of {digest}"):
+                ready = self._folder / digest
+                if not self._is_whole(ready, digest):
+                    self._fill(ready, manifest, fill)
+                os.utime(ready)
+        except OSError as error:
+            raise StorageError(
+                f"{error.filename or self._folder}: {error.strerror or error}; set DAFTT_CACHE to "
+                "a folder with free space that can be written"
+            ) from error
+        return ready
+
+    def _fill(self, ready: Path, manifest: Manifest, fill: Callable[[Path], None]) -> None:
+        shutil.rmtree(ready, ignore_errors=True)
+        partial = self._partial(manifest.digest)
+        self._make_room(sum(file.size for file in manifest.files))
+        partial.mkdir(parents=True, exist_ok=True)
+        fill(partial)
+        write_manifest(partial, manifest)
+        partial.replace(ready)
+
+    def _is_whole(self, folder: Path, digest: str) -> bool:
+        try:
+            found = read_manifest(folder)
+        except StorageError:
+            found = None
+        if found is None or found.digest != digest:
+            return False
+        wrong = differing(folder, found)
+        if wrong:
+            log.warning("%s: was changed; it is fetched again", folder / wrong[0])
+        return not wrong
+
+    def _partial(self, digest: str) -> Path:
+        return self._folder / f".{digest}.partial"
+
+    def _lock(self, digest: str) -> int:
+        path = self._folder / ".locks" / f"{digest}.use"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+    def _hold(self, digest: str) -> None:
+        path = self._folder / digest
+        if path not in _held:
+            lock = self._lock(digest)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            _held[path] = lock
+
+    def _make_room(self, needed_bytes: int) -> None:
+        """Remove what is unused, the longest unused first, until ``needed_bytes`` fit."""
+        folders = {_digest(path): path for path in self._folder.iterdir() if _digest(path)}
+        sizes = {digest: _size(path) for digest, path in folders.items()}
+        excess = sum(sizes.values()) + needed_bytes - self._limit_bytes
+        for digest, path in sorted(folders.items(), key=lambda item: item[1].stat().st_mtime):
+            if excess > 0 and self._remove(digest, path):
+                excess -= sizes[digest]
+        if excess > 0:
+            log.warning(
+                "%s: holds %.1f GB more than its limit, all of it in use",
+                self._folder,
+                excess / 1e9,
+            )
+
+    def _remove(self, digest: str, path: Path) -> bool:
+        lock = self._lock(digest)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(lock)
+        return True
+
+
+def _digest(path: Path) -> str:
+    """The digest whose content, whole or partial, a folder of the cache holds."""
+    name = path.name.removeprefix(".").removesuffix(".partial")
+    return "" if name == "locks" or not path.is_dir() else name
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,132 @@
+"""Folders in storage: they exist once their manifest does, wherever they are.
+
+    <folder>/manifest.json       what the folder holds; written last
+    <folder>/<digest>/<file>     its files, under the digest of the manifest that lists them
+
+Two writers of one folder never touch each other's files, because files of other content lie under
+another digest. Only the manifest is contended for, and the storage lets one writer win it. What an
+interrupted or losing writer left is never read; it goes with the run's prefix.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from daftt_core.errors import BusyError, StorageError
+from daftt_core.storage.cache import Cache
+from daftt_core.storage.manifest import MANIFEST, Manifest, differing
+from daftt_core.storage.protocol import NOTHING, Storage
+
+__all__ = ["RemoteFolder"]
+
+_ATTEMPTS = 3
+
+
+class RemoteFolder:
+    """A folder in a storage.
+
+    Args:
+        storage: Where it is.
+        name: Its name there.
+    """
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        self._storage, self._name = storage, name
+        self.uri = f"{storage.uri}/{name}"
+
+    def version(self) -> str:
+        """What :meth:`commit` takes as ``replaces``, so that it only follows what was seen now."""
+        content = self._storage.read(self._manifest)
+        return content.version if content else NOTHING
+
+    def manifest(self) -> Manifest | None:
+        """The folder's manifest; None when the folder was not committed.
+
+        Raises:
+            StorageError: There is one, but it cannot be read.
+        """
+        content = self._storage.read(self._manifest)
+        if content is None:
+            return None
+        try:
+            return Manifest.model_validate_json(content.data)
+        except ValidationError:
+            raise StorageError(
+                f"{self._storage.uri}/{self._manifest}: is damaged; remove it and run again"
+            ) from None
+
+    def is_whole(self, manifest: Manifest) -> bool:
+        """Whether every file that the manifest lists is there with its size."""
+        prefix = self._prefix(manifest)
+        found = self._storage.entries(prefix)
+        sizes = {name: entry.size for name, entry in found.items()}
+        return all(sizes.get(f"{prefix}{file.name}") == file.size for file in manifest.files)
+
+    def commit(self, folder: Path, manifest: Manifest, replaces: str) -> None:
+        """Store a committed local folder, its manifest last.
+
+        It is safe to repeat; what an earlier attempt stored is not sent again.
+
+        Args:
+            folder: The local folder.
+            manifest: Its manifest.
+            replaces: The version it follows, as :meth:`version` gave it before the work.
+
+        Raises:
+            BusyError: Another process committed this folder since.
+            StorageError: It cannot be stored.
+        """
+        self._storage.upload(folder, [file.name for file in manifest.files], self._prefix(manifest))
+        try:
+            self._storage.write(self._manifest, _bytes(manifest), replaces=replaces)
+        except BusyError as error:
+            raise BusyError(
+                f"{self.uri}: was committed by another process meanwhile; its result stands and "
+                "nothing of it was overwritten"
+            ) from error
+
+    def fetch(self, manifest: Manifest, cache: Cache) -> Path:
+        """The folder's content on this machine; fetched unless the cache has it.
+
+        Args:
+            manifest: What the folder must hold.
+            cache: Where content is kept by its digest.
+
+        Raises:
+            StorageError: An object is missing or does not match the manifest.
+        """
+        for file in manifest.files:
+            path = PurePosixPath(file.name)
+            if path.is_absolute() or ".." in path.parts:  # else it could write anywhere
+                raise StorageError(
+                    f"{self.uri}/{MANIFEST}: lists {file.name!r}, outside its folder"
+                )
+        return cache.obtain(manifest, lambda folder: self._download(manifest, folder))
+
+    def _download(self, manifest: Manifest, folder: Path) -> None:
+        prefix = self._prefix(manifest)
+        sizes = {file.name: file.size for file in manifest.files}
+        for _ in range(_ATTEMPTS):
+            self._storage.download(prefix, sizes, folder)
+            wrong = differing(folder, manifest)
+            if not wrong:
+                return
+            for name in wrong:
+                (folder / name).unlink(missing_ok=True)
+        raise StorageError(
+            f"{self._storage.uri}/{prefix}{wrong[0]}: does not match the manifest {self.uri}/"
+            f"{MANIFEST}; it was changed"
+        )
+
+    @property
+    def _manifest(self) -> str:
+        return f"{self._name}/{MANIFEST}"
+
+    def _prefix(self, manifest: Manifest) -> str:
+        return f"{self._name}/{manifest.digest}/"
+
+
+def _bytes(manifest: Manifest) -> bytes:
+    return (manifest.model_dump_json(indent=1) + "\n").encode()

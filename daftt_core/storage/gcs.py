@@ -1,0 +1,246 @@
+"""``gs://``: Google Cloud Storage, or an emulator named by ``STORAGE_EMULATOR_HOST``.
+
+Credentials come from the environment only, as the client library finds them (workload identity in
+a cluster, application default credentials elsewhere); an emulator needs none. The client library
+is imported when the first object is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from daftt_core.errors import BusyError, StorageError
+from daftt_core.storage.gcs_errors import Patience, known_errors, sentence, status_of
+from daftt_core.storage.gcs_transfer import DamagedError, MissingError, Transfer, TransferError
+from daftt_core.storage.protocol import NOTHING, Content, Entry
+
+__all__ = ["GcsStorage"]
+
+_EMULATOR = "STORAGE_EMULATOR_HOST"
+_WRITER = "daftt-writer"
+_CHECK = ".daftt-check"
+_LISTED = "items(name,size,updated),nextPageToken"
+
+
+class GcsStorage:
+    """Objects below a prefix of a bucket.
+
+    Args:
+        uri: ``gs://bucket`` or ``gs://bucket/prefix``.
+        patience: How long to keep trying.
+        part_bytes: Larger files go in parallel parts of this size.
+        workers: How many requests run at once.
+
+    Raises:
+        StorageError: The URI names no bucket.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        patience: Patience | None = None,
+        part_bytes: int = 32 * 2**20,
+        workers: int = 8,
+    ) -> None:
+        bucket, _, prefix = uri.removeprefix("gs://").partition("/")
+        if not bucket:
+            raise StorageError(f"{uri}: names no bucket; it must be gs://bucket/prefix")
+        self._bucket_name, self._prefix = bucket, prefix.strip("/")
+        self.uri = f"gs://{bucket}/{self._prefix}".rstrip("/")
+        self._patience = patience or Patience()
+        self._part_bytes, self._workers = part_bytes, workers
+
+    @property
+    def folder(self) -> None:
+        """None: the objects are on no file system of this machine."""
+
+    def read(self, name: str) -> Content | None:
+        """A small object; None where there is no such object."""
+        with self._explained(name):
+            blob = self._blob(name)
+            try:
+                data = blob.download_as_bytes(checksum="crc32c", **self._how)
+            except known_errors() as error:
+                if status_of(error) != 404:
+                    raise
+                self._look_for_bucket()
+                return None
+            return Content(data, str(blob.generation))
+
+    def write(self, name: str, data: bytes, replaces: str | None = None) -> None:
+        """Write a small object, on condition of the generation that is there."""
+        blob = self._blob(name)
+        blob.metadata = {_WRITER: uuid.uuid4().hex}
+        condition = None if replaces is None else int(replaces or 0)
+        with self._explained(name, writing=True):
+            try:
+                blob.upload_from_string(
+                    data,
+                    content_type="application/octet-stream",
+                    if_generation_match=condition,
+                    checksum="crc32c",
+                    **self._how,
+                )
+            except known_errors() as error:
+                if status_of(error) != 412:
+                    raise
+                if not self._is_ours(blob):
+                    raise BusyError(
+                        f"{self.uri}/{name}: was written by another process meanwhile"
+                    ) from error
+
+    def _is_ours(self, blob: Any) -> bool:
+        """Whether a write that was refused had in truth been done, and only its answer was lost."""
+        found = self._bucket.get_blob(blob.name, **self._how)
+        return found is not None and (found.metadata or {}).get(_WRITER) == blob.metadata[_WRITER]
+
+    def entries(self, prefix: str) -> dict[str, Entry]:
+        """Every object whose name begins with ``prefix``."""
+        start = len(self._full(""))
+        with self._explained(prefix):
+            blobs = self._client.list_blobs(
+                self._bucket_name, prefix=self._full(prefix), fields=_LISTED, **self._how
+            )
+            return {blob.name[start:]: _entry(blob) for blob in blobs}
+
+    def upload(self, folder: Path, names: Sequence[str], prefix: str) -> None:
+        """Store files in parallel, each checked by its crc32c."""
+        with self._explained(prefix.rstrip("/"), writing=True):
+            self._transfer.upload(folder, names, self._full(prefix))
+
+    def download(self, prefix: str, sizes: Mapping[str, int], folder: Path) -> None:
+        """Fetch objects in parallel, large ones in ranges; a range that is here is kept."""
+        with self._explained(prefix.rstrip("/")):
+            self._transfer.download(self._full(prefix), sizes, folder)
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove objects."""
+        for name in names:
+            with self._explained(name, writing=True):
+                self._delete(name)
+
+    def _delete(self, name: str) -> None:
+        try:
+            self._blob(name).delete(**self._how)
+        except known_errors() as error:
+            if status_of(error) != 404:
+                raise
+            self._look_for_bucket()
+
+    def check_writable(self) -> None:
+        """Write, read and delete a small object."""
+        name = f"{_CHECK}-{uuid.uuid4().hex}"
+        self.write(name, b"daftt", replaces=NOTHING)
+        found = self.read(name)
+        if found is None or found.data != b"daftt":
+            raise StorageError(f"{self.uri}/{name}: was written and could not be read back")
+        try:
+            self._delete(name)
+        except known_errors() as error:
+            if status_of(error) != 403:
+                raise StorageError(sentence(f"{self.uri}/{name}", error)) from error
+            raise StorageError(
+                f"{self._root}: may be written but not deleted from, and a run needs both; grant "
+                "the role roles/storage.objectUser on it"
+            ) from error
+
+    @cached_property
+    def _client(self) -> Any:
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud.storage import Client
+        from requests.adapters import HTTPAdapter
+
+        emulated = bool(os.environ.get(_EMULATOR))
+        with self._explained(""):
+            client = Client(
+                credentials=AnonymousCredentials() if emulated else None,
+                # Objects belong to a bucket, so no project is needed; without one given here the
+                # library would fail where it finds none.
+                project=os.environ.get("GOOGLE_CLOUD_PROJECT") or "unnamed",
+            )
+        adapter = HTTPAdapter(pool_maxsize=2 * self._workers)
+        for scheme in ("https://", "http://"):
+            client._http.mount(scheme, adapter)
+        weakref.finalize(self, client.close)
+        return client
+
+    @cached_property
+    def _bucket(self) -> Any:
+        return self._client.bucket(self._bucket_name)
+
+    @cached_property
+    def _transfer(self) -> Transfer:
+        return Transfer(self._bucket, self._patience, self._part_bytes, self._workers)
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {"retry": self._patience.retry(), "timeout": self._patience.request_seconds}
+
+    @property
+    def _root(self) -> str:
+        return f"gs://{self._bucket_name}"
+
+    def _full(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    def _blob(self, name: str) -> Any:
+        return self._bucket.blob(self._full(name))
+
+    def _look_for_bucket(self) -> None:
+        """Raise what the server answers to the least that can be asked of a bucket."""
+        list(self._client.list_blobs(self._bucket_name, max_results=1, **self._how))
+
+    @contextmanager
+    def _explained(self, name: str, *, writing: bool = False) -> Iterator[None]:
+        uri = f"{self.uri}/{name}" if name else self.uri
+        try:
+            yield
+        except TransferError as error:
+            uri = f"{self._root}/{error.name}"
+            raise StorageError(self._sentence(uri, error.__cause__ or error, writing)) from error
+        except OSError as error:
+            if not isinstance(error, known_errors()):  # a local disk, not the network
+                raise
+            raise StorageError(self._sentence(uri, error, writing)) from error
+        except known_errors() as error:
+            raise StorageError(self._sentence(uri, error, writing)) from error
+
+    def _sentence(self, uri: str, error: BaseException, writing: bool) -> str:
+        if isinstance(error, MissingError):
+            return f"{uri}: is missing or has another size than expected"
+        if isinstance(error, DamagedError):
+            return f"{uri}: arrived damaged (crc32c) at every attempt; check the network"
+        if isinstance(error, OSError) and not isinstance(error, known_errors()):
+            return f"{error.filename or uri}: {error.strerror or error}"
+        if status_of(error) not in (403, 404):
+            return sentence(uri, error)
+        try:
+            self._look_for_bucket()
+        except known_errors() as answer:
+            if status_of(answer) == 404:
+                return f"{self._root}: there is no such bucket; create it, or correct the name"
+            if status_of(answer) == 403:
+                return (
+                    f"{self._root}: exists, but this process may not use it; it belongs to another "
+                    "project, or the role roles/storage.objectUser on it was not granted to this "
+                    "process's service account"
+                )
+            return sentence(uri, answer)
+        if status_of(error) == 403 and writing:
+            return (
+                f"{self._root}: is read-only for this process; grant its service account the role "
+                "roles/storage.objectUser on it"
+            )
+        return sentence(uri, error)
+
+
+def _entry(blob: Any) -> Entry:
+    return Entry(int(blob.size), blob.updated.timestamp())

@@ -1,0 +1,298 @@
+"""Many files and large files to and from a bucket, in parallel, and nothing twice.
+
+A file that is larger than a part goes up as parts that the server then joins (``compose``, at most
+32 parts), and comes down in ranges. What an attempt that was killed had finished is found again:
+objects and parts on the server by their size and crc32c, ranges on the disk by a journal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from daftt_core.progress import Progress
+from daftt_core.storage.gcs_errors import Patience, known_errors, status_of
+from daftt_core.storage.ranges import Journal, Mark, Slice, mark_of
+
+__all__ = ["Transfer", "TransferError"]
+
+_MOST_PARTS = 32  # that one compose request takes
+_ATTEMPTS = 5  # at content that arrives damaged; what passes by itself is tried for longer
+_BATCH = 256  # files between two reports of progress
+_CHUNK_BYTES = 32 * 2**20  # of one part; what a request that failed has to send again
+_PARTS = ".parts/"
+_LISTED = "items(name,size,crc32c),nextPageToken"
+_Errors = dict[str, BaseException | None]
+
+
+class TransferError(Exception):
+    """One object could not be copied; the cause says why.
+
+    Attributes:
+        name: The object's full name in its bucket.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class DamagedError(Exception):
+    """The content that arrived is not the content that was sent."""
+
+
+class MissingError(Exception):
+    """There is no such object, or it has another size than expected."""
+
+
+class Transfer:
+    """Copies files to and from a bucket.
+
+    Args:
+        bucket: The client library's bucket.
+        patience: How long to keep trying with each object.
+        part_bytes: Larger files go in parts of this size.
+        workers: How many requests run at once.
+    """
+
+    def __init__(self, bucket: Any, patience: Patience, part_bytes: int, workers: int) -> None:
+        self._bucket, self._patience = bucket, patience
+        self._part_bytes, self._workers = part_bytes, workers
+
+    def upload(self, folder: Path, names: Sequence[str], prefix: str) -> None:
+        """Store files as ``<prefix><name>``, except what is there already.
+
+        Raises:
+            TransferError: A file did not arrive as it is, whatever was tried.
+        """
+        there = self._stored(prefix)
+        paths = {f"{prefix}{name}": folder / name for name in names}
+        marks = {target: mark_of(path) for target, path in paths.items()}
+        pending = [target for target in paths if there.get(target) != marks[target]]
+        progress = Progress("upload", len(paths), "files", done=len(paths) - len(pending))
+        for target in [target for target in pending if self._is_large(marks[target])]:
+            self._upload_parts(paths[target], target, marks[target])
+            progress.advance()
+        small = [target for target in pending if not self._is_large(marks[target])]
+        for batch in _batches(small, _BATCH):
+            self._until_whole(batch, partial(self._upload_whole, paths, marks))
+            progress.advance(len(batch))
+
+    def download(self, prefix: str, sizes: Mapping[str, int], folder: Path) -> None:
+        """Fetch objects ``<prefix><name>``, except what is on the disk already.
+
+        Raises:
+            TransferError: An object is missing or did not arrive as it is, whatever was tried.
+        """
+        there = self._stored(prefix)
+        paths = {f"{prefix}{name}": folder / name for name in sizes}
+        for name, size in sizes.items():
+            if there.get(f"{prefix}{name}", Mark(-1, "")).size != size:
+                raise TransferError(f"{prefix}{name}") from MissingError()
+        journal = Journal(folder)
+        pending = [
+            target
+            for target, path in paths.items()
+            if not path.is_file() or mark_of(path) != there[target]
+        ]
+        progress = Progress("download", len(paths), "files", done=len(paths) - len(pending))
+        for target in [target for target in pending if self._is_large(there[target])]:
+            fetch = partial(self._download_ranges, paths, there, journal)
+            self._until_whole([target], fetch)
+            progress.advance()
+        for batch in _batches([t for t in pending if not self._is_large(there[t])], _BATCH):
+            self._until_whole(batch, partial(self._download_whole, paths))
+            progress.advance(len(batch))
+        journal.remove()
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {"retry": self._patience.retry(), "timeout": self._patience.request_seconds}
+
+    def _is_large(self, mark: Mark) -> bool:
+        return mark.size > self._part_bytes
+
+    def _stored(self, prefix: str) -> dict[str, Mark]:
+        blobs = self._bucket.client.list_blobs(
+            self._bucket.name, prefix=prefix, fields=_LISTED, **self._how
+        )
+        return {blob.name: Mark(int(blob.size), blob.crc32c) for blob in blobs}
+
+    def _upload_whole(
+        self, paths: Mapping[str, Path], marks: Mapping[str, Mark], targets: Sequence[str]
+    ) -> _Errors:
+        from google.cloud.storage import transfer_manager
+
+        blobs = [self._bucket.blob(target) for target in targets]
+        errors = transfer_manager.upload_many(
+            [(str(paths[target]), blob) for target, blob in zip(targets, blobs, strict=True)],
+            upload_kwargs={
+                "checksum": "crc32c",
+                "content_type": "application/octet-stream",
+                "if_generation_match": 0,
+                **self._how,
+            },
+            worker_type=transfer_manager.THREAD,
+            max_workers=self._workers,
+        )
+        return {
+            target: self._settled(blob, error, marks[target])
+            for target, blob, error in zip(targets, blobs, errors, strict=True)
+        }
+
+    def _settled(self, blob: Any, error: Any, mark: Mark) -> BaseException | None:
+        """None where the object is there with the right content, whoever wrote it."""
+        if isinstance(error, BaseException):
+            if status_of(error) != 412:
+                return error
+            blob.reload(**self._how)
+        if Mark(int(blob.size), blob.crc32c) == mark:
+            return None
+        self._discard(blob.name)
+        return DamagedError()
+
+    def _discard(self, target: str) -> None:
+        try:
+            self._bucket.blob(target).delete(**self._how)
+        except known_errors() as error:
+            if status_of(error) != 404:
+                raise
+
+    def _upload_parts(self, path: Path, target: str, mark: Mark) -> None:
+        """Send a large file in parts and let the server join them.
+
+        Another process may be doing the same with the same parts, and remove them when it is done.
+        """
+        size = max(self._part_bytes, math.ceil(mark.size / _MOST_PARTS))
+        folder, _, name = target.rpartition("/")
+        prefix = f"{folder}/{_PARTS}{name}/{size}-"
+        parts = {f"{prefix}{start:015d}": start for start in range(0, mark.size, size)}
+        marks = {part: mark_of(path, start, size) for part, start in parts.items()}
+        for _ in range(_ATTEMPTS):
+            there = self._stored(prefix)
+            missing = [part for part in parts if there.get(part) != marks[part]]
+            done = len(parts) - len(missing)
+            progress = Progress(f"upload {path.name}", len(parts), "parts", done=done)
+            for batch in _batches(missing, self._workers):
+                self._until_whole(batch, partial(self._send_parts, path, parts, marks))
+                progress.advance(len(batch))
+            if self._join(target, list(parts), mark):
+                self._in_parallel(list(parts), self._discard)
+                return
+        raise TransferError(target) from DamagedError()
+
+    def _send_parts(
+        self,
+        path: Path,
+        parts: Mapping[str, int],
+        marks: Mapping[str, Mark],
+        targets: Sequence[str],
+    ) -> _Errors:
+        def send(target: str) -> None:
+            blob = self._bucket.blob(target, chunk_size=_CHUNK_BYTES)
+            size = marks[target].size
+            with path.open("rb") as file:
+                blob.upload_from_file(
+                    Slice(file, parts[target], size), size=size, checksum="crc32c", **self._how
+                )
+            damage = self._settled(blob, None, marks[target])
+            if damage is not None:
+                raise damage
+
+        return self._in_parallel(targets, send)
+
+    def _join(self, target: str, parts: list[str], mark: Mark) -> bool:
+        blob = self._bucket.blob(target)
+        blob.content_type = "application/octet-stream"
+        try:
+            sources = [self._bucket.blob(part) for part in parts]
+            blob.compose(sources, if_generation_match=0, **self._how)
+        except known_errors() as error:
+            if status_of(error) not in (404, 412):
+                raise TransferError(target) from error
+            blob = self._bucket.get_blob(target, **self._how)
+        return blob is not None and self._settled(blob, None, mark) is None
+
+    def _download_whole(self, paths: Mapping[str, Path], targets: Sequence[str]) -> _Errors:
+        from google.cloud.storage import transfer_manager
+
+        for target in targets:
+            paths[target].parent.mkdir(parents=True, exist_ok=True)
+        errors = transfer_manager.download_many(
+            [(self._bucket.blob(target), str(paths[target])) for target in targets],
+            download_kwargs={"checksum": "crc32c", **self._how},
+            worker_type=transfer_manager.THREAD,
+            max_workers=self._workers,
+        )
+        return dict(zip(targets, errors, strict=True))
+
+    def _download_ranges(
+        self,
+        paths: Mapping[str, Path],
+        there: Mapping[str, Mark],
+        journal: Journal,
+        targets: Sequence[str],
+    ) -> _Errors:
+        """Fetch large objects range by range into files of their full size."""
+        return {
+            target: self._download_range(target, paths[target], there[target], journal)
+            for target in targets
+        }
+
+    def _download_range(
+        self, target: str, path: Path, mark: Mark, journal: Journal
+    ) -> BaseException | None:
+        def fetch(start: str) -> None:
+            first = int(start)
+            last = min(first + self._part_bytes, mark.size) - 1
+            with path.open("r+b") as file:
+                file.seek(first)
+                blob = self._bucket.blob(target)
+                blob.download_to_file(file, start=first, end=last, checksum=None, **self._how)
+                if file.tell() != last + 1:
+                    raise DamagedError
+            journal.add(path, first, self._part_bytes)
+
+        done = journal.start(path, mark.size, self._part_bytes)
+        starts = [str(start) for start in range(0, mark.size, self._part_bytes)]
+        missing = [start for start in starts if int(start) not in done]
+        here = len(starts) - len(missing)
+        progress = Progress(f"download {path.name}", len(starts), "parts", done=here)
+        for batch in _batches(missing, self._workers):
+            errors = [error for error in self._in_parallel(batch, fetch).values() if error]
+            if errors:
+                return errors[0]
+            progress.advance(len(batch))
+        journal.forget(path)
+        return None if mark_of(path) == mark else DamagedError()
+
+    def _in_parallel(self, names: Sequence[str], work: Callable[[str], None]) -> _Errors:
+        with ThreadPoolExecutor(self._workers) as pool:
+            futures = {name: pool.submit(work, name) for name in names}
+        return {name: future.exception() for name, future in futures.items()}
+
+    def _until_whole(
+        self, targets: Sequence[str], attempt: Callable[[Sequence[str]], _Errors]
+    ) -> None:
+        """Copy objects, and those again that arrived damaged."""
+        from google.cloud.storage.exceptions import DataCorruption
+
+        pending = list(targets)
+        for number in range(_ATTEMPTS):
+            failed = {name: error for name, error in attempt(pending).items() if error}
+            for name, error in failed.items():
+                again = isinstance(error, DamagedError | DataCorruption)
+                if not again or number + 1 == _ATTEMPTS:
+                    raise TransferError(name) from error
+            pending = list(failed)
+            if not pending:
+                return
+
+
+def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

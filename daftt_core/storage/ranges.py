@@ -1,0 +1,142 @@
+"""Parts of files: their checksums, reading one alone, and which ones are on the disk already."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO, NamedTuple
+
+__all__ = ["Journal", "Mark", "Slice", "mark_of"]
+
+_BLOCK_BYTES = 2**20
+
+
+class Mark(NamedTuple):
+    """What content is known by: size in bytes, and crc32c as base64 of its big-endian bytes."""
+
+    size: int
+    crc32c: str
+
+
+def mark_of(path: Path, start: int = 0, length: int | None = None) -> Mark:
+    """The mark of a file or of a part of it.
+
+    Args:
+        path: The file.
+        start: First byte of the part.
+        length: Bytes of the part, fewer at the file's end; None for all that follow.
+    """
+    from google_crc32c import Checksum
+
+    checksum, size = Checksum(), 0
+    with path.open("rb") as file:
+        file.seek(start)
+        left = os.fstat(file.fileno()).st_size if length is None else length
+        while left > 0 and (block := file.read(min(_BLOCK_BYTES, left))):
+            checksum.update(block)
+            size += len(block)
+            left -= len(block)
+    return Mark(size, base64.b64encode(checksum.digest()).decode("ascii"))
+
+
+class Slice(io.RawIOBase):
+    """A part of an open file, as if it were a file.
+
+    Args:
+        file: The whole file, for this slice alone.
+        start: First byte of the part.
+        size: Bytes of the part.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        super().__init__()
+        self._file, self._start, self._size = file, start, size
+        self._position = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Position in the part."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move in the part."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Read bytes, at most to the part's end."""
+        left = max(0, self._size - self._position)
+        self._file.seek(self._start + self._position)
+        data = self._file.read(left if size < 0 else min(size, left))
+        self._position += len(data)
+        return data
+
+
+class Journal:
+    """Which ranges of files in a folder are complete; it outlives the process.
+
+    Args:
+        folder: Where the files are; the journal is a hidden file in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._path = folder, folder / ".ranges"
+        self._lock = Lock()
+
+    def start(self, path: Path, size: int, range_bytes: int) -> set[int]:
+        """Make room for a file, and say which ranges an earlier attempt completed.
+
+        Args:
+            path: The file.
+            size: Its full size in bytes.
+            range_bytes: Bytes of each range; ranges of another length do not count.
+
+        Returns:
+            The first byte of each complete range.
+        """
+        begun = path.is_file() and path.stat().st_size == size
+        lines = self._lines() if begun else []
+        name = path.relative_to(self._folder).as_posix()
+        if not begun:
+            self.forget(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.truncate(size)
+        found = [line.split(" ", 2) for line in lines]
+        return {
+            int(start) for length, start, of in found if (length, of) == (str(range_bytes), name)
+        }
+
+    def add(self, path: Path, start: int, range_bytes: int) -> None:
+        """Note a range that is complete."""
+        line = f"{range_bytes} {start} {path.relative_to(self._folder).as_posix()}\n"
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+    def forget(self, path: Path) -> None:
+        """Take no range of a file for complete any longer."""
+        name = path.relative_to(self._folder).as_posix()
+        kept = [line for line in self._lines() if line.split(" ", 2)[2] != name]
+        if self._path.exists():
+            self._path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def remove(self) -> None:
+        """Every file is whole."""
+        self._path.unlink(missing_ok=True)
+
+    def _lines(self) -> list[str]:
+        if not self._path.exists():
+            return []
+        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [line.rstrip("\n") for line in lines if line.endswith("\n") and line.count(" ") >= 2]

@@ -1,0 +1,37 @@
+"""Which scheme is kept by which storage. A new one is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from daftt_core.errors import StorageError, did_you_mean
+from daftt_core.storage.filesystem import FileStorage
+from daftt_core.storage.gcs import GcsStorage
+from daftt_core.storage.protocol import Storage
+
+__all__ = ["SCHEMES", "open_storage"]
+
+SCHEMES: dict[str, Callable[[str], Storage]] = {
+    "file": FileStorage,  # a plain path is one as well
+    "gs": GcsStorage,
+}
+
+
+def open_storage(uri: str) -> Storage:
+    """The storage that a URI names; nothing is looked for or created yet.
+
+    Args:
+        uri: ``gs://bucket/prefix``, ``file:///folder``, or a plain path.
+
+    Raises:
+        StorageError: The scheme is unknown, or the URI lacks what its scheme needs.
+    """
+    scheme, separator, _ = uri.partition("://")
+    if not separator:
+        return SCHEMES["file"](uri)
+    if scheme not in SCHEMES:
+        raise StorageError(
+            f"{uri}: the scheme {scheme!r} is not known (known: {', '.join(SCHEMES)})"
+            f"{did_you_mean(scheme, SCHEMES)}"
+        )
+    return SCHEMES[scheme](uri)
