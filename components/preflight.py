@@ -65,6 +65,17 @@ def preflight(
     student_gold_arm: bool,
     evaluation_bootstrap_samples: int,
     evaluation_confidence: float,
+    cluster_gpu_type: str,
+    cluster_gpus: str,
+    cluster_teacher_gpus: str,
+    cluster_cpus: str,
+    cluster_memory: str,
+    cluster_light_cpus: str,
+    cluster_light_memory: str,
+    cluster_node_selector: dict,
+    cluster_tolerations: list,
+    cluster_hub_secret: str,
+    cluster_pull_secret: str,
 ) -> NamedTuple(
     "Outputs",
     [
