@@ -8,7 +8,8 @@
     ├── StorageError          5   a file, folder or bucket that cannot be read, written or trusted
     │   └── BusyError         6   another process is working in the same folder
     ├── TrainingError         7   training that diverged or could not go on
-    └── GateError             8   the teacher did not pass its gate and the run was told to stop
+    ├── GateError             8   the teacher did not pass its gate and the run was told to stop
+    └── RemoteError          10   Kubeflow Pipelines or Kubernetes cannot be reached, or refuses
 
 A message is one sentence or one sentence per mistake: which field, file and line or object, what
 was found, what is allowed, and, where it helps, what to do. A stack trace is for faults of DAFTT.
@@ -26,6 +27,7 @@ __all__ = [
     "DataError",
     "GateError",
     "ModelError",
+    "RemoteError",
     "StorageError",
     "TaskError",
     "TrainingError",
@@ -85,6 +87,12 @@ class GateError(DafttError):
     """The teacher is not good enough and ``on_gate_fail`` says to stop."""
 
     exit_code = 8
+
+
+class RemoteError(DafttError):
+    """Kubeflow Pipelines or Kubernetes cannot be reached, or refuses."""
+
+    exit_code = 10
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

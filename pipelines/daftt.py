@@ -175,7 +175,9 @@ def daftt_pipeline(
         cluster_hub_secret,
         cluster_pull_secret,
     )
-    deciding = {name: value for name, value in settings.items() if name in summarize.component_spec.inputs}
+    deciding = {
+        name: value for name, value in settings.items() if name in summarize.component_spec.inputs
+    }
     with dsl.ExitHandler(light.take(summarize(**deciding)), name="run"):
         checked = light.take(preflight(**settings))
         run = checked.outputs["run"]
