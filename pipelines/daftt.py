@@ -175,9 +175,8 @@ def daftt_pipeline(
         cluster_hub_secret,
         cluster_pull_secret,
     )
-    deciding = {
-        name: value for name, value in settings.items() if name in summarize.component_spec.inputs
-    }
+    known = summarize.component_spec.inputs  # all but those that do not name the run's folder
+    deciding = {name: value for name, value in settings.items() if name in known}
     with dsl.ExitHandler(light.take(summarize(**deciding)), name="run"):
         checked = light.take(preflight(**settings))
         run = checked.outputs["run"]

@@ -24,10 +24,19 @@ import click
 
 from daftt_core.errors import ConfigError, RemoteError
 
-__all__ = ["Connection", "Remote", "connect", "equals", "with_connection", "with_dry_run"]
+__all__ = [
+    "Connection",
+    "Remote",
+    "connect",
+    "equals",
+    "is_made_up",
+    "with_connection",
+    "with_dry_run",
+]
 
 _PATIENCE_SECONDS = 10  # for the first answer; what comes later may be a large upload
 _MESSAGE_CHARACTERS = 300
+_NEW = "<new "
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
@@ -145,6 +154,11 @@ def equals(key: str, value: str) -> str:
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "stringValue": value}]})
 
 
+def is_made_up(identifier: str) -> bool:
+    """Whether an id is one that a dry run puts in the place of one that does not exist yet."""
+    return identifier.startswith(_NEW)
+
+
 def _greet(connection: Connection) -> bool:
     """See that Kubeflow Pipelines answers; whether it serves several users."""
     from kfp_server_api import ApiClient, Configuration
@@ -231,9 +245,8 @@ def _message(connection: Connection, body: str | bytes | None) -> str:
 def _cause(error: Exception) -> str:
     reason = getattr(error, "reason", None) or error
     text = " ".join(str(reason).split())
-    return (
-        re.sub(r"<.*?>|HTTPS?Connection\(.*?\):|\(Caused by.*", "", text).strip(" :") or "silence"
-    )
+    noise = r"<.*?>|HTTPS?Connection\(.*?\):|\(Caused by.*"
+    return re.sub(noise, "", text).strip(" :") or "silence"
 
 
 @dataclass(frozen=True)
@@ -257,7 +270,7 @@ def _show_and_do_not_send(remote: Remote) -> None:
 
     def show(method: str) -> Callable[..., _Answer]:
         def request(url: str, **parts: Any) -> _Answer:
-            shown = {"method": method, "path": url.removeprefix(base)}
+            shown: dict[str, Any] = {"method": method, "path": url.removeprefix(base)}
             if parts.get("query_params"):
                 shown["query"] = dict(parts["query_params"])
             if parts.get("body"):
@@ -282,4 +295,4 @@ def _made_up(shown: dict[str, Any]) -> dict[str, Any]:
     """The request's body with ids that say what they stand for."""
     ids = ("pipeline_id", "pipeline_version_id", "experiment_id", "run_id", "recurring_run_id")
     body = shown.get("body") or {}
-    return {**{name: f"<new {name}>" for name in ids}, **body}
+    return {**{name: f"{_NEW}{name}>" for name in ids}, **body}

@@ -1,4 +1,4 @@
-"""``daftt runs``: the runs on this machine (or of a cluster), what became of them, and what they found."""
+"""``daftt runs``: the runs of this machine or of a cluster, and what became of them."""
 
 from __future__ import annotations
 

@@ -10,7 +10,15 @@ from typing import Any
 import click
 
 from daftt_core.cli.launch import compiled_pipeline
-from daftt_core.cli.remote import Connection, Remote, connect, equals, with_connection, with_dry_run
+from daftt_core.cli.remote import (
+    Connection,
+    Remote,
+    connect,
+    equals,
+    is_made_up,
+    with_connection,
+    with_dry_run,
+)
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.cli.submit import check_for_cluster, experiment_id, with_experiment
 from daftt_core.cli.upload import PIPELINE, Version, upload_version
@@ -110,6 +118,8 @@ def six_fields(cron: str) -> str:
 
 
 def _find(remote: Remote, group: str, name: str) -> list[Any]:
+    if is_made_up(group):
+        return []
     with remote.doing("list the recurring runs"):
         found = remote.client.list_recurring_runs(
             experiment_id=group, page_size=50, filter=equals("display_name", name)
