@@ -75,7 +75,7 @@ def kfp_server() -> Iterator[KfpServer]:
         server.server_close()
 
 
-def _handler(state: KfpServer) -> type[BaseHTTPRequestHandler]:
+def _handler(state: KfpServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - one class, in full
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 

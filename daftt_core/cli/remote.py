@@ -249,9 +249,12 @@ def _cause(error: Exception) -> str:
     return re.sub(noise, "", text).strip(" :") or "silence"
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Answer:
-    """What a dry run puts in the place of an answer: the request itself, with names for ids."""
+    """What a dry run puts in the place of an answer: the request itself, with names for ids.
+
+    Not frozen: the client puts the decoded text in the place of the bytes.
+    """
 
     data: bytes
     status: int = 200
