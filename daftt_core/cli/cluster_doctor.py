@@ -7,6 +7,7 @@ run's storage, which it writes, reads and deletes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,12 @@ class _Api:
     def __init__(self, asked: Asked) -> None:
         from kubernetes import client, config
 
+        path = os.environ.get("KUBECONFIG", "")
         try:
-            config.load_config()  # KUBECONFIG, ~/.kube/config, or the pod's own account
+            if not path and "KUBERNETES_SERVICE_HOST" in os.environ:  # in a pod
+                config.load_incluster_config()
+            else:
+                config.load_kube_config(config_file=path or "~/.kube/config")
         except (config.ConfigException, OSError) as error:
             raise RemoteError(f"there is no usable kubeconfig: {_one_line(error)}") from None
         self._client = client.ApiClient()

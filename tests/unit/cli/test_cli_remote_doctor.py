@@ -33,8 +33,6 @@ def cluster(monkeypatch, tmp_path):
             )
         )
         monkeypatch.setenv("KUBECONFIG", str(path))
-        # kubernetes reads the variable once, when it is imported
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
         images = [f"registry.example/daftt/{name}:0.1.0" for name in ("core", "train", "serve")]
         server.objects = {
             "/version": {"gitVersion": "v1.31.0"},
