@@ -89,6 +89,17 @@ def preflight(
     job_start_timeout_seconds: int,
     job_ttl_seconds: int,
     job_max_restarts: int,
+    cluster_gpu_type: str,
+    cluster_gpus: str,
+    cluster_teacher_gpus: str,
+    cluster_cpus: str,
+    cluster_memory: str,
+    cluster_light_cpus: str,
+    cluster_light_memory: str,
+    cluster_node_selector: dict,
+    cluster_tolerations: list,
+    cluster_hub_secret: str,
+    cluster_pull_secret: str,
 ) -> NamedTuple(
     "Outputs",
     [

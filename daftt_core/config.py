@@ -11,15 +11,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from daftt_core.errors import ConfigError, did_you_mean
 
 __all__ = [
+    "ClusterConfig",
     "Config",
     "CurationConfig",
     "DataConfig",
@@ -404,6 +413,86 @@ def _strings(name: str, text: str) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise ValueError(f"{name} must be a JSON object whose values are strings")
     return found
+def _parse_json(value: object) -> object:
+    """A text as the JSON it holds: a form or a command line can give nothing else."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("is not JSON") from None
+
+
+_CPUS = r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$"
+_BYTES = r"^[0-9]+(\.[0-9]+)?([KMGTPE]i?)?$"
+_OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+_TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
+
+
+class ClusterConfig(Section):
+    """What the pods of a cluster get; a run on one machine takes no notice of it."""
+
+    # "4" and 4 are the same count; Kubernetes wants text
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    gpu_type: str = Field(
+        default="nvidia.com/gpu",
+        pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
+        description="Resource name of the cluster's GPUs.",
+    )
+    gpus: str = Field(
+        default="0",
+        pattern=r"^[0-9]+$",
+        description="GPUs of each pod that runs a model: assessment, synthesis, students, test "
+        "predictions.",
+    )
+    teacher_gpus: str = Field(
+        default="0",
+        pattern=r"^[0-9]+$",
+        description="GPUs of the teacher's own step; 0 where a job of several pods trains it.",
+    )
+    cpus: str = Field(
+        default="2", pattern=_CPUS, description="CPU cores of each pod that runs a model."
+    )
+    memory: str = Field(
+        default="8Gi", pattern=_BYTES, description="Memory of each pod that runs a model."
+    )
+    light_cpus: str = Field(
+        default="1", pattern=_CPUS, description="CPU cores of each pod that runs none."
+    )
+    light_memory: str = Field(
+        default="2Gi", pattern=_BYTES, description="Memory of each pod that runs none."
+    )
+    node_selector: Annotated[dict[str, str], BeforeValidator(_parse_json)] = Field(
+        default={},
+        description="Labels of the nodes for pods that run a model, as JSON, such as "
+        '{"cloud.google.com/gke-accelerator": "nvidia-l4"}.',
+    )
+    tolerations: Annotated[list[dict[str, Any]], BeforeValidator(_parse_json)] = Field(
+        default=[],
+        description="Taints that pods that run a model tolerate, as JSON, such as "
+        '[{"key": "nvidia.com/gpu", "operator": "Exists"}].',
+    )
+    hub_secret: str = Field(
+        default="daftt-hub",
+        pattern=_OBJECT_NAME,
+        description="Secret whose key 'token' opens private models of the Hub; it may be missing.",
+    )
+    pull_secret: str = Field(
+        default="daftt-registry",
+        pattern=_OBJECT_NAME,
+        description="Secret that opens a private image registry; it may be missing.",
+    )
+
+    @field_validator("tolerations")
+    @classmethod
+    def _check_tolerations(cls, tolerations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for toleration in tolerations:
+            for key in toleration:
+                if key not in _TOLERATION_KEYS:
+                    known = ", ".join(sorted(_TOLERATION_KEYS))
+                    raise ValueError(f"a toleration has no {key!r} (it may have: {known})")
+        return tolerations
 
 
 class Config(Section):
@@ -417,6 +506,7 @@ class Config(Section):
     student: StudentConfig = StudentConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     job: JobConfig = JobConfig()
+    cluster: ClusterConfig = ClusterConfig()
 
 
 _UNPREFIXED = "run"

@@ -9,7 +9,8 @@
     │   └── BusyError         6   another process is working in the same folder
     ├── TrainingError         7   training that diverged or could not go on
     ├── GateError             8   the teacher did not pass its gate and the run was told to stop
-    └── JobError              9   a job that failed, or a cluster that cannot be used
+    ├── JobError              9   a job that failed, or a cluster that cannot be used
+    └── RemoteError          10   Kubeflow Pipelines or Kubernetes cannot be reached, or refuses
 
 A message is one sentence or one sentence per mistake: which field, file and line or object, what
 was found, what is allowed, and, where it helps, what to do. A stack trace is for faults of DAFTT.
@@ -28,6 +29,7 @@ __all__ = [
     "GateError",
     "JobError",
     "ModelError",
+    "RemoteError",
     "StorageError",
     "TaskError",
     "TrainingError",
@@ -93,6 +95,10 @@ class JobError(DafttError):
     """A job in the cluster failed, or the cluster refused what was asked of it."""
 
     exit_code = 9
+class RemoteError(DafttError):
+    """Kubeflow Pipelines or Kubernetes cannot be reached, or refuses."""
+
+    exit_code = 10
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

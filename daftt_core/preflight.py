@@ -33,7 +33,9 @@ def resolve(config: Config) -> Run:
     """
     task = load_task(config.run.task)
     deciding = config.model_dump(mode="json")
-    del deciding["run"]["output"], deciding["run"]["name"], deciding["job"]
+    for name in ("output", "name"):
+        del deciding["run"][name]
+    del deciding["job"], deciding["cluster"]
     name = config.run.name or f"{task.id}-{digest(deciding, task, length=8)}"
     return Run(
         uri=f"{config.run.output.rstrip('/')}/{name}",

@@ -2,8 +2,10 @@
 
 Wiring only. Settings reach the first stage as flat parameters; it hands each later stage its own
 section as JSON. Stages hand on digests of what they committed under the run's folder, so the graph,
-the cache and the check on what is read are one and the same thing.
+the order of work and the check on what is read are one and the same thing.
 """
+
+from dataclasses import replace
 
 from kfp import dsl
 
@@ -13,11 +15,13 @@ from components.evaluate import evaluate
 from components.predict_test import predict_test
 from components.preflight import preflight
 from components.prepare_data import prepare_data
+from components.summarize import summarize
 from components.synthesize import synthesize
 from components.train_students import train_students
 from components.train_teacher import train_teacher
 from components.write_report import write_report
 from daftt_core.config import Config
+from pipelines.cluster import LightPod, ModelPod
 from pipelines.parameters import describe_parameters
 
 _D = Config()
@@ -25,9 +29,25 @@ _D = Config()
 
 @dsl.pipeline(name="synthesize-shards")
 def synthesize_shards(
-    shards: list, run: str, config: str, data: str, teacher: str, assessment: str
+    shards: list,
+    run: str,
+    config: str,
+    data: str,
+    teacher: str,
+    assessment: str,
+    gpu_type: str,
+    gpus: str,
+    cpus: str,
+    memory: str,
+    node_selector: dict,
+    tolerations: list,
+    hub_secret: str,
+    pull_secret: str,
 ) -> list:
     """Let the teacher annotate and generate, one task for each shard."""
+    pod = ModelPod(
+        gpu_type, gpus, cpus, memory, node_selector, tolerations, hub_secret, pull_secret
+    )
     with dsl.ParallelFor(shards, name="shards") as item:
         made = synthesize(
             source=item.source,
@@ -38,14 +58,33 @@ def synthesize_shards(
             teacher=teacher,
             assessment=assessment,
         )
+        pod.take(made, hours=24, retries=2)
     return dsl.Collected(made.outputs["reference"])
 
 
 @dsl.pipeline(name="train-arms")
-def train_arms(arms: list, run: str, config: str, data: str, curated: str) -> list:
+def train_arms(
+    arms: list,
+    run: str,
+    config: str,
+    data: str,
+    curated: str,
+    gpu_type: str,
+    gpus: str,
+    cpus: str,
+    memory: str,
+    node_selector: dict,
+    tolerations: list,
+    hub_secret: str,
+    pull_secret: str,
+) -> list:
     """Train the students of several arms, one task for each arm."""
+    pod = ModelPod(
+        gpu_type, gpus, cpus, memory, node_selector, tolerations, hub_secret, pull_secret
+    )
     with dsl.ParallelFor(arms, name="arms") as item:
         trained = train_students(arm=item.arm, run=run, config=config, data=data, curated=curated)
+        pod.take(trained, hours=24, retries=2)
     return dsl.Collected(trained.outputs["reference"])
 
 
@@ -135,62 +174,100 @@ def daftt_pipeline(
     job_start_timeout_seconds: int = _D.job.start_timeout_seconds,
     job_ttl_seconds: int = _D.job.ttl_seconds,
     job_max_restarts: int = _D.job.max_restarts,
+    cluster_gpu_type: str = _D.cluster.gpu_type,
+    cluster_gpus: str = _D.cluster.gpus,
+    cluster_teacher_gpus: str = _D.cluster.teacher_gpus,
+    cluster_cpus: str = _D.cluster.cpus,
+    cluster_memory: str = _D.cluster.memory,
+    cluster_light_cpus: str = _D.cluster.light_cpus,
+    cluster_light_memory: str = _D.cluster.light_memory,
+    cluster_node_selector: dict = _D.cluster.node_selector,
+    cluster_tolerations: list = _D.cluster.tolerations,
+    cluster_hub_secret: str = _D.cluster.hub_secret,
+    cluster_pull_secret: str = _D.cluster.pull_secret,
 ):
     """Turn a handful of labels into a good small model."""
-    checked = preflight(**locals())
-    run = checked.outputs["run"]
-    prepared = prepare_data(
-        run=run, config=checked.outputs["data"], student=checked.outputs["student"]
+    settings = dict(locals())
+    light = LightPod(cluster_light_cpus, cluster_light_memory, cluster_pull_secret)
+    pod = ModelPod(
+        cluster_gpu_type,
+        cluster_gpus,
+        cluster_cpus,
+        cluster_memory,
+        cluster_node_selector,
+        cluster_tolerations,
+        cluster_hub_secret,
+        cluster_pull_secret,
     )
-    data = prepared.outputs["data"]
-    baseline = train_arms(
-        arms=prepared.outputs["baseline_arms"],
-        run=run,
-        config=checked.outputs["student"],
-        data=data,
-        curated="",
-    )
-    teacher = train_teacher(
-        run=run, config=checked.outputs["teacher"], job=checked.outputs["job"], data=data
-    )
-    assessment = assess_teacher(
-        run=run,
-        config=checked.outputs["teacher"],
-        synthesis=checked.outputs["synthesis"],
-        data=data,
-        teacher=teacher.outputs["digest"],
-        baseline=baseline.output,
-    )
-    synthetic = synthesize_shards(
-        shards=checked.outputs["shards"],
-        run=run,
-        config=checked.outputs["synthesis"],
-        data=data,
-        teacher=teacher.outputs["digest"],
-        assessment=assessment.outputs["digest"],
-    )
-    curated = curate(
-        run=run, config=checked.outputs["curation"], data=data, synthetic=synthetic.output
-    )
-    augmented = train_arms(
-        arms=checked.outputs["augmented_arms"],
-        run=run,
-        config=checked.outputs["student"],
-        data=data,
-        curated=curated.outputs["digest"],
-    )
-    predictions = predict_test(
-        run=run,
-        config=checked.outputs["student"],
-        test=prepared.outputs["test"],
-        baseline=baseline.output,
-        augmented=augmented.output,
-    )
-    evaluation = evaluate(
-        run=run,
-        config=checked.outputs["evaluation"],
-        predictions=predictions.outputs["digest"],
-        baseline=baseline.output,
-        augmented=augmented.output,
-    )
-    write_report(run=run, evaluation=evaluation.outputs["digest"])
+    known = summarize.component_spec.inputs  # all but those that do not name the run's folder
+    deciding = {name: value for name, value in settings.items() if name in known}
+    with dsl.ExitHandler(light.take(summarize(**deciding)), name="run"):
+        checked = light.take(preflight(**settings))
+        run = checked.outputs["run"]
+        prepared = light.take(
+            prepare_data(
+                run=run, config=checked.outputs["data"], student=checked.outputs["student"]
+            )
+        )
+        data = prepared.outputs["data"]
+        baseline = train_arms(
+            arms=prepared.outputs["baseline_arms"],
+            run=run,
+            config=checked.outputs["student"],
+            data=data,
+            curated="",
+            **vars(pod),
+        ).set_caching_options(False)
+        teacher = train_teacher(
+            run=run, config=checked.outputs["teacher"], job=checked.outputs["job"], data=data
+        )
+        replace(pod, gpus=cluster_teacher_gpus).take(teacher, hours=7 * 24, retries=2)
+        assessment = assess_teacher(
+            run=run,
+            config=checked.outputs["teacher"],
+            synthesis=checked.outputs["synthesis"],
+            data=data,
+            teacher=teacher.outputs["digest"],
+            baseline=baseline.output,
+        )
+        pod.take(assessment, hours=12, retries=0)  # a gate that is not passed is an answer
+        synthetic = synthesize_shards(
+            shards=checked.outputs["shards"],
+            run=run,
+            config=checked.outputs["synthesis"],
+            data=data,
+            teacher=teacher.outputs["digest"],
+            assessment=assessment.outputs["digest"],
+            **vars(pod),
+        ).set_caching_options(False)
+        curated = light.take(
+            curate(
+                run=run, config=checked.outputs["curation"], data=data, synthetic=synthetic.output
+            )
+        )
+        augmented = train_arms(
+            arms=checked.outputs["augmented_arms"],
+            run=run,
+            config=checked.outputs["student"],
+            data=data,
+            curated=curated.outputs["digest"],
+            **vars(pod),
+        ).set_caching_options(False)
+        predictions = predict_test(
+            run=run,
+            config=checked.outputs["student"],
+            test=prepared.outputs["test"],
+            baseline=baseline.output,
+            augmented=augmented.output,
+        )
+        pod.take(predictions, hours=12, retries=2)
+        evaluation = light.take(
+            evaluate(
+                run=run,
+                config=checked.outputs["evaluation"],
+                predictions=predictions.outputs["digest"],
+                baseline=baseline.output,
+                augmented=augmented.output,
+            )
+        )
+        light.take(write_report(run=run, evaluation=evaluation.outputs["digest"]))

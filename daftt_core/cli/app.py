@@ -12,11 +12,15 @@ from daftt_core.cli.compile import compile_command
 from daftt_core.cli.completion import completion_command
 from daftt_core.cli.doctor import doctor_command
 from daftt_core.cli.fetch import fetch_command
+from daftt_core.cli.logs import logs_command
 from daftt_core.cli.outcome import INTERRUPTED, StoppedError
 from daftt_core.cli.reap import reap_command
 from daftt_core.cli.report import report_command
 from daftt_core.cli.run import run_command
 from daftt_core.cli.runs import runs_command
+from daftt_core.cli.schedule import schedule_command
+from daftt_core.cli.submit import submit_command
+from daftt_core.cli.upload import upload_command
 from daftt_core.cli.validate import validate_command
 
 __all__ = ["cli", "main"]
@@ -53,6 +57,7 @@ class _Daftt(click.Group):
                     ("daftt run", "the built-in demo"),
                     ("daftt run --task my-task.yaml --data-train my.csv", "one's own task"),
                     ("daftt report latest --open", "look at the result"),
+                    ("daftt submit --output gs://my-bucket/daftt", "the same on a cluster"),
                 ]
             )
 
@@ -79,6 +84,10 @@ for _command in (
     report_command,
     reap_command,
     compile_command,
+    upload_command,
+    submit_command,
+    schedule_command,
+    logs_command,
     completion_command,
 ):
     cli.add_command(_command)

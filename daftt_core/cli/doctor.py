@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from daftt_core.cli.launch import compiled_pipeline
+from daftt_core.cli.settings import read_config
 from daftt_core.errors import DafttError
 
 __all__ = ["Check", "doctor_command"]
@@ -47,16 +48,55 @@ class Check:
 
 
 @click.command("doctor", short_help="Check that everything a run needs is in place.")
+@click.option("--cluster", is_flag=True, help="Look at a cluster instead of this machine.")
+@click.option(
+    "--namespace",
+    default="kubeflow",
+    show_default=True,
+    envvar="DAFTT_KFP_NAMESPACE",
+    show_envvar=True,
+    help="With --cluster: where the pods run.",
+)
+@click.option(
+    "--service-account",
+    default="",
+    envvar="DAFTT_KFP_SERVICE_ACCOUNT",
+    show_envvar=True,
+    help="With --cluster: as whom they run; empty: your own rights are looked at.",
+)
+@click.option("--queue", default="", help="With --cluster: Kueue's queue that jobs go to.")
+@click.option("--output", help="With --cluster: the storage prefix to try.")
+@click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --cluster: YAML file of the run's settings, for its GPUs, secrets and storage.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor_command(as_json: bool) -> int:
+def doctor_command(
+    cluster: bool,
+    namespace: str,
+    service_account: str,
+    queue: str,
+    output: str | None,
+    settings_file: Path | None,
+    as_json: bool,
+) -> int:
     """Check that everything a run needs is in place; exit code 1 when something is missing.
 
     \b
     Examples:
       daftt doctor
       daftt doctor --json
+      daftt doctor --cluster --output gs://my-bucket/daftt --service-account pipeline-runner
     """
-    checks = [look() for look in _LOOKS]
+    if cluster:
+        from daftt_core.cli.cluster_doctor import Asked, cluster_checks
+
+        config = read_config(settings_file, {"output": output})
+        checks = cluster_checks(Asked(config, namespace, service_account, queue))
+    else:
+        checks = [look() for look in _LOOKS]
     missing = [check for check in checks if check.needed and not check.ok]
     if as_json:
         click.echo(json.dumps({"ok": not missing, "checks": [asdict(c) for c in checks]}, indent=1))

@@ -54,12 +54,20 @@ def _run(folder: Path, compiled: Path, settings: dict[str, Any]) -> int:
         workspace_root=str(folder / ".kfp" / f"workspace-{os.getpid()}"),
     )
     pipeline = components.load_component_from_file(str(compiled))
+    _do_not_repeat(pipeline.pipeline_spec)
     try:
         pipeline(**settings)
     except RuntimeError as error:  # what kfp.local raises for a failed stage; it is logged above
         sys.stdout.write(f"{error}\n")
         return 1
     return 0
+
+
+def _do_not_repeat(spec: Any) -> None:
+    """Let a failed stage fail at once: here somebody looks on, and nodes do not vanish."""
+    for component in (spec.root, *spec.components.values()):
+        for task in component.dag.tasks.values():
+            task.ClearField("retry_policy")
 
 
 class _WithoutColours(io.TextIOWrapper):

@@ -1,4 +1,4 @@
-"""``daftt runs``: the runs on this machine, what became of them, and what they found."""
+"""``daftt runs``: the runs of this machine or of a cluster, and what became of them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from daftt_core.cli.outcome import last_failure
+from daftt_core.cli.remote import Connection, connect, with_connection
+from daftt_core.cli.remote_runs import RemoteRun, find_remote_runs, remote_table
 from daftt_core.cli.running import is_running
 from daftt_core.errors import StorageError
 from daftt_core.progress import duration
@@ -48,27 +50,42 @@ class LocalRun:
     work_seconds: float
 
 
-@click.command("runs", short_help="List the runs of this machine.")
+@click.command("runs", short_help="List the runs of this machine or of a cluster.")
 @click.option(
     "--output", default="runs", show_default=True, help="Folder under which the runs' folders are."
 )
+@click.option("--remote", is_flag=True, help="List the runs in Kubeflow Pipelines instead.")
+@with_connection
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def runs_command(output: str, as_json: bool) -> None:
-    """List the runs of this machine, the newest first.
+def runs_command(
+    output: str, remote: bool, host: str, namespace: str, token: str, ca_cert: str, as_json: bool
+) -> None:
+    """List the runs of this machine, or of a cluster, the newest first.
 
     \b
     Examples:
       daftt runs
       daftt runs --output /data/runs --json
+      daftt runs --remote --host http://localhost:8888
     """
-    found = find_runs(local_folder(output))
+    if remote:
+        connection = Connection(host, namespace, token, ca_cert)
+        there = find_remote_runs(connect(connection))
+        nothing = f"There is no run in {connection.shown}; start one with: daftt submit"
+        _show(there, remote_table(there), nothing, as_json)
+        return
+    here = find_runs(local_folder(output))
+    _show(here, _table(here), f"There is no run in {output}; start one with: daftt run", as_json)
+
+
+def _show(runs: Sequence[LocalRun | RemoteRun], table: Table, nothing: str, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([asdict(run) for run in found], indent=1))
-    elif found:
+        click.echo(json.dumps([asdict(run) for run in runs], indent=1))
+    elif runs:
         # a pipe has no width: what reads it wants whole lines
-        Console(width=None if sys.stdout.isatty() else 1000).print(_table(found))
+        Console(width=None if sys.stdout.isatty() else 1000).print(table)
     else:
-        click.echo(f"There is no run in {output}; start one with: daftt run")
+        click.echo(nothing)
 
 
 def find_runs(output: Path) -> list[LocalRun]:

@@ -97,6 +97,8 @@ def _kind(field: FieldInfo) -> str:
     annotation = field.annotation
     if get_origin(annotation) in (Union, types.UnionType):
         annotation = next(part for part in get_args(annotation) if part is not type(None))
+    if get_origin(annotation) in (dict, list):
+        return "JSON"
     return {int: "INTEGER", float: "NUMBER"}.get(cast(type, annotation), "TEXT")
 
 

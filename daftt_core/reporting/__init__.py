@@ -4,6 +4,7 @@ from daftt_core.reporting.arms import confusion
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.data import collect
 from daftt_core.reporting.page import render
+from daftt_core.reporting.summary import summarize
 from daftt_core.reporting.text import stage_table, summary_table
 from daftt_core.reporting.write import write_report
 
@@ -13,6 +14,7 @@ __all__ = [
     "confusion",
     "render",
     "stage_table",
+    "summarize",
     "summary_table",
     "write_report",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_origin
 
 import pytest
 import yaml
@@ -11,12 +11,37 @@ import yaml
 from daftt_core.config import Config, flat_fields, to_flat
 
 COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled" / "daftt.yaml"
-KFP_TYPES = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE", bool: "BOOLEAN"}
+KFP_TYPES = {
+    str: "STRING",
+    int: "NUMBER_INTEGER",
+    float: "NUMBER_DOUBLE",
+    bool: "BOOLEAN",
+    dict: "STRUCT",
+    list: "LIST",
+}
+MODEL_TASKS = {
+    *("assess-teacher", "predict-test", "synthesize", "train-students", "train-students-2"),
+    "train-teacher",
+}
 
 
 @pytest.fixture(scope="module")
 def spec() -> dict[str, Any]:
-    return yaml.safe_load(COMPILED.read_text(encoding="utf-8"))
+    return next(yaml.safe_load_all(COMPILED.read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def pods() -> dict[str, Any]:
+    """What Kubernetes is told about each task's pod."""
+    _, platform = yaml.safe_load_all(COMPILED.read_text(encoding="utf-8"))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): executor for name, executor in executors.items()}
+
+
+def tasks(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every task of the pipeline and of what it is nested of."""
+    graphs = [spec["root"], *spec["components"].values()]
+    return [task for graph in graphs for task in graph.get("dag", {}).get("tasks", {}).values()]
 
 
 def test_each_parameter_is_a_setting_with_its_type_default_and_description(
@@ -26,7 +51,8 @@ def test_each_parameter_is_a_setting_with_its_type_default_and_description(
     defaults = to_flat(Config())
     assert set(shown) == set(defaults)
     for name, field in flat_fields().items():
-        kind = str if get_args(field.annotation) else field.annotation
+        origin = get_origin(field.annotation)
+        kind = origin if origin in (dict, list) else str if origin else field.annotation
         assert shown[name]["parameterType"] == KFP_TYPES[kind], name
         assert shown[name]["defaultValue"] == defaults[name], name
         assert shown[name]["description"] == field.description, name
@@ -59,4 +85,57 @@ def test_weights_never_travel_as_artifacts(spec: dict[str, Any]) -> None:
         for component in spec["components"].values()
         for artifact in component.get("outputDefinitions", {}).get("artifacts", {}).values()
     }
-    assert kinds == {"system.Metrics", "system.ClassificationMetrics", "system.HTML"}
+    assert kinds == {
+        *("system.Metrics", "system.ClassificationMetrics", "system.HTML", "system.Markdown")
+    }
+
+
+def test_no_task_is_taken_from_the_cache(spec: dict[str, Any]) -> None:
+    assert not any(task.get("cachingOptions", {}).get("enableCache") for task in tasks(spec))
+
+
+def test_what_is_repeated_is_long_and_waits_longer_each_time(spec: dict[str, Any]) -> None:
+    repeated = {t["taskInfo"]["name"]: t["retryPolicy"] for t in tasks(spec) if "retryPolicy" in t}
+    assert set(repeated) == {"train-teacher", "synthesize", "train-students", "predict-test"}
+    for policy in repeated.values():
+        assert (policy["maxRetryCount"], policy["backoffFactor"]) == (2, 2.0)
+        assert policy["backoffDuration"] == "60s"
+
+
+def test_every_pod_has_a_deadline_and_only_models_get_gpus(
+    spec: dict[str, Any], pods: dict[str, Any]
+) -> None:
+    assert set(pods) > MODEL_TASKS
+    for name, pod in pods.items():
+        assert int(pod["activeDeadlineSeconds"]) > 0, name
+        resources = spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]["resources"]
+        assert ("accelerator" in resources) == (name in MODEL_TASKS), name
+        assert resources["resourceMemoryLimit"] == resources["resourceMemoryRequest"], name
+
+
+def test_models_get_shared_memory_nodes_and_the_secret_by_name(pods: dict[str, Any]) -> None:
+    for name in MODEL_TASKS:
+        pod = pods[name]
+        (shm,) = pod["emptyDirMounts"]
+        assert (shm["mountPath"], shm["medium"]) == ("/dev/shm", "Memory")
+        (secret,) = pod["secretAsEnv"]
+        assert secret["optional"]
+        assert "componentInputParameter" in secret["secretNameParameter"]
+        assert "componentInputParameter" in pod["nodeSelector"]["nodeSelectorJson"]
+        assert "componentInputParameter" in pod["tolerations"][0]["tolerationJson"]
+
+
+def test_bodies_of_loops_are_handed_the_resources_they_ask_for(spec: dict[str, Any]) -> None:
+    loops = [c for name, c in spec["components"].items() if name.startswith("comp-for-loop")]
+    assert len(loops) == 3
+    for loop in loops:
+        handed = set(loop["inputDefinitions"]["parameters"])
+        for name in ("gpus", "gpu_type", "cpus", "memory", "node_selector", "tolerations"):
+            assert f"pipelinechannel--{name}" in handed
+
+
+def test_a_summary_is_left_whatever_happens(spec: dict[str, Any]) -> None:
+    root = spec["root"]["dag"]["tasks"]
+    assert root["summarize"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert root["summarize"]["dependentTasks"] == ["exit-handler-1"]
+    assert set(root) == {"summarize", "exit-handler-1"}

@@ -1,0 +1,92 @@
+"""Component: what became of the run, whether it ended well or not."""
+
+from kfp import dsl
+
+from components.images import CORE_IMAGE
+
+
+@dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
+def summarize(
+    task: str,
+    output: str,
+    name: str,
+    seed: int,
+    on_gate_fail: str,
+    data_train: str,
+    data_dev: str,
+    data_test: str,
+    data_unlabelled: str,
+    data_labelled_count: int,
+    data_labelled_fraction: float,
+    data_dev_count: int,
+    data_test_count: int,
+    data_dev_share: float,
+    data_test_share: float,
+    data_unlabelled_count: int,
+    teacher_model: str,
+    teacher_epochs: int,
+    teacher_learning_rate: float,
+    teacher_batch_size: int,
+    teacher_warmup_ratio: float,
+    teacher_weight_decay: float,
+    teacher_max_grad_norm: float,
+    teacher_precision: str,
+    teacher_max_length: int,
+    teacher_directions: str,
+    teacher_checkpoint_steps: int,
+    synthesis_mode: str,
+    synthesis_annotate_temperature: float,
+    synthesis_generate_count: int,
+    synthesis_generate_temperature: float,
+    synthesis_generate_top_p: float,
+    synthesis_max_new_tokens: int,
+    synthesis_max_length: int,
+    synthesis_batch_size: int,
+    synthesis_chunk_size: int,
+    synthesis_shards: int,
+    curation_verify: str,
+    curation_min_confidence: float,
+    curation_keep_share: float,
+    curation_min_characters: int,
+    curation_max_characters: int,
+    curation_overlap_words: int,
+    curation_balance: bool,
+    student_model: str,
+    student_seeds: int,
+    student_epochs: int,
+    student_min_steps: int,
+    student_learning_rate: float,
+    student_batch_size: int,
+    student_warmup_ratio: float,
+    student_weight_decay: float,
+    student_precision: str,
+    student_max_length: int,
+    student_max_target_length: int,
+    student_gold_arm: bool,
+    evaluation_bootstrap_samples: int,
+    evaluation_confidence: float,
+    status: dsl.PipelineTaskFinalStatus,
+    summary: dsl.Output[dsl.Markdown],
+):
+    """Say in a few lines how the run ended and how far each stage came.
+
+    It takes the settings and not the run that preflight made of them: it is told nothing by other
+    stages, because it runs after a failure of any of them.
+    """
+    settings = dict(locals())
+    from pathlib import Path
+
+    from daftt_core.config import from_flat
+    from daftt_core.entrypoints import stage_process
+    from daftt_core.errors import DafttError
+    from daftt_core.preflight import resolve
+    from daftt_core.reporting import summarize as describe
+
+    with stage_process():
+        final, shown = settings.pop("status"), settings.pop("summary")
+        try:
+            run = resolve(from_flat(settings))
+        except DafttError:  # the preflight has said why
+            run = None
+        text = describe(run, final.state, final.error_message or "")
+        Path(shown.path).write_text(text, encoding="utf-8")

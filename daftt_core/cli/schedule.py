@@ -1,0 +1,168 @@
+"""``daftt schedule``: the pipeline again and again, at the times a cron expression names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from daftt_core.cli.launch import compiled_pipeline
+from daftt_core.cli.remote import (
+    Connection,
+    Remote,
+    connect,
+    equals,
+    is_made_up,
+    with_connection,
+    with_dry_run,
+)
+from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
+from daftt_core.cli.submit import check_for_cluster, experiment_id, with_experiment
+from daftt_core.cli.upload import PIPELINE, Version, upload_version
+from daftt_core.config import Config, to_flat
+from daftt_core.errors import ConfigError
+
+__all__ = ["schedule_command", "six_fields"]
+
+_CONCURRENCY = 1  # two runs of the same settings would work in the same folder
+
+
+@click.command("schedule", cls=SettingsCommand, short_help="Run the pipeline at set times.")
+@with_settings
+@with_connection
+@with_experiment
+@with_dry_run
+@click.option("--cron", required=True, help="When, such as '0 3 * * 1': Mondays at three (UTC).")
+@click.option("--schedule-name", default=PIPELINE, show_default=True, help="Name to replace it by.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def schedule_command(
+    settings_file: Path | None,
+    host: str,
+    namespace: str,
+    token: str,
+    ca_cert: str,
+    experiment: str,
+    service_account: str,
+    dry_run: bool,
+    cron: str,
+    schedule_name: str,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Create the recurring run of that name, or replace the one that is there.
+
+    One run at a time; times that were missed are not made up for. A recurring run that is the same
+    already is left alone. A run finds what an earlier one has finished: it does again only what
+    depends on data that has changed.
+
+    \b
+    Examples:
+      daftt schedule --cron '0 3 * * 1' --output gs://my-bucket/daftt
+      daftt schedule --cron '0 3 * * 1' --settings my-settings.yaml --dry-run
+    """
+    config, expression = read_config(settings_file, given), six_fields(cron)
+    check_for_cluster(config)
+    remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
+    version = upload_version(remote, compiled_pipeline())
+    group = experiment_id(remote, experiment)
+    present = _find(remote, group, schedule_name)
+    same = [r for r in present if _is_same(r, expression, version, config, service_account)]
+    if same:
+        _remove(remote, [each for each in present if each is not same[0]])
+        schedule, changed = same[0], False
+    else:
+        schedule = _replace(
+            remote,
+            present,
+            experiment_id=group,
+            job_name=schedule_name,
+            cron_expression=expression,
+            max_concurrency=_CONCURRENCY,
+            no_catchup=True,
+            params=to_flat(config),
+            pipeline_id=version.pipeline_id,
+            version_id=version.version_id,
+            service_account=service_account or None,
+        )
+        changed = True
+    if dry_run and changed:
+        return
+    if as_json and not dry_run:
+        answer = {"recurring_run_id": schedule.recurring_run_id, "cron": expression}
+        click.echo(json.dumps({**answer, "changed": changed}, indent=1))
+        return
+    done = f"set to {expression!r}" if changed else f"is set to {expression!r} already"
+    page = remote.link(f"recurringrun/details/{schedule.recurring_run_id}")
+    click.echo(f"{schedule_name}: {done}\n{page}")
+
+
+def six_fields(cron: str) -> str:
+    """A cron expression as Kubeflow Pipelines reads it: with seconds in front.
+
+    Args:
+        cron: Five fields, as everywhere, or six.
+
+    Raises:
+        ConfigError: It has another number of fields.
+    """
+    fields = cron.split()
+    if len(fields) not in (5, 6):
+        raise ConfigError(
+            f"--cron: {cron!r} has {len(fields)} fields; it needs 5 (minute, hour, day, month, "
+            "weekday), or 6 with seconds in front"
+        )
+    return " ".join(fields if len(fields) == 6 else ["0", *fields])
+
+
+def _find(remote: Remote, group: str, name: str) -> list[Any]:
+    if is_made_up(group):
+        return []
+    with remote.doing("list the recurring runs"):
+        found = remote.client.list_recurring_runs(
+            experiment_id=group, page_size=50, filter=equals("display_name", name)
+        )
+    return list(found.recurring_runs or [])
+
+
+def _is_same(run: Any, cron: str, version: Version, config: Config, service_account: str) -> bool:
+    reference, schedule = run.pipeline_version_reference, run.trigger and run.trigger.cron_schedule
+    return bool(
+        run.mode == "ENABLE"
+        and schedule
+        and schedule.cron == cron
+        and int(run.max_concurrency) == _CONCURRENCY
+        and run.no_catchup
+        and reference
+        and reference.pipeline_version_id == version.version_id
+        and run.runtime_config
+        and run.runtime_config.parameters == to_flat(config)
+        # none was asked for: whatever the installation has chosen
+        and (not service_account or run.service_account == service_account)
+    )
+
+
+def _replace(remote: Remote, old: Sequence[Any], **new: Any) -> Any:
+    """Put a recurring run in the place of others; on failure the others stay as they were."""
+    enabled = [run for run in old if run.mode == "ENABLE"]
+    with remote.doing("disable the recurring run that is replaced"):
+        for run in enabled:
+            remote.client.disable_recurring_run(run.recurring_run_id)
+    try:
+        with remote.doing("create the recurring run"):
+            made = remote.client.create_recurring_run(**new)
+    except BaseException:
+        with remote.doing("enable the recurring run again"):
+            for run in enabled:
+                remote.client.enable_recurring_run(run.recurring_run_id)
+        raise
+    _remove(remote, old)
+    return made
+
+
+def _remove(remote: Remote, runs: Sequence[Any]) -> None:
+    with remote.doing("delete the recurring run that is replaced"):
+        for run in runs:
+            remote.client.delete_recurring_run(run.recurring_run_id)

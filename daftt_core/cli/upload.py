@@ -1,0 +1,113 @@
+"""``daftt upload``: the compiled pipeline as a version in Kubeflow Pipelines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from daftt_core import __version__
+from daftt_core.cli.launch import compiled_pipeline
+from daftt_core.cli.remote import Connection, Remote, connect, equals, with_connection, with_dry_run
+
+__all__ = ["PIPELINE", "Version", "upload_command", "upload_version", "version_name"]
+
+PIPELINE = "daftt"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the pipeline in Kubeflow Pipelines.
+
+    Attributes:
+        pipeline_id: The pipeline's id there.
+        version_id: The version's id there.
+        name: DAFTT's version and the digest of the YAML file.
+        is_new: Whether it was not there before.
+    """
+
+    pipeline_id: str
+    version_id: str
+    name: str
+    is_new: bool
+
+
+@click.command("upload", short_help="Upload the compiled pipeline as a new version.")
+@with_connection
+@with_dry_run
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def upload_command(
+    host: str, namespace: str, token: str, ca_cert: str, dry_run: bool, as_json: bool
+) -> None:
+    """Upload the compiled pipeline to Kubeflow Pipelines, unless this very file is there.
+
+    \b
+    Examples:
+      daftt upload --host http://localhost:8888
+      daftt upload --dry-run
+    """
+    remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
+    version = upload_version(remote, compiled_pipeline())
+    if as_json and not dry_run:
+        click.echo(json.dumps(asdict(version), indent=1))
+    elif not dry_run:
+        done = "uploaded" if version.is_new else "is there already"
+        page = f"pipelines/details/{version.pipeline_id}/version/{version.version_id}"
+        click.echo(f"{PIPELINE} {version.name}: {done}\n{remote.link(page)}")
+    elif not version.is_new:
+        click.echo(f"# nothing to send: {PIPELINE} {version.name} is there already")
+
+
+def version_name(path: Path) -> str:
+    """The name under which a compiled pipeline is known: equal names mean equal files."""
+    return f"{__version__}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
+def upload_version(remote: Remote, path: Path) -> Version:
+    """Make sure that Kubeflow Pipelines has a compiled pipeline.
+
+    Args:
+        remote: The connection.
+        path: The YAML file.
+
+    Raises:
+        RemoteError: It was refused.
+    """
+    name = version_name(path)
+    pipeline_id = _find_pipeline(remote)
+    if pipeline_id is None:
+        pipeline_id = _create_pipeline(remote)
+    else:
+        with remote.doing("list the pipeline's versions"):
+            found = remote.client.list_pipeline_versions(
+                pipeline_id, filter=equals("display_name", name)
+            ).pipeline_versions
+        if found:
+            return Version(pipeline_id, found[0].pipeline_version_id, name, is_new=False)
+    with remote.doing("upload the pipeline"):
+        made = remote.client.upload_pipeline_version(str(path), name, pipeline_id=pipeline_id)
+    return Version(pipeline_id, made.pipeline_version_id, name, is_new=True)
+
+
+def _find_pipeline(remote: Remote) -> str | None:
+    with remote.doing("list the pipelines"):
+        found = remote.client.list_pipelines(
+            namespace=remote.connection.namespace, filter=equals("display_name", PIPELINE)
+        ).pipelines
+    return str(found[0].pipeline_id) if found else None
+
+
+def _create_pipeline(remote: Remote) -> str:
+    from kfp_server_api import V2beta1Pipeline
+
+    pipeline: Any = V2beta1Pipeline(
+        name=PIPELINE, display_name=PIPELINE, namespace=remote.connection.namespace or None
+    )
+    with remote.doing("create the pipeline"):
+        # not upload_pipeline: that would make a first version without a digest in its name
+        made = remote.client.pipelines.pipeline_service_create_pipeline(pipeline=pipeline)
+    return str(made.pipeline_id)

@@ -1,0 +1,298 @@
+"""Commands for a cluster: the real kfp.Client against a server that speaks its API."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+import yaml
+from kfp_api import TOKEN, KfpServer, kfp_server
+
+from daftt_core.cli import main
+from daftt_core.cli.launch import compiled_pipeline
+from daftt_core.cli.schedule import six_fields
+from daftt_core.cli.upload import version_name
+from daftt_core.config import Config, from_flat, to_flat
+from daftt_core.errors import ConfigError
+
+OUTPUT = ["--output", "gs://bucket/daftt"]
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with kfp_server() as server:
+        monkeypatch.setenv("DAFTT_KFP_HOST", server.url)
+        yield server
+
+
+def call(capsys, *words: str) -> dict:
+    assert main([*words, "--json"]) == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+def test_uploading_twice_makes_one_version(server: KfpServer, capsys) -> None:
+    first = call(capsys, "upload")
+    again = call(capsys, "upload")
+    assert first["is_new"]
+    assert again == {**first, "is_new": False}
+    assert first["name"] == version_name(compiled_pipeline())
+    assert server.writes == ["POST /pipelines", "POST /pipelines/upload_version"]
+    assert server.body_of("POST /pipelines/upload_version") == compiled_pipeline().read_text()
+
+
+def test_submit_sends_every_setting_and_starts_the_same_run_once(server: KfpServer, capsys) -> None:
+    words = ("submit", *OUTPUT, "--cluster-gpus", "2", "--service-account", "trainer")
+    words += ("--cluster-node-selector", '{"pool": "gpu"}')
+    first = call(capsys, *words)
+    sent = server.body_of("POST /runs")
+    assert sent["display_name"] == first["name"]
+    assert sent["service_account"] == "trainer"
+    parameters = sent["runtime_config"]["parameters"]
+    assert set(parameters) == set(to_flat(Config()))
+    assert parameters["cluster_gpus"] == "2"
+    assert parameters["cluster_node_selector"] == {"pool": "gpu"}
+    again = call(capsys, *words)
+    assert again == {**first, "started": False}
+    assert len(server.tables["runs"]) == 1
+    assert call(capsys, *words, "--again")["started"]
+    assert len(server.tables["runs"]) == 2
+
+
+def test_a_run_that_failed_is_started_again(server: KfpServer, capsys) -> None:
+    first = call(capsys, "submit", *OUTPUT)
+    server.tables["runs"][0]["state"] = "FAILED"
+    assert call(capsys, "submit", *OUTPUT)["run_id"] != first["run_id"]
+
+
+def test_what_pods_cannot_reach_is_refused_before_anything_is_asked(server, capsys) -> None:
+    assert main(["submit", "--data-train", "my.csv"]) == 2
+    said = capsys.readouterr().err
+    assert "run.output: 'runs' would be a folder of a single pod" in said
+    assert "data.train: 'my.csv' is a file of this machine" in said
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("command", ["upload", "submit", "schedule"])
+def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(command, server, capsys) -> None:
+    words = [command]
+    words += OUTPUT if command != "upload" else []
+    words += ["--cron", "0 3 * * 1"] if command == "schedule" else []
+    assert main([*words, "--dry-run", "--token", TOKEN]) == 0
+    shown = capsys.readouterr().out
+    assert server.writes == []
+    assert TOKEN not in shown
+    assert main(words) == 0
+    capsys.readouterr()
+    decoder, wanted = json.JSONDecoder(), [r for r in server.requests if r[0] != "GET"]
+    for method, path, body in wanted:
+        request, end = decoder.raw_decode(shown)
+        shown = shown[end:].lstrip()
+        assert (request["method"], request["path"]) == (method, f"/apis/v2beta1{path}")
+        if "files" in request:
+            assert request["files"][0]["bytes"] == len(body.encode())
+        else:
+            assert set(request["body"]) == set(body)
+            for key in ("display_name", "runtime_config", "trigger", "max_concurrency"):
+                assert request["body"].get(key) == body.get(key)
+    assert shown == ""
+
+
+def test_a_schedule_is_created_left_alone_and_replaced(server: KfpServer, capsys) -> None:
+    words = ("schedule", *OUTPUT, "--cron", "0 3 * * 1", "--service-account", "trainer")
+    first = call(capsys, *words)
+    sent = server.body_of("POST /recurringruns")
+    assert sent["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * 1"}}
+    assert (int(sent["max_concurrency"]), sent["no_catchup"]) == (1, True)
+    assert (sent["mode"], sent["service_account"]) == ("ENABLE", "trainer")
+    writes = len(server.writes)
+    assert call(capsys, *words) == {**first, "changed": False}
+    assert len(server.writes) == writes
+    other = call(capsys, *words, "--seed", "14")
+    old = first["recurring_run_id"]
+    assert server.writes[writes:] == [
+        f"POST /recurringruns/{old}:disable",
+        "POST /recurringruns",
+        f"DELETE /recurringruns/{old}",
+    ]
+    assert [r["recurring_run_id"] for r in server.tables["recurringruns"]] == [
+        other["recurring_run_id"]
+    ]
+
+
+def test_a_schedule_that_cannot_be_replaced_goes_on(server: KfpServer, capsys) -> None:
+    call(capsys, "schedule", *OUTPUT, "--cron", "0 3 * * 1")
+    (run,) = server.tables["recurringruns"]
+    disable = f"POST /recurringruns/{run['recurring_run_id']}:disable"
+    server.refusals = {disable: 403}
+    assert main(["schedule", *OUTPUT, "--cron", "0 4 * * 1"]) == 10
+    assert "cannot disable the recurring run that is replaced (403)" in capsys.readouterr().err
+    server.refusals = {"POST /recurringruns ": 500}  # creating, not what follows an id
+    assert main(["schedule", *OUTPUT, "--cron", "0 4 * * 1"]) == 10
+    assert server.writes[-3:] == [disable, "POST /recurringruns", disable.replace("dis", "en")]
+    assert server.tables["recurringruns"] == [run]
+    assert run["mode"] == "ENABLE"
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"), [("0 3 * * 1", "0 0 3 * * 1"), ("5 0 3 * * 1", "5 0 3 * * 1")]
+)
+def test_cron_gets_its_seconds(given, wanted) -> None:
+    assert six_fields(given) == wanted
+
+
+def test_a_wrong_cron_is_one_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"--cron: '0 3' has 2 fields; it needs 5"):
+        six_fields("0 3")
+
+
+def test_runs_of_the_cluster(server: KfpServer, capsys) -> None:
+    call(capsys, "submit", *OUTPUT, "--name", "mine")
+    server.tables["runs"][0] |= {"state": "FAILED", "error": {"message": "the pod was evicted"}}
+    (found,) = call(capsys, "runs", "--remote")
+    assert (found["name"], found["status"]) == ("mine", "failed")
+    assert found["message"] == "the pod was evicted"
+    assert main(["runs", "--remote"]) == 0
+    assert "the pod was evicted" in capsys.readouterr().out
+
+
+def test_no_runs_in_the_cluster(server: KfpServer, capsys) -> None:
+    assert main(["runs", "--remote"]) == 0
+    assert "There is no run in http://127.0.0.1" in capsys.readouterr().out
+
+
+def test_logs_of_a_run(server: KfpServer, capsys) -> None:
+    call(capsys, "submit", *OUTPUT, "--name", "mine")
+    server.tables["runs"][0]["run_details"] = {
+        "task_details": [
+            {"display_name": "root", "state": "FAILED"},
+            {
+                "display_name": "train-teacher",
+                "state": "FAILED",
+                "start_time": "2026-01-02T03:05:00Z",
+                "error": {"message": "exit code 7"},
+                "child_tasks": [{"pod_name": "pod-2"}],
+            },
+            {
+                "display_name": "preflight",
+                "state": "SUCCEEDED",
+                "start_time": "2026-01-02T03:04:10Z",
+                "child_tasks": [{"pod_name": "pod-1"}],
+            },
+        ]
+    }
+    server.logs = {"pod-1": "all is well\n", "pod-2": "step 1\nstep 2\nthe loss became NaN\n"}
+    assert main(["logs", "mine"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("preflight (succeeded)") < out.index("train-teacher (failed)")
+    assert "all is well" in out
+    assert main(["logs", "mine", "--failed", "--tail", "1"]) == 0
+    assert capsys.readouterr().out == (
+        "==== train-teacher (failed)\nerror: exit code 7\nthe loss became NaN\n"
+    )
+    assert main(["logs", "mine", "--task", "preflght"]) == 10
+    assert "did you mean 'preflight'?" in capsys.readouterr().err
+    del server.logs["pod-2"]
+    assert main(["logs", "mine", "--failed"]) == 10
+    assert "kubectl logs pod-2 may still have it" in capsys.readouterr().err
+    assert main(["logs", "yours"]) == 10
+    assert "there is no run 'yours'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, "the token is missing, wrong or has expired; set DAFTT_KFP_TOKEN"),
+        (403, "this is not allowed"),
+        (404, "there is no such thing there"),
+        (409, "there is one of that name already"),
+        (500, "it has a fault; run the same command again later"),
+        (503, "it has a fault; run the same command again later"),
+    ],
+)
+@pytest.mark.parametrize("where", ["GET /healthz", "GET /pipelines", "POST /runs"])
+def test_each_refusal_is_one_sentence_without_the_token(
+    where, status, said, server: KfpServer, capsys
+) -> None:
+    server.refusals[where] = status
+    assert main(["submit", *OUTPUT, "--token", TOKEN]) == 10
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert f"({status})" in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert TOKEN not in captured.err + captured.out
+
+
+def test_a_token_opens_what_is_closed(server: KfpServer, monkeypatch, capsys) -> None:
+    server.needs_token = True
+    assert main(["upload"]) == 10
+    assert "set DAFTT_KFP_TOKEN" in capsys.readouterr().err
+    monkeypatch.setenv("DAFTT_KFP_TOKEN", TOKEN)
+    assert call(capsys, "upload")["is_new"]
+
+
+def test_several_users_need_a_namespace(server: KfpServer, capsys) -> None:
+    server.multi_user = True
+    assert main(["upload"]) == 2
+    assert "say which namespace is yours with --namespace" in capsys.readouterr().err
+    assert call(capsys, "upload", "--namespace", "team")["is_new"]
+    assert server.body_of("POST /pipelines")["namespace"] == "team"
+
+
+def test_a_page_to_log_in_is_told_apart(server: KfpServer, capsys) -> None:
+    server.page = "<html>Log in</html>"
+    assert main(["upload"]) == 10
+    assert "perhaps a page to log in" in capsys.readouterr().err
+
+
+def test_nobody_there(monkeypatch, capsys) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv(
+            "DAFTT_KFP_HOST", f"http://me:secret@127.0.0.1:{unused.getsockname()[1]}"
+        )
+        assert main(["upload"]) == 10
+    said = capsys.readouterr().err
+    assert "cannot be reached to answer" in said
+    assert "secret" not in said
+    assert len(said.splitlines()) == 1
+
+
+def test_no_address_and_a_wrong_one(monkeypatch, capsys) -> None:
+    monkeypatch.delenv("DAFTT_KFP_HOST", raising=False)
+    assert main(["upload"]) == 2
+    assert "use --host or DAFTT_KFP_HOST" in capsys.readouterr().err
+    assert main(["upload", "--host", "kubeflow.example"]) == 2
+    assert "must begin with http:// or https://" in capsys.readouterr().err
+    assert main(["upload", "--host", "https://kubeflow.example", "--ca-cert", "none.pem"]) == 2
+    assert "none.pem: there is no such file" in capsys.readouterr().err
+
+
+def test_cluster_settings_are_checked_like_all_others() -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_flat(
+            {
+                "cluster_memory": "much",
+                "cluster_tolerations": '[{"kee": "x"}]',
+                "cluster_node_selector": "{",
+            }
+        )
+    said = str(caught.value)
+    assert "cluster.memory: 'much'" in said
+    assert "a toleration has no 'kee'" in said
+    assert "cluster.node_selector: '{' is not JSON" in said
+    assert from_flat({"cluster_gpus": 4}).cluster.gpus == "4"
+
+
+def test_where_a_run_runs_does_not_change_its_name(tmp_path) -> None:
+    from daftt_core.preflight import resolve
+
+    assert resolve(from_flat({"cluster_gpus": 4})).uri == resolve(Config()).uri
+
+
+def test_the_compiled_pipeline_is_read_by_yaml() -> None:
+    spec, platform = yaml.safe_load_all(compiled_pipeline().read_text())
+    assert set(platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]) == set(
+        spec["deploymentSpec"]["executors"]
+    )

@@ -1,0 +1,64 @@
+"""The few lines that a run leaves behind, however it ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sample_run import make_run
+
+from components.summarize import summarize as component
+from daftt_core.config import Config, to_flat
+from daftt_core.errors import DataError
+from daftt_core.reporting import summarize
+from daftt_core.tasks import load_task
+from daftt_core.workspace import Run, run_stage
+
+
+def _fail(folder: Path) -> dict[str, object]:
+    raise DataError("my.csv, line 3: the label 'mabye' is not known")
+
+
+def test_a_run_that_succeeded_says_its_result(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    text = summarize(run, "SUCCEEDED", "")
+    assert text.startswith("# SUCCEEDED: run\n")
+    assert "| evaluation | done |" in text
+    assert "real" in text.splitlines()[2]  # the headline
+    assert (tmp_path / "run" / "summary.md").read_text(encoding="utf-8") == text
+
+
+def test_a_run_that_failed_says_why(tmp_path: Path) -> None:
+    run = Run(uri=str(tmp_path / "run"), seed=1, task=load_task("movie-reviews"))
+    with pytest.raises(DataError):
+        run_stage(run, "data", [], _fail)
+    text = summarize(run, "FAILED", "Task data failed.")
+    assert "- data failed: my.csv, line 3: the label 'mabye' is not known" in text
+    assert "Task data failed." in text
+    assert "| data | failed |  |" in text
+
+
+def test_a_run_that_did_not_begin_leaves_no_folder(tmp_path: Path) -> None:
+    run = Run(uri=str(tmp_path / "run"), seed=1, task=load_task("movie-reviews"))
+    assert "No stage has begun." in summarize(run, "FAILED", "")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_component_finds_the_run_by_its_settings_or_says_that_there_is_none(
+    tmp_path: Path,
+) -> None:
+    class Ended:
+        state, error_message = "FAILED", "the settings are wrong"
+
+    class Shown:
+        path = str(tmp_path / "summary")
+
+    names = set(component.component_spec.inputs) - {"status"}
+    settings = {name: value for name, value in to_flat(Config()).items() if name in names}
+    apart = ("cluster_", "job_")  # they do not name the run's folder
+    assert names == {name for name in to_flat(Config()) if not name.startswith(apart)}
+    settings["output"] = str(tmp_path)
+    component.python_func(**settings, status=Ended, summary=Shown)
+    assert str(tmp_path / "movie-reviews-") in Path(Shown.path).read_text(encoding="utf-8")
+    component.python_func(**{**settings, "student_seeds": 0}, status=Ended, summary=Shown)
+    assert "The settings make no run" in Path(Shown.path).read_text(encoding="utf-8")
