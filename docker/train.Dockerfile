@@ -1,6 +1,6 @@
 # With torch, transformers and DeepSpeed: the teacher, its assessment, the students.
 # Base: any image with Python 3.11 or 3.12 and its venv module; the same one is built and run on.
-ARG BASE_IMAGE=docker.io/library/python:3.11.14-slim-bookworm
+ARG BASE_IMAGE=python:3.11.14-slim-bookworm
 
 FROM ${BASE_IMAGE} AS dependencies
 WORKDIR /build

@@ -65,10 +65,6 @@ def _closed(schema: Any) -> Any:
 
 
 def _check(thing: dict[str, Any]) -> None:
-    if "." in thing["apiVersion"].partition("/")[0] and not thing["apiVersion"].partition("/")[
-        0
-    ].endswith(".k8s.io"):
-        raise AssertionError(f"no schema for {thing['apiVersion']} {thing['kind']}")
     custom = _custom_schemas().get((thing["apiVersion"], thing["kind"]))
     if custom is not None:
         jsonschema.Draft202012Validator(custom).validate(thing)
@@ -182,7 +178,9 @@ def test_training_pods_reach_each_other_dns_and_storage_only(
 
 
 def test_the_queue_offers_no_more_than_the_quota(objects: list[dict[str, Any]]) -> None:
-    queue = _of(objects, "ClusterQueue")[_of(objects, "LocalQueue")["daftt"]["spec"]["clusterQueue"]]
+    queue = _of(objects, "ClusterQueue")[
+        _of(objects, "LocalQueue")["daftt"]["spec"]["clusterQueue"]
+    ]
     flavors = set(_of(objects, "ResourceFlavor"))
     gpus = cpus = 0
     for group in queue["spec"]["resourceGroups"]:

@@ -15,7 +15,9 @@ _DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
 def _lock(folder: Path, **changes: object) -> Path:
-    images = {name: f"registry.example/daftt/{name}@{_DIGEST}" for name in ("core", "train", "serve")}
+    images = {
+        name: f"registry.example/daftt/{name}@{_DIGEST}" for name in ("core", "train", "serve")
+    }
     path = folder / "images.lock.json"
     path.write_text(json.dumps({**images, **changes}), encoding="utf-8")
     return path
