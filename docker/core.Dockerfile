@@ -52,11 +52,12 @@ ENV PATH=/opt/daftt/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp \
+    LOGNAME=daftt \
     XDG_CACHE_HOME=/tmp/cache \
     DAFTT_CACHE=/tmp/daftt \
     MPLCONFIGDIR=/tmp/matplotlib \
     HF_HOME=/tmp/huggingface
 WORKDIR /tmp
 # A number, so that Kubernetes can tell that it is not root.
-USER 10001:10001
+USER 1000:1000
 CMD ["daftt", "--help"]

@@ -46,6 +46,7 @@ ENV PATH=/opt/daftt/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp \
+    LOGNAME=daftt \
     XDG_CACHE_HOME=/tmp/cache \
     DAFTT_CACHE=/tmp/daftt \
     MPLCONFIGDIR=/tmp/matplotlib \
@@ -54,5 +55,5 @@ ENV PATH=/opt/daftt/bin:$PATH \
     TRITON_CACHE_DIR=/tmp/triton
 WORKDIR /tmp
 # A number, so that Kubernetes can tell that it is not root.
-USER 10001:10001
+USER 1000:1000
 CMD ["daftt", "--help"]

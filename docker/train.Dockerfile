@@ -54,6 +54,7 @@ ENV PATH=/opt/daftt/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp \
+    LOGNAME=daftt \
     XDG_CACHE_HOME=/tmp/cache \
     DAFTT_CACHE=/tmp/daftt \
     MPLCONFIGDIR=/tmp/matplotlib \
@@ -63,5 +64,5 @@ ENV PATH=/opt/daftt/bin:$PATH \
     TORCH_EXTENSIONS_DIR=/tmp/torch-extensions
 WORKDIR /tmp
 # A number, so that Kubernetes can tell that it is not root.
-USER 10001:10001
+USER 1000:1000
 CMD ["daftt", "--help"]
