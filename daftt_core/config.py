@@ -36,6 +36,13 @@ __all__ = [
 ]
 
 
+Precision = Literal["auto", "float32", "bfloat16"]
+_PRECISION = (
+    "Number format of the training's matrix products: float32, bfloat16, or auto (bfloat16 where "
+    "the processor multiplies it faster)."
+)
+
+
 class Section(BaseModel):
     """A frozen group of settings; an unknown one is an error."""
 
@@ -137,6 +144,7 @@ class TeacherConfig(Section):
     )
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay.")
     max_grad_norm: float = Field(default=1.0, gt=0, description="Gradient clipping norm.")
+    precision: Precision = Field(default="auto", description=_PRECISION)
     max_length: int = Field(
         default=256, ge=16, description="Tokens per example; longer inputs are cut and counted."
     )
@@ -231,6 +239,7 @@ class StudentConfig(Section):
         default=0.1, ge=0, lt=1, description="Share of the steps in which the rate rises."
     )
     weight_decay: float = Field(default=0.01, ge=0, description="Decoupled weight decay.")
+    precision: Precision = Field(default="auto", description=_PRECISION)
     max_length: int = Field(
         default=96, ge=8, description="Tokens of an input; longer ones are cut and counted."
     )

@@ -62,16 +62,16 @@ def preflight(config: Config) -> StageResult:
 
 
 def baseline_arms(student: StudentConfig, *, gold_is_known: bool) -> list[str]:
-    """The arms that need no teacher: real ones alone, and all true labels where known."""
-    return ["real", "gold"] if student.gold_arm and gold_is_known else ["real"]
+    """The arms that need no teacher, the longest first: all true labels where known, and real."""
+    return ["gold", "real"] if student.gold_arm and gold_is_known else ["real"]
 
 
 def augmented_arms(config: Config) -> list[str]:
-    """The arms that learn from synthetic examples."""
+    """The arms that learn from synthetic examples, the longest first, so that two end together."""
     return {
         "annotate": ["real+annotated"],
         "generate": ["real+generated"],
-        "both": ["real+annotated", "real+generated", "real+both"],
+        "both": ["real+both", "real+annotated", "real+generated"],
     }[config.synthesis.mode]
 
 

@@ -12,6 +12,7 @@ from daftt_core.modeling.machine import (
     choose_device,
     limit_threads,
     set_seeds,
+    use_bfloat16,
 )
 from daftt_core.modeling.saving import save_model
 
@@ -27,4 +28,5 @@ __all__ = [
     "model_digest",
     "save_model",
     "set_seeds",
+    "use_bfloat16",
 ]

@@ -10,9 +10,10 @@ import transformers
 from huggingface_hub.utils.tqdm import disable_progress_bars
 from transformers.utils import logging as transformers_logging
 
+from daftt_core.config import Precision
 from daftt_core.errors import ConfigError
 
-__all__ = ["LOOP_WIDTH", "be_quiet", "choose_device", "limit_threads", "set_seeds"]
+__all__ = ["LOOP_WIDTH", "be_quiet", "choose_device", "limit_threads", "set_seeds", "use_bfloat16"]
 
 LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
 
@@ -20,6 +21,23 @@ LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
 def choose_device() -> torch.device:
     """The CUDA device when there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def use_bfloat16(precision: Precision) -> bool:
+    """Whether training computes its matrix products in bfloat16 (the weights stay float32).
+
+    ``auto`` says yes for GPUs and CPUs with instructions for it: without them bfloat16 is emulated
+    and several times slower than float32.
+
+    Args:
+        precision: As configured.
+    """
+    if precision != "auto":
+        return precision == "bfloat16"
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 def limit_threads() -> int:

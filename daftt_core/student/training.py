@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from daftt_core.config import StudentConfig
 from daftt_core.errors import TrainingError
-from daftt_core.modeling import set_seeds
+from daftt_core.modeling import set_seeds, use_bfloat16
 
 __all__ = ["MAX_GRAD_NORM", "fit", "step_count"]
 
@@ -87,6 +87,7 @@ def _arguments(config: StudentConfig, steps: int, seed: int, folder: Path) -> Tr
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=config.batch_size,
+        bf16=use_bfloat16(config.precision),
         learning_rate=config.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=math.ceil(config.warmup_ratio * steps),

@@ -19,7 +19,7 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 
 from daftt_core.config import TeacherConfig
-from daftt_core.modeling import load_causal_lm, save_model, set_seeds
+from daftt_core.modeling import load_causal_lm, save_model, set_seeds, use_bfloat16
 from daftt_core.modeling.identity import model_digest
 from daftt_core.progress import log
 from daftt_core.storage import write_text
@@ -143,6 +143,7 @@ def _arguments(
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=config.batch_size * 2,
         learning_rate=config.learning_rate,
+        bf16=use_bfloat16(config.precision),
         optim="adamw_torch_fused",
         lr_scheduler_type="cosine",
         warmup_steps=math.ceil(steps * config.warmup_ratio),

@@ -66,7 +66,7 @@ def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
     data, test, arms = prepare_data.python_func(checked.run, checked.data, checked.student, counts)
     assert counts.logged["sizes.labelled"] == 32
     assert len(data) == len(test) == 16
-    assert arms == [{"arm": "real"}, {"arm": "gold"}]
+    assert arms == [{"arm": "gold"}, {"arm": "real"}]
     (digest,) = train_teacher.python_func(checked.run, checked.teacher, data, steps)
     assert steps.logged["steps"] == 8
     again = train_teacher.python_func(checked.run, checked.teacher, data, Metrics())

@@ -44,13 +44,13 @@ def test_every_container_has_a_pinned_image_and_runs_our_code_only(spec: dict[st
 
 
 def test_shards_and_arms_are_loops(spec: dict[str, Any]) -> None:
-    loops = [
-        task["parameterIterator"]
+    loops = {
+        task["parameterIterator"]["items"]["inputParameter"]
         for component in spec["components"].values()
         for task in component.get("dag", {}).get("tasks", {}).values()
         if "parameterIterator" in task
-    ]
-    assert len(loops) == 2
+    }
+    assert loops == {"pipelinechannel--shards", "pipelinechannel--arms"}
 
 
 def test_weights_never_travel_as_artifacts(spec: dict[str, Any]) -> None:
