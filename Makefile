@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint typecheck compile check-compiled lock clean
+.PHONY: help setup demo test test-all lint typecheck compile check-compiled lock clean \
+  images images-lock k8s-check
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,6 +41,7 @@ lint: $(STAMP) ## Check style, format and which module imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/*.Dockerfile
 
 typecheck: $(STAMP) ## Check types
 	$(BIN)/mypy
@@ -53,12 +55,21 @@ check-compiled: $(STAMP) ## Fail when the compiled pipeline is not what the code
 lock: ## Choose the newest versions that fit together and write constraints.txt
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet -e ".[train,dev]"
+	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet -e ".[train,cluster,dev]"
 	{ sed -n '/^#/p' constraints.txt; \
 	  $(VENV)-lock/bin/python -m pip --disable-pip-version-check freeze --exclude-editable \
 	    | grep -v '^\(nvidia-\|triton\)' | sed 's/+[a-z0-9]*$$//'; } > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 	rm -rf $(VENV)-lock
+
+images: ## Build the container images (REGISTRY, BASE_IMAGE, PIP_CONF, BUILD_FLAGS: docker/build.sh)
+	docker/build.sh
+
+images-lock: ## Push the images to REGISTRY and write their digests for the pipeline to compile in
+	docker/build.sh --lock
+
+k8s-check: $(STAMP) ## Build every overlay and check each object against its schema
+	$(BIN)/pytest -q -rs tests/architecture/test_manifests.py
 
 clean: ## Remove what the tools leave behind; runs and downloads stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

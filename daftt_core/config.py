@@ -413,6 +413,8 @@ def _strings(name: str, text: str) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise ValueError(f"{name} must be a JSON object whose values are strings")
     return found
+
+
 def _parse_json(value: object) -> object:
     """A text as the JSON it holds: a form or a command line can give nothing else."""
     if not isinstance(value, str):

@@ -95,6 +95,8 @@ class JobError(DafttError):
     """A job in the cluster failed, or the cluster refused what was asked of it."""
 
     exit_code = 9
+
+
 class RemoteError(DafttError):
     """Kubeflow Pipelines or Kubernetes cannot be reached, or refuses."""
 

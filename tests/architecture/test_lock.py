@@ -22,7 +22,9 @@ _PINS = {
 def _declared() -> list[Requirement]:
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    return [Requirement(r) for r in [*project["dependencies"], *extras["train"], *extras["dev"]]]
+    return [
+        Requirement(r) for r in [*project["dependencies"], *(r for e in extras.values() for r in e)]
+    ]
 
 
 @pytest.mark.parametrize("requirement", _declared(), ids=lambda requirement: requirement.name)

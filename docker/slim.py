@@ -1,0 +1,48 @@
+"""Make an image's environment small: drop what no run uses, and keep bytecode only where it helps.
+
+Run by the environment's own Python in the build stage; its arguments are the modules to import.
+
+The root file system of a pod is read-only, so a module without bytecode is compiled anew in every
+process, which takes longer than all else; bytecode of modules that nothing imports is a tenth of
+the image. So all of it goes, and the modules named here are imported once to write theirs.
+"""
+
+import importlib
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+UNUSED_FOLDERS = ("**/__pycache__", "**/tests", "pyarrow/include", "pyarrow/src")
+UNUSED_FILES = (
+    "**/*.c",
+    "**/*.cpp",
+    "**/*.h",
+    "**/*.hpp",
+    "**/*.pxd",
+    "**/*.pyi",
+    "**/*.pyx",
+    # Apache Arrow's remote procedure calls and its own S3 client, which pyarrow loads on request.
+    "pyarrow/_flight*",
+    "pyarrow/_s3fs*",
+    "pyarrow/libarrow_flight*",
+    "pyarrow/libarrow_python_flight*",
+    "pyarrow/libarrow_s3*",
+)
+
+
+def drop_unused(packages: Path) -> None:
+    """Delete tests, sources of compiled modules, and libraries that are not used."""
+    for pattern in UNUSED_FOLDERS:
+        for folder in packages.glob(pattern):
+            shutil.rmtree(folder, ignore_errors=True)
+    for pattern in UNUSED_FILES:
+        for file in packages.glob(pattern):
+            file.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = False
+    drop_unused(Path(sysconfig.get_path("purelib")))
+    for name in sys.argv[1:]:
+        importlib.import_module(name)

@@ -1,0 +1,224 @@
+"""The Kubernetes manifests: every overlay builds, every object is valid, and promises are kept."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+_K8S = Path(__file__).parents[2] / "k8s"
+_OVERLAYS = sorted(path.name for path in (_K8S / "overlays").iterdir())
+_VERSIONS = ("1.31", "1.37")
+"""Kubernetes' own schemas: the oldest version that is still in wide use, and the newest."""
+_KUBECTL = shutil.which("kubectl", path=str(Path(sys.executable).parent)) or shutil.which("kubectl")
+_CLUSTER_WIDE = {"Namespace", "PriorityClass", "ResourceFlavor", "ClusterQueue"}
+
+
+def _build(folder: Path) -> list[dict[str, Any]]:
+    if _KUBECTL is None:
+        pytest.skip("kubectl is missing; install it: apt-get install kubernetes-client")
+    done = subprocess.run([_KUBECTL, "kustomize", str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@pytest.fixture(scope="module", params=_OVERLAYS)
+def objects(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    return _build(_K8S / "overlays" / request.param)
+
+
+@cache
+def _custom_schemas() -> dict[tuple[str, str], dict[str, Any]]:
+    schemas = {}
+    for path in (_K8S / "crds").glob("*.yaml"):
+        crd = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]
+        for version in crd["versions"]:
+            kind = (f"{crd['group']}/{version['name']}", crd["names"]["kind"])
+            schema = copy.deepcopy(version["schema"]["openAPIV3Schema"])
+            schema["properties"]["metadata"] = {"type": "object"}
+            schemas[kind] = _closed(schema)
+    return schemas
+
+
+def _closed(schema: Any) -> Any:
+    """The schema with unknown fields refused, as `kubectl apply --validate=strict` refuses them."""
+    if isinstance(schema, list):
+        return [_closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(part) for name, part in schema.items()}
+    if schema.get("x-kubernetes-int-or-string"):
+        closed.pop("type", None)
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+def _check(thing: dict[str, Any]) -> None:
+    custom = _custom_schemas().get((thing["apiVersion"], thing["kind"]))
+    if custom is not None:
+        jsonschema.Draft202012Validator(custom).validate(thing)
+        return
+    for version in _VERSIONS:
+        kubernetes_validate.validate(thing, version, strict=True)
+
+
+def _of(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    return {thing["metadata"]["name"]: thing for thing in objects if thing["kind"] == kind}
+
+
+def test_every_object_is_valid(objects: list[dict[str, Any]]) -> None:
+    assert len(objects) > 15
+    for thing in objects:
+        _check(thing)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("ClusterQueue", ["spec", "resourceGroup"], []),
+        ("ClusterQueue", ["spec", "queueingStrategy"], "Fastest"),
+        ("LocalQueue", ["spec", "clusterQueue"], 3),
+        ("NetworkPolicy", ["spec", "egres"], []),
+        ("Role", ["rules"], [{"verbs": "get"}]),
+        ("ResourceQuota", ["spec", "hard"], ["pods"]),
+    ],
+)
+def test_a_mistake_in_an_object_is_found(
+    objects: list[dict[str, Any]], kind: str, path: list[str], value: object
+) -> None:
+    thing = copy.deepcopy(next(iter(_of(objects, kind).values())))
+    place = thing
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    with pytest.raises((jsonschema.ValidationError, kubernetes_validate.ValidationError)):
+        _check(thing)
+
+
+def test_objects_lie_in_the_namespace_unless_they_are_the_whole_clusters(
+    objects: list[dict[str, Any]],
+) -> None:
+    for thing in objects:
+        expected = None if thing["kind"] in _CLUSTER_WIDE else "daftt"
+        assert thing["metadata"].get("namespace") == expected, thing["metadata"]["name"]
+        assert thing["metadata"]["labels"]["app.kubernetes.io/part-of"] == "daftt"
+
+
+def test_the_namespace_enforces_the_restricted_standard(objects: list[dict[str, Any]]) -> None:
+    labels = _of(objects, "Namespace")["daftt"]["metadata"]["labels"]
+    for mode in ("enforce", "audit", "warn"):
+        assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
+
+
+def test_no_role_is_wider_than_documented(objects: list[dict[str, Any]]) -> None:
+    table = (_K8S.parent / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert not _of(objects, "ClusterRole")
+    assert not _of(objects, "ClusterRoleBinding")
+    for role in _of(objects, "Role").values():
+        for rule in role["rules"]:
+            for resource in rule["resources"]:
+                row = next(
+                    (
+                        line
+                        for line in table.splitlines()
+                        if line.startswith(f"| `{role['metadata']['name']}` | `{resource}`")
+                    ),
+                    "",
+                )
+                for verb in rule["verbs"]:
+                    assert f"`{verb}`" in row, f"{role['metadata']['name']}: {resource}: {verb}"
+            assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+            if "secrets" in rule["resources"]:
+                assert rule["resourceNames"]
+
+
+def test_each_binding_binds_what_is_there(objects: list[dict[str, Any]]) -> None:
+    roles, accounts = _of(objects, "Role"), _of(objects, "ServiceAccount")
+    for binding in _of(objects, "RoleBinding").values():
+        assert binding["roleRef"]["name"] in roles
+        for subject in binding["subjects"]:
+            assert subject["name"] in accounts
+            assert subject["name"] != "daftt-trainer", "training pods have no rights at all"
+    assert accounts["daftt-trainer"]["automountServiceAccountToken"] is False
+
+
+def test_training_pods_reach_each_other_dns_and_storage_only(
+    objects: list[dict[str, Any]],
+) -> None:
+    policies = _of(objects, "NetworkPolicy")
+    assert policies["nothing-by-default"]["spec"] == {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+    for kind in ("pytorchjob", "trainjob"):
+        spec = policies[f"{kind}-pods-talk-to-each-other"]["spec"]
+        peers = [{"podSelector": spec["podSelector"]}]
+        assert spec["ingress"] == [{"from": peers}]
+        assert spec["egress"] == [{"to": peers}]
+    for_all = {name for name, policy in policies.items() if not policy["spec"]["podSelector"]}
+    assert for_all == {"nothing-by-default", "all-ask-dns", "all-talk-to-storage"}
+    storage = policies["all-talk-to-storage"]["spec"]["egress"]
+    assert storage
+    assert policies["steps-talk-to-the-api-server"]["spec"]["egress"]
+    for rule in storage:
+        assert rule["ports"]
+        for peer in rule["to"]:
+            assert peer.get("ipBlock", {}).get("cidr") != "0.0.0.0/0"
+
+
+def test_the_queue_offers_no_more_than_the_quota(objects: list[dict[str, Any]]) -> None:
+    queue = _of(objects, "ClusterQueue")[
+        _of(objects, "LocalQueue")["daftt"]["spec"]["clusterQueue"]
+    ]
+    flavors = set(_of(objects, "ResourceFlavor"))
+    gpus = cpus = 0
+    for group in queue["spec"]["resourceGroups"]:
+        for flavor in group["flavors"]:
+            assert flavor["name"] in flavors
+            offered = {r["name"]: r["nominalQuota"] for r in flavor["resources"]}
+            assert list(offered) == group["coveredResources"]
+            cpus += int(offered["cpu"])
+            gpus += int(offered.get("nvidia.com/gpu", "0"))
+    hard = _of(objects, "ResourceQuota")["daftt"]["spec"]["hard"]
+    assert gpus <= int(hard["requests.nvidia.com/gpu"])
+    assert cpus <= int(hard["requests.cpu"])
+
+
+def test_no_secret_is_applied_and_templates_hold_no_value(objects: list[dict[str, Any]]) -> None:
+    assert not _of(objects, "Secret")
+    templates = list((_K8S / "secret-templates").glob("*.yaml"))
+    assert len(templates) == 3
+    for path in templates:
+        secret = yaml.safe_load(path.read_text(encoding="utf-8"))
+        _check(secret)
+        assert "data" not in secret
+        assert set(secret["stringData"].values()) <= {"", '{"auths": {}}'}
+
+
+def test_google_cloud_gives_each_account_an_identity_and_no_key() -> None:
+    accounts = _of(_build(_K8S / "overlays" / "gke"), "ServiceAccount")
+    for name, account in accounts.items():
+        identity = account["metadata"]["annotations"]["iam.gke.io/gcp-service-account"]
+        assert identity == f"{name}@PROJECT_ID.iam.gserviceaccount.com"
+
+
+def test_access_to_the_hub_can_be_added(tmp_path: Path) -> None:
+    shutil.copytree(_K8S, tmp_path / "k8s")
+    kustomization = tmp_path / "k8s" / "overlays" / "gke" / "kustomization.yaml"
+    with kustomization.open("a", encoding="utf-8") as file:
+        file.write("components: [../../components/hub-access]\n")
+    objects = _build(kustomization.parent)
+    policy = _of(objects, "NetworkPolicy")["all-talk-to-public-addresses"]
+    _check(policy)
+    assert "10.0.0.0/8" in policy["spec"]["egress"][0]["to"][0]["ipBlock"]["except"]
