@@ -19,7 +19,7 @@ from daftt_core.cli.doctor import Check
 from daftt_core.cli.launch import compiled_pipeline
 from daftt_core.config import Config
 from daftt_core.errors import RemoteError, StorageError
-from daftt_core.storage import check_writable, local_folder
+from daftt_core.storage import open_storage
 
 __all__ = ["Asked", "cluster_checks"]
 
@@ -226,7 +226,7 @@ def _bucket(output: str) -> Check:
         mend = "daftt doctor --cluster --output gs://BUCKET/daftt"
         return Check("storage", False, f"{output!r} would be a folder of a single pod", mend)
     try:
-        check_writable(local_folder(output), 0)
+        open_storage(output).check_writable()
     except StorageError as error:
         return Check("storage", False, str(error), f"gcloud storage buckets describe {output}")
     return Check("storage", True, f"{output}: written, read and deleted from this machine")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from daftt_core.errors import StorageError
 from daftt_core.evaluation import read_evaluation
 from daftt_core.progress import duration
-from daftt_core.storage import read_manifest, write_text
-from daftt_core.workspace import Run, StageStatus, read_statuses
+from daftt_core.statuses import StageStatus
+from daftt_core.storage import open_storage
+from daftt_core.workspace import Run, run_statuses, stage_manifest
 
 __all__ = ["SUMMARY", "summarize"]
 
@@ -26,9 +27,9 @@ def summarize(run: Run | None, state: str, message: str) -> str:
     """
     if run is None:
         return _lines(f"# {state}", "The settings make no run; preflight says why.", message)
-    statuses = read_statuses(run.folder)
+    statuses = run_statuses(run)
     text = _lines(
-        f"# {state}: {run.folder.name}",
+        f"# {state}: {run.name}",
         _headline(run),
         *[f"- {each.stage} failed: {each.message}" for each in statuses if each.state == "failed"],
         message,
@@ -38,7 +39,7 @@ def summarize(run: Run | None, state: str, message: str) -> str:
         f"All of it is in {run.uri}",
     )
     if statuses:
-        write_text(run.folder / SUMMARY, text)
+        open_storage(run.uri).write(SUMMARY, text.encode())
     return text
 
 
@@ -55,7 +56,7 @@ def _headline(run: Run) -> str:
 
 def _row(run: Run, status: StageStatus) -> str:
     try:
-        manifest = read_manifest(run.folder / status.stage)
+        manifest = stage_manifest(run, status.stage)
     except StorageError:
         manifest = None
     took = duration(manifest.seconds) if manifest and status.state == "done" else ""

@@ -56,7 +56,7 @@ def make_run(
         hostile: Texts to put among the kept and the rejected examples.
         passed: Whether the teacher passes its gate.
     """
-    config = from_flat({"seed": 7, "teacher_epochs": 3, **(settings or {})})
+    config = from_flat({"seed": 7, "teacher_epochs": 5, **(settings or {})})
     run = Run(uri=str(folder), seed=config.run.seed, task=load_task(config.run.task))
     for stage in STAGES[: STAGES.index(until) + 1]:
         _MAKERS[stage](run, config, tuple(hostile), passed)
