@@ -45,8 +45,8 @@ def toy_config(folder: Path, **settings: object) -> Config:
             "student_model": str(folder / "student"),
             "student_seeds": 2,
             "student_epochs": 2,
-            "student_min_steps": 12,
-            "student_learning_rate": 5e-3,
+            "student_min_steps": 60,
+            "student_learning_rate": 2e-3,
             "evaluation_bootstrap_samples": 500,
             **settings,
         }

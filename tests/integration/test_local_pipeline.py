@@ -20,11 +20,9 @@ from daftt_core.workspace import read_statuses
 STAGES_TO_KILL = (
     "students/gold",
     "teacher",
-    "assessment",
     "synthetic/generated-001-of-002",
     "students/real+both",
     "predictions",
-    "evaluation",
 )
 
 
@@ -83,7 +81,7 @@ def test_a_run_killed_in_any_stage_ends_as_if_it_had_not_been(
     folder: Path, undisturbed: dict[str, Any]
 ) -> None:
     killed = [stage for stage in STAGES_TO_KILL if kill_in(folder, "killed", stage)]
-    assert len(killed) >= 5  # the shortest stages may be over before the signal arrives
+    assert len(killed) >= 4  # the shortest stage may be over before the signal arrives
     result = run(folder, "killed")
     assert result["evaluation"] == undisturbed["evaluation"]
 
