@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
@@ -12,7 +13,7 @@ from daftt_core.engines import encode
 from daftt_core.records import Example
 from daftt_core.tasks import Prompt, Task, answer_prompt, writing_prompt
 
-__all__ = ["IGNORED", "TrainingSet", "training_set"]
+__all__ = ["IGNORED", "TrainingSet", "reading_order", "training_set"]
 
 IGNORED = -100
 """Label of tokens that carry no loss, as torch's cross-entropy defines it."""
@@ -66,3 +67,36 @@ def training_set(
         cut=sum(one.cut for one in encoded),
         tokens=sum(len(row["input_ids"]) for row in rows),
     )
+
+
+_WINDOW_BATCHES = 8
+
+
+def reading_order(lengths: Sequence[int], *, epochs: int, batch_size: int, seed: int) -> list[int]:
+    """Which example is read when, for a whole training at once.
+
+    Each epoch is a fresh permutation. Within windows of a few batches, examples of like length are
+    put together, so that little is padding. The order is a function of its arguments alone: a
+    training that goes on from step n reads on at place n times ``batch_size``.
+
+    Args:
+        lengths: Tokens of each example.
+        epochs: Passes over the examples.
+        batch_size: Examples per step.
+        seed: Seed of the order.
+
+    Returns:
+        Indices of examples, ``epochs`` times as many as there are examples.
+    """
+    generator = np.random.default_rng(seed)
+    read = np.concatenate([generator.permutation(len(lengths)) for _ in range(epochs)])
+    order: list[int] = []
+    for start in range(0, len(read), _WINDOW_BATCHES * batch_size):
+        window = read[start : start + _WINDOW_BATCHES * batch_size]
+        window = window[np.argsort(np.asarray(lengths)[window], kind="stable")]
+        batches = [window[at : at + batch_size] for at in range(0, len(window), batch_size)]
+        whole = [batch for batch in batches if len(batch) == batch_size]
+        rest = batches[len(whole) :]  # an incomplete batch must come last
+        shuffled = [whole[index] for index in generator.permutation(len(whole))]
+        order += [int(index) for batch in [*shuffled, *rest] for index in batch]
+    return order

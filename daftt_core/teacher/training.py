@@ -29,7 +29,7 @@ from daftt_core.teacher.checkpoints import (
     TellProgress,
     newest_checkpoint,
 )
-from daftt_core.teacher.examples import IGNORED, TrainingSet, training_set
+from daftt_core.teacher.examples import IGNORED, TrainingSet, reading_order, training_set
 from daftt_core.workspace import Run, StageResult, read_examples, run_stage
 
 __all__ = ["HISTORY", "STAGE", "train"]
@@ -59,7 +59,10 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
 
     def work(folder: Path) -> dict[str, Any]:
         set_seeds(run.seed)
-        model, tokenizer = load_causal_lm(config.model)
+        start = newest_checkpoint(folder / _CHECKPOINTS)
+        # The Trainer restores weights by their stored names, and GPT-NeoX stores its output layer
+        # under another name than it has in memory; loading renames it.
+        model, tokenizer = load_causal_lm(config.model if start is None else start)
         labelled = read_examples(run, "data", data, "labelled")
         dev = read_examples(run, "data", data, "dev")[:_DEV_EXAMPLES]
         learn = training_set(
@@ -79,7 +82,7 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
                 learn.dataset.num_rows,
                 config.max_length,
             )
-        history = _fit(run, config, folder, model, tokenizer, learn, check)
+        history = _fit(run, config, folder, start, model, tokenizer, learn, check)
         write_text(folder / HISTORY, json.dumps(history, indent=1))
         save_model(model, tokenizer, folder)
         shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
@@ -99,32 +102,39 @@ def _fit(
     run: Run,
     config: TeacherConfig,
     folder: Path,
+    start: Path | None,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     learn: TrainingSet,
     check: TrainingSet,
 ) -> list[dict[str, float]]:
-    """Train in place; returns the learning curve."""
+    """Train in place, on from the checkpoint ``start`` if there is one; the learning curve."""
     if config.epochs == 0:
         return []
     checkpoints = folder / _CHECKPOINTS
+    order = reading_order(
+        [len(row) for row in learn.dataset["input_ids"]],
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        seed=run.seed,
+    )
+    epoch_steps = math.ceil(learn.dataset.num_rows / config.batch_size)
     trainer = Trainer(
         model=model,
-        args=_arguments(run, config, checkpoints, learn.dataset.num_rows),
-        train_dataset=learn.dataset,
+        args=_arguments(run, config, checkpoints, epoch_steps),
+        train_dataset=learn.dataset.select(order),
         eval_dataset=check.dataset,
         data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORED),
         callbacks=[CommitCheckpoints(), StopWhenDiverged("teacher"), TellProgress("train teacher")],
     )
     trainer.remove_callback(PrinterCallback)
-    start = newest_checkpoint(checkpoints)
     if start is not None:
         log.info("teacher: going on from %s", start.name)
     trainer.train(resume_from_checkpoint=None if start is None else str(start))
     return [
         {
             "step": entry["step"],
-            "epoch": entry["epoch"],
+            "epoch": round(entry["step"] * config.batch_size / learn.dataset.num_rows, 3),
             **({"loss": entry["loss"]} if "loss" in entry else {}),
             **({"dev_loss": entry["eval_loss"]} if "eval_loss" in entry else {}),
         }
@@ -134,23 +144,23 @@ def _fit(
 
 
 def _arguments(
-    run: Run, config: TeacherConfig, checkpoints: Path, examples: int
+    run: Run, config: TeacherConfig, checkpoints: Path, epoch_steps: int
 ) -> TrainingArguments:
-    steps = math.ceil(examples / config.batch_size) * config.epochs
     return TrainingArguments(
         output_dir=str(checkpoints),
-        num_train_epochs=config.epochs,
+        num_train_epochs=1,  # the reading order holds all of them
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=config.batch_size * 2,
         learning_rate=config.learning_rate,
         bf16=use_bfloat16(config.precision),
         optim="adamw_torch_fused",
         lr_scheduler_type="cosine",
-        warmup_steps=math.ceil(steps * config.warmup_ratio),
+        warmup_steps=math.ceil(epoch_steps * config.epochs * config.warmup_ratio),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
-        train_sampling_strategy="group_by_length",
-        eval_strategy="epoch",
+        train_sampling_strategy="sequential",
+        eval_strategy="steps",
+        eval_steps=epoch_steps,
         save_strategy="steps",
         save_steps=config.checkpoint_steps,
         save_total_limit=2,

@@ -37,7 +37,7 @@ def check(folder: Path, **settings: object) -> Any:
 def test_preflight_hands_each_stage_its_own_section(tmp_path: Path) -> None:
     checked = check(tmp_path, synthesis_mode="annotate", synthesis_shards=2)
     assert '"id":"meals"' in checked.run
-    assert '"epochs":6' in checked.teacher
+    assert '"epochs":20' in checked.teacher
     assert "learning_rate" not in checked.data
     assert checked.shards == [
         {"source": "annotated", "shard": "0"},
