@@ -26,8 +26,7 @@ from typing import Literal
 from daftt_core.errors import StorageError, did_you_mean
 from daftt_core.progress import log
 from daftt_core.records import digest
-from daftt_core.storage import commit, exclusively, extract_file, read_manifest
-from daftt_core.storage import verify as verify_folder
+from daftt_core.storage import commit, exclusively, extract_file, sound_manifest
 
 __all__ = ["Asset", "Member", "cache_folder", "fetch", "known_assets", "obtain", "verify"]
 
@@ -220,15 +219,8 @@ def _path(asset: Asset) -> Path:
 
 def _cached(asset: Asset) -> Path | None:
     folder = cache_folder() / asset.name
-    try:
-        manifest = read_manifest(folder)
-        if manifest is None or manifest.key != asset.key:
-            return None
-        verify_folder(folder, manifest)
-    except StorageError as error:
-        log.warning("%s; it has to be fetched again", error)
-        return None
-    return _path(asset)
+    manifest = sound_manifest(folder, "it has to be fetched again", asset.key)
+    return None if manifest is None else _path(asset)
 
 
 def _archive(asset: Asset) -> Path:

@@ -6,7 +6,7 @@ import copy
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -149,7 +149,8 @@ class LocalEngine:
         return [[*t, self._tokenizer.eos_token_id] for t in tokens] if nested else tokens
 
     def _batches(self, prompts: Sequence[Prompt], reserve: int) -> Iterator[_Batch]:
-        encoded = [encode(p, self._tokenizer, self._max_length, reserve) for p in prompts]
+        asked = [replace(prompt, answer=None) for prompt in prompts]
+        encoded = [encode(p, self._tokenizer, self._max_length, reserve) for p in asked]
         order = sorted(range(len(prompts)), key=lambda row: len(encoded[row].rest))
         for start in range(0, len(order), self._batch_size):
             rows = order[start : start + self._batch_size]

@@ -26,7 +26,7 @@ from daftt_core.modeling.machine import be_quiet
 from daftt_core.modeling.saving import save_model
 from daftt_core.progress import log
 from daftt_core.records import digest
-from daftt_core.storage import commit, read_manifest, verify
+from daftt_core.storage import commit, sound_manifest
 
 __all__ = ["convert_gguf"]
 
@@ -48,7 +48,7 @@ def convert_gguf(path: Path) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if not _is_ready(folder, key):
+            if sound_manifest(folder, "converting it again", key) is None:
                 _convert(path, folder)
                 commit(folder, key, {"sha256": sha256})
     except OSError as error:
@@ -57,18 +57,6 @@ def convert_gguf(path: Path) -> Path:
             "set DAFTT_CACHE to a folder with free space that can be written"
         ) from error
     return folder
-
-
-def _is_ready(folder: Path, key: str) -> bool:
-    try:
-        manifest = read_manifest(folder)
-        if manifest is None or manifest.key != key:
-            return False
-        verify(folder, manifest)
-    except StorageError as error:
-        log.warning("%s; converting it again", error)
-        return False
-    return True
 
 
 def _convert(path: Path, folder: Path) -> None:

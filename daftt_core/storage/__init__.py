@@ -5,7 +5,15 @@ from daftt_core.storage.cache import Cache
 from daftt_core.storage.folders import RemoteFolder
 from daftt_core.storage.local import check_writable, local_folder, write_text
 from daftt_core.storage.locks import exclusively
-from daftt_core.storage.manifest import MANIFEST, FileEntry, Manifest, commit, read_manifest, verify
+from daftt_core.storage.manifest import (
+    MANIFEST,
+    FileEntry,
+    Manifest,
+    commit,
+    read_manifest,
+    sound_manifest,
+    verify,
+)
 from daftt_core.storage.protocol import NOTHING, Content, Entry, Storage
 from daftt_core.storage.registry import SCHEMES, open_storage
 
@@ -27,6 +35,7 @@ __all__ = [
     "local_folder",
     "open_storage",
     "read_manifest",
+    "sound_manifest",
     "verify",
     "write_text",
 ]

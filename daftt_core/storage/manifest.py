@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.errors import StorageError
+from daftt_core.progress import log
 from daftt_core.records import digest
 from daftt_core.storage.local import write_text
 
@@ -23,6 +24,7 @@ __all__ = [
     "commit",
     "differing",
     "read_manifest",
+    "sound_manifest",
     "verify",
     "write_manifest",
 ]
@@ -132,6 +134,28 @@ def verify(folder: Path, manifest: Manifest) -> None:
             raise StorageError(f"{path}: cannot be read: {error.strerror}") from None
         if found != entry:
             raise StorageError(f"{path}: does not match the manifest beside it; it was changed")
+
+
+def sound_manifest(folder: Path, otherwise: str, key: str | None = None) -> Manifest | None:
+    """The manifest of a folder whose every file matches it; a damaged folder is only warned about.
+
+    Args:
+        folder: The folder.
+        otherwise: What is done about a damaged folder, for the warning.
+        key: What it must have been made from; None takes any.
+
+    Returns:
+        None when the folder was not committed, was made from something else, or is damaged.
+    """
+    try:
+        manifest = read_manifest(folder)
+        if manifest is None or (key is not None and manifest.key != key):
+            return None
+        verify(folder, manifest)
+    except StorageError as error:
+        log.warning("%s; %s", error, otherwise)
+        return None
+    return manifest
 
 
 def differing(folder: Path, manifest: Manifest) -> list[str]:

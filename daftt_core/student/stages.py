@@ -10,7 +10,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from daftt_core.config import StudentConfig
-from daftt_core.errors import DataError, StorageError
+from daftt_core.errors import DataError
 from daftt_core.evaluation import metric_for_task, score
 from daftt_core.modeling import (
     context_length,
@@ -23,7 +23,7 @@ from daftt_core.modeling import (
 )
 from daftt_core.progress import Progress, log
 from daftt_core.records import Example, Prediction, seed_for, write_jsonl
-from daftt_core.storage import Manifest, commit, read_manifest, verify
+from daftt_core.storage import commit, sound_manifest
 from daftt_core.student.arms import read_arm
 from daftt_core.student.encoding import Encoded, encode
 from daftt_core.student.prediction import answer
@@ -123,7 +123,7 @@ def _train_seeds(
 ) -> list[float]:
     """Train the students that are not there yet; the mean training loss of every one."""
     targets = [folder / f"seed-{index}" for index in range(config.seeds)]
-    committed = [_committed(target) for target in targets]
+    committed = [sound_manifest(target, "training this student again") for target in targets]
     steps = step_count(config, len(encoded.dataset))
     finished = sum(manifest is not None for manifest in committed)
     progress = Progress(f"train {arm}", steps * config.seeds, "steps", done=steps * finished)
@@ -148,18 +148,6 @@ def _train_seeds(
             manifest = commit(target, target.name, {"train_loss": round(loss, 6)})
         losses.append(manifest.summary["train_loss"])
     return losses
-
-
-def _committed(folder: Path) -> Manifest | None:
-    """The manifest of a student that an earlier attempt finished, if it is sound."""
-    try:
-        manifest = read_manifest(folder)
-        if manifest is not None:
-            verify(folder, manifest)
-    except StorageError as error:
-        log.warning("%s; training this student again", error)
-        return None
-    return manifest
 
 
 def _encode(task: Task, config: StudentConfig, arm: str, examples: Sequence[Example]) -> Encoded:

@@ -88,7 +88,7 @@ class Outputs:
     ) -> list[SyntheticExample]:
         task = self._run.task
         completions = self._engine.write(
-            [answer_prompt(task, Example.of(one.text, one.text_pair)) for one in made],
+            [answer_prompt(task, one) for one in made],
             [self._seed(one) for one in made],
             temperature=temperature,
             top_p=1.0,

@@ -30,8 +30,6 @@ from daftt_core.workspace import Run, StageResult, read_examples, read_stage, ru
 
 __all__ = ["Assessment", "assess"]
 
-STAGE = "assessment"
-
 
 class Assessment(BaseModel):
     """What was found out about the teacher on dev.
@@ -116,7 +114,7 @@ def assess(
         )
 
     inputs = [config, synthesis.max_length, synthesis.max_new_tokens, data, teacher, baseline]
-    result = run_stage(run, STAGE, inputs, work)
+    result = run_stage(run, "assessment", inputs, work)
     _open_gate(run, result.summary)
     return result
 
@@ -152,7 +150,7 @@ def _judge(
         predicted, calibrated = _calibrate(run, dev, log_probs)
     else:
         completions = engine.write(
-            [answer_prompt(run.task, Example.of(one.text, one.text_pair)) for one in dev],
+            [answer_prompt(run.task, one) for one in dev],
             [0] * len(dev),
             temperature=0.0,
             top_p=1.0,

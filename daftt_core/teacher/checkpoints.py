@@ -13,9 +13,9 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from daftt_core.errors import StorageError, TrainingError
-from daftt_core.progress import Progress, log
-from daftt_core.storage import commit, read_manifest, verify
+from daftt_core.errors import TrainingError
+from daftt_core.progress import Progress
+from daftt_core.storage import commit, sound_manifest
 
 __all__ = ["CommitCheckpoints", "StopWhenDiverged", "TellProgress", "newest_checkpoint"]
 
@@ -25,14 +25,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     newest = None
     for path in found:
-        try:
-            manifest = read_manifest(path)
-            if manifest is not None:
-                verify(path, manifest)
-        except StorageError as error:
-            log.warning("%s; going back to the checkpoint before it", error)
-            manifest = None
-        if manifest is None:
+        if sound_manifest(path, "going back to the checkpoint before it") is None:
             shutil.rmtree(path)
         else:
             newest = path

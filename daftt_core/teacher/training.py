@@ -32,10 +32,9 @@ from daftt_core.teacher.checkpoints import (
 from daftt_core.teacher.examples import IGNORED, TrainingSet, reading_order, training_set
 from daftt_core.workspace import Run, StageResult, read_examples, run_stage
 
-__all__ = ["HISTORY", "STAGE", "train"]
+__all__ = ["train"]
 
-STAGE = "teacher"
-HISTORY = "history.json"
+_HISTORY = "history.json"
 _CHECKPOINTS = ".checkpoints"
 _DEV_EXAMPLES = 100
 """Dev examples behind the learning curve: enough for its shape, cheap enough for every epoch."""
@@ -83,7 +82,7 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
                 config.max_length,
             )
         history = _fit(run, config, folder, start, model, tokenizer, learn, check)
-        write_text(folder / HISTORY, json.dumps(history, indent=1))
+        write_text(folder / _HISTORY, json.dumps(history, indent=1))
         save_model(model, tokenizer, folder)
         shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
         return {
@@ -95,7 +94,7 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
             "steps": history[-1]["step"] if history else 0,
         }
 
-    return run_stage(run, STAGE, [config, model_digest(config.model), data], work)
+    return run_stage(run, "teacher", [config, model_digest(config.model), data], work)
 
 
 def _fit(
