@@ -6,18 +6,16 @@ counts; what was being written when the process died is removed.
 
 from __future__ import annotations
 
-import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from daftt_core.errors import TrainingError
 from daftt_core.progress import Progress
 from daftt_core.storage import commit, sound_manifest
 
-__all__ = ["CommitCheckpoints", "StopWhenDiverged", "TellProgress", "newest_checkpoint"]
+__all__ = ["CommitCheckpoints", "TellProgress", "newest_checkpoint"]
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -66,38 +64,3 @@ class TellProgress(TrainerCallback):
         """Count one step."""
         if self._progress is not None:
             self._progress.reach(state.global_step)
-
-
-class StopWhenDiverged(TrainerCallback):
-    """Stops training whose loss is no longer a number.
-
-    Args:
-        what: Name of the work, for the message.
-    """
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        """Look at the loss and the gradient norm of the step that was just logged.
-
-        Raises:
-            TrainingError: One of them is NaN or infinite.
-        """
-        for name in ("loss", "grad_norm", "eval_loss"):
-            value = (logs or {}).get(name, 0.0)
-            if not math.isfinite(value):
-                good = newest_checkpoint(Path(str(args.output_dir)))
-                raise TrainingError(
-                    f"{self._what}: {name} became {value} at step {state.global_step} "
-                    f"(last good checkpoint: {good.name if good else 'none'}); the usual causes "
-                    f"are a learning rate that is too high (it is {args.learning_rate:g}), too "
-                    "few warm-up steps, or damaged weights in the model it started from"
-                )

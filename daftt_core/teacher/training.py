@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import (
-    DataCollatorForSeq2Seq,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
@@ -23,19 +24,23 @@ from daftt_core.modeling import load_causal_lm, save_model, set_seeds, use_bfloa
 from daftt_core.modeling.identity import model_digest
 from daftt_core.progress import log
 from daftt_core.storage import write_text
+from daftt_core.teacher.adapters import add_adapter, merge_adapter
+from daftt_core.teacher.best import KeepBest, take_best
 from daftt_core.teacher.checkpoints import (
     CommitCheckpoints,
-    StopWhenDiverged,
     TellProgress,
     newest_checkpoint,
 )
-from daftt_core.teacher.examples import IGNORED, TrainingSet, reading_order, training_set
+from daftt_core.teacher.divergence import StopWhenDiverged
+from daftt_core.teacher.examples import TrainingSet, reading_order, training_set
+from daftt_core.teacher.packing import choose_collator
 from daftt_core.workspace import Run, StageResult, read_examples, run_stage
 
 __all__ = ["train"]
 
 _HISTORY = "history.json"
 _CHECKPOINTS = ".checkpoints"
+_BEST = "best"
 _DEV_EXAMPLES = 100
 """Dev examples behind the learning curve: enough for its shape, cheap enough for every epoch."""
 
@@ -61,7 +66,12 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
         start = newest_checkpoint(folder / _CHECKPOINTS)
         # The Trainer restores weights by their stored names, and GPT-NeoX stores its output layer
         # under another name than it has in memory; loading renames it.
-        model, tokenizer = load_causal_lm(config.model if start is None else start)
+        # An adapter goes back beside the weights it was trained beside.
+        again = start if config.method == "full" else None
+        model, tokenizer = load_causal_lm(again or config.model)
+        parameters = model.num_parameters()
+        if config.method == "lora":
+            model = add_adapter(model, config)
         labelled = read_examples(run, "data", data, "labelled")
         dev = read_examples(run, "data", data, "dev")[:_DEV_EXAMPLES]
         learn = training_set(
@@ -83,18 +93,40 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
             )
         history = _fit(run, config, folder, start, model, tokenizer, learn, check)
         write_text(folder / _HISTORY, json.dumps(history, indent=1))
-        save_model(model, tokenizer, folder)
+        del model
+        _finish(config, tokenizer, folder)
         shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
         return {
             "model": config.model,
-            "parameters": model.num_parameters(),
+            "parameters": parameters,
             "examples": learn.dataset.num_rows,
             "tokens": learn.tokens,
             "cut": learn.cut,
             "steps": history[-1]["step"] if history else 0,
+            **_best(history),
         }
 
     return run_stage(run, "teacher", [config, model_digest(config.model), data], work)
+
+
+def _best(history: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Which weights were kept: those of the lowest loss on dev, the earliest among equals."""
+    checked = [entry for entry in history if "dev_loss" in entry]
+    if not checked:
+        return {}
+    best = min(checked, key=lambda entry: entry["dev_loss"])
+    return {"best_epoch": best["epoch"], "best_dev_loss": best["dev_loss"]}
+
+
+def _finish(config: TeacherConfig, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Leave a plain model in the stage's folder: the best weights, an adapter merged into them."""
+    best = folder / _CHECKPOINTS / _BEST
+    if best.exists() and config.method == "full":
+        take_best(best, folder)
+        return
+    gc.collect()  # the trained weights: two models may not fit
+    model, _ = load_causal_lm(config.model)
+    save_model(merge_adapter(model, best) if best.exists() else model, tokenizer, folder)
 
 
 def _fit(
@@ -123,8 +155,20 @@ def _fit(
         args=_arguments(run, config, checkpoints, epoch_steps),
         train_dataset=learn.dataset.select(order),
         eval_dataset=check.dataset,
-        data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORED),
-        callbacks=[CommitCheckpoints(), StopWhenDiverged("teacher"), TellProgress("train teacher")],
+        processing_class=tokenizer,  # so that checkpoints are complete model folders
+        data_collator=choose_collator(
+            model, tokenizer, packing=config.packing, max_length=config.max_length
+        ),
+        callbacks=[
+            CommitCheckpoints(),
+            StopWhenDiverged("teacher", config.batch_size),
+            KeepBest(
+                lambda path: save_model(model, tokenizer, path),
+                checkpoints / _BEST,
+                config.patience,
+            ),
+            TellProgress("train teacher"),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     if start is not None:
@@ -153,11 +197,15 @@ def _arguments(
         learning_rate=config.learning_rate,
         bf16=use_bfloat16(config.precision),
         optim="adamw_torch_fused",
+        adam_beta1=config.adam_beta1,
+        adam_beta2=config.adam_beta2,
+        adam_epsilon=config.adam_epsilon,
         lr_scheduler_type="cosine",
         warmup_steps=math.ceil(epoch_steps * config.epochs * config.warmup_ratio),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         train_sampling_strategy="sequential",
+        remove_unused_columns=False,  # the batches are made of more than the model is given
         eval_strategy="steps",
         eval_steps=epoch_steps,
         save_strategy="steps",
