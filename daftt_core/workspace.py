@@ -57,6 +57,8 @@ __all__ = [
     "StageStatus",
     "check_run",
     "finished_stages",
+    "is_distant",
+    "joined_stage",
     "read_examples",
     "read_stage",
     "read_statuses",
@@ -141,7 +143,7 @@ def run_stage(
         DafttError: Whatever ``work`` raises.
     """
     storage = _open(run.uri)
-    key = digest(name, run.seed, run.task, *inputs)
+    key = _key(run, name, inputs)
     base = storage.folder or _scratch_folder(run.uri)
     folder = base / name
     with exclusively(base / ".locks" / f"{name.replace('/', '-')}.lock", name):
@@ -160,6 +162,41 @@ def run_stage(
                 manifest = _publish(remote, version, folder, manifest)
     log.info("%s: done in %s", name, duration(manifest.seconds))
     return StageResult(name=name, digest=manifest.digest, summary=manifest.summary)
+
+
+@contextmanager
+def joined_stage(
+    run: Run, name: str, inputs: Sequence[object], *, owns: bool
+) -> Iterator[Path]:
+    """The folder for helping another process with a stage; that one has called :func:`run_stage`.
+
+    Where the run is in a folder, it is the same one. Where the run is at a distance, it is this
+    machine's scratch folder.
+
+    Args:
+        run: The run.
+        name: The stage's name.
+        inputs: Everything that decides the result, as the other process gave it.
+        owns: Whether this process alone handles its machine's scratch folder, and that process
+            is on another machine.
+    """
+    storage = _open(run.uri)
+    folder = (storage.folder or _scratch_folder(run.uri)) / name
+    owns = owns and storage.folder is None
+    if owns:
+        _prepare_folder(folder, _key(run, name, inputs))
+    yield folder
+    if owns:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_distant(run: Run) -> bool:
+    """Whether the run is in a storage at a distance, so that machines share no folder."""
+    return _open(run.uri).folder is None
+
+
+def _key(run: Run, name: str, inputs: Sequence[object]) -> str:
+    return digest(name, run.seed, run.task, *inputs)
 
 
 def _finished(folder: Path, key: str) -> Manifest | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from transformers import (
     DataCollatorForSeq2Seq,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    Trainer,
     TrainingArguments,
 )
 from transformers.trainer_callback import PrinterCallback
@@ -25,12 +25,26 @@ from daftt_core.progress import log
 from daftt_core.storage import write_text
 from daftt_core.teacher.checkpoints import (
     CommitCheckpoints,
+    StopInGoodOrder,
     StopWhenDiverged,
     TellProgress,
-    newest_checkpoint,
+    agreed_checkpoint,
 )
-from daftt_core.teacher.examples import IGNORED, TrainingSet, reading_order, training_set
-from daftt_core.workspace import Run, StageResult, read_examples, run_stage
+from daftt_core.teacher.deepspeed import (
+    ZeroTrainer,
+    deepspeed_settings,
+    loaded_in_parts,
+    whole_weights,
+)
+from daftt_core.teacher.examples import (
+    IGNORED,
+    TrainingSet,
+    reading_order,
+    training_set,
+    whole_batches,
+)
+from daftt_core.teacher.together import Group, run_stage_together
+from daftt_core.workspace import Run, StageResult, is_distant, read_examples
 
 __all__ = ["train"]
 
@@ -44,7 +58,8 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
     """Fine-tune the teacher.
 
     An interrupted training goes on from its newest checkpoint and ends as if it had not been
-    interrupted.
+    interrupted. Under torchrun the processes train one teacher together, and each step learns from
+    the same examples whatever their number.
 
     Args:
         run: The run.
@@ -54,14 +69,24 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
     Raises:
         ModelError: The model cannot be loaded or does not fit the task.
         TrainingError: The loss is no longer a number.
+        StoppedError: The process was told to end (SIGTERM).
     """
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(group: Group, folder: Path) -> dict[str, Any]:
         set_seeds(run.seed)
-        start = newest_checkpoint(folder / _CHECKPOINTS)
+        shared = not is_distant(run)
+        start = agreed_checkpoint(group, folder / _CHECKPOINTS, config, shared=shared)
+        zero = deepspeed_settings(
+            config,
+            group.rank.count,
+            bfloat16=use_bfloat16(config.precision),
+            pin_memory=torch.cuda.is_available(),
+        )
         # The Trainer restores weights by their stored names, and GPT-NeoX stores its output layer
-        # under another name than it has in memory; loading renames it.
-        model, tokenizer = load_causal_lm(config.model if start is None else start)
+        # under another name than it has in memory; loading renames it. DeepSpeed restores them
+        # by their names in memory.
+        with loaded_in_parts(zero):
+            model, tokenizer = load_causal_lm(start if start and not zero else config.model)
         labelled = read_examples(run, "data", data, "labelled")
         dev = read_examples(run, "data", data, "dev")[:_DEV_EXAMPLES]
         learn = training_set(
@@ -81,36 +106,62 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
                 learn.dataset.num_rows,
                 config.max_length,
             )
-        history = _fit(run, config, folder, start, model, tokenizer, learn, check)
-        write_text(folder / _HISTORY, json.dumps(history, indent=1))
-        save_model(model, tokenizer, folder)
-        shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+        parameters = model.num_parameters()
+        fitting = _Fitting(run, config, folder, group, shared, zero)
+        history = _fit(fitting, start, model, tokenizer, learn, check)
+        if group.rank.leads:
+            write_text(folder / _HISTORY, json.dumps(history, indent=1))
+        group.wait_for_all()
+        if group.rank.leads_node:
+            shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
         return {
             "model": config.model,
-            "parameters": model.num_parameters(),
+            "parameters": parameters,
             "examples": learn.dataset.num_rows,
             "tokens": learn.tokens,
             "cut": learn.cut,
             "steps": history[-1]["step"] if history else 0,
         }
 
-    return run_stage(run, "teacher", [config, model_digest(config.model), data], work)
+    inputs = [config, model_digest(config.model), data]
+    return run_stage_together(run, "teacher", inputs, work)
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """What the training of one teacher is about, the same for all its processes.
+
+    Attributes:
+        run: The run.
+        config: The teacher's settings.
+        folder: The stage's folder on this machine.
+        group: All processes.
+        shared: Whether all machines have the same folder.
+        zero: DeepSpeed's settings; None without it.
+    """
+
+    run: Run
+    config: TeacherConfig
+    folder: Path
+    group: Group
+    shared: bool
+    zero: dict[str, Any] | None
 
 
 def _fit(
-    run: Run,
-    config: TeacherConfig,
-    folder: Path,
+    fitting: _Fitting,
     start: Path | None,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     learn: TrainingSet,
     check: TrainingSet,
 ) -> list[dict[str, float]]:
-    """Train in place, on from the checkpoint ``start`` if there is one; the learning curve."""
+    """Train, on from the checkpoint ``start`` if there is one, and save; the learning curve."""
+    run, config, group = fitting.run, fitting.config, fitting.group
     if config.epochs == 0:
+        if group.rank.leads:
+            save_model(model, tokenizer, fitting.folder)
         return []
-    checkpoints = folder / _CHECKPOINTS
     order = reading_order(
         [len(row) for row in learn.dataset["input_ids"]],
         epochs=config.epochs,
@@ -118,18 +169,30 @@ def _fit(
         seed=run.seed,
     )
     epoch_steps = math.ceil(learn.dataset.num_rows / config.batch_size)
-    trainer = Trainer(
+    stop = StopInGoodOrder(group, "teacher")
+    trainer = ZeroTrainer(
         model=model,
-        args=_arguments(run, config, checkpoints, epoch_steps),
-        train_dataset=learn.dataset.select(order),
+        args=_arguments(fitting, epoch_steps),
+        train_dataset=whole_batches(learn.dataset.select(order), config.batch_size),
         eval_dataset=check.dataset,
         data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORED),
-        callbacks=[CommitCheckpoints(), StopWhenDiverged("teacher"), TellProgress("train teacher")],
+        callbacks=[
+            CommitCheckpoints(
+                group, shared=fitting.shared, keep_checkpoints=config.keep_checkpoints
+            ),
+            StopWhenDiverged("teacher"),
+            stop,
+            TellProgress("train teacher"),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     if start is not None:
         log.info("teacher: going on from %s", start.name)
-    trainer.train(resume_from_checkpoint=None if start is None else str(start))
+    with stop.listening():
+        trainer.train(resume_from_checkpoint=None if start is None else str(start))
+    weights = whole_weights(trainer)
+    if group.rank.leads:
+        save_model(model, tokenizer, fitting.folder, weights)
     return [
         {
             "step": entry["step"],
@@ -142,14 +205,19 @@ def _fit(
     ]
 
 
-def _arguments(
-    run: Run, config: TeacherConfig, checkpoints: Path, epoch_steps: int
-) -> TrainingArguments:
+def _arguments(fitting: _Fitting, epoch_steps: int) -> TrainingArguments:
+    run, config = fitting.run, fitting.config
+    micro_batch, accumulation = config.micro_batches(fitting.group.rank.count)
     return TrainingArguments(
-        output_dir=str(checkpoints),
+        output_dir=str(fitting.folder / _CHECKPOINTS),
         num_train_epochs=1,  # the reading order holds all of them
-        per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=config.batch_size * 2,
+        per_device_train_batch_size=micro_batch,
+        per_device_eval_batch_size=micro_batch * 2,
+        gradient_accumulation_steps=accumulation,
+        activation_checkpointing=config.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
+        deepspeed=fitting.zero,
+        ddp_find_unused_parameters=False,
         learning_rate=config.learning_rate,
         bf16=use_bfloat16(config.precision),
         optim="adamw_torch_fused",
@@ -162,7 +230,6 @@ def _arguments(
         eval_steps=epoch_steps,
         save_strategy="steps",
         save_steps=config.checkpoint_steps,
-        save_total_limit=2,
         logging_steps=1,
         logging_nan_inf_filter=False,
         prediction_loss_only=True,
