@@ -10,7 +10,8 @@ another key is cleared first.
 
 A run at a distance (``gs://``) has the same stages. Each is worked on in a scratch folder on this
 machine (``DAFTT_SCRATCH``, or under the cache), stored when it is done, and read through a cache
-(``DAFTT_CACHE``, at most ``DAFTT_CACHE_GB``). Who finishes a stage first has made it.
+(``DAFTT_CACHE``, at most ``DAFTT_CACHE_GB``). Who finishes a stage first has made it. What a stage
+has done so far is kept there too (:mod:`daftt_core.keeping`), so that another machine goes on.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pydantic import BaseModel, ConfigDict
 
 from daftt_core.assets import cache_folder
 from daftt_core.errors import BusyError, ConfigError, DafttError, StorageError
+from daftt_core.keeping import forget, keeping
 from daftt_core.progress import duration, log, watched_by
 from daftt_core.records import Example, digest, read_jsonl
 from daftt_core.statuses import StageStatus, read_remote_statuses, read_statuses, write_status
@@ -158,6 +160,7 @@ def run_stage(
             manifest = kept or _work(storage, name, folder, key, work)
             if remote:
                 manifest = _publish(remote, version, folder, manifest)
+                forget(storage, name)
     log.info("%s: done in %s", name, duration(manifest.seconds))
     return StageResult(name=name, digest=manifest.digest, summary=manifest.summary)
 
@@ -208,7 +211,8 @@ def _work(
 ) -> Manifest:
     started = time.monotonic()
     _prepare_folder(folder, key)
-    with watched_by(lambda snapshot: write_status(storage, name, "running", snapshot)):
+    watched = watched_by(lambda snapshot: write_status(storage, name, "running", snapshot))
+    with watched, keeping(storage, name, key, folder):
         summary = work(folder)
     return commit(
         folder,

@@ -14,6 +14,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from daftt_core.errors import TrainingError
+from daftt_core.keeping import keep
 from daftt_core.progress import Progress
 from daftt_core.storage import commit, sound_manifest
 
@@ -41,6 +42,7 @@ class CommitCheckpoints(TrainerCallback):
         """Commit the checkpoint that was just written."""
         path = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         commit(path, key=path.name, summary={"step": state.global_step})
+        keep(path)
 
 
 class TellProgress(TrainerCallback):
