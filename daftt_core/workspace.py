@@ -60,11 +60,13 @@ __all__ = [
     "check_run",
     "finished_stages",
     "read_examples",
+    "read_file",
     "read_stage",
     "read_statuses",
     "run_stage",
     "run_statuses",
     "stage_manifest",
+    "working_folder",
 ]
 
 _KEY_FILE = ".key"
@@ -144,7 +146,7 @@ def run_stage(
     """
     storage = _open(run.uri)
     key = digest(name, run.seed, run.task, *inputs)
-    base = storage.folder or _scratch_folder(run.uri)
+    base = working_folder(run)
     folder = base / name
     with exclusively(base / ".locks" / f"{name.replace('/', '-')}.lock", name):
         remote = None if storage.folder else RemoteFolder(storage, name)
@@ -152,12 +154,12 @@ def run_stage(
         done = _committed(remote, key) if remote else _finished(folder, key)
         if done is not None:
             log.info("%s: already done", name)
-            write_status(storage, name, "done")
+            write_status(base, storage, name, "done")
             return StageResult(name=name, digest=done.digest, summary=done.summary)
-        with _reported(storage, name, folder):
+        with _reported(base, storage, name):
             # A stage whose work is done may only have failed to be stored.
             kept = _finished(folder, key) if remote else None
-            manifest = kept or _work(storage, name, folder, key, work)
+            manifest = kept or _work(base, storage, name, key, work)
             if remote:
                 manifest = _publish(remote, version, folder, manifest)
                 forget(storage, name)
@@ -191,27 +193,27 @@ def _committed(remote: RemoteFolder, key: str) -> Manifest | None:
 
 
 @contextmanager
-def _reported(storage: Storage, name: str, folder: Path) -> Iterator[None]:
+def _reported(base: Path, storage: Storage, name: str) -> Iterator[None]:
     """Keep how a stage ends as its status."""
     try:
-        write_status(storage, name, "running")
+        write_status(base, storage, name, "running")
         yield
     except OSError as error:
-        message = f"{error.filename or folder}: {error.strerror or error}"
-        write_status(storage, name, "failed", failure=StorageError(message))
+        message = f"{error.filename or base / name}: {error.strerror or error}"
+        write_status(base, storage, name, "failed", failure=StorageError(message))
         raise StorageError(f"stage {name}: {message}") from error
     except DafttError as error:
-        write_status(storage, name, "failed", failure=error)
+        write_status(base, storage, name, "failed", failure=error)
         raise
-    write_status(storage, name, "done")
+    write_status(base, storage, name, "done")
 
 
 def _work(
-    storage: Storage, name: str, folder: Path, key: str, work: Callable[[Path], dict[str, Any]]
+    base: Path, storage: Storage, name: str, key: str, work: Callable[[Path], dict[str, Any]]
 ) -> Manifest:
-    started = time.monotonic()
+    started, folder = time.monotonic(), base / name
     _prepare_folder(folder, key)
-    watched = watched_by(lambda snapshot: write_status(storage, name, "running", snapshot))
+    watched = watched_by(lambda snapshot: write_status(base, storage, name, "running", snapshot))
     with watched, keeping(storage, name, key, folder):
         summary = work(folder)
     return commit(
@@ -286,6 +288,30 @@ def stage_manifest(run: Run, name: str) -> Manifest | None:
     return read_manifest(storage.folder / name)
 
 
+def read_file(uri: str, stage: str, name: str) -> bytes | None:
+    """A small file of a finished stage, not checked; None while the stage has not finished.
+
+    Args:
+        uri: The run's folder or prefix.
+        stage: The stage's name.
+        name: The file's.
+
+    Raises:
+        StorageError: It is missing or cannot be read.
+    """
+    storage = _open(uri)
+    if storage.folder is None:
+        remote = RemoteFolder(storage, stage)
+        manifest = remote.manifest()
+        return None if manifest is None else remote.read(manifest, name)
+    if read_manifest(storage.folder / stage) is None:
+        return None
+    content = storage.read(f"{stage}/{name}")
+    if content is None:
+        raise StorageError(f"{storage.folder / stage / name}: is missing")
+    return content.data
+
+
 def finished_stages(run: Run) -> dict[str, float]:
     """When each finished stage was committed, in seconds since the epoch, by its name."""
     storage = _open(run.uri)
@@ -304,6 +330,18 @@ def finished_stages(run: Run) -> dict[str, float]:
     }
 
 
+def working_folder(run: Run) -> Path:
+    """Where the run is worked on, on this machine: its folder, or the scratch folder it has here.
+
+    A retry on this machine finds the scratch folder again.
+    """
+    folder = _open(run.uri).folder
+    if folder is not None:
+        return folder
+    root = os.environ.get("DAFTT_SCRATCH")
+    return (Path(root).expanduser() if root else cache_folder() / "scratch") / digest(run.uri)
+
+
 def run_statuses(run: Run) -> list[StageStatus]:
     """The status of every stage of a run, wherever it is, oldest change first."""
     storage = _open(run.uri)
@@ -320,9 +358,8 @@ def check_run(run: Run, needed_bytes: int) -> None:
     Raises:
         StorageError: Its folder or prefix cannot be written, or this machine lacks free space.
     """
-    storage = _open(run.uri)
-    check_writable(storage.folder or _scratch_folder(run.uri), needed_bytes)
-    storage.check_writable()
+    check_writable(working_folder(run), needed_bytes)
+    _open(run.uri).check_writable()
 
 
 def read_examples(run: Run, stage: str, expected: str | None, name: str) -> list[Example]:
@@ -351,12 +388,6 @@ def peak_memory_bytes() -> int:
 @lru_cache(maxsize=8)
 def _open(uri: str) -> Storage:
     return open_storage(uri)
-
-
-def _scratch_folder(uri: str) -> Path:
-    """Where a distant run's stages are worked on; a retry on this machine finds it again."""
-    root = os.environ.get("DAFTT_SCRATCH")
-    return (Path(root).expanduser() if root else cache_folder() / "scratch") / digest(uri)
 
 
 def _cache() -> Cache:

@@ -111,6 +111,17 @@ class RemoteFolder:
                 f"manifest {self.uri}/{MANIFEST}; it was changed"
             )
 
+    def read(self, manifest: Manifest, name: str) -> bytes:
+        """One small file of the folder.
+
+        Raises:
+            StorageError: It is missing or cannot be read.
+        """
+        content = self._storage.read(f"{self._prefix(manifest)}{name}")
+        if content is None:
+            raise StorageError(f"{self._storage.uri}/{self._prefix(manifest)}{name}: is missing")
+        return content.data
+
     def download(self, manifest: Manifest, folder: Path) -> list[str]:
         """Fetch the files of a manifest into a folder, where an earlier attempt may have left some.
 

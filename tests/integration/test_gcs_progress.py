@@ -9,14 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faulty_proxy import Answer, FaultyProxy, Slow
-from gcs_server import gcs_server, make_bucket
 
 from daftt_core import keeping
 from daftt_core.keeping import Machine, keep
@@ -29,28 +28,10 @@ from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 PIECES = ("0.txt", ".chunks/1.txt", ".checkpoints/checkpoint-2", "seed-3", "seed-4")
 
 
-@pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyProxy]:
-    proxy = FaultyProxy()
-    with gcs_server(tmp_path_factory.mktemp("server"), proxy.url) as url:
-        proxy.upstream = url
-        with proxy.running():
-            yield proxy
-
-
 @pytest.fixture
-def run(
-    proxy: FaultyProxy,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-) -> Run:
-    proxy.forget()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+def run(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     use_machine("B", monkeypatch, tmp_path)
-    bucket = f"bucket-{abs(hash(request.node.nodeid))}"
-    make_bucket(proxy.upstream, bucket)
-    return Run(uri=f"gs://{bucket}/runs/one", seed=1, task=load_task("movie-reviews"))
+    return Run(uri=f"{bucket}/runs/one", seed=1, task=load_task("movie-reviews"))
 
 
 def use_machine(name: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
