@@ -1,8 +1,8 @@
 """The teacher's program, which a test can hold at one moment: to kill it there, or to let it go on.
 
-    HOLD_AT=step-4 | save-3 | commit-3    after step 4 | in the middle of saving 3 | before it counts
-    HOLD_RANKS=0,1                        the processes that are held
-    HOLD_FOLDER=folder                    gets held-<rank> with the process's id; go lets them go
+HOLD_AT=step-4 | save-3 | commit-3    after step 4 | in the middle of saving 3 | before it counts
+HOLD_RANKS=0,1                        the processes that are held
+HOLD_FOLDER=folder                    gets held-<rank> with the process's id; go lets them go
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from daftt_core.config import TeacherConfig
 from daftt_core.errors import StoppedError, TrainingError
+from daftt_core.keeping import keep
 from daftt_core.progress import Progress, log
 from daftt_core.storage import MANIFEST, commit, read_manifest, sound_manifest
 from daftt_core.teacher.together import Group
@@ -120,6 +121,7 @@ class CommitCheckpoints(TrainerCallback):
             path = folder / f"checkpoint-{state.global_step}"
             summary = {"step": state.global_step, "processes": self._group.rank.count}
             commit(path, key=path.name, summary=summary)
+            keep(path)
             self._remove_old(folder, state)
         self._group.wait_for_all()
 

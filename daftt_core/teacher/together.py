@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import torch
 import torch.distributed as dist
 
 from daftt_core.errors import DafttError
+from daftt_core.keeping import Machine
 from daftt_core.ranks import Rank, this_rank
 from daftt_core.workspace import Run, StageResult, joined_stage, run_stage
 
@@ -101,11 +103,11 @@ def _lead(
     inputs: Sequence[object],
     work: Callable[[Group, Path], dict[str, Any]],
 ) -> StageResult:
-    working = False
+    working, attempt = False, uuid4().hex
 
     def led(folder: Path) -> dict[str, Any]:
         nonlocal working
-        group.from_first("work")
+        group.from_first(attempt)
         working = True
         group.wait_for_all()  # until each machine's folder is ready
         summary = work(group, folder)
@@ -114,7 +116,7 @@ def _lead(
         return summary
 
     try:
-        result = run_stage(run, name, inputs, led)
+        result = run_stage(run, name, inputs, led, Machine(0, group.rank.nodes, attempt))
     except DafttError as error:
         if not working:  # else the others are at work: they fail too, or their connections end
             group.from_first(error)
@@ -131,9 +133,11 @@ def _help(
     work: Callable[[Group, Path], dict[str, Any]],
 ) -> StageResult:
     said: Any = group.from_first(None)
-    if said == "work":
-        owns = group.rank.leads_node and group.rank.node > 0
-        with joined_stage(run, name, inputs, owns=owns) as folder:
+    if isinstance(said, str):
+        rank = group.rank
+        owns = rank.leads_node and rank.node > 0
+        machine = Machine(rank.node, rank.nodes, attempt=said) if owns else None
+        with joined_stage(run, name, inputs, machine) as folder:
             group.wait_for_all()
             work(group, folder)
             group.wait_for_all()

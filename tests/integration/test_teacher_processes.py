@@ -151,9 +151,7 @@ def losses(folder: Path) -> list[float]:
     return [entry["loss"] for entry in history if "loss" in entry]
 
 
-def test_one_process_killed_during_a_save_ends_as_if_it_had_not_been(
-    toy: Toy, alone: Path
-) -> None:
+def test_one_process_killed_during_a_save_ends_as_if_it_had_not_been(toy: Toy, alone: Path) -> None:
     with held(toy, "save-6", "0", "killed", 1) as (process, _):
         process.kill()
     checkpoints = toy.copy("killed").folder / "teacher" / ".checkpoints"
