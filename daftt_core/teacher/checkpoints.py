@@ -1,44 +1,179 @@
-"""Checkpoints that survive being interrupted at any moment.
+"""Checkpoints that survive being interrupted at any moment, whatever the number of processes.
 
-A checkpoint counts once its manifest is written. Training starts again from the newest one that
-counts; what was being written when the process died is removed.
+A checkpoint counts once its manifest is written, after every process has written its part. Training
+starts again from the newest one that counts; what was being written when a process died is removed.
+Older ones go only once a newer one counts.
 """
 
 from __future__ import annotations
 
 import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from daftt_core.progress import Progress
-from daftt_core.storage import commit, sound_manifest
+from daftt_core.config import TeacherConfig
+from daftt_core.errors import StoppedError, TrainingError
+from daftt_core.keeping import keep
+from daftt_core.progress import Progress, log
+from daftt_core.storage import MANIFEST, commit, read_manifest, sound_manifest
+from daftt_core.teacher.together import Group
 
-__all__ = ["CommitCheckpoints", "TellProgress", "newest_checkpoint"]
+__all__ = [
+    "CommitCheckpoints",
+    "StopInGoodOrder",
+    "TellProgress",
+    "agreed_checkpoint",
+    "newest_checkpoint",
+]
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """The newest committed checkpoint in a folder; uncommitted ones are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    newest = None
-    for path in found:
+    return next(reversed(_committed(folder)), None)
+
+
+def agreed_checkpoint(
+    group: Group, folder: Path, config: TeacherConfig, *, shared: bool
+) -> Path | None:
+    """The newest checkpoint that every machine has; None where training starts from the beginning.
+
+    Args:
+        group: All processes, each of which has to call this.
+        folder: The folder of the checkpoints, here.
+        config: The teacher's settings.
+        shared: Whether all machines have the same folder.
+
+    Raises:
+        TrainingError: The checkpoint is divided among another number of processes.
+    """
+    rank = group.rank
+    looks = rank.leads if shared else rank.leads_node
+    found = [_step(path) for path in _committed(folder)] if looks else None
+    there = [set(steps) for steps in group.from_all(found) if steps is not None]
+    agreed = max(set.intersection(*there), default=None)
+    if looks:
+        for step in set(found or ()) - {agreed}:
+            if agreed is None or step > agreed:  # another machine lost it
+                _remove(folder / f"checkpoint-{step}")
+    group.wait_for_all()
+    if agreed is None:
+        return None
+    path = folder / f"checkpoint-{agreed}"
+    manifest = read_manifest(path)
+    written_by = manifest.summary.get("processes", 1) if manifest else 1
+    if config.zero_stage and written_by != rank.count:
+        raise TrainingError(
+            f"{path}: is divided among {written_by} processes and cannot be gone on with by "
+            f"{rank.count}; train with {written_by} again, or remove it to start anew"
+        )
+    return path
+
+
+def _committed(folder: Path) -> list[Path]:
+    """Committed checkpoints, the newest last; uncommitted ones are removed."""
+    found = []
+    for path in sorted(folder.glob("checkpoint-*"), key=_step):
         if sound_manifest(path, "going back to the checkpoint before it") is None:
             shutil.rmtree(path)
         else:
-            newest = path
-    return newest
+            found.append(path)
+    return found
+
+
+def _step(path: Path) -> int:
+    return int(path.name.split("-")[1])
+
+
+def _remove(path: Path) -> None:
+    (path / MANIFEST).unlink(missing_ok=True)  # first: half of it must not count
+    shutil.rmtree(path)
 
 
 class CommitCheckpoints(TrainerCallback):
-    """Writes a checkpoint's manifest after everything else in it."""
+    """Writes a checkpoint's manifest after everything else in it, and removes older ones.
+
+    Args:
+        group: All processes.
+        shared: Whether all machines have the same folder; else each commits its own part.
+        keep_checkpoints: How many are kept.
+    """
+
+    def __init__(self, group: Group, *, shared: bool, keep_checkpoints: int) -> None:
+        self._group, self._keep_checkpoints = group, keep_checkpoints
+        self._commits = group.rank.leads if shared else group.rank.leads_node
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Commit the checkpoint that was just written."""
-        path = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        commit(path, key=path.name, summary={"step": state.global_step})
+        self._group.wait_for_all()  # each process has written its part
+        if self._commits:
+            folder = Path(str(args.output_dir))
+            path = folder / f"checkpoint-{state.global_step}"
+            summary = {"step": state.global_step, "processes": self._group.rank.count}
+            commit(path, key=path.name, summary=summary)
+            keep(path)
+            self._remove_old(folder)
+        self._group.wait_for_all()
+
+    def _remove_old(self, folder: Path) -> None:
+        paths = sorted(folder.glob("checkpoint-*"), key=_step)
+        for path in paths[: -self._keep_checkpoints]:
+            _remove(path)
+
+
+class StopInGoodOrder(TrainerCallback):
+    """On SIGTERM to any process: finishes the step, saves, and ends the training everywhere.
+
+    Args:
+        group: All processes.
+        what: Name of the work, for messages.
+    """
+
+    def __init__(self, group: Group, what: str) -> None:
+        self._group, self._what = group, what
+        self._told = False
+        self._step: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside the block SIGTERM is heard; after it, it ends in an error if it was.
+
+        Raises:
+            StoppedError: SIGTERM came, and the checkpoint it led to is committed.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only a main thread hears signals
+            return
+        before = signal.signal(signal.SIGTERM, self._tell)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        if self._step is not None:
+            raise StoppedError(
+                f"{self._what}: told to end, and did so after step {self._step}, whose checkpoint "
+                "is kept; run again to go on from it"
+            )
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Agree whether to stop here: all processes must at the same step."""
+        if any(self._group.from_all(self._told)):
+            log.warning("%s: told to end; saving step %d", self._what, state.global_step)
+            self._step = state.global_step
+            control.should_save = control.should_training_stop = True
+
+    def _tell(self, _number: int, _frame: FrameType | None) -> None:
+        self._told = True
 
 
 class TellProgress(TrainerCallback):

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from daftt_core.engines import encode
 from daftt_core.records import Example
 from daftt_core.tasks import Prompt, Task, answer_prompt, writing_prompt
 
-__all__ = ["IGNORED", "TrainingSet", "reading_order", "training_set"]
+__all__ = ["IGNORED", "TrainingSet", "reading_order", "training_set", "whole_batches"]
 
 IGNORED = -100
 """Label of tokens that carry no loss, as torch's cross-entropy defines it."""
@@ -103,3 +103,18 @@ def reading_order(lengths: Sequence[int], *, epochs: int, batch_size: int, seed:
         shuffled = [whole[index] for index in generator.permutation(len(whole))]
         order += [int(index) for batch in [*shuffled, *rest] for index in batch]
     return order
+
+
+def whole_batches(read: Dataset, batch_size: int) -> Dataset:
+    """Fill the last batch with rows that carry no loss, so that processes can share it evenly.
+
+    Args:
+        read: Examples in the order in which they are read.
+        batch_size: Examples per step.
+    """
+    missing = -len(read) % batch_size
+    if not missing:
+        return read
+    first = read[0]
+    blank = {**first, "labels": [IGNORED] * len(first["labels"])}
+    return concatenate_datasets([read, Dataset.from_list([blank] * missing, read.features)])
