@@ -1,4 +1,4 @@
-"""Ways of fine-tuning: packed or padded, all weights or LoRA, to the best epoch, until it diverges."""
+"""Ways of fine-tuning: packed or padded, all weights or LoRA, to the best epoch or divergence."""
 
 from __future__ import annotations
 
@@ -98,9 +98,7 @@ def test_lora_learns_and_ends_as_plain_weights(tmp_path: Path) -> None:
     assert plain.num_parameters() == before.num_parameters() == result.summary["parameters"]
     changed = {
         name.rpartition(".")[0].rpartition(".")[2]
-        for (name, one), other in zip(
-            plain.named_parameters(), before.parameters(), strict=True
-        )
+        for (name, one), other in zip(plain.named_parameters(), before.parameters(), strict=True)
         if not torch.equal(one, other)
     }
     assert changed == {"query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"}
