@@ -154,6 +154,15 @@ class TeacherConfig(Section):
         default=0.1, ge=0, lt=1, description="Share of the steps in which the rate rises."
     )
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay.")
+    adam_beta1: float = Field(
+        default=0.9, ge=0, lt=1, description="Adam: how long the mean of the gradients lasts."
+    )
+    adam_beta2: float = Field(
+        default=0.999, ge=0, lt=1, description="Adam: how long the mean of their squares lasts."
+    )
+    adam_epsilon: float = Field(
+        default=1e-8, gt=0, description="Adam: what keeps its quotient finite."
+    )
     max_grad_norm: float = Field(default=1.0, gt=0, description="Gradient clipping norm.")
     precision: Precision = Field(default="auto", description=_PRECISION)
     max_length: int = Field(
@@ -162,6 +171,30 @@ class TeacherConfig(Section):
     directions: Literal["label", "both"] = Field(
         default="both",
         description="Learn to answer inputs (label), or also to write inputs for answers (both).",
+    )
+    packing: bool = Field(
+        default=True,
+        description="Put several examples into one row, none seeing another, so that nothing is "
+        "padded and shared beginnings are computed once; models for which that is not known to be "
+        "exact are padded.",
+    )
+    method: Literal["full", "lora"] = Field(
+        default="full",
+        description="Train all weights (full), or small matrices beside them that are merged at "
+        "the end (lora).",
+    )
+    lora_rank: int = Field(default=16, ge=1, description="Rank of LoRA's matrices.")
+    lora_alpha: int = Field(
+        default=32, ge=1, description="LoRA's scale: what it learns counts alpha / rank times."
+    )
+    lora_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of LoRA's inputs dropped while training."
+    )
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="Stop after so many epochs without a lower loss on dev; 0: never. The best "
+        "epoch's weights are kept in any case.",
     )
     checkpoint_steps: int = Field(
         default=16, ge=1, description="Optimizer steps between two checkpoints."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
@@ -24,7 +25,8 @@ class TrainingSet:
     """Tokenized examples.
 
     Attributes:
-        dataset: Columns ``input_ids`` and ``labels``; only the answer's tokens carry loss.
+        dataset: Columns ``input_ids``, ``labels`` (only the answer's tokens carry loss) and
+            ``shared``, the length of the beginning that other examples have too.
         cut: Examples that were longer than allowed and lost their end.
         tokens: Tokens in all.
     """
@@ -55,10 +57,11 @@ def training_set(
     if directions == "both":
         prompts += [writing_prompt(task, example) for example in examples]
     encoded = [encode(prompt, tokenizer, max_length) for prompt in prompts]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "input_ids": [*one.prefix, *one.rest, *one.answer],
             "labels": [IGNORED] * (len(one.prefix) + len(one.rest)) + one.answer,
+            "shared": len(one.prefix),
         }
         for one in encoded
     ]
