@@ -2,9 +2,9 @@
 
     python -m daftt_core.gang [torchrun's options] -m MODULE [the module's words]
 
-torchrun itself ends with 1 whatever happened. This ends with the code of the program's own error; as
-a shell would after a signal (143 after SIGTERM, 137 after SIGKILL); and with 1 after anything else.
-When it is told to end, the program has time to save before it is killed.
+torchrun itself ends with 1 whatever happened. This ends with the code of the program's own error,
+or as a shell would after a signal: 143 after SIGTERM, 137 after SIGKILL. When it is told to end,
+the program has time to save before it is killed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = get_args_parser()
     parser.allow_abbrev = False  # or the program's --run would be taken for an option of torchrun
     try:
-        run(parser.parse_args(words))
+        run(parser.parse_args(words))  # type: ignore[no-untyped-call]
     except SignalException as error:
         return 128 + int(error.sigval)
     except ChildFailedError as error:

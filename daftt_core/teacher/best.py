@@ -64,15 +64,12 @@ class KeepBest(TrainerCallback):
         save: Writes the weights, without the optimizer's state, into a folder; every process
             calls it, and process 0 writes.
         group: All processes.
-        shared: Whether all machines have the same folder.
         patience: Evaluations without a better one after which training stops; 0: never.
     """
 
-    def __init__(
-        self, save: Callable[[Path], None], group: Group, shared: bool, patience: int
-    ) -> None:
+    def __init__(self, save: Callable[[Path], None], group: Group, patience: int) -> None:
         self._save = save
-        self._commits = group.rank.leads if shared else group.rank.leads_node
+        self._group = group
         self._patience = patience
 
     def on_step_end(
@@ -102,7 +99,7 @@ class KeepBest(TrainerCallback):
     def _keep(self, checkpoints: Path, step: int, loss: float) -> None:
         folder = checkpoints / f"best-{step}"
         self._save(folder)
-        if not self._commits:
+        if not self._group.commits:
             return
         folder.mkdir(parents=True, exist_ok=True)  # a further machine has no part of it
         commit(folder, folder.name, summary={"step": step, "dev_loss": loss})

@@ -35,56 +35,52 @@ __all__ = [
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest committed checkpoint in a folder; uncommitted ones are removed."""
-    return next(reversed(_committed(folder)), None)
+    """The newest committed checkpoint in a folder."""
+    return max(_sound(folder)[0], key=_step, default=None)
 
 
-def agreed_checkpoint(
-    group: Group, folder: Path, config: TeacherConfig, *, shared: bool
-) -> Path | None:
-    """The newest checkpoint that every machine has; None where training starts from the beginning.
+def agreed_checkpoint(group: Group, folder: Path, config: TeacherConfig) -> Path | None:
+    """The newest checkpoint that every machine has; what does not count is removed.
 
     Args:
         group: All processes, each of which has to call this.
         folder: The folder of the checkpoints, here.
         config: The teacher's settings.
-        shared: Whether all machines have the same folder.
+
+    Returns:
+        None where training starts from the beginning.
 
     Raises:
         TrainingError: The checkpoint is divided among another number of processes.
     """
-    rank = group.rank
-    looks = rank.leads if shared else rank.leads_node
-    found = [_step(path) for path in _committed(folder)] if looks else None
-    there = [set(steps) for steps in group.from_all(found) if steps is not None]
-    agreed = max(set.intersection(*there), default=None)
-    if looks:
-        for step in set(found or ()) - {agreed}:
-            if agreed is None or step > agreed:  # another machine lost it
-                _remove(folder / f"checkpoint-{step}")
+    sound, unsound = _sound(folder) if group.commits else ([], [])
+    steps = {_step(path) for path in sound}
+    there = [one for one in group.from_all(steps if group.commits else None) if one is not None]
+    agreed = max(set.intersection(*there), default=0)
+    for path in unsound + [path for path in sound if _step(path) > agreed]:
+        _remove(path)
     group.wait_for_all()
-    if agreed is None:
+    if not agreed:
         return None
     path = folder / f"checkpoint-{agreed}"
     manifest = read_manifest(path)
-    written_by = manifest.summary.get("processes", 1) if manifest else 1
-    if config.zero_stage and written_by != rank.count:
+    written_by = manifest.summary["processes"] if manifest else 0
+    if config.zero_stage and written_by != group.rank.count:
         raise TrainingError(
             f"{path}: is divided among {written_by} processes and cannot be gone on with by "
-            f"{rank.count}; train with {written_by} again, or remove it to start anew"
+            f"{group.rank.count}; train with {written_by} again, or remove it to start anew"
         )
     return path
 
 
-def _committed(folder: Path) -> list[Path]:
-    """Committed checkpoints, the newest last; uncommitted ones are removed."""
-    found = []
-    for path in sorted(folder.glob("checkpoint-*"), key=_step):
-        if sound_manifest(path, "going back to the checkpoint before it") is None:
-            shutil.rmtree(path)
-        else:
-            found.append(path)
-    return found
+def _sound(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The checkpoints that are committed and whole, and those that are not."""
+    sound: list[Path] = []
+    unsound: list[Path] = []
+    for path in folder.glob("checkpoint-*"):
+        found = sound_manifest(path, "going back to the checkpoint before it")
+        (unsound if found is None else sound).append(path)
+    return sound, unsound
 
 
 def _step(path: Path) -> int:
@@ -101,32 +97,26 @@ class CommitCheckpoints(TrainerCallback):
 
     Args:
         group: All processes.
-        shared: Whether all machines have the same folder; else each commits its own part.
-        keep_checkpoints: How many are kept.
+        count: How many checkpoints are kept, the newest.
     """
 
-    def __init__(self, group: Group, *, shared: bool, keep_checkpoints: int) -> None:
-        self._group, self._keep_checkpoints = group, keep_checkpoints
-        self._commits = group.rank.leads if shared else group.rank.leads_node
+    def __init__(self, group: Group, count: int) -> None:
+        self._group, self._count = group, count
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Commit the checkpoint that was just written."""
         self._group.wait_for_all()  # each process has written its part
-        if self._commits:
+        if self._group.commits:
             folder = Path(str(args.output_dir))
             path = folder / f"checkpoint-{state.global_step}"
             summary = {"step": state.global_step, "processes": self._group.rank.count}
             commit(path, key=path.name, summary=summary)
             keep(path)
-            self._remove_old(folder)
+            for old in sorted(folder.glob("checkpoint-*"), key=_step)[: -self._count]:
+                _remove(old)
         self._group.wait_for_all()
-
-    def _remove_old(self, folder: Path) -> None:
-        paths = sorted(folder.glob("checkpoint-*"), key=_step)
-        for path in paths[: -self._keep_checkpoints]:
-            _remove(path)
 
 
 class StopInGoodOrder(TrainerCallback):

@@ -1,9 +1,9 @@
 """DeepSpeed's ZeRO, by way of transformers: its settings, loading in parts, saving whole.
 
 ZeRO divides what each process would otherwise hold in full: the optimizer's state (stage 1), the
-gradients too (2), the weights too (3). Nothing of DeepSpeed's that must be compiled is used: torch's
-AdamW is the optimizer, wherever its state is kept. Only offload to a disk needs one of DeepSpeed's
-own operators, and so a compiler and libaio.
+gradients too (2), the weights too (3). Nothing of DeepSpeed's that must be compiled is used:
+torch's AdamW is the optimizer, wherever its state is kept. Only offload to a disk needs one of
+DeepSpeed's own operators, and so a compiler and libaio.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from daftt_core.config import TeacherConfig
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import be_quiet
 
-__all__ = ["ZeroTrainer", "deepspeed_settings", "loaded_in_parts", "whole_weights"]
+__all__ = ["ZeroTrainer", "deepspeed_settings", "divided", "whole_weights"]
 
 
 def deepspeed_settings(
@@ -51,7 +51,6 @@ def deepspeed_settings(
     if config.zero_stage == 3:
         zero["stage3_prefetch_bucket_size"] = "auto"
         zero["stage3_param_persistence_threshold"] = "auto"
-        zero["stage3_gather_16bit_weights_on_model_save"] = True
     if config.offload != "none":
         place: dict[str, Any] = {"device": config.offload, "pin_memory": pin_memory}
         if config.offload == "nvme":
@@ -72,7 +71,7 @@ def deepspeed_settings(
 
 
 @contextmanager
-def loaded_in_parts(settings: dict[str, Any] | None) -> Iterator[None]:
+def divided(settings: dict[str, Any] | None) -> Iterator[None]:
     """Inside the block, models are loaded in parts where the settings divide weights.
 
     Raises:
@@ -82,11 +81,12 @@ def loaded_in_parts(settings: dict[str, Any] | None) -> Iterator[None]:
         yield
         return
     _prepare(settings)
-    from transformers.integrations import HfDeepSpeedConfig
+    from transformers.integrations import deepspeed
 
-    whole = HfDeepSpeedConfig(settings)  # type: ignore[no-untyped-call]
+    known = deepspeed.HfDeepSpeedConfig(settings)  # type: ignore[no-untyped-call]
     yield
-    del whole  # transformers looks for it for as long as somebody holds it
+    del known  # transformers heeds it for as long as somebody holds it, as the Trainer's parts do
+    deepspeed.unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
 
 
 def _prepare(settings: dict[str, Any]) -> None:
@@ -102,7 +102,8 @@ def _prepare(settings: dict[str, Any]) -> None:
     if not dist.is_initialized():  # one process alone; DeepSpeed wants to be told by torchrun
         os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
         backend = "nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        store = dist.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=store, rank=0, world_size=1)
     # DeepSpeed calls what newer versions of torch have under another name, in every step.
     warnings.filterwarnings("ignore", "`torch.distributed.*is deprecated", FutureWarning)
     # It would be compiled at the start of every training, and serves inference only.
@@ -119,7 +120,7 @@ def _prepare(settings: dict[str, Any]) -> None:
 
 
 class ZeroTrainer(Trainer):
-    """A Trainer whose checkpoints hold the weights once: as DeepSpeed stores them, if it is used."""
+    """A Trainer whose checkpoints hold the weights once: as DeepSpeed stores them, if used."""
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the weights as a model folder, unless DeepSpeed is about to write them."""
@@ -128,11 +129,15 @@ class ZeroTrainer(Trainer):
 
 
 def whole_weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
-    """All weights by name, on process 0; None where the model itself has them.
+    """The trained weights by name, on process 0; None where the model itself has them whole.
 
     Every process has to call this: each gives its parts.
     """
-    if trainer.is_deepspeed_enabled and trainer.accelerator.state.deepspeed_plugin.zero_stage == 3:
-        found: dict[str, torch.Tensor] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-        return found
-    return None
+    engine: Any = trainer.model_wrapped
+    if not (trainer.is_deepspeed_enabled and engine.zero_optimization_partition_weights()):
+        return None
+    frozen = not all(one.requires_grad for one in engine.module.parameters())
+    found: dict[str, torch.Tensor] = engine._zero3_consolidated_16bit_state_dict(
+        exclude_frozen_parameters=frozen
+    )
+    return found

@@ -25,7 +25,7 @@ import torch.distributed as dist
 from daftt_core.errors import DafttError
 from daftt_core.keeping import Machine
 from daftt_core.ranks import Rank, this_rank
-from daftt_core.workspace import Run, StageResult, joined_stage, run_stage
+from daftt_core.workspace import Run, StageResult, is_distant, joined_stage, run_stage
 
 __all__ = ["Group", "run_stage_together"]
 
@@ -42,11 +42,18 @@ class Group:
 
     Attributes:
         rank: The place of this process.
+        shared: Whether all machines see the same folder; else each has one of its own.
         control: Carries words between the processes: on CPUs, and with patience.
     """
 
     rank: Rank
+    shared: bool = True
     control: Any = None
+
+    @property
+    def commits(self) -> bool:
+        """Whether this is the process that handles the files of its folder."""
+        return self.rank.leads if self.shared else self.rank.leads_node
 
     def wait_for_all(self) -> None:
         """Wait until all processes are here."""
@@ -87,10 +94,10 @@ def run_stage_together(
     Raises:
         DafttError: Whatever ``work`` raises, and on every process what ends process 0.
     """
-    rank = this_rank()
+    rank, shared = this_rank(), not is_distant(run)
     if rank.count == 1:
         return run_stage(run, name, inputs, lambda folder: work(Group(rank), folder))
-    with _connected(rank) as group:
+    with _connected(rank, shared) as group:
         if rank.leads:
             return _lead(group, run, name, inputs, work)
         return _help(group, run, name, inputs, work)
@@ -149,10 +156,10 @@ def _help(
 
 
 @contextmanager
-def _connected(rank: Rank) -> Iterator[Group]:
+def _connected(rank: Rank, shared: bool) -> Iterator[Group]:
     """Connect the processes."""
     if torch.cuda.is_available():
         torch.cuda.set_device(rank.on_node)
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    yield Group(rank, dist.new_group(backend="gloo", timeout=_PATIENCE))
+    yield Group(rank, shared, dist.new_group(backend="gloo", timeout=_PATIENCE))
     dist.destroy_process_group()  # not after a failure: it would wait for who is gone

@@ -30,17 +30,12 @@ from daftt_core.teacher.checkpoints import (
     TellProgress,
     agreed_checkpoint,
 )
-from daftt_core.teacher.deepspeed import (
-    ZeroTrainer,
-    deepspeed_settings,
-    loaded_in_parts,
-    whole_weights,
-)
+from daftt_core.teacher.deepspeed import ZeroTrainer, deepspeed_settings, divided, whole_weights
 from daftt_core.teacher.divergence import StopWhenDiverged
 from daftt_core.teacher.examples import TrainingSet, reading_order, training_set, whole_batches
 from daftt_core.teacher.packing import choose_collator
 from daftt_core.teacher.together import Group, run_stage_together
-from daftt_core.workspace import Run, StageResult, is_distant, read_examples
+from daftt_core.workspace import Run, StageResult, read_examples
 
 __all__ = ["train"]
 
@@ -70,50 +65,25 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
 
     def work(group: Group, folder: Path) -> dict[str, Any]:
         set_seeds(run.seed)
-        shared = not is_distant(run)
-        start = agreed_checkpoint(group, folder / _CHECKPOINTS, config, shared=shared)
+        start = agreed_checkpoint(group, folder / _CHECKPOINTS, config)
         zero = deepspeed_settings(
             config,
             group.rank.count,
             bfloat16=use_bfloat16(config.precision),
             pin_memory=torch.cuda.is_available(),
         )
-        # The Trainer restores weights by their stored names, and GPT-NeoX stores its output layer
-        # under another name than it has in memory; loading renames it. DeepSpeed restores them
-        # by their names in memory, and an adapter goes beside the weights it was trained beside.
-        again = start if config.method == "full" and not zero else None
-        with loaded_in_parts(zero):
-            model, tokenizer = load_causal_lm(again or config.model)
-        parameters = model.num_parameters()
-        if config.method == "lora":
-            model = add_adapter(model, config)
-        labelled = read_examples(run, "data", data, "labelled")
-        dev = read_examples(run, "data", data, "dev")[:_DEV_EXAMPLES]
-        learn = training_set(
-            run.task,
-            labelled,
-            tokenizer,
-            max_length=config.max_length,
-            directions=config.directions,
-        )
-        check = training_set(
-            run.task, dev, tokenizer, max_length=config.max_length, directions="label"
-        )
-        if learn.cut:
-            log.info(
-                "teacher: %d of %d examples are longer than %d tokens and lost their end",
-                learn.cut,
-                learn.dataset.num_rows,
-                config.max_length,
-            )
-        fitting = _Fitting(run, config, folder, group, shared, zero)
-        history = _fit(fitting, start, model, tokenizer, learn, check)
+        fitting = _Fitting(run, config, folder, group, start, zero)
+        with divided(zero):
+            model, tokenizer, parameters = _load(fitting)
+            learn, check = _training_sets(run, config, data, tokenizer)
+            history = _fit(fitting, model, tokenizer, learn, check)
+            del model
         best = best_weights(folder / _CHECKPOINTS) if group.rank.leads else None
         if group.rank.leads:
             write_text(folder / _HISTORY, json.dumps(history, indent=1))
             _export(config, tokenizer, folder, best)
         group.wait_for_all()
-        if group.rank.leads_node:
+        if group.commits:
             shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
         return {
             "model": config.model,
@@ -138,7 +108,7 @@ class _Fitting:
         config: The teacher's settings.
         folder: The stage's folder on this machine.
         group: All processes.
-        shared: Whether all machines have the same folder.
+        start: The checkpoint to go on from; None at the beginning.
         zero: DeepSpeed's settings; None without it.
     """
 
@@ -146,30 +116,82 @@ class _Fitting:
     config: TeacherConfig
     folder: Path
     group: Group
-    shared: bool
+    start: Path | None
     zero: dict[str, Any] | None
+
+
+def _load(fitting: _Fitting) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, int]:
+    """The model to train, its tokenizer, and how many parameters it has."""
+    config, start = fitting.config, fitting.start
+    # The Trainer restores weights by their stored names, and GPT-NeoX stores its output layer
+    # under another name than it has in memory; loading renames it. DeepSpeed restores weights by
+    # their names in memory, and an adapter goes back beside the weights it was trained beside.
+    again = start if config.method == "full" and not fitting.zero else None
+    model, tokenizer = load_causal_lm(again or config.model)
+    parameters = sum(getattr(one, "ds_numel", one.numel()) for one in model.parameters())
+    return add_adapter(model, config) if config.method == "lora" else model, tokenizer, parameters
+
+
+def _training_sets(
+    run: Run, config: TeacherConfig, data: str, tokenizer: PreTrainedTokenizerBase
+) -> tuple[TrainingSet, TrainingSet]:
+    """What to learn from, and what the learning curve is measured on."""
+    labelled = read_examples(run, "data", data, "labelled")
+    dev = read_examples(run, "data", data, "dev")[:_DEV_EXAMPLES]
+    learn = training_set(
+        run.task,
+        labelled,
+        tokenizer,
+        max_length=config.max_length,
+        directions=config.directions,
+    )
+    check = training_set(run.task, dev, tokenizer, max_length=config.max_length, directions="label")
+    if learn.cut:
+        log.info(
+            "teacher: %d of %d examples are longer than %d tokens and lost their end",
+            learn.cut,
+            learn.dataset.num_rows,
+            config.max_length,
+        )
+    return learn, check
+
+
+def _export(
+    config: TeacherConfig, tokenizer: PreTrainedTokenizerBase, folder: Path, best: Best | None
+) -> None:
+    """Leave a plain model in the stage's folder: the best weights, an adapter merged into them."""
+    if best is not None and config.method == "full":
+        take_weights(best, folder)
+        return
+    model, _ = load_causal_lm(config.model, device=torch.device("cpu"))
+    save_model(model if best is None else merge_adapter(model, best.folder), tokenizer, folder)
 
 
 def _fit(
     fitting: _Fitting,
-    start: Path | None,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     learn: TrainingSet,
     check: TrainingSet,
 ) -> list[dict[str, float]]:
-    """Train, on from the checkpoint ``start`` if there is one; the learning curve."""
-    run, config, group = fitting.run, fitting.config, fitting.group
+    """Train, on from the checkpoint if there is one, and keep the best weights; the curve."""
+    config, group, start = fitting.config, fitting.group, fitting.start
     if config.epochs == 0:
         return []
     order = reading_order(
         [len(row) for row in learn.dataset["input_ids"]],
         epochs=config.epochs,
         batch_size=config.batch_size,
-        seed=run.seed,
+        seed=fitting.run.seed,
     )
     epoch_steps = math.ceil(learn.dataset.num_rows / config.batch_size)
     stop = StopInGoodOrder(group, "teacher")
+
+    def save(path: Path) -> None:
+        weights = whole_weights(trainer)
+        if group.rank.leads:
+            save_model(model, tokenizer, path, weights)
+
     trainer = ZeroTrainer(
         model=model,
         args=_arguments(fitting, epoch_steps),
@@ -180,22 +202,14 @@ def _fit(
             model, tokenizer, packing=config.packing, max_length=config.max_length
         ),
         callbacks=[
-            CommitCheckpoints(
-                group, shared=fitting.shared, keep_checkpoints=config.keep_checkpoints
-            ),
+            CommitCheckpoints(group, config.keep_checkpoints),
             StopWhenDiverged("teacher", config.batch_size),
+            KeepBest(save, group, config.patience),
             stop,
             TellProgress("train teacher"),
         ],
     )
     trainer.remove_callback(PrinterCallback)
-
-    def save_weights(path: Path) -> None:
-        weights = whole_weights(trainer)
-        if group.rank.leads:
-            save_model(model, tokenizer, path, weights)
-
-    trainer.add_callback(KeepBest(save_weights, group, fitting.shared, config.patience))
     if start is not None:
         log.info("teacher: going on from %s", start.name)
     with stop.listening():
@@ -210,17 +224,6 @@ def _fit(
         for entry in trainer.state.log_history
         if "loss" in entry or "eval_loss" in entry
     ]
-
-
-def _export(
-    config: TeacherConfig, tokenizer: PreTrainedTokenizerBase, folder: Path, best: Best | None
-) -> None:
-    """Leave a plain model in the stage's folder: the best weights, an adapter merged into them."""
-    if best is not None and config.method == "full":
-        take_weights(best, folder)
-        return
-    model, _ = load_causal_lm(config.model, device=torch.device("cpu"))
-    save_model(model if best is None else merge_adapter(model, best.folder), tokenizer, folder)
 
 
 def _arguments(fitting: _Fitting, epoch_steps: int) -> TrainingArguments:

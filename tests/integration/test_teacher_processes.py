@@ -1,4 +1,4 @@
-"""The teacher trained by real processes: one or two, killed at bad moments, told to end, resumed."""
+"""The teacher trained by real processes: one or two, killed at bad moments, told to end."""
 
 from __future__ import annotations
 
