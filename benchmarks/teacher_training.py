@@ -1,7 +1,7 @@
 """How fast the teacher learns from packed batches, against plain padded ones.
 
     python benchmarks/teacher_training.py
-    python benchmarks/teacher_training.py --model my-model --batches 8 --rounds 3 --precision float32
+    python benchmarks/teacher_training.py --model my-model --batches 4 --precision float32
 
 The examples are those of the demo: 64 labelled movie reviews in both directions. DAFTT packs each
 batch (no padding, the task's definition once, the output layer only where an answer is predicted).

@@ -62,7 +62,7 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
     Raises:
         ConfigError: The processes cannot share a batch evenly.
         ModelError: The model cannot be loaded or does not fit the task.
-        TrainingError: The loss is no longer a number.
+        TrainingError: The loss is no longer a number, or has exploded.
         StoppedError: The process was told to end (SIGTERM).
     """
 
