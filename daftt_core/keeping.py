@@ -29,7 +29,6 @@ from pydantic import BaseModel, ConfigDict
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.progress import log
 from daftt_core.storage import (
-    MANIFEST,
     NOTHING,
     Entry,
     Manifest,
@@ -283,9 +282,11 @@ class _Keeper:
     def _restore_folder(self, name: str, fetched: Path) -> bool:
         folder, partial = self._folder / name, fetched / name
         content = self._storage.read(f"{self._base}/folders/{name}.json")
-        if content is None or (folder / MANIFEST).is_file():
+        if content is None:
             return False
         found = _Parts.model_validate_json(content.data)
+        if _manifest_in(folder) == found.whole():  # else it is half-made, or one machine's part
+            return False
         remote = self._content(name)
         partial.mkdir(parents=True, exist_ok=True)
         if not all(remote.is_whole(part) for part in found.parts) or any(
@@ -294,7 +295,7 @@ class _Keeper:
             log.warning("%s: what was kept of it is damaged, so it is done again", remote.uri)
             return False
         write_manifest(partial, found.whole())
-        shutil.rmtree(folder, ignore_errors=True)  # begun here, and finished there
+        shutil.rmtree(folder, ignore_errors=True)
         _move(partial, folder)
         return True
 
@@ -306,6 +307,13 @@ class _Keeper:
 
 
 _keeper: ContextVar[_Keeper | None] = ContextVar("keeper", default=None)
+
+
+def _manifest_in(folder: Path) -> Manifest | None:
+    try:
+        return read_manifest(folder)
+    except StorageError:  # damaged: it is fetched again
+        return None
 
 
 def _named(there: Mapping[str, Entry], prefix: str, suffix: str) -> dict[str, int]:

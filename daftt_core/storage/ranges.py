@@ -45,7 +45,8 @@ def marks_of_parts(path: Path, part_bytes: int) -> tuple[Mark, list[Mark]]:
     """
     from google_crc32c import Checksum
 
-    whole, size, parts = Checksum(), 0, []
+    whole, size = Checksum(), 0
+    parts: list[Mark] = []
     with path.open("rb") as file:
         while True:
             part, part_size = Checksum(), 0
