@@ -164,6 +164,7 @@ class _Keeper:
         self._thread.start()
 
     def keep(self, path: Path) -> None:
+        """Put a piece into the queue."""
         name = path.relative_to(self._folder).as_posix()
         if not path.is_dir():
             self._queue.put((name, None, path))
@@ -178,12 +179,13 @@ class _Keeper:
         self._dropped.set()
 
     def close(self) -> None:
+        """Wait until what was said is stored, but not for ever."""
+        if not self._queue.empty() and not self._dropped.is_set():
+            log.info("%s: storing what is done so far", self._uri)
         self._queue.put(None)
         self._thread.join(_WAIT_SECONDS)
         if self._thread.is_alive():
-            log.warning(
-                "%s/%s: not all of it could be stored in time", self._storage.uri, self._base
-            )
+            log.warning("%s: not all of it could be stored in time", self._uri)
         else:
             shutil.rmtree(self._folder / _HELD, ignore_errors=True)
 
