@@ -41,6 +41,7 @@ def training_set(
     *,
     max_length: int,
     directions: str,
+    beside: Sequence[Prompt] = (),
 ) -> TrainingSet:
     """Tokenize examples for training.
 
@@ -50,10 +51,12 @@ def training_set(
         tokenizer: The teacher's tokenizer.
         max_length: Tokens allowed in one example.
         directions: ``label`` (answer inputs) or ``both`` (also write inputs).
+        beside: Prompts of other tasks to learn too.
     """
     prompts: list[Prompt] = [answer_prompt(task, example) for example in examples]
     if directions == "both":
         prompts += [writing_prompt(task, example) for example in examples]
+    prompts += beside
     encoded = [encode(prompt, tokenizer, max_length) for prompt in prompts]
     rows = [
         {

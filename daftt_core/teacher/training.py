@@ -30,6 +30,7 @@ from daftt_core.teacher.checkpoints import (
     newest_checkpoint,
 )
 from daftt_core.teacher.examples import IGNORED, TrainingSet, reading_order, training_set
+from daftt_core.teacher.mixture import mixture_prompts
 from daftt_core.workspace import Run, StageResult, read_examples, run_stage
 
 __all__ = ["train"]
@@ -40,7 +41,7 @@ _DEV_EXAMPLES = 100
 """Dev examples behind the learning curve: enough for its shape, cheap enough for every epoch."""
 
 
-def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
+def train(run: Run, config: TeacherConfig, data: str, mixture: str = "") -> StageResult:
     """Fine-tune the teacher.
 
     An interrupted training goes on from its newest checkpoint and ends as if it had not been
@@ -50,6 +51,7 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
         run: The run.
         config: The teacher's settings.
         data: Digest of the ``data`` stage.
+        mixture: Digest of the ``mixture`` stage; empty where there is none.
 
     Raises:
         ModelError: The model cannot be loaded or does not fit the task.
@@ -64,12 +66,14 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
         model, tokenizer = load_causal_lm(config.model if start is None else start)
         labelled = read_examples(run, "data", data, "labelled")
         dev = read_examples(run, "data", data, "dev")[:_DEV_EXAMPLES]
+        beside = mixture_prompts(run, mixture, tokenizer, config.max_length)
         learn = training_set(
             run.task,
             labelled,
             tokenizer,
             max_length=config.max_length,
             directions=config.directions,
+            beside=beside,
         )
         check = training_set(
             run.task, dev, tokenizer, max_length=config.max_length, directions="label"
@@ -89,12 +93,13 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
             "model": config.model,
             "parameters": model.num_parameters(),
             "examples": learn.dataset.num_rows,
+            "mixed_in": len(beside),
             "tokens": learn.tokens,
             "cut": learn.cut,
             "steps": history[-1]["step"] if history else 0,
         }
 
-    return run_stage(run, "teacher", [config, model_digest(config.model), data], work)
+    return run_stage(run, "teacher", [config, model_digest(config.model), data, mixture], work)
 
 
 def _fit(
