@@ -20,8 +20,8 @@ def mixture_prompts(
 ) -> list[Prompt]:
     """What the teacher learns beside the target task.
 
-    Where the solved examples before an instance make it too long, the last of them go; an instance
-    that is too long by itself is left out: half an input teaches nothing.
+    A solved example that would make an instance too long is not shown before it; an instance that
+    is too long by itself is left out: half an input teaches nothing.
 
     Args:
         run: The run.
@@ -50,12 +50,19 @@ def _fit(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
 ) -> Prompt | None:
-    shown = [pair for pair in task.positive_examples if pair[0] != example.text]
-    for count in range(len(shown), -1, -1):
-        prompt = mixture_prompt(task.definition, shown[:count], example.text, example.output)
+    """The prompt with the solved examples that fit; None where it is too long without any."""
+
+    def whole(shown: list[tuple[str, str]]) -> Prompt | None:
+        prompt = mixture_prompt(task.definition, shown, example.text, example.output)
         try:
-            if not encode(prompt, tokenizer, max_length).cut:
-                return prompt
-        except ModelError:  # even without the input
-            continue
-    return None
+            return None if encode(prompt, tokenizer, max_length).cut else prompt
+        except ModelError:  # too long even without its input
+            return None
+
+    shown: list[tuple[str, str]] = []
+    best = whole(shown)
+    for pair in task.positive_examples if best else ():
+        longer = whole([*shown, pair]) if pair[0] != example.text else None
+        if longer is not None:
+            shown, best = [*shown, pair], longer
+    return best
