@@ -123,7 +123,8 @@ class Target:
 
     def is_in(self, *texts: str) -> bool:
         """Whether any of the texts is or holds one of the target's."""
-        return any(self._is_known(*part) for text in texts for part in _parts(text))
+        parts = {part for text in texts for part in _parts(text)}
+        return any(self._is_known(*part) for part in parts)
 
     def _is_known(self, text: str, text_pair: str | None = None) -> bool:
         known = content_id(text, text_pair) in self._own

@@ -29,7 +29,7 @@ def teacher(data: ReportData) -> dict[str, Any] | None:
     if found is None and not data.history:
         return None
     curve = draw_learning_curve(data.history, "The teacher's loss by epoch") if data.history else ""
-    view = {
+    view: dict[str, Any] = {
         "learning_curve": Markup(curve),  # noqa: S704  (built from numbers)
         "sentence": "The teacher was fine-tuned and not assessed.",
         "gate": [],
