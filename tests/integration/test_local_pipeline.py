@@ -28,8 +28,8 @@ STAGES_TO_KILL = (
 
 def command(folder: Path, name: str, **settings: object) -> list[str]:
     path = folder / f"{name}.json"  # JSON is YAML
-    config = toy_config(folder, **({"name": name, "mixture_tasks": 2} | settings))
-    path.write_text(json.dumps(to_flat(config)))
+    settings = {"mixture_tasks": 2, "mixture_share": 0.9, **settings}
+    path.write_text(json.dumps(to_flat(toy_config(folder, name=name, **settings))))
     return [sys.executable, "-m", "daftt_core.cli", "run", "--settings", str(path), "--json"]
 
 
