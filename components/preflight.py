@@ -25,6 +25,16 @@ def preflight(
     data_dev_share: float,
     data_test_share: float,
     data_unlabelled_count: int,
+    mixture_source: str,
+    mixture_tasks: int,
+    mixture_instances: int,
+    mixture_weighting: str,
+    mixture_temperature: float,
+    mixture_share: float,
+    mixture_positive_examples: int,
+    mixture_exclude: str,
+    mixture_languages: str,
+    mixture_overlap_words: int,
     teacher_model: str,
     teacher_epochs: int,
     teacher_learning_rate: float,
@@ -120,6 +130,7 @@ def preflight(
     [
         ("run", str),
         ("data", str),
+        ("mixture", str),
         ("teacher", str),
         ("synthesis", str),
         ("curation", str),
@@ -145,6 +156,7 @@ def preflight(
         preflight(config)
         sections = (
             config.data,
+            config.mixture,
             config.teacher,
             config.synthesis,
             config.curation,

@@ -34,6 +34,7 @@ __all__ = [
     "DataConfig",
     "EvaluationConfig",
     "JobConfig",
+    "MixtureConfig",
     "RunConfig",
     "Section",
     "StudentConfig",
@@ -137,6 +138,55 @@ class DataConfig(Section):
         if self.dev_share + self.test_share >= 0.9:
             raise ValueError("dev_share and test_share together must leave a tenth for training")
         return self
+
+
+class MixtureConfig(Section):
+    """Which other tasks the teacher learns beside the target task."""
+
+    source: str = Field(
+        default="",
+        description="Folder or gs:// prefix of Super-NaturalInstructions task files; or a saved "
+        "data set's folder or Hugging Face Hub id with the columns task_name, definition, inputs "
+        "and targets. Empty: the small mixture that comes with DAFTT.",
+    )
+    tasks: int = Field(default=0, ge=0, description="Tasks to mix in; 0: no mixture.")
+    instances: int = Field(
+        default=40, ge=1, description="Instances of each task, at most; larger tasks weigh no more."
+    )
+    weighting: Literal["proportional", "temperature"] = Field(
+        default="proportional",
+        description="Tasks weigh in proportion to their instances, or more evenly (temperature).",
+    )
+    temperature: float = Field(
+        default=2.0,
+        ge=1,
+        description="With weighting temperature, a task of n instances weighs n^(1/temperature).",
+    )
+    share: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="The target task's share of the training, which decides how many instances "
+        "are taken from all tasks together.",
+    )
+    positive_examples: int = Field(
+        default=0, ge=0, le=10, description="Solved examples shown before each instance, at most."
+    )
+    exclude: str = Field(
+        default="",
+        description="Tasks or sources to leave out, such as task363,rotten_tomatoes: whole words "
+        "of a task's name, source or URL. The task's own mixture_exclude holds as well.",
+    )
+    languages: str = Field(
+        default="English",
+        description="Languages of the tasks taken, separated by commas. Empty: all.",
+    )
+    overlap_words: int = Field(
+        default=8,
+        ge=2,
+        description="An instance that shares this many words in a row with dev or test is left "
+        "out.",
+    )
 
 
 class TeacherConfig(Section):
@@ -598,6 +648,7 @@ class Config(Section):
 
     run: RunConfig = RunConfig()
     data: DataConfig = DataConfig()
+    mixture: MixtureConfig = MixtureConfig()
     teacher: TeacherConfig = TeacherConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     curation: CurationConfig = CurationConfig()

@@ -110,6 +110,16 @@ def daftt_pipeline(
     data_dev_share: float = _D.data.dev_share,
     data_test_share: float = _D.data.test_share,
     data_unlabelled_count: int = _D.data.unlabelled_count,
+    mixture_source: str = _D.mixture.source,
+    mixture_tasks: int = _D.mixture.tasks,
+    mixture_instances: int = _D.mixture.instances,
+    mixture_weighting: str = _D.mixture.weighting,
+    mixture_temperature: float = _D.mixture.temperature,
+    mixture_share: float = _D.mixture.share,
+    mixture_positive_examples: int = _D.mixture.positive_examples,
+    mixture_exclude: str = _D.mixture.exclude,
+    mixture_languages: str = _D.mixture.languages,
+    mixture_overlap_words: int = _D.mixture.overlap_words,
     teacher_model: str = _D.teacher.model,
     teacher_epochs: int = _D.teacher.epochs,
     teacher_learning_rate: float = _D.teacher.learning_rate,
@@ -221,7 +231,11 @@ def daftt_pipeline(
         run = checked.outputs["run"]
         prepared = light.take(
             prepare_data(
-                run=run, config=checked.outputs["data"], student=checked.outputs["student"]
+                run=run,
+                config=checked.outputs["data"],
+                mixture=checked.outputs["mixture"],
+                teacher=checked.outputs["teacher"],
+                student=checked.outputs["student"],
             )
         )
         data = prepared.outputs["data"]
@@ -234,7 +248,11 @@ def daftt_pipeline(
             **vars(pod),
         ).set_caching_options(False)
         teacher = train_teacher(
-            run=run, config=checked.outputs["teacher"], job=checked.outputs["job"], data=data
+            run=run,
+            config=checked.outputs["teacher"],
+            job=checked.outputs["job"],
+            data=data,
+            mixture=prepared.outputs["mixture"],
         )
         replace(pod, gpus=cluster_teacher_gpus).take(teacher, hours=7 * 24, retries=2)
         assessment = assess_teacher(

@@ -85,7 +85,7 @@ class JobRequest:
 
 
 def teacher_request(
-    run: Run, config: TeacherConfig, job: JobConfig, data: str, image: str
+    run: Run, config: TeacherConfig, job: JobConfig, data: str, image: str, mixture: str = ""
 ) -> JobRequest:
     """The request to fine-tune the teacher.
 
@@ -95,6 +95,7 @@ def teacher_request(
         job: Where and how it is run.
         data: Digest of the data.
         image: The image to use where the settings name none.
+        mixture: Digest of the mixture; empty where there is none.
     """
     return JobRequest(
         run=PurePosixPath(run.uri).name,
@@ -109,6 +110,8 @@ def teacher_request(
             config.model_dump_json(),
             "--data",
             data,
+            "--mixture",
+            mixture,
         ),
         config=job,
         image=job.image or image,

@@ -21,6 +21,8 @@ __all__ = [
     "Curation",
     "Funnel",
     "MissingStage",
+    "MixedTask",
+    "Mixture",
     "ReportData",
     "Sample",
     "StageRecord",
@@ -74,6 +76,40 @@ class Assessment(_Part):
     ece_after: float | None = None
     bins_before: tuple[ReliabilityBin, ...] = ()
     bins_after: tuple[ReliabilityBin, ...] = ()
+
+
+class MixedTask(_Part):
+    """A task of the teacher's mixture.
+
+    Attributes:
+        name: The task.
+        source: The data sets it was made from.
+        license: License of its instances.
+        examples: Instances taken.
+        sha256: Of its content.
+    """
+
+    name: str
+    source: str
+    license: str
+    examples: int
+    sha256: str
+
+
+class Mixture(_Part):
+    """What the stage ``mixture`` says of itself.
+
+    Attributes:
+        examples: Instances in all.
+        share: The target task's share of what the teacher learned from.
+        tasks: The tasks.
+        excluded: Why other tasks were left out, by name.
+    """
+
+    examples: int
+    share: float
+    tasks: tuple[MixedTask, ...]
+    excluded: dict[str, str] = {}
 
 
 class StageRecord(_Part):

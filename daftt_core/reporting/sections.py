@@ -13,6 +13,7 @@ from daftt_core.records import SyntheticExample
 from daftt_core.reporting.content import Assessment, Funnel, ReportData, Sample, StageRecord
 from daftt_core.reporting.figures import draw_learning_curve, draw_reliability
 from daftt_core.reporting.formats import memory, metric_title, number, percent, score, share, size
+from daftt_core.reporting.mixture import mixture
 
 __all__ = ["curation", "samples", "settings", "teacher", "times"]
 
@@ -28,11 +29,12 @@ def teacher(data: ReportData) -> dict[str, Any] | None:
     if found is None and not data.history:
         return None
     curve = draw_learning_curve(data.history, "The teacher's loss by epoch") if data.history else ""
-    view = {
+    view: dict[str, Any] = {
         "learning_curve": Markup(curve),  # noqa: S704  (built from numbers)
         "sentence": "The teacher was fine-tuned and not assessed.",
         "gate": [],
         "reliability": "",
+        "mixture": mixture(data),
     }
     return view if found is None else view | _gate(found) | _calibration(found)
 

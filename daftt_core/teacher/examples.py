@@ -29,11 +29,13 @@ class TrainingSet:
             ``shared``, the length of the beginning that other examples have too.
         cut: Examples that were longer than allowed and lost their end.
         tokens: Tokens in all.
+        beside: Examples of other tasks among them.
     """
 
     dataset: Dataset
     cut: int
     tokens: int
+    beside: int
 
 
 def training_set(
@@ -43,6 +45,7 @@ def training_set(
     *,
     max_length: int,
     directions: str,
+    beside: Sequence[Prompt] = (),
 ) -> TrainingSet:
     """Tokenize examples for training.
 
@@ -52,10 +55,12 @@ def training_set(
         tokenizer: The teacher's tokenizer.
         max_length: Tokens allowed in one example.
         directions: ``label`` (answer inputs) or ``both`` (also write inputs).
+        beside: Prompts of other tasks to learn too.
     """
     prompts: list[Prompt] = [answer_prompt(task, example) for example in examples]
     if directions == "both":
         prompts += [writing_prompt(task, example) for example in examples]
+    prompts += beside
     encoded = [encode(prompt, tokenizer, max_length) for prompt in prompts]
     rows: list[dict[str, Any]] = [
         {
@@ -69,6 +74,7 @@ def training_set(
         dataset=Dataset.from_list(rows),
         cut=sum(one.cut for one in encoded),
         tokens=sum(len(row["input_ids"]) for row in rows),
+        beside=len(beside),
     )
 
 

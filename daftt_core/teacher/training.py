@@ -35,6 +35,7 @@ from daftt_core.teacher.checkpoints import (
 from daftt_core.teacher.deepspeed import ZeroTrainer, deepspeed_settings, divided, whole_weights
 from daftt_core.teacher.divergence import StopWhenDiverged
 from daftt_core.teacher.examples import TrainingSet, reading_order, training_set, whole_batches
+from daftt_core.teacher.mixture import mixture_prompts
 from daftt_core.teacher.packing import choose_collator
 from daftt_core.teacher.together import Group, run_stage_together
 from daftt_core.workspace import Run, StageResult, read_examples
@@ -47,7 +48,7 @@ _DEV_EXAMPLES = 100
 """Dev examples behind the learning curve: enough for its shape, cheap enough for every epoch."""
 
 
-def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
+def train(run: Run, config: TeacherConfig, data: str, mixture: str = "") -> StageResult:
     """Fine-tune the teacher.
 
     An interrupted training goes on from its newest checkpoint and ends as if it had not been
@@ -58,6 +59,7 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
         run: The run.
         config: The teacher's settings.
         data: Digest of the ``data`` stage.
+        mixture: Digest of the ``mixture`` stage; empty where there is none.
 
     Raises:
         ConfigError: The processes cannot share a batch evenly.
@@ -78,7 +80,7 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
         fitting = _Fitting(run, config, folder, group, start, zero)
         with divided(zero):
             model, tokenizer, parameters = _load(fitting)
-            learn, check = _training_sets(run, config, data, tokenizer)
+            learn, check = _training_sets(run, config, data, mixture, tokenizer)
             history = _fit(fitting, model, tokenizer, learn, check)
             del model
         best = best_weights(folder / _CHECKPOINTS) if group.rank.leads else None
@@ -92,6 +94,7 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
             "model": config.model,
             "parameters": parameters,
             "examples": learn.dataset.num_rows,
+            "mixed_in": learn.beside,
             "tokens": learn.tokens,
             "cut": learn.cut,
             "steps": history[-1]["step"] if history else 0,
@@ -102,7 +105,7 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
         config.micro_batches(this_rank().count)
     except ValueError as error:
         raise ConfigError(f"teacher: {error}") from None
-    inputs = [config, model_digest(config.model), data]
+    inputs = [config, model_digest(config.model), data, mixture]
     return run_stage_together(run, "teacher", inputs, work)
 
 
@@ -140,7 +143,7 @@ def _load(fitting: _Fitting) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, 
 
 
 def _training_sets(
-    run: Run, config: TeacherConfig, data: str, tokenizer: PreTrainedTokenizerBase
+    run: Run, config: TeacherConfig, data: str, mixture: str, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[TrainingSet, TrainingSet]:
     """What to learn from, and what the learning curve is measured on."""
     labelled = read_examples(run, "data", data, "labelled")
@@ -151,6 +154,7 @@ def _training_sets(
         tokenizer,
         max_length=config.max_length,
         directions=config.directions,
+        beside=mixture_prompts(run, mixture, tokenizer, config.max_length),
     )
     check = training_set(run.task, dev, tokenizer, max_length=config.max_length, directions="label")
     if learn.cut:

@@ -29,7 +29,8 @@ class Metrics:
 
 
 def check(folder: Path, **settings: object) -> Any:
-    names = ("run", "data", "teacher", "synthesis", "curation", "student", "evaluation", "job")
+    names = ("run", "data", "mixture", "teacher", "synthesis", "curation", "student")
+    names += ("evaluation", "job")
     outputs = preflight.python_func(**to_flat(toy_config(folder, **settings)))
     return SimpleNamespace(**dict(zip((*names, "shards", "augmented_arms"), outputs, strict=True)))
 
@@ -61,15 +62,24 @@ def test_preflight_reports_every_mistake_and_ends_with_its_exit_code(
 
 def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    checked = check(tmp_path, teacher_epochs=1)
+    checked = check(tmp_path, teacher_epochs=1, mixture_tasks=2, mixture_share=0.8)
     counts, steps = Metrics(), Metrics()
-    data, test, arms = prepare_data.python_func(checked.run, checked.data, checked.student, counts)
+    table = SimpleNamespace(path=str(tmp_path / "tasks.md"))
+    data, test, mixture, arms = prepare_data.python_func(
+        *(checked.run, checked.data, checked.mixture, checked.teacher, checked.student),
+        counts,
+        table,
+    )
     assert counts.logged["sizes.labelled"] == 32
-    assert len(data) == len(test) == 16
+    assert len(data) == len(test) == len(mixture) == 16
+    assert counts.logged["mixture.examples"] == 16
+    assert (tmp_path / "tasks.md").read_text().count("CC0-1.0") == 2
     assert arms == [{"arm": "gold"}, {"arm": "real"}]
-    (digest,) = train_teacher.python_func(checked.run, checked.teacher, checked.job, data, steps)
-    assert steps.logged["steps"] == 8
-    again = train_teacher.python_func(checked.run, checked.teacher, checked.job, data, Metrics())
+    asked = (checked.run, checked.teacher, checked.job, data, mixture)
+    (digest,) = train_teacher.python_func(*asked, steps)
+    assert steps.logged["mixed_in"] == 16
+    assert steps.logged["steps"] == 10
+    again = train_teacher.python_func(*asked, Metrics())
     assert again == (digest,)
 
 

@@ -29,6 +29,7 @@ STAGES_TO_KILL = (
 
 def command(folder: Path, name: str, **settings: object) -> list[str]:
     path = folder / f"{name}.json"  # JSON is YAML
+    settings = {"mixture_tasks": 2, "mixture_share": 0.9, **settings}
     path.write_text(json.dumps(to_flat(toy_config(folder, name=name, **settings))))
     return [sys.executable, "-m", "daftt_core.cli", "run", "--settings", str(path), "--json"]
 
@@ -63,6 +64,7 @@ def test_the_pipeline_ends_with_an_evaluation_and_a_report(
     assert arms["gold"]["mean"] > 0.8
     report = Path(undisturbed["report"]).read_text(encoding="utf-8")
     assert evaluation["headline"].removesuffix(".") in report
+    assert "instances of 2 other tasks" in report
     states = {status.state for status in read_statuses(folder / "runs" / "undisturbed")}
     assert states == {"done"}
 
@@ -142,6 +144,7 @@ def command_lines() -> list[str]:
 @pytest.mark.slow
 def test_a_gate_that_is_not_passed_stops_the_run_with_one_sentence(folder: Path) -> None:
     settings = {"teacher_epochs": 0, "on_gate_fail": "stop", "student_gold_arm": False}
+    settings |= {"mixture_tasks": 0}
     stopped = subprocess.run(
         command(folder, "stopped", **settings), capture_output=True, text=True, check=False
     )
@@ -151,3 +154,4 @@ def test_a_gate_that_is_not_passed_stops_the_run_with_one_sentence(folder: Path)
     assert failure["message"].startswith("the teacher is not better than the baseline student")
     assert "Traceback" not in stopped.stdout + stopped.stderr
     assert not (folder / "runs" / "stopped" / "synthetic").exists()
+    assert not (folder / "runs" / "stopped" / "mixture").exists()
