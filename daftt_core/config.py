@@ -227,6 +227,12 @@ class CurationConfig(Section):
     balance: bool = Field(
         default=True, description="Keep the same number of generated examples for each label."
     )
+    ratio: float = Field(
+        default=0.0,
+        ge=0,
+        description="Kept examples of each source for every labelled one, at most, drawn at "
+        "random by label; 0: no limit.",
+    )
 
 
 class StudentConfig(Section):
@@ -356,6 +362,11 @@ class JobConfig(Section):
         default=3,
         ge=0,
         description="Restarts after an eviction, a lost node, too little memory or a preemption.",
+    )
+    grace_seconds: int = Field(
+        default=300,
+        ge=30,
+        description="Time a pod of the job has to store a checkpoint when it is told to end.",
     )
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from daftt_core.storage import write_text
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, StageResult, check_run, run_stage
 
-__all__ = ["augmented_arms", "baseline_arms", "preflight", "resolve", "synthesis_shards"]
+__all__ = ["baseline_arms", "preflight", "resolve", "synthesis_shards"]
 
 _NEEDED_BYTES = 6_000_000_000
 """Two checkpoints of the default teacher (1.6 GB each) and its weights, and 15 default students."""
@@ -66,15 +66,6 @@ def preflight(config: Config) -> StageResult:
 def baseline_arms(student: StudentConfig, *, gold_is_known: bool) -> list[str]:
     """The arms that need no teacher, the longest first: all true labels where known, and real."""
     return ["gold", "real"] if student.gold_arm and gold_is_known else ["real"]
-
-
-def augmented_arms(config: Config) -> list[str]:
-    """The arms that learn from synthetic examples, the longest first, so that two end together."""
-    return {
-        "annotate": ["real+annotated"],
-        "generate": ["real+generated"],
-        "both": ["real+both", "real+annotated", "real+generated"],
-    }[config.synthesis.mode]
 
 
 def synthesis_shards(config: Config) -> list[dict[str, str]]:

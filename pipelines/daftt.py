@@ -138,6 +138,7 @@ def daftt_pipeline(
     curation_max_characters: int = _D.curation.max_characters,
     curation_overlap_words: int = _D.curation.overlap_words,
     curation_balance: bool = _D.curation.balance,
+    curation_ratio: float = _D.curation.ratio,
     student_model: str = _D.student.model,
     student_seeds: int = _D.student.seeds,
     student_epochs: int = _D.student.epochs,
@@ -174,6 +175,7 @@ def daftt_pipeline(
     job_start_timeout_seconds: int = _D.job.start_timeout_seconds,
     job_ttl_seconds: int = _D.job.ttl_seconds,
     job_max_restarts: int = _D.job.max_restarts,
+    job_grace_seconds: int = _D.job.grace_seconds,
     cluster_gpu_type: str = _D.cluster.gpu_type,
     cluster_gpus: str = _D.cluster.gpus,
     cluster_teacher_gpus: str = _D.cluster.teacher_gpus,
@@ -242,11 +244,15 @@ def daftt_pipeline(
         ).set_caching_options(False)
         curated = light.take(
             curate(
-                run=run, config=checked.outputs["curation"], data=data, synthetic=synthetic.output
+                run=run,
+                config=checked.outputs["curation"],
+                data=data,
+                synthetic=synthetic.output,
+                arms=checked.outputs["augmented_arms"],
             )
         )
         augmented = train_arms(
-            arms=checked.outputs["augmented_arms"],
+            arms=curated.outputs["arms"],
             run=run,
             config=checked.outputs["student"],
             data=data,
