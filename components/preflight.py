@@ -125,23 +125,10 @@ def preflight(
     settings = dict(locals())
     from daftt_core.config import from_flat
     from daftt_core.entrypoints import stage_process
-    from daftt_core.preflight import augmented_arms, preflight, resolve, synthesis_shards
+    from daftt_core.preflight import hand_out, preflight, resolve
 
     with stage_process():
         config = from_flat(settings)
-        preflight(config)
-        sections = (
-            config.data,
-            config.teacher,
-            config.synthesis,
-            config.curation,
-            config.student,
-            config.evaluation,
-            config.job,
-        )
-        return (
-            resolve(config).model_dump_json(),
-            *(section.model_dump_json() for section in sections),
-            synthesis_shards(config),
-            [{"arm": arm} for arm in augmented_arms(config)],
-        )
+        run = resolve(config)
+        preflight(config, run)
+        return hand_out(config, run)

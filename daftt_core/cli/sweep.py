@@ -1,0 +1,165 @@
+"""``daftt sweep``: fractions of labels x synthetic-to-real ratios x modes, on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from daftt_core.cli.launch import Attempt, compiled_pipeline, run_pipeline
+from daftt_core.cli.outcome import RunFailedError, StoppedError, explain_failure
+from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
+from daftt_core.cli.watch import Watch, display_for, under
+from daftt_core.config import to_flat
+from daftt_core.errors import DafttError
+from daftt_core.storage import local_folder
+
+if TYPE_CHECKING:
+    from daftt_core.sweep import Sweep, SweepTable
+
+__all__ = ["sweep_command", "sweep_parameters", "with_variations"]
+
+_PODS = "cluster_"
+
+
+def with_variations(command: Any) -> Any:
+    """Give a command the options that say what a sweep varies."""
+    for flag, default, text in (
+        ("--modes", "both", "What the teacher writes: annotate, generate, both."),
+        (
+            "--ratios",
+            "1,4,16,0",
+            "Synthetic examples of each source for every labelled one, at most; 0: no limit.",
+        ),
+        ("--fractions", "0.01,0.02,0.05,0.1", "Shares of the training pool that are labelled."),
+    ):
+        command = click.option(
+            flag, default=default, show_default=True, metavar="A,B,...", help=text
+        )(command)
+    return command
+
+
+@click.command("sweep", cls=SettingsCommand, short_help="Run fractions x ratios x modes here.")
+@with_settings
+@with_variations
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+def sweep_command(
+    settings_file: Path | None,
+    fractions: str,
+    ratios: str,
+    modes: str,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Run the pipeline once for each fraction, ratio and mode, and put the results in one table.
+
+    Each cell is a run of its own in the sweep's folder. What two of them have in common, such as
+    the teacher of a fraction, is made once. The same command goes on where an interrupted sweep
+    stopped, and with more values it adds cells. A cell that fails ends no other; its error is in
+    the table, and its exit code is the command's.
+
+    \b
+    Examples:
+      daftt sweep --fractions 0.01,0.05 --ratios 1,4,0
+      daftt sweep --modes annotate,generate --ratios 0 --student-seeds 5
+    """
+    from daftt_core.sweep import plan_sweep
+
+    parameters = sweep_parameters(settings_file, given, fractions, ratios, modes)
+    varied = {name: value for name, value in parameters.items() if not name.startswith(_PODS)}
+    sweep = plan_sweep(**varied)
+    table = _run(sweep, parameters)
+    if as_json:
+        click.echo(table.model_dump_json(indent=1))
+    else:
+        width = None if sys.stdout.isatty() else 1000
+        Console(width=width).print(_shown(table))
+        click.echo(f"Table: {local_folder(sweep.uri) / 'sweep.html'} (and .csv, .json)")
+    if table.lost:
+        sentences = "\n".join(f"{cell.cell}: {cell.status}: {cell.message}" for cell in table.lost)
+        raise RunFailedError(sentences, table.lost[0].exit_code or DafttError.exit_code)
+
+
+def sweep_parameters(
+    settings_file: Path | None, given: dict[str, Any], fractions: str, ratios: str, modes: str
+) -> dict[str, Any]:
+    """The parameters of the sweep's pipeline.
+
+    Args:
+        settings_file: A YAML file of flat settings, or None.
+        given: Values of the settings' options; None where one was not given.
+        fractions: Fractions, separated by commas; so are the ratios and the modes.
+
+    Raises:
+        ConfigError: Names every mistake of the file and of the options.
+    """
+    flat = to_flat(read_config(settings_file, given))
+    return {
+        "settings": {name: value for name, value in flat.items() if not name.startswith(_PODS)},
+        "fractions": _words(fractions),
+        "ratios": _words(ratios),
+        "modes": _words(modes),
+        **{name: value for name, value in flat.items() if name.startswith(_PODS)},
+    }
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _run(sweep: Sweep, parameters: dict[str, Any]) -> SweepTable:
+    from daftt_core.sweep import read_table
+
+    compiled = compiled_pipeline("sweep")
+    attempt = Attempt(local_folder(sweep.uri))
+    console = Console(stderr=True)
+    say = f"{len(sweep.cells)} cells; the sweep's folder is {attempt.folder}"
+    console.print(say, markup=False, highlight=False, soft_wrap=True)
+    display = display_for(console)
+    looks: list[Callable[[], None]] = [
+        Watch(Attempt(cell.run.folder), under(display, cell.name)).look for cell in sweep.cells
+    ]
+    try:
+        code = run_pipeline(attempt, compiled, parameters, lambda: [look() for look in looks])
+    except KeyboardInterrupt:
+        raise StoppedError from None
+    finally:
+        display.close()
+    table = read_table(sweep)
+    if table is None or (code != 0 and not table.lost):
+        raise explain_failure(attempt)
+    return table
+
+
+def _shown(table: SweepTable) -> Table:
+    from daftt_core.reporting import formats
+    from daftt_core.sweep import arm_rows
+
+    shown = Table(box=None, pad_edge=False)
+    for heading in ("fraction", "ratio", "mode", "arm", "real", "synthetic", "mean", "gain"):
+        words = heading in ("mode", "arm")
+        shown.add_column(heading, justify="left" if words else "right")
+    shown.add_column("interval")
+    for row in arm_rows(table):
+        place = [f"{row['fraction']:g}", f"{row['ratio']:g}", row["mode"]]
+        if row["arm"] is None:
+            shown.add_row(*place, row["status"])
+            continue
+        gain = row["gain"]
+        between = f"{formats.gain(row['gain_low'])} to {formats.gain(row['gain_high'])}"
+        shown.add_row(
+            *place,
+            f"{row['arm']} *" if row["chosen_on_dev"] else row["arm"],
+            str(row["real"]),
+            str(row["synthetic"]),
+            formats.percent(row["mean"]),
+            formats.gain(gain),
+            between if gain is not None else "",
+        )
+    return shown
