@@ -364,9 +364,10 @@ class JobConfig(Section):
         description="Restarts after an eviction, a lost node, too little memory or a preemption.",
     )
     grace_seconds: int = Field(
-        default=300,
-        ge=30,
-        description="Time a pod of the job has to store a checkpoint when it is told to end.",
+        default=600,
+        ge=60,
+        description="Time a pod of the job has to store a checkpoint when it is told to end; a "
+        "node that is taken away may give less.",
     )
 
     @model_validator(mode="after")

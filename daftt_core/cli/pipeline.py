@@ -54,8 +54,9 @@ def _run(folder: Path, compiled: Path, settings: dict[str, Any]) -> int:
         workspace_root=str(folder / ".kfp" / f"workspace-{os.getpid()}"),
     )
     pipeline = components.load_component_from_file(str(compiled))
-    _do_not_repeat(pipeline.pipeline_spec)
-    _one_run_at_a_time(pipeline.pipeline_spec)
+    graph = pipeline.component_spec.implementation.graph  # pipeline.pipeline_spec is a copy
+    _do_not_repeat(graph)
+    _one_run_at_a_time(graph)
     try:
         pipeline(**settings)
     except RuntimeError as error:  # what kfp.local raises for a failed stage; it is logged above
