@@ -15,35 +15,15 @@ from rich.table import Table
 from daftt_core.cli.launch import Attempt, compiled_pipeline, run_pipeline
 from daftt_core.cli.outcome import RunFailedError, StoppedError, explain_failure
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
+from daftt_core.cli.variations import sweep_parameters, with_variations
 from daftt_core.cli.watch import Watch, display_for, under
-from daftt_core.config import to_flat
 from daftt_core.errors import DafttError
 from daftt_core.storage import local_folder
 
 if TYPE_CHECKING:
     from daftt_core.sweep import Sweep, SweepTable
 
-__all__ = ["sweep_command", "sweep_parameters", "with_variations"]
-
-_PODS = "cluster_"
-
-
-def with_variations(command: Any) -> Any:
-    """Give a command the options that say what a sweep varies."""
-    for flag, default, text in (
-        ("--modes", "both", "What the teacher writes: annotate, generate, both."),
-        (
-            "--ratios",
-            "1,4,16,0",
-            "Synthetic examples of each source for every labelled one, at most; 0: no limit.",
-        ),
-        ("--fractions", "0.01,0.02,0.05,0.1", "Shares of the training pool that are labelled."),
-    ):
-        command = click.option(
-            flag, default=default, show_default=True, metavar="A,B,...", help=text
-        )(command)
-    return command
-
+__all__ = ["sweep_command"]
 
 @click.command("sweep", cls=SettingsCommand, short_help="Run fractions x ratios x modes here.")
 @with_settings
@@ -51,9 +31,9 @@ def with_variations(command: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def sweep_command(
     settings_file: Path | None,
-    fractions: str,
-    ratios: str,
-    modes: str,
+    fractions: str | None,
+    ratios: str | None,
+    modes: str | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -71,10 +51,10 @@ def sweep_command(
     """
     from daftt_core.sweep import plan_sweep
 
-    parameters = sweep_parameters(settings_file, given, fractions, ratios, modes)
-    varied = {name: value for name, value in parameters.items() if not name.startswith(_PODS)}
+    config = read_config(settings_file, given)
+    varied, pods = sweep_parameters(config, fractions, ratios, modes)
     sweep = plan_sweep(**varied)
-    table = _run(sweep, parameters)
+    table = _run(sweep, varied | pods)
     if as_json:
         click.echo(table.model_dump_json(indent=1))
     else:
@@ -84,33 +64,6 @@ def sweep_command(
     if table.lost:
         sentences = "\n".join(f"{cell.cell}: {cell.status}: {cell.message}" for cell in table.lost)
         raise RunFailedError(sentences, table.lost[0].exit_code or DafttError.exit_code)
-
-
-def sweep_parameters(
-    settings_file: Path | None, given: dict[str, Any], fractions: str, ratios: str, modes: str
-) -> dict[str, Any]:
-    """The parameters of the sweep's pipeline.
-
-    Args:
-        settings_file: A YAML file of flat settings, or None.
-        given: Values of the settings' options; None where one was not given.
-        fractions: Fractions, separated by commas; so are the ratios and the modes.
-
-    Raises:
-        ConfigError: Names every mistake of the file and of the options.
-    """
-    flat = to_flat(read_config(settings_file, given))
-    return {
-        "settings": {name: value for name, value in flat.items() if not name.startswith(_PODS)},
-        "fractions": _words(fractions),
-        "ratios": _words(ratios),
-        "modes": _words(modes),
-        **{name: value for name, value in flat.items() if name.startswith(_PODS)},
-    }
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _run(sweep: Sweep, parameters: dict[str, Any]) -> SweepTable:
