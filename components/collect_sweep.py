@@ -11,7 +11,6 @@ def collect_sweep(
     fractions: list,
     ratios: list,
     modes: list,
-    status: dsl.PipelineTaskFinalStatus,
     table: dsl.Output[dsl.HTML],
 ):
     """Collect the results of all cells; a cell that failed leaves its error there.
@@ -24,7 +23,6 @@ def collect_sweep(
         fractions: Shares of the training pool.
         ratios: Synthetic examples for every labelled one.
         modes: What the teacher writes.
-        status: How the cells ended; the table says it of each.
         table: The table.
     """
     from pathlib import Path

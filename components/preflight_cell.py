@@ -8,9 +8,7 @@ from components.images import CORE_IMAGE
 
 
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
-def preflight_cell(
-    settings: dict, fraction: str, ratio: str, mode: str
-) -> NamedTuple(
+def preflight_cell(settings: dict, fraction: str, ratio: str, mode: str) -> NamedTuple(
     "Outputs",
     [
         ("run", str),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-
 __all__ = ["ARMS", "Source", "augmented_arms", "left_out"]
 
 Source = Literal["real", "annotated", "generated", "gold"]

@@ -96,9 +96,7 @@ def run_stages(
     """
     run = checked.outputs["run"]
     prepared = light.take(
-        prepare_data(
-            run=run, config=checked.outputs["data"], student=checked.outputs["student"]
-        )
+        prepare_data(run=run, config=checked.outputs["data"], student=checked.outputs["student"])
     )
     data = prepared.outputs["data"]
     baseline = train_arms(

@@ -51,7 +51,7 @@ def sweep_cell(
     description="Compare fractions of labels, synthetic-to-real ratios and modes in one table.",
 )
 @describe_parameters
-def sweep_pipeline(
+def sweep_pipeline(  # noqa: D417 - describe_parameters adds the others
     settings: dict = {},  # noqa: B006 - kfp takes a default as it is
     fractions: list = [0.01, 0.02, 0.05, 0.1],  # noqa: B006
     ratios: list = [1, 4, 16, 0],  # noqa: B006

@@ -20,9 +20,7 @@ _FOLDER = Path("pipelines/compiled")
 @click.argument(
     "folder", type=click.Path(path_type=Path, file_okay=False), default=_FOLDER, metavar="[FOLDER]"
 )
-@click.option(
-    "--check", is_flag=True, help="Write nothing; exit code 1 if a file is out of date."
-)
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a file is out of date.")
 def compile_command(folder: Path, check: bool) -> int:
     """Write each pipeline as YAML into FOLDER (pipelines/compiled): daftt.yaml, sweep.yaml.
 

@@ -1,4 +1,4 @@
-"""What starting a pipeline on a cluster takes, now or at set times: settings, version, experiment."""
+"""What it takes to start a pipeline on a cluster: settings, uploaded version, experiment."""
 
 from __future__ import annotations
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from daftt_core.sweep import Sweep, SweepTable
 
 __all__ = ["sweep_command"]
+
 
 @click.command("sweep", cls=SettingsCommand, short_help="Run fractions x ratios x modes here.")
 @with_settings
@@ -75,11 +74,14 @@ def _run(sweep: Sweep, parameters: dict[str, Any]) -> SweepTable:
     say = f"{len(sweep.cells)} cells; the sweep's folder is {attempt.folder}"
     console.print(say, markup=False, highlight=False, soft_wrap=True)
     display = display_for(console)
-    looks: list[Callable[[], None]] = [
-        Watch(Attempt(cell.run.folder), under(display, cell.name)).look for cell in sweep.cells
-    ]
+    watches = [Watch(Attempt(cell.run.folder), under(display, cell.name)) for cell in sweep.cells]
+
+    def look() -> None:
+        for watch in watches:
+            watch.look()
+
     try:
-        code = run_pipeline(attempt, compiled, parameters, lambda: [look() for look in looks])
+        code = run_pipeline(attempt, compiled, parameters, look)
     except KeyboardInterrupt:
         raise StoppedError from None
     finally:

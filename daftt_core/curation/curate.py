@@ -145,9 +145,7 @@ def _warn_of_gaps(funnel: Mapping[str, Mapping[str, Any]]) -> None:
             log.warning("%s: no %s example of %s is kept", CURATED, source, ", ".join(missing))
 
 
-def _leave_out(
-    arms: Sequence[str], funnel: Mapping[str, Mapping[str, Any]]
-) -> dict[str, str]:
+def _leave_out(arms: Sequence[str], funnel: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """The arms that cannot be trained, and why.
 
     Raises:

@@ -38,7 +38,9 @@ def cluster(monkeypatch, tmp_path):
             "/version": {"gitVersion": "v1.31.0"},
             "/apis/kubeflow.org/v1": {"resources": [{"name": "pytorchjobs"}]},
             "/apis/trainer.kubeflow.org/v1alpha1": {"resources": [{"name": "trainjobs"}]},
-            "/apis/kueue.x-k8s.io": {"preferredVersion": {"groupVersion": "kueue.x-k8s.io/v1beta2"}},
+            "/apis/kueue.x-k8s.io": {
+                "preferredVersion": {"groupVersion": "kueue.x-k8s.io/v1beta2"}
+            },
             f"{SECRETS}/daftt-hub": {"data": {"token": "eA=="}},
             f"{SECRETS}/daftt-registry": {"data": {".dockerconfigjson": "e30="}},
             QUEUE: {"status": {"conditions": [{"type": "Active", "status": "True"}]}},
@@ -142,9 +144,7 @@ def test_a_queue_is_looked_for_in_the_version_that_is_served(cluster, output, ca
 
 def test_what_the_settings_name_is_looked_for(cluster, output, tmp_path, capsys) -> None:
     path = tmp_path / "settings.yaml"
-    path.write_text(
-        "job_launcher: trainjob\njob_queue: gpus\njob_secrets: WANDB_KEY=wandb/key\n"
-    )
+    path.write_text("job_launcher: trainjob\njob_queue: gpus\njob_secrets: WANDB_KEY=wandb/key\n")
     del cluster.objects["/apis/trainer.kubeflow.org/v1alpha1"]
     cluster.denied = {("create", "trainjobs")}
     code, checks = look(capsys, "--output", output, "--settings", str(path))

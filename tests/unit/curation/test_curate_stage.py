@@ -181,8 +181,9 @@ def test_a_run_whose_arms_all_have_nothing_ends_with_one_sentence(run: Run) -> N
     short = [_example("tiny", source, "positive") for source in ("annotated", "generated")]
     synthetic = _synthetic(run, "synthetic/annotated-000-of-001", short)
     said = (
-        r"^curation kept nothing that real\+both or real\+annotated or real\+generated could learn "
-        r"from \(annotated: 1 read, rejected 1 by length; generated: 1 read, rejected 1 by length\): "
+        r"^curation kept nothing that real\+both or real\+annotated or real\+generated could "
+        r"learn from \(annotated: 1 read, rejected 1 by length; "
+        r"generated: 1 read, rejected 1 by length\): "
         r"loosen the curation settings, or let the teacher write more$"
     )
     with pytest.raises(DataError, match=said):
