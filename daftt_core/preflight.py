@@ -46,16 +46,18 @@ def resolve(config: Config) -> Run:
     )
 
 
-def preflight(config: Config, run: Run) -> StageResult:
+def preflight(config: Config, run: Run | None = None) -> StageResult:
     """Check that a run can begin, and write down what it was asked to do.
 
     Args:
         config: All settings.
-        run: The run they make.
+        run: The run they make; None finds it.
 
     Raises:
+        TaskError: The task is unknown or wrong.
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
     """
+    run = run or resolve(config)
     check_run(run, _NEEDED_BYTES)
 
     def work(folder: Path) -> dict[str, Any]:

@@ -176,15 +176,17 @@ def _assets() -> Check:
 
 
 def _pipeline() -> Check:
-    from daftt_core.cli.compile import is_up_to_date
+    from daftt_core.cli.compile import PIPELINES, is_up_to_date
 
     try:
-        path = compiled_pipeline()
-        ok = is_up_to_date(path)
+        paths = [compiled_pipeline(name) for name in PIPELINES]
+        old = [path for path in paths if not is_up_to_date(path)]
     except (DafttError, ImportError) as error:
-        return Check("compiled pipeline", False, str(error), "daftt compile")
-    found = str(path) if ok else f"{path} is older than the code"
-    return Check("compiled pipeline", ok, found, "" if ok else "daftt compile")
+        return Check("compiled pipelines", False, str(error), "daftt compile")
+    if old:
+        found = f"older than the code: {', '.join(map(str, old))}"
+        return Check("compiled pipelines", False, found, "daftt compile")
+    return Check("compiled pipelines", True, ", ".join(map(str, paths)))
 
 
 def _memory() -> Check:
