@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from daftt_core.cli.compile import PIPELINES, is_up_to_date
 from daftt_core.config import Config, flat_fields, to_flat
 
+PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled"
 
 
@@ -30,6 +32,21 @@ def steps(spec: dict[str, Any], component: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_compiled_file_is_what_the_code_compiles_to(name: str) -> None:
     assert is_up_to_date(COMPILED / f"{name}.yaml")
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_task_is_handed_what_it_names(name: str) -> None:
+    # kfp forgets some in the bodies of loops, and a cluster then refuses the task
+    spec, _ = read(name)
+    for component in (spec["root"], *spec["components"].values()):
+        handed = component.get("inputDefinitions", {}).get("parameters", {})
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            inputs = task.get("inputs", {}).get("parameters", {})
+            for source in inputs.values():
+                constant = str(source.get("runtimeValue", {}).get("constant", ""))
+                assert set(PLACEHOLDER.findall(constant)) <= set(inputs)
+                parameter = source.get("componentInputParameter")
+                assert parameter is None or parameter in handed
 
 
 def test_the_table_is_made_whatever_becomes_of_the_cells(spec: dict[str, Any]) -> None:
