@@ -78,6 +78,7 @@ def preflight(
     curation_max_characters: int,
     curation_overlap_words: int,
     curation_balance: bool,
+    curation_ratio: float,
     student_model: str,
     student_seeds: int,
     student_epochs: int,
@@ -114,6 +115,7 @@ def preflight(
     job_start_timeout_seconds: int,
     job_ttl_seconds: int,
     job_max_restarts: int,
+    job_grace_seconds: int,
     cluster_gpu_type: str,
     cluster_gpus: str,
     cluster_teacher_gpus: str,
@@ -149,24 +151,10 @@ def preflight(
     settings = dict(locals())
     from daftt_core.config import from_flat
     from daftt_core.entrypoints import stage_process
-    from daftt_core.preflight import augmented_arms, preflight, resolve, synthesis_shards
+    from daftt_core.preflight import hand_out, preflight, resolve
 
     with stage_process():
         config = from_flat(settings)
-        preflight(config)
-        sections = (
-            config.data,
-            config.mixture,
-            config.teacher,
-            config.synthesis,
-            config.curation,
-            config.student,
-            config.evaluation,
-            config.job,
-        )
-        return (
-            resolve(config).model_dump_json(),
-            *(section.model_dump_json() for section in sections),
-            synthesis_shards(config),
-            [{"arm": arm} for arm in augmented_arms(config)],
-        )
+        run = resolve(config)
+        preflight(config, run)
+        return hand_out(config, run)

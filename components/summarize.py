@@ -76,6 +76,7 @@ def summarize(
     curation_max_characters: int,
     curation_overlap_words: int,
     curation_balance: bool,
+    curation_ratio: float,
     student_model: str,
     student_seeds: int,
     student_epochs: int,

@@ -368,6 +368,12 @@ class CurationConfig(Section):
     balance: bool = Field(
         default=True, description="Keep the same number of generated examples for each label."
     )
+    ratio: float = Field(
+        default=0.0,
+        ge=0,
+        description="Kept examples of each source for every labelled one, at most, drawn at "
+        "random by label; 0: no limit.",
+    )
 
 
 class StudentConfig(Section):
@@ -497,6 +503,12 @@ class JobConfig(Section):
         default=3,
         ge=0,
         description="Restarts after an eviction, a lost node, too little memory or a preemption.",
+    )
+    grace_seconds: int = Field(
+        default=600,
+        ge=60,
+        description="Time a pod of the job has to store a checkpoint when it is told to end; a "
+        "node that is taken away may give less.",
     )
 
     @property

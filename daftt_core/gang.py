@@ -17,7 +17,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import get_args_parser, run
 
-from daftt_core.ranks import GRACE_SECONDS
+from daftt_core.config import JobConfig
 
 __all__ = ["exit_code", "main"]
 
@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit code.
     """
     # its own default is 30, of which a large teacher's checkpoint takes more
-    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(GRACE_SECONDS - 30))
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(JobConfig().grace_seconds - 30))
     parser = get_args_parser()
     parser.allow_abbrev = False  # or the program's --run would be taken for an option of torchrun
     try:

@@ -9,11 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-__all__ = ["GRACE_SECONDS", "Rank", "this_rank"]
-
-GRACE_SECONDS = 600
-"""Time that processes which are told to end have to finish a step and to store a checkpoint: of a
-20B teacher about 300 GB, divided among its machines."""
+__all__ = ["Rank", "this_rank"]
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,9 @@ from daftt_core.storage import (
     local_folder,
     open_storage,
     read_manifest,
+    sound_manifest,
     verify,
+    write_manifest,
     write_text,
 )
 from daftt_core.tasks import Task
@@ -84,6 +86,8 @@ class Run(BaseModel):
         seed: Seed of every random choice.
         task: The task, complete, so that no stage needs the file it came from.
         on_gate_fail: What happens when the teacher does not pass its gate.
+        family: Folder of the runs that belong together with this one, such as a sweep's cells:
+            what one of them has finished, the others copy. Empty: none do.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,6 +96,7 @@ class Run(BaseModel):
     seed: int
     task: Task
     on_gate_fail: Literal["stop", "continue"] = "stop"
+    family: str = ""
 
     @property
     def folder(self) -> Path:
@@ -165,7 +170,7 @@ def run_stage(
             return StageResult(name=name, digest=done.digest, summary=done.summary)
         with _reported(base, storage, name):
             # A stage whose work is done may only have failed to be stored.
-            kept = _finished(folder, key) if remote else None
+            kept = _finished(folder, key) if remote else _copied(run, name, folder, key)
             manifest = kept or _work(base, storage, name, key, work, machine)
             if remote:
                 manifest = _publish(remote, version, folder, manifest)
@@ -195,7 +200,9 @@ def joined_stage(
     if machine is None or storage.folder is not None:
         yield folder
         return
-    shutil.rmtree(folder, ignore_errors=True)  # it may hold a part that was never joined with the others'
+    shutil.rmtree(
+        folder, ignore_errors=True
+    )  # it may hold a part that was never joined with the others'
     key = _key(run, name, inputs)
     _prepare_folder(folder, key)
     with keeping(storage, name, key, folder, machine):
@@ -224,6 +231,36 @@ def _finished(folder: Path, key: str) -> Manifest | None:
             (folder / _KEY_FILE).unlink()
         return None
     return done
+
+
+def _copied(run: Run, name: str, folder: Path, key: str) -> Manifest | None:
+    """The same stage of a run of the family, copied; None where none of them has finished it.
+
+    A run at a distance copies nothing: its family is at work at the same time.
+    """
+    if not run.family:
+        return None
+    for other in sorted(local_folder(run.family).glob(f"*/{name}")):
+        done = sound_manifest(other, "not copying it", key) if other != folder else None
+        if done is None:
+            continue
+        log.info("%s: the same as %s, copied", name, other)
+        shutil.rmtree(folder, ignore_errors=True)
+        _prepare_folder(folder, key)
+        for file in done.files:
+            (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
+            _link(other / file.name, folder / file.name)
+        write_manifest(folder, done)
+        return done
+    return None
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make a file appear under a second name; a committed file is never written again."""
+    try:
+        target.hardlink_to(source)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
 
 
 def _committed(remote: RemoteFolder, key: str) -> Manifest | None:

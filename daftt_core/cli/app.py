@@ -21,6 +21,7 @@ from daftt_core.cli.run import run_command
 from daftt_core.cli.runs import runs_command
 from daftt_core.cli.schedule import schedule_command
 from daftt_core.cli.submit import submit_command
+from daftt_core.cli.sweep import sweep_command
 from daftt_core.cli.upload import upload_command
 from daftt_core.cli.validate import validate_command
 
@@ -81,6 +82,7 @@ for _command in (
     fetch_command,
     validate_command,
     run_command,
+    sweep_command,
     runs_command,
     report_command,
     reap_command,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from daftt_core.arms import left_out
 from daftt_core.config import CurationConfig
 from daftt_core.curation.filters import FILTERS, Outcome, Surroundings, run_filters, settle
 from daftt_core.errors import DataError
@@ -22,7 +23,11 @@ _SOURCES = ("annotated", "generated")
 
 
 def curate(
-    run: Run, config: CurationConfig, data_digest: str, synthetic: Mapping[str, str]
+    run: Run,
+    config: CurationConfig,
+    data_digest: str,
+    synthetic: Mapping[str, str],
+    arms: Sequence[str],
 ) -> StageResult:
     """Filter what the teacher wrote.
 
@@ -32,19 +37,22 @@ def curate(
       filters' order) and ``kept``; ``problems``, what made the unusable ones so; and ``by_label``
       how many were read and kept;
     - ``label_agreement``: the share of usable generated examples that the teacher, asked again,
-      gives the label it wrote them for; None where there are none.
+      gives the label it wrote them for; None where there are none;
+    - ``arms``, those that can be trained, and ``left_out``, the others and why.
 
     Args:
         run: The run.
         config: The settings.
         data_digest: Digest of the stage ``data``.
         synthetic: Digest of each stage of synthesis, by its name.
+        arms: The arms that are to learn from what is kept.
 
     Raises:
         StorageError: A stage that is read is not finished, or was changed.
-        DataError: A file does not hold what it should.
+        DataError: A file does not hold what it should, or so little is kept that no arm can be
+            trained.
     """
-    inputs = [config, data_digest, dict(synthetic)]
+    inputs = [config, data_digest, dict(synthetic), list(arms)]
 
     def work(folder: Path) -> dict[str, Any]:
         around = _surroundings(run, config, data_digest)
@@ -57,7 +65,13 @@ def curate(
         write_jsonl(folder / "rejected.jsonl", outcome.rejected)
         funnel = {source: _funnel(source, examples, outcome, around) for source in _SOURCES}
         _warn_of_gaps(funnel)
-        return {"funnel": funnel, "label_agreement": _label_agreement(examples)}
+        without = _leave_out(arms, funnel)
+        return {
+            "funnel": funnel,
+            "label_agreement": _label_agreement(examples),
+            "arms": [arm for arm in arms if arm not in without],
+            "left_out": without,
+        }
 
     return run_stage(run, CURATED, inputs, work)
 
@@ -70,6 +84,7 @@ def _surroundings(run: Run, config: CurationConfig, data_digest: str) -> Surroun
     }
     return Surroundings(
         config=config,
+        seed=run.seed,
         task=run.task,
         heldout=Heldout.load(folder / "heldout.json", config.overlap_words),
         labelled_ids=ids["labelled"],
@@ -128,6 +143,29 @@ def _warn_of_gaps(funnel: Mapping[str, Mapping[str, Any]]) -> None:
         missing = [label for label, some in counts["by_label"].items() if not some["kept"]]
         if counts["read"] and missing:
             log.warning("%s: no %s example of %s is kept", CURATED, source, ", ".join(missing))
+
+
+def _leave_out(arms: Sequence[str], funnel: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The arms that cannot be trained, and why.
+
+    Raises:
+        DataError: None of them can.
+    """
+    without = left_out(arms, {source: counts["kept"] for source, counts in funnel.items()})
+    if arms and len(without) == len(arms):
+        counts = "; ".join(_account(source, some) for source, some in funnel.items())
+        raise DataError(
+            f"curation kept nothing that {' or '.join(arms)} could learn from ({counts}): loosen "
+            "the curation settings, or let the teacher write more"
+        )
+    for arm, why in without.items():
+        log.warning("%s is left out: %s", arm, why)
+    return without
+
+
+def _account(source: str, counts: Mapping[str, Any]) -> str:
+    why = ", ".join(f"{count} by {name}" for name, count in counts["rejected"].items())
+    return f"{source}: {counts['read']} read" + (f", rejected {why}" if why else "")
 
 
 def _label_agreement(examples: Sequence[SyntheticExample]) -> float | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from daftt_core.config import CurationConfig
 from daftt_core.heldout import Heldout
-from daftt_core.records import Rejection, SyntheticExample
+from daftt_core.records import Rejection, SyntheticExample, seed_for
 from daftt_core.tasks import Task
 
 __all__ = ["FILTERS", "Filter", "Outcome", "Surroundings", "run_filters", "settle"]
@@ -26,6 +26,7 @@ class Surroundings:
 
     Attributes:
         config: The settings.
+        seed: The run's seed.
         task: The task.
         heldout: The dev and test examples, to be recognized and not read.
         labelled_ids: Ids of the real labelled examples.
@@ -33,6 +34,7 @@ class Surroundings:
     """
 
     config: CurationConfig
+    seed: int
     task: Task
     heldout: Heldout
     labelled_ids: frozenset[str]
@@ -221,6 +223,41 @@ def _balance(examples: Sequence[SyntheticExample], around: Surroundings) -> Outc
     return _one_by_one("balance", examples, judge)
 
 
+def _ratio(examples: Sequence[SyntheticExample], around: Surroundings) -> Outcome:
+    """There are more examples of this source than the ratio to the labelled ones allows."""
+    if not around.config.ratio:
+        return Outcome(list(examples))
+    limit = round(around.config.ratio * len(around.labelled_ids))
+    counts = Counter(example.source for example in examples)
+    places = {source: _drawing(examples, source, around) for source in counts}
+
+    def judge(example: SyntheticExample) -> _Verdict:
+        if places[example.source][example.id] < limit:
+            return None
+        return f"{limit} of the {counts[example.source]} {example.source} ones are drawn", None
+
+    return _one_by_one("ratio", examples, judge)
+
+
+def _drawing(
+    examples: Sequence[SyntheticExample], source: str, around: Surroundings
+) -> Mapping[str, int]:
+    """For each id its place in a random order in which every beginning has all labels' shares.
+
+    A smaller ratio's examples are so among a larger one's.
+    """
+    by_label: dict[str | None, list[str]] = {}
+    for example in examples:
+        if example.source == source:
+            label = example.output if around.task.is_classification else None
+            by_label.setdefault(label, []).append(example.id)
+    spread = []
+    for ids in by_label.values():
+        ids.sort(key=lambda each: seed_for(around.seed, "ratio", each))
+        spread += [((place + 0.5) / len(ids), each) for place, each in enumerate(ids)]
+    return {each: place for place, (_, each) in enumerate(sorted(spread))}
+
+
 def _ranks(examples: Sequence[SyntheticExample]) -> Mapping[str, int]:
     """For each id its place among the examples of its label, the most confident being 0."""
     seen: Counter[str | None] = Counter()
@@ -239,5 +276,6 @@ FILTERS: dict[str, Filter] = {
     "verify": _verify,
     "confidence": _confidence,
     "balance": _balance,
+    "ratio": _ratio,
 }
 """The filters by name, in the order in which they are applied."""

@@ -168,9 +168,11 @@ class Curation(_Part):
         funnel: By source, ``annotated`` or ``generated``.
         label_agreement: Share of the generated examples to which the teacher, asked again, gives
             the label it wrote them for.
+        left_out: The arms that cannot be trained, and why.
     """
 
     funnel: dict[str, Funnel]
+    left_out: dict[str, str] = {}
     label_agreement: float | None = None
 
 

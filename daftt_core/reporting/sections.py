@@ -97,6 +97,8 @@ def curation(data: ReportData) -> dict[str, Any] | None:
         agreement = share(data.curation.label_agreement)
         sentence += f" Asked again, the teacher gives {agreement} of its generated inputs the "
         sentence += "label it wrote them for."
+    without = data.curation.left_out
+    sentence += "".join(f" {arm} was left out: {why}." for arm, why in without.items())
     return {
         "sentence": sentence,
         "funnels": [_funnel(name, funnel) for name, funnel in funnels.items()],

@@ -11,7 +11,10 @@ import torch
 from kfp import dsl
 from toy_run import toy_config
 
+from components.collect_sweep import collect_sweep
+from components.plan_sweep import plan_sweep
 from components.preflight import preflight
+from components.preflight_cell import preflight_cell
 from components.prepare_data import prepare_data
 from components.train_teacher import train_teacher
 from daftt_core.config import to_flat
@@ -81,6 +84,30 @@ def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
     assert steps.logged["steps"] == 10
     again = train_teacher.python_func(*asked, Metrics())
     assert again == (digest,)
+
+
+def test_a_cell_is_checked_and_handed_out_as_a_run_is(tmp_path: Path) -> None:
+    flat = to_flat(toy_config(tmp_path, name="sweep"))
+    settings = {name: value for name, value in flat.items() if not name.startswith("cluster_")}
+    varied = (settings, [0.5], [2], ["annotate"])
+    (item,) = plan_sweep.python_func(*varied)
+    assert item == {
+        "cell": "fraction-0.5-ratio-2-annotate",
+        "fraction": "0.5",
+        "ratio": "2.0",
+        "mode": "annotate",
+    }
+    del item["cell"]
+    outputs = preflight_cell.python_func(settings, **item)
+    run, data, _, _, curation, *_, shards, arms = outputs
+    assert f"{tmp_path}/runs/sweep/fraction-0.5-ratio-2-annotate" in run
+    assert '"labelled_fraction":0.5' in data
+    assert '"ratio":2.0' in curation
+    assert {shard["source"] for shard in shards} == {"annotated"}
+    assert arms == [{"arm": "real+annotated"}]
+    table = SimpleNamespace(path=tmp_path / "table.html")
+    collect_sweep.python_func(*varied, table)
+    assert "unfinished: it came as far as stage preflight" in table.path.read_text()
 
 
 def test_references_and_numbers() -> None:

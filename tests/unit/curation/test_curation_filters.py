@@ -43,9 +43,11 @@ def around(
     heldout: list[str] | None = None,
     labelled: list[str] | None = None,
     unlabelled: list[str] | None = None,
+    seed: int = 0,
 ) -> Surroundings:
     return Surroundings(
         config=config,
+        seed=seed,
         task=task,
         heldout=Heldout(
             [Fingerprint.of(Example.of(text)) for text in heldout or []], config.overlap_words
@@ -191,6 +193,35 @@ def test_balance_keeps_the_most_confident_of_the_frequent_label() -> None:
     assert {e.text for e in kept} == {"good 3", "good 4", "bad 0", "bad 1", "a real film"}
 
 
+def drawn(ratio: float, seed: int = 0) -> list[SyntheticExample]:
+    """What is left of 60 good, 20 bad and 10 annotated examples beside 4 labelled ones."""
+    written = [made(f"good {i}") for i in range(60)]
+    written += [made(f"bad {i}", output="bad") for i in range(20)]
+    written += [made(f"real {i}", "annotated") for i in range(10)]
+    labelled = [f"labelled {i}" for i in range(4)]
+    return run_filters(written, around(changed(ratio=ratio), labelled=labelled, seed=seed)).kept
+
+
+def test_a_ratio_draws_each_label_by_its_share() -> None:
+    kept = drawn(ratio=5)
+    assert Counter((e.source, e.output) for e in kept) == {
+        ("generated", "good"): 15,
+        ("generated", "bad"): 5,
+        ("annotated", "good"): 10,
+    }
+
+
+def test_a_smaller_ratio_draws_among_what_a_larger_one_draws() -> None:
+    few, many = ({e.id for e in drawn(ratio)} for ratio in (1.5, 4))
+    assert len(few) == 2 * 6
+    assert few < many
+    assert {e.id for e in drawn(1.5, seed=1)} != few
+
+
+def test_no_ratio_is_no_limit() -> None:
+    assert len(drawn(ratio=0)) == 90
+
+
 def test_labels_do_not_matter_to_a_text_task() -> None:
     config = CurationConfig(min_characters=0, verify="drop", keep_share=0.1, balance=True)
     texts = [made(f"text {i}", source, output=f"title {i}") for i in range(3) for source in SOURCES]
@@ -230,6 +261,7 @@ surroundings = st.builds(
         max_characters=st.sampled_from([25, 2000]),
         overlap_words=st.sampled_from([2, 4]),
         balance=st.booleans(),
+        ratio=st.sampled_from([0.0, 1.0, 1.5]),
     ),
     st.sampled_from([SENTIMENT, TITLES]),
     st.lists(texts, max_size=3),
@@ -259,7 +291,11 @@ def test_every_example_ends_in_one_place_whatever_the_order(
     assert not {example.id for example in kept} & setting.labelled_ids
     assert all(setting.heldout.collides(example.text) is None for example in kept)
     assert all(example.output is not None and example.problem is None for example in kept)
-    if setting.config.balance and setting.task is SENTIMENT:
+    ratio = setting.config.ratio
+    if ratio:
+        by_source = Counter(example.source for example in kept)
+        assert all(n <= round(ratio * len(setting.labelled_ids)) for n in by_source.values())
+    if setting.config.balance and not ratio and setting.task is SENTIMENT:
         counts = Counter(example.output for example in kept if example.source == "generated")
         assert counts["good"] == counts["bad"]
 

@@ -174,6 +174,31 @@ def test_gpus_and_shared_memory_reach_the_pod(kind: str) -> None:
     assert "name: huggingface" in text
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pod_that_is_told_to_end_has_time_for_a_checkpoint(kind: str) -> None:
+    manifest = KINDS[kind].build(job_request(grace_seconds=900))
+    text = yaml.safe_dump(manifest)
+    assert "terminationGracePeriodSeconds: 900" in text
+    # torchrun's own patience with its processes must end first, but not after its 30 s
+    assert {"name": "TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "value": "870"} in env_of(manifest)
+
+
+def env_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The environment of the first pod's container."""
+    spec = manifest["spec"]
+    if "trainer" in spec:
+        return spec["trainer"]["env"]
+    return spec["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"][0]["env"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pod_writes_nowhere_but_into_its_own_volumes(kind: str) -> None:
+    text = yaml.safe_dump(KINDS[kind].build(job_request()))
+    assert "readOnlyRootFilesystem: true" in text
+    assert "mountPath: /tmp" in text
+    assert {"name": "HOME", "value": "/tmp"} in env_of(KINDS[kind].build(job_request()))
+
+
 @given(run=st.text(min_size=1, max_size=80), nodes=st.integers(1, 50))
 def test_names_are_valid_whatever_the_run_is_called(run: str, nodes: int) -> None:
     request = job_request(run=run, nodes=nodes)

@@ -283,6 +283,7 @@ def _curated(run: Run, config: Config, hostile: tuple[str, ...], _: object) -> N
                 "generated": _funnel(600, {"unusable": 12, "duplicate": 31, "balance": 37}),
             },
             "label_agreement": 0.78,
+            "left_out": {"real+spoken": "curation kept no spoken example"},
         }
 
     run_stage(run, "curated", [config.curation, hostile], work)

@@ -81,6 +81,7 @@ def test_every_section_shows_what_the_stages_found(page: Page) -> None:
         "negative 1,192 79% 308 21%",  # confusion matrix of the chosen arm
         "Of 2,100 examples with the teacher's labels, 1,420 were kept",
         "confidence \u2212553",
+        "real+spoken was left out: curation kept no spoken example.",
         "The teacher passed its gate: its accuracy on dev is 86.5%, more than the 69.0%",
         "Expected calibration error: 0.117 before calibration, 0.031 after",
         "shares 9 words in a row with a dev or test example",
