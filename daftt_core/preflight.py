@@ -72,8 +72,8 @@ def hand_out(config: Config, run: Run) -> tuple[object, ...]:
     """What the first stage hands to the others.
 
     Returns:
-        The run and the sections data, mixture, teacher, synthesis, curation, student, evaluation and job as
-        JSON; the items of the loop over shards; those of the loop over arms.
+        The run and the sections data, mixture, teacher, synthesis, curation, student, evaluation
+        and job as JSON; the items of the loop over shards; those of the loop over arms.
     """
     sections = (
         config.data,
