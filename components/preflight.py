@@ -38,6 +38,8 @@ def preflight(
     teacher_checkpoint_steps: int,
     synthesis_mode: str,
     synthesis_annotate_temperature: float,
+    synthesis_correct_prior: bool,
+    synthesis_min_precision: float,
     synthesis_generate_count: int,
     synthesis_generate_temperature: float,
     synthesis_generate_top_p: float,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
@@ -35,7 +33,7 @@ class Abstention(BaseModel):
 
 
 def choose_threshold(
-    confidence: Sequence[float], right: Sequence[bool], half: Sequence[int], wanted: float
+    confidence: npt.ArrayLike, right: npt.ArrayLike, half: npt.ArrayLike, wanted: float
 ) -> Abstention:
     """Choose the threshold that labels most of dev and is right often enough.
 
