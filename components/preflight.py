@@ -63,6 +63,8 @@ def preflight(
     teacher_offload_folder: str,
     synthesis_mode: str,
     synthesis_annotate_temperature: float,
+    synthesis_correct_prior: bool,
+    synthesis_min_precision: float,
     synthesis_generate_count: int,
     synthesis_generate_temperature: float,
     synthesis_generate_top_p: float,

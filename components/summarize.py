@@ -61,6 +61,8 @@ def summarize(
     teacher_offload_folder: str,
     synthesis_mode: str,
     synthesis_annotate_temperature: float,
+    synthesis_correct_prior: bool,
+    synthesis_min_precision: float,
     synthesis_generate_count: int,
     synthesis_generate_temperature: float,
     synthesis_generate_top_p: float,

@@ -319,6 +319,18 @@ class SynthesisConfig(Section):
     annotate_temperature: float = Field(
         default=0.1, ge=0, le=2, description="Sampling temperature of labels (the paper: 0.1)."
     )
+    correct_prior: bool = Field(
+        default=True,
+        description="Divide the teacher's preference for some labels, measured on inputs without "
+        "content, out of its answers.",
+    )
+    min_precision: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of labels that should be right, as measured on dev: below the "
+        "confidence that reaches it the teacher gives no label. 0: it always gives one.",
+    )
     generate_count: int = Field(default=600, ge=1, description="New inputs to write.")
     generate_temperature: float = Field(
         default=0.8, gt=0, le=2, description="Sampling temperature of inputs (the paper: 0.8)."

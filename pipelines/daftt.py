@@ -76,6 +76,8 @@ def daftt_pipeline(
     teacher_offload_folder: str = _D.teacher.offload_folder,
     synthesis_mode: str = _D.synthesis.mode,
     synthesis_annotate_temperature: float = _D.synthesis.annotate_temperature,
+    synthesis_correct_prior: bool = _D.synthesis.correct_prior,
+    synthesis_min_precision: float = _D.synthesis.min_precision,
     synthesis_generate_count: int = _D.synthesis.generate_count,
     synthesis_generate_temperature: float = _D.synthesis.generate_temperature,
     synthesis_generate_top_p: float = _D.synthesis.generate_top_p,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.config import Config
-from daftt_core.evaluation import Evaluation, ReliabilityBin
+from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
 from daftt_core.records import Rejection, SyntheticExample
 from daftt_core.storage import FileEntry
 from daftt_core.tasks import Task
@@ -64,6 +64,8 @@ class Assessment(_Part):
         ece_after: The same after it.
         bins_before: Bins of the reliability diagram before calibration.
         bins_after: The same after it.
+        label_prior: What the teacher would say of an input without content, by label.
+        abstention: Below which confidence it gives no label, where a precision was asked for.
     """
 
     metric: str
@@ -76,6 +78,8 @@ class Assessment(_Part):
     ece_after: float | None = None
     bins_before: tuple[ReliabilityBin, ...] = ()
     bins_after: tuple[ReliabilityBin, ...] = ()
+    label_prior: dict[str, float] = {}
+    abstention: Abstention | None = None
 
 
 class MixedTask(_Part):

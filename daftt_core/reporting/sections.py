@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from daftt_core.config import Config, flat_fields, to_flat
+from daftt_core.evaluation import Abstention
 from daftt_core.progress import duration
 from daftt_core.records import SyntheticExample
 from daftt_core.reporting.content import Assessment, Funnel, ReportData, Sample, StageRecord
@@ -75,11 +76,27 @@ def _calibration(found: Assessment) -> dict[str, Any]:
             f" Expected calibration error: {found.ece_before:.3f} before calibration, "
             f"{found.ece_after:.3f} after."
         )
+    if found.label_prior:
+        leanings = ", ".join(f"{name} {share(prob)}" for name, prob in found.label_prior.items())
+        caption += f" Of an input without content it says: {leanings}."
+    if found.abstention is not None:
+        caption += f" {_abstention(found.abstention)}"
     drawn = draw_reliability(found.bins_before, found.bins_after, title)
     return {
         "reliability": Markup(drawn),  # noqa: S704  (built from numbers)
         "reliability_caption": caption,
     }
+
+
+def _abstention(found: Abstention) -> str:
+    asked = f"so that {share(found.wanted)} of its labels are right"
+    if found.threshold is None or found.precision is None:
+        return f"It gives no label at all: no confidence is enough on dev, {asked}."
+    return (
+        f"It gives a label from a confidence of {found.threshold:.2f} on, {asked}: on dev "
+        f"{share(found.coverage)} of the examples get one, and {share(found.precision)} of those "
+        "are right."
+    )
 
 
 def curation(data: ReportData) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from daftt_core.config import SynthesisConfig, TeacherConfig
 from daftt_core.engines import LabelScorer, LocalEngine
 from daftt_core.errors import GateError
 from daftt_core.evaluation import metric_for_task, score
+from daftt_core.evaluation.abstention import Abstention, choose_threshold
 from daftt_core.evaluation.calibration import (
     Calibration,
     ReliabilityBin,
@@ -42,7 +43,10 @@ class Assessment(BaseModel):
         untuned_dev_score: The score of the model it was tuned from.
         baseline_dev_score: Mean score of the students trained on the real examples alone.
         passed: Whether the teacher beats the baseline.
+        label_prior: Probability the tuned teacher gives each label on inputs without content; empty
+            for text outputs.
         calibration: Temperature and biases fitted on all of dev; None for text outputs.
+        abstention: Below which confidence no label is given, where a precision is asked for.
         ece_before: Expected calibration error of the raw distribution.
         ece_after: The same after calibration, on the halves as above.
         bins_before: The reliability diagram of the raw distribution.
@@ -57,7 +61,9 @@ class Assessment(BaseModel):
     untuned_dev_score: float
     baseline_dev_score: float
     passed: bool
+    label_prior: dict[str, float] = {}
     calibration: Calibration | None = None
+    abstention: Abstention | None = None
     ece_before: float | None = None
     ece_after: float | None = None
     bins_before: list[ReliabilityBin] = []
@@ -109,14 +115,38 @@ def assess(
         write_text(folder / "assessment.json", assessment.model_dump_json(indent=1))
         if assessment.calibration is not None:
             write_text(folder / "calibration.json", assessment.calibration.model_dump_json())
+        if assessment.abstention is not None:
+            _tell_abstention(assessment.abstention)
+            write_text(folder / "abstention.json", assessment.abstention.model_dump_json())
         return assessment.model_dump(
-            mode="json", exclude={"bins_before", "bins_after", "calibration"}
+            mode="json",
+            exclude={"bins_before", "bins_after", "calibration", "label_prior", "abstention"},
         )
 
-    inputs = [config, synthesis.max_length, synthesis.max_new_tokens, data, teacher, baseline]
+    asking = synthesis.model_dump(
+        include={"max_length", "max_new_tokens", "correct_prior", "min_precision"}
+    )
+    inputs = [config, asking, data, teacher, baseline]
     result = run_stage(run, "assessment", inputs, work)
     _open_gate(run, result.summary)
     return result
+
+
+def _tell_abstention(found: Abstention) -> None:
+    if found.threshold is None:
+        log.warning(
+            "no confidence reaches a precision of %g on dev: the teacher gives no label at all; "
+            "lower synthesis.min_precision",
+            found.wanted,
+        )
+    else:
+        log.info(
+            "labels are given from a confidence of %.3f on: on dev %.0f%% of the examples get one, "
+            "and %.1f%% of those are right",
+            found.threshold,
+            100 * found.coverage,
+            100 * (found.precision or 0.0),
+        )
 
 
 def _open_gate(run: Run, found: dict[str, Any]) -> None:
@@ -146,8 +176,10 @@ def _judge(
     )
     calibrated: dict[str, Any] = {}
     if run.task.is_classification:
-        log_probs = LabelScorer(engine, run.task).log_probs(dev)
-        predicted, calibrated = _calibrate(run, dev, log_probs)
+        scorer = LabelScorer(engine, run.task, correct_prior=synthesis.correct_prior)
+        predicted, calibrated = _calibrate(run, synthesis, dev, scorer.log_probs(dev))
+        prior = np.exp(scorer.log_prior()).tolist()
+        calibrated["label_prior"] = dict(zip(run.task.label_names, prior, strict=True))
     else:
         completions = engine.write(
             [answer_prompt(run.task, one) for one in dev],
@@ -162,9 +194,9 @@ def _judge(
 
 
 def _calibrate(
-    run: Run, dev: Sequence[Example], log_probs: NDArray[np.float64]
+    run: Run, synthesis: SynthesisConfig, dev: Sequence[Example], log_probs: NDArray[np.float64]
 ) -> tuple[list[str], dict[str, Any]]:
-    """Cross-fitted predictions, and the calibration with what it mends."""
+    """Cross-fitted predictions, the calibration with what it mends, and when to abstain."""
     labels = run.task.label_names
     gold = np.array([labels.index(example.output or "") for example in dev])
     half = np.array([seed_for(run.seed, "calibration", example.id) % 2 for example in dev])
@@ -174,8 +206,14 @@ def _calibrate(
         if (half == part).any() and (half != part).any():
             fitted = fit_temperature_and_bias(log_probs[half != part], gold[half != part])
             after[half == part] = fitted.apply(log_probs[half == part])
-    predicted = [labels[index] for index in after.argmax(axis=1)]
-    return predicted, {
+    chosen = after.argmax(axis=1)
+    abstention = None
+    if synthesis.min_precision > 0:
+        abstention = choose_threshold(
+            after.max(axis=1), chosen == gold, half, synthesis.min_precision
+        )
+    return [labels[index] for index in chosen], {
+        "abstention": abstention,
         "calibration": fit_temperature_and_bias(log_probs, gold),
         "ece_before": expected_calibration_error(probs, gold),
         "ece_after": expected_calibration_error(after, gold),
