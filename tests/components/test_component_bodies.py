@@ -99,7 +99,7 @@ def test_a_cell_is_checked_and_handed_out_as_a_run_is(tmp_path: Path) -> None:
     }
     del item["cell"]
     outputs = preflight_cell.python_func(settings, **item)
-    run, data, _, _, curation, *_, shards, arms = outputs
+    run, data, _, _, _, curation, *_, shards, arms = outputs
     assert f"{tmp_path}/runs/sweep/fraction-0.5-ratio-2-annotate" in run
     assert '"labelled_fraction":0.5' in data
     assert '"ratio":2.0' in curation
