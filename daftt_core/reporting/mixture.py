@@ -42,8 +42,8 @@ def _sentence(data: ReportData, found: Mixture) -> str:
     count = len(found.tasks)
     tasks = "1 other task" if count == 1 else f"{number(count)} other tasks"
     learned = (
-        f"Beside the target task, which makes {share(found.share)} of what the teacher learned "
-        f"from, it was given {number(found.examples)} instances of {tasks}."
+        f"Beside the target task, which makes {share(found.share)} of what it learned from, the "
+        f"teacher was given {number(found.examples)} instances of {tasks}."
     )
     if data.assessment is None:
         return learned

@@ -33,7 +33,7 @@ def mixed_run(folder: Path, **options: Any) -> Run:
 def test_the_teacher_s_section_shows_the_mixture_and_claims_no_effect(tmp_path: Path) -> None:
     page = Page(render(collect(mixed_run(tmp_path / "run"))))
     assert (
-        "Beside the target task, which makes 75% of what the teacher learned from, it was given 43 "
+        "Beside the target task, which makes 75% of what it learned from, the teacher was given 43 "
         "instances of 2 other tasks. Its accuracy on dev with this mixture is"
     ) in page.text
     assert "only the same run with mixture_tasks 0 can tell" in page.text
