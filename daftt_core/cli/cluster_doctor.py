@@ -28,12 +28,22 @@ _OPERATOR = (
     "kubectl apply --server-side -k "
     "'github.com/kubeflow/training-operator.git/manifests/overlays/standalone?ref=v1.9.4'"
 )
+_TRAINER = (
+    "kubectl apply --server-side -k "
+    "'github.com/kubeflow/trainer.git/manifests/overlays/manager?ref=VERSION' && "
+    "kubectl apply --server-side -k "
+    "'github.com/kubeflow/trainer.git/manifests/overlays/runtimes?ref=VERSION'"
+)
 _APIS = (
     # group and version, resource, launcher, mended by
     ("kubeflow.org/v1", "pytorchjobs", "pytorchjob", _OPERATOR),
-    ("trainer.kubeflow.org/v1alpha1", "trainjobs", "trainjob", "install Kubeflow Trainer 2"),
+    ("trainer.kubeflow.org/v1alpha1", "trainjobs", "trainjob", _TRAINER),
 )
 _KUEUE = "kueue.x-k8s.io"
+_INSTALL_KUEUE = (
+    "kubectl apply --server-side -f "
+    "https://github.com/kubernetes-sigs/kueue/releases/download/VERSION/manifests.yaml"
+)
 _RIGHTS = (
     # group, resource, subresource, verbs
     ("", "pods", "", ("get", "list")),
@@ -180,7 +190,7 @@ def _kueue(api: _Api) -> Check:
     if version:
         return Check("CRD localqueues", True, f"served as {version}")
     said = f"no version of {_KUEUE} is served"
-    return Check("CRD localqueues", False, said, "install Kueue", needed=False)
+    return Check("CRD localqueues", False, said, _INSTALL_KUEUE, needed=False)
 
 
 def _served_version(api: _Api, group: str) -> str:
@@ -306,7 +316,7 @@ def _queue(api: _Api, asked: Asked) -> Iterator[Check]:
     name, space = f"queue {queue}", asked.config.job.namespace or asked.namespace
     version = _served_version(api, _KUEUE)
     if not version:
-        yield Check(name, False, "Kueue is not installed", "install Kueue")
+        yield Check(name, False, "Kueue is not installed", _INSTALL_KUEUE)
         return
     answer = api.get(f"/apis/{version}/namespaces/{space}/localqueues/{queue}")
     if refused := _refused(answer):

@@ -195,7 +195,8 @@ def _confidence(examples: Sequence[SyntheticExample], around: Surroundings) -> O
     def judge(example: SyntheticExample) -> _Verdict:
         if example.confidence < least:
             return f"{example.confidence:.3f} is below {least:g}", None
-        if example.id in ranks and ranks[example.id] >= places[example.output]:
+        is_ranked = example.source == "annotated" and example.id in ranks
+        if is_ranked and ranks[example.id] >= places[example.output]:
             return (
                 f"{example.confidence:.3f} is not among the most confident {share:.0%} of the "
                 f"{counts[example.output]} annotated {example.output!r}",

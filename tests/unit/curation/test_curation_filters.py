@@ -185,6 +185,11 @@ def test_equal_confidence_is_decided_by_id() -> None:
     assert [example.id for example in kept] == sorted(example.id for example in examples)[:3]
 
 
+def test_a_generated_twin_of_an_annotated_input_is_not_ranked_with_it() -> None:
+    twins = [made("a film", "annotated", output="bad"), made("a film", output="good")]
+    assert FILTERS["confidence"](twins, around(changed(keep_share=0.3))).kept == twins
+
+
 def test_balance_keeps_the_most_confident_of_the_frequent_label() -> None:
     good = [made(f"good {i}", confidence=i / 10) for i in range(5)]
     bad = [made(f"bad {i}", output="bad") for i in range(2)]
