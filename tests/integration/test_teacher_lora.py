@@ -14,7 +14,7 @@ from daftt_core.data import prepare
 from daftt_core.jobs import launcher_for, teacher_request
 from daftt_core.preflight import resolve
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def curve(folder: Path, processes: int, zero_stage: int) -> list[float]:
