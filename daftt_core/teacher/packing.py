@@ -176,11 +176,8 @@ def _fill_rows(examples: Sequence[Mapping[str, Any]]) -> list[_Row]:
         if not fitting:
             fitting = [_Row()]
             rows += fitting
-        row = max(
-            fitting,
-            key=lambda one: (beginning in one.beginnings, len(one.tokens)),
-        )
-        row.add(beginning, tokens[shared:], labels[shared:])
+        keys = [(beginning in row.beginnings, len(row.tokens)) for row in fitting]
+        fitting[keys.index(max(keys))].add(beginning, tokens[shared:], labels[shared:])
     return rows
 
 
