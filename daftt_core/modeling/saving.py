@@ -11,7 +11,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from daftt_core.errors import StorageError
 from daftt_core.modeling.machine import be_quiet
 
-__all__ = ["save_model"]
+__all__ = ["SHARD_SIZE", "save_model"]
+
+SHARD_SIZE = "5GB"
+"""Size of one file of weights, at most: several are stored and fetched at once, and a large model's
+are never in memory all together when it is loaded."""
 
 
 def save_model(
@@ -20,7 +24,7 @@ def save_model(
     folder: Path,
     weights: dict[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write a model folder: configuration, safetensors weights in files of a few GB, tokenizer.
+    """Write a model folder: configuration, weights (safetensors, up to 5 GB a file), tokenizer.
 
     Args:
         model: The model.
@@ -34,7 +38,7 @@ def save_model(
     be_quiet()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        model.save_pretrained(folder, state_dict=weights)
+        model.save_pretrained(folder, state_dict=weights, max_shard_size=SHARD_SIZE)
     except SafetensorError as error:
         raise StorageError(f"{folder}: the weights could not be written: {error}") from None
     tokenizer.save_pretrained(folder)
