@@ -1,0 +1,141 @@
+"""Does a training fit the machines, and what is nearest to it that does?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+from daftt_core.costs.machines import Gpu
+from daftt_core.costs.memory import Setup, host_bytes, training_parts
+from daftt_core.costs.shapes import ModelShape
+
+__all__ = ["Suggestion", "fits", "misfit", "nearest_that_fit"]
+
+_OFFLOADS = ("none", "cpu", "nvme")
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Settings that fit.
+
+    Attributes:
+        setup: All of them.
+        changes: What is other than it was, in words.
+    """
+
+    setup: Setup
+    changes: str
+
+
+def fits(shape: ModelShape, setup: Setup, gpu: Gpu, host_limit: float | None = None) -> bool:
+    """Whether each GPU, and each machine where its memory is known, can hold its part."""
+    return not misfit(shape, setup, gpu, host_limit)
+
+
+def misfit(shape: ModelShape, setup: Setup, gpu: Gpu, host_limit: float | None = None) -> str:
+    """What is too large for what; empty when everything fits.
+
+    Args:
+        shape: The model.
+        setup: How it is trained.
+        gpu: The kind of GPU.
+        host_limit: Bytes of one machine's memory; None: not known.
+    """
+    said = []
+    needed = training_parts(shape, setup).total
+    if needed > gpu.usable_bytes:
+        said.append(
+            f"needs about {_gib(needed)} on each of {setup.gpus} GPUs, and {gpu.name} has "
+            f"{_gib(gpu.usable_bytes)} for it"
+        )
+    host = host_bytes(shape, setup)
+    if host_limit is not None and host > host_limit:
+        said.append(
+            f"needs about {_gib(host)} of memory on each machine, and its pods get "
+            f"{_gib(host_limit)} (job.memory)"
+        )
+    return "; ".join(said)
+
+
+def nearest_that_fit(
+    shape: ModelShape, setup: Setup, gpu: Gpu, host_limit: float | None = None
+) -> list[Suggestion]:
+    """The settings that fit and change least: on the same GPUs, on more of them, and with LoRA.
+
+    A smaller forward pass, gradient checkpointing and a higher ZeRO stage change speed alone and
+    count least; offload costs much time, so without it is nearer than with it; LoRA is another
+    method and is offered only where it needs no more GPUs.
+    """
+    ways = [
+        (c for c in _neighbours(setup) if c.gpus == setup.gpus and c.method == setup.method),
+        (c for c in _neighbours(setup) if c.gpus > setup.gpus and c.method == setup.method
+         and c.offload == setup.offload),
+        (c for c in _neighbours(setup) if c.gpus == setup.gpus and c.method != setup.method
+         and c.offload == setup.offload),
+    ]  # fmt: skip
+    found = []
+    for candidates in ways:
+        fitting = [c for c in candidates if training_parts(shape, c).total <= gpu.usable_bytes]
+        if fitting:
+            best = min(fitting, key=lambda c: _distance(setup, c))
+            found.append(Suggestion(best, _changes(shape, setup, best, host_limit)))
+    return found
+
+
+def _neighbours(setup: Setup) -> Iterator[Setup]:
+    sizes = [setup.micro_batch_size]
+    while sizes[-1] > 1:
+        sizes.append(sizes[-1] // 2)
+    for checkpointing, stage, offload, size, more, method in product(
+        {setup.gradient_checkpointing, True},
+        range(setup.zero_stage, 4),
+        _OFFLOADS[_OFFLOADS.index(setup.offload) :],
+        sizes,
+        (1, 2, 4, 8, 16),
+        {setup.method, "lora"},
+    ):
+        if (offload == "none" or stage > 0) and (offload != "nvme" or stage == 3):
+            yield replace(
+                setup,
+                gradient_checkpointing=checkpointing,
+                zero_stage=stage,
+                offload=offload,
+                micro_batch_size=size,
+                gpus=more * setup.gpus,
+                method=method,
+            )
+
+
+def _distance(setup: Setup, other: Setup) -> tuple[int, ...]:
+    return (
+        _OFFLOADS.index(other.offload),
+        other.gpus,
+        int(other.gradient_checkpointing != setup.gradient_checkpointing)
+        + int(other.micro_batch_size != setup.micro_batch_size)
+        + other.zero_stage
+        - setup.zero_stage,
+        -other.micro_batch_size,
+    )
+
+
+def _changes(
+    shape: ModelShape, setup: Setup, other: Setup, host_limit: float | None
+) -> str:
+    words = []
+    if other.gpus != setup.gpus:
+        words.append(f"job.nodes={other.gpus // other.gpus_per_node} ({other.gpus} GPUs)")
+    for name in ("method", "zero_stage", "offload", "micro_batch_size", "gradient_checkpointing"):
+        value = getattr(other, name)
+        if value != getattr(setup, name):
+            shown = str(value).lower() if isinstance(value, bool) else value
+            words.append(f"teacher.{name}={shown}")
+    host = host_bytes(shape, other)
+    if host_limit is None or host > host_limit:
+        words.append(f"{_gib(host)} of memory for each machine")
+    needed = training_parts(shape, other).total
+    return f"{', '.join(words)} (about {_gib(needed)} on each GPU)"
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:,.1f} GiB"
