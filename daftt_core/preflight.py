@@ -9,6 +9,7 @@ from typing import Any
 
 from daftt_core import __version__
 from daftt_core.config import Config, StudentConfig
+from daftt_core.costs import check_teacher_fits
 from daftt_core.records import digest
 from daftt_core.storage import write_text
 from daftt_core.tasks import load_task
@@ -50,9 +51,11 @@ def preflight(config: Config) -> StageResult:
 
     Raises:
         TaskError: The task is unknown or wrong.
+        ConfigError: The teacher cannot fit the GPUs that the settings name.
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
     """
     run = resolve(config)
+    check_teacher_fits(config)
     check_run(run, _NEEDED_BYTES)
 
     def work(folder: Path) -> dict[str, Any]:

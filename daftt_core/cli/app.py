@@ -14,6 +14,7 @@ from daftt_core.cli.doctor import doctor_command
 from daftt_core.cli.fetch import fetch_command
 from daftt_core.cli.logs import logs_command
 from daftt_core.cli.outcome import INTERRUPTED, StoppedError
+from daftt_core.cli.plan import plan_command
 from daftt_core.cli.reap import reap_command
 from daftt_core.cli.report import report_command
 from daftt_core.cli.run import run_command
@@ -79,6 +80,7 @@ for _command in (
     doctor_command,
     fetch_command,
     validate_command,
+    plan_command,
     run_command,
     runs_command,
     report_command,

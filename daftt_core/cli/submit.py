@@ -13,6 +13,7 @@ from daftt_core.cli.remote import Connection, Remote, connect, equals, with_conn
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.cli.upload import PIPELINE, Version, upload_version
 from daftt_core.config import Config, to_flat
+from daftt_core.costs import check_teacher_fits
 from daftt_core.errors import ConfigError
 from daftt_core.records import digest
 
@@ -107,7 +108,8 @@ def check_for_cluster(config: Config) -> None:
     """Make sure that pods can reach what the settings name.
 
     Raises:
-        ConfigError: Names every setting that only this machine understands.
+        ConfigError: Names every setting that only this machine understands, or says that the
+            teacher cannot fit its GPUs.
     """
     mistakes = []
     if "://" not in config.run.output or config.run.output.startswith("file://"):
@@ -124,6 +126,7 @@ def check_for_cluster(config: Config) -> None:
             )
     if mistakes:
         raise ConfigError("\n".join(mistakes))
+    check_teacher_fits(config)
 
 
 def run_name(config: Config) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from daftt_core.costs.machines import Gpu
-from daftt_core.costs.memory import Setup, host_bytes, training_parts
+from daftt_core.costs.memory import Offload, Setup, host_bytes, training_parts
 from daftt_core.costs.shapes import ModelShape
 
 __all__ = ["Suggestion", "fits", "misfit", "nearest_that_fit"]
 
-_OFFLOADS = ("none", "cpu", "nvme")
+_OFFLOADS: tuple[Offload, ...] = ("none", "cpu", "nvme")
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,7 @@ def _distance(setup: Setup, other: Setup) -> tuple[int, ...]:
     )
 
 
-def _changes(
-    shape: ModelShape, setup: Setup, other: Setup, host_limit: float | None
-) -> str:
+def _changes(shape: ModelShape, setup: Setup, other: Setup, host_limit: float | None) -> str:
     words = []
     if other.gpus != setup.gpus:
         words.append(f"job.nodes={other.gpus // other.gpus_per_node} ({other.gpus} GPUs)")

@@ -29,6 +29,7 @@ __all__ = ["MemoryParts", "Setup", "activation_bytes", "host_bytes", "inference_
 
 Offload = Literal["none", "cpu", "nvme"]
 Method = Literal["full", "lora"]
+_Moment = Literal["loss", "first layer", "last layer", "step"]
 
 _ADAM_BYTES = 8
 _FLOAT32 = 4
@@ -55,6 +56,7 @@ class Setup:
         zero_stage: 0 to 3; 0 is plain data parallelism without DeepSpeed.
         offload: Where ZeRO keeps the optimizer's state, and with stage 3 the weights.
         micro_batch_size: Rows in one forward pass of one process.
+        accumulation_steps: Forward passes whose gradients are added before the optimizer's step.
         row_tokens: Tokens of a row.
         gradient_checkpointing: Whether activations are computed again on the way back.
         method: All weights (full), or low-rank additions to frozen ones (lora).
@@ -67,6 +69,7 @@ class Setup:
     zero_stage: int = 0
     offload: Offload = "none"
     micro_batch_size: int = 1
+    accumulation_steps: int = 1
     row_tokens: int = 512
     gradient_checkpointing: bool = False
     method: Method = "full"
@@ -116,9 +119,7 @@ class MemoryParts:
     @property
     def total(self) -> float:
         """All of it."""
-        return (
-            self.parameters + self.gradients + self.optimizer + self.activations + self.buffers
-        )
+        return self.parameters + self.gradients + self.optimizer + self.activations + self.buffers
 
 
 def training_parts(shape: ModelShape, setup: Setup) -> MemoryParts:
@@ -131,18 +132,20 @@ def training_parts(shape: ModelShape, setup: Setup) -> MemoryParts:
     states = _Zero(shape, setup) if setup.zero_stage else _Plain(shape, setup)
     kept = activation_bytes(shape, setup)
     logits = _logit_bytes(shape, setup)
-    again = _recomputed_bytes(shape, setup)
+    layer, flowing = _layer_bytes(shape, setup)
+    again = layer if setup.gradient_checkpointing else 0.0
     # the output layer's gradient; LoRA leaves that layer frozen
     table = shape.vocabulary * shape.hidden * setup.weight_bytes * (setup.method == "full")
     moments = [
-        states.parts(gradients=0.0, activations=kept + logits),
-        states.parts(gradients=float(table), activations=kept + again),
+        states.parts("loss", gradients=0.0, activations=kept + logits),
+        states.parts("first layer", gradients=float(table), activations=kept + again + flowing),
         # the embedding's gradient stands beside the one it is added to
         states.parts(
+            "last layer",
             gradients=states.all_gradients + table * shape.tied,
-            activations=again,
+            activations=layer + flowing,
         ),
-        states.parts(gradients=states.all_gradients, activations=0.0, step=True),
+        states.parts("step", gradients=states.all_gradients, activations=0.0),
     ]
     return max(moments, key=lambda parts: parts.total)
 
@@ -156,16 +159,19 @@ class _Plain:
         if setup.method == "lora":
             self._weights += self._trained
         self.all_gradients = float(_FLOAT32 * self._trained)
+        # layers that are computed again cast their weights again, one after the other
+        self._copies_at = ("loss",) if setup.gradient_checkpointing else ("loss", "first layer")
         self._copies = _BFLOAT16 * _cast_weights(shape, setup) if setup.bf16 else 0
+        self._kept_gradients = self.all_gradients if setup.accumulation_steps > 1 else 0.0
         self._buckets = self.all_gradients if setup.gpus > 1 else 0.0
 
-    def parts(self, *, gradients: float, activations: float, step: bool = False) -> MemoryParts:
+    def parts(self, moment: _Moment, *, gradients: float, activations: float) -> MemoryParts:
         return MemoryParts(
             parameters=_FLOAT32 * self._weights,
-            gradients=gradients,
+            gradients=max(gradients, self._kept_gradients),
             optimizer=_ADAM_BYTES * self._trained,
             activations=activations,
-            buffers=self._buckets + (0 if step else self._copies),
+            buffers=self._buckets + (self._copies if moment in self._copies_at else 0),
         )
 
 
@@ -192,8 +198,6 @@ class _Zero:
         bucket = shape.hidden**2  # as transformers' Trainer sets it; two take turns
         self._parameters = width * weights / (setup.gpus if sharded else 1)
         self._optimizer = 0.0 if away else (_FLOAT32 + _ADAM_BYTES) * share
-        if width == _FLOAT32 and not away:
-            self._optimizer = _ADAM_BYTES * share + _FLOAT32 * share
         self._buffers = 2.0 * width * bucket
         if sharded:
             self._parameters = 0.0 if away else self._parameters
@@ -207,14 +211,14 @@ class _Zero:
         if not sharded:
             self._step = max(self._step, float(width * min(weights, _GATHER_ELEMENTS)))
 
-    def parts(self, *, gradients: float, activations: float, step: bool = False) -> MemoryParts:
+    def parts(self, moment: _Moment, *, gradients: float, activations: float) -> MemoryParts:
         del gradients  # their place is taken for the whole step
         return MemoryParts(
             parameters=self._parameters,
             gradients=self.all_gradients,
             optimizer=self._optimizer,
             activations=activations,
-            buffers=self._buffers + (self._step if step else 0.0),
+            buffers=self._buffers + (self._step if moment == "step" else 0.0),
         )
 
 
@@ -262,15 +266,14 @@ def _norm_bytes(block: Blocks, setup: Setup, residual: int) -> float:
     return float((_FLOAT32 + scaled) * block.hidden)
 
 
-def _recomputed_bytes(shape: ModelShape, setup: Setup) -> float:
-    """One layer's activations and the gradients that flow through it."""
+def _layer_bytes(shape: ModelShape, setup: Setup) -> tuple[float, float]:
+    """What one layer keeps, and the gradients that flow through it on the way back."""
+    kept = max(_kept_bytes(block, setup) for block in shape.blocks)
     flowing = max(
-        _kept_bytes(b, setup) * setup.gradient_checkpointing
-        + setup.compute_bytes * 2 * b.feed_forward
-        + _residual_bytes(setup) * 2 * b.hidden
-        for b in shape.blocks
+        2 * setup.compute_bytes * block.feed_forward + 2 * _residual_bytes(setup) * block.hidden
+        for block in shape.blocks
     )
-    return setup.tokens * flowing
+    return setup.tokens * kept, float(setup.tokens * flowing)
 
 
 def _logit_bytes(shape: ModelShape, setup: Setup) -> float:

@@ -296,9 +296,7 @@ def _bart(settings: _Settings, _: int) -> ModelShape:
     )
 
 
-def _post_norm_block(
-    count: int, width: int, heads: int, inner: int, *, attentions: int
-) -> Blocks:
+def _post_norm_block(count: int, width: int, heads: int, inner: int, *, attentions: int) -> Blocks:
     linears = [(width, width)] * (4 * attentions) + [(width, inner), (inner, width)]
     norms = (attentions + 1) * 2 * width
     return Blocks(

@@ -79,7 +79,7 @@ def test_a_bundled_configuration_makes_the_model_transformers_makes(name):
 
 
 def test_the_20b_teacher_is_as_large_as_published():
-    # arXiv 2204.06745 counts 20,556,201,984, with two copies of what tensor parallelism 2 repeats:
+    # Its model card counts 20,556,201,984. That is more by just what tensor parallelism 2 repeats:
     # in each of 44 layers two norms and the biases of two output products (6 widths), and the
     # last norm (2 widths).
     repeated = 44 * 6 * 6144 + 2 * 6144
@@ -92,9 +92,7 @@ def test_lora_adds_what_peft_adds():
 
     for case in ("gpt_neox", "llama, biases, wide heads"):
         auto, config = _REAL[case]
-        model = get_peft_model(
-            _on_meta(auto, config), LoraConfig(r=8, target_modules="all-linear")
-        )
+        model = get_peft_model(_on_meta(auto, config), LoraConfig(r=8, target_modules="all-linear"))
         real = sum(p.numel() for p in model.parameters() if p.requires_grad)
         assert read_shape(config.to_dict()).lora_parameters(8) == real
 
@@ -109,7 +107,7 @@ def test_a_model_is_found_by_name_hub_id_and_path(tmp_path):
 
 
 def test_what_cannot_be_sized_is_said_in_one_sentence(tmp_path):
-    with pytest.raises(ConfigError, match="model_type 'lama' is not .*did you mean 'llama'"):
+    with pytest.raises(ConfigError, match=r"model_type 'lama' is not .*did you mean 'llama'"):
         read_shape({"model_type": "lama"})
     with pytest.raises(ConfigError, match="bert model lacks a usable 'hidden_size'"):
         read_shape({"model_type": "bert"})
