@@ -20,8 +20,10 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from daftt_core.costs.memory import MemoryParts, Setup, training_parts
-from daftt_core.costs.shapes import find_model_config, known_models, read_shape
+from daftt_core.costs.architectures import read_shape
+from daftt_core.costs.memory import MemoryParts, training_parts
+from daftt_core.costs.shapes import find_model_config, known_models
+from daftt_core.costs.training_setup import Setup
 
 SETTINGS = {
     "float32, full": Setup(bf16=False),

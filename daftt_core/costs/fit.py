@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from daftt_core.costs.machines import Gpu
-from daftt_core.costs.memory import Offload, Setup, host_bytes, training_parts
+from daftt_core.costs.memory import host_bytes, training_parts
 from daftt_core.costs.shapes import ModelShape
+from daftt_core.costs.training_setup import Offload, Setup
 
 __all__ = ["Suggestion", "fits", "misfit", "nearest_that_fit"]
 

@@ -7,14 +7,10 @@ Sources:
   state among the processes, stage 2 also the gradients, stage 3 also the weights.
 - DeepSpeed 0.19, ``runtime/zero``: the gradient's float32 copy in the optimizer's step (4 bytes;
   with it the 18 bytes of DeepSpeed's own estimate), and the sizes of its buffers.
-- Reducing Activation Recomputation, arXiv 2205.05198, section 4: what a layer keeps for the
-  backward pass. That paper counts Megatron's layers (34 bytes a token and unit of width, and the
-  attention matrix); here transformers' layers are counted the same way, tensor by tensor, with
-  attention that keeps no matrix (torch's scaled_dot_product_attention).
 
-A training step has four moments that can be its peak: the loss (all activations and several
-copies of the logits), the first layer on the way back, the last one (all gradients), and the
-optimizer's step. The parts are those of the moment that needs most.
+Four moments of a training step can be the peak: the loss (all activations and several copies of
+the logits), the first layer on the way back, the last one (all gradients), and the optimizer's
+step. Before them comes a fifth, loading. The parts are those of the moment that needs most.
 """
 
 from __future__ import annotations
@@ -22,18 +18,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from daftt_core.costs.shapes import Blocks, ModelShape
+from daftt_core.costs.activations import activation_bytes, layer_bytes, logit_bytes
+from daftt_core.costs.shapes import ModelShape
+from daftt_core.costs.training_setup import BFLOAT16, FLOAT32, Setup
 
-__all__ = ["MemoryParts", "Setup", "activation_bytes", "host_bytes", "inference_parts",
-           "training_parts"]  # fmt: skip
+__all__ = ["MemoryParts", "host_bytes", "inference_parts", "training_parts"]
 
-Offload = Literal["none", "cpu", "nvme"]
-Method = Literal["full", "lora"]
 _Moment = Literal["loss", "first layer", "last layer", "step"]
 
 _ADAM_BYTES = 8
-_FLOAT32 = 4
-_BFLOAT16 = 2
 _STEP_ELEMENTS = 1_000_000_000
 """ZeRO-3 takes its optimizer step in groups of so many elements (``sub_group_size``)."""
 _LIVE_ELEMENTS = 1_000_000_000
@@ -44,58 +37,6 @@ _SWAP_BUFFERS = 4
 """Pinned buffers, each of the size of a step's group, between disk and GPU (``buffer_count``)."""
 _PROCESS_BYTES = 3 * 2**30
 """Python, torch and CUDA's libraries in one process."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """How a model is trained, as far as memory and time depend on it.
-
-    Attributes:
-        gpus: Processes that train together, one on each GPU.
-        gpus_per_node: Those on one machine.
-        zero_stage: 0 to 3; 0 is plain data parallelism without DeepSpeed.
-        offload: Where ZeRO keeps the optimizer's state, and with stage 3 the weights.
-        micro_batch_size: Rows in one forward pass of one process.
-        accumulation_steps: Forward passes whose gradients are added before the optimizer's step.
-        row_tokens: Tokens of a row.
-        gradient_checkpointing: Whether activations are computed again on the way back.
-        method: All weights (full), or low-rank additions to frozen ones (lora).
-        lora_rank: Their rank.
-        bf16: Whether matrix products are computed in bfloat16.
-    """
-
-    gpus: int = 1
-    gpus_per_node: int = 1
-    zero_stage: int = 0
-    offload: Offload = "none"
-    micro_batch_size: int = 1
-    accumulation_steps: int = 1
-    row_tokens: int = 512
-    gradient_checkpointing: bool = False
-    method: Method = "full"
-    lora_rank: int = 16
-    bf16: bool = True
-
-    @property
-    def tokens(self) -> int:
-        """Tokens in one forward pass of one process."""
-        return self.micro_batch_size * self.row_tokens
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes of a weight: DeepSpeed casts the model, autocast leaves it in float32."""
-        return _BFLOAT16 if self.bf16 and self.zero_stage else _FLOAT32
-
-    @property
-    def compute_bytes(self) -> int:
-        """Bytes of a number that goes into a matrix product."""
-        return _BFLOAT16 if self.bf16 else _FLOAT32
-
-    def trained(self, shape: ModelShape) -> int:
-        """Parameters that learn."""
-        if self.method == "lora":
-            return shape.lora_parameters(self.lora_rank)
-        return shape.parameters
 
 
 @dataclass(frozen=True)
@@ -123,7 +64,7 @@ class MemoryParts:
 
 
 def training_parts(shape: ModelShape, setup: Setup) -> MemoryParts:
-    """What one GPU holds at the peak of a training step, after the first.
+    """What one GPU holds at the peak of training.
 
     Args:
         shape: The model.
@@ -131,8 +72,8 @@ def training_parts(shape: ModelShape, setup: Setup) -> MemoryParts:
     """
     states = _Zero(shape, setup) if setup.zero_stage else _Plain(shape, setup)
     kept = activation_bytes(shape, setup)
-    logits = _logit_bytes(shape, setup)
-    layer, flowing = _layer_bytes(shape, setup)
+    logits = logit_bytes(shape, setup)
+    layer, flowing = layer_bytes(shape, setup)
     again = layer if setup.gradient_checkpointing else 0.0
     # the output layer's gradient; LoRA leaves that layer frozen
     table = shape.vocabulary * shape.hidden * setup.weight_bytes * (setup.method == "full")
@@ -146,6 +87,7 @@ def training_parts(shape: ModelShape, setup: Setup) -> MemoryParts:
             activations=layer + flowing,
         ),
         states.parts("step", gradients=states.all_gradients, activations=0.0),
+        MemoryParts(_loaded_bytes(shape, setup), 0.0, 0.0, 0.0, 0.0),
     ]
     return max(moments, key=lambda parts: parts.total)
 
@@ -158,16 +100,16 @@ class _Plain:
         self._weights = shape.parameters
         if setup.method == "lora":
             self._weights += self._trained
-        self.all_gradients = float(_FLOAT32 * self._trained)
+        self.all_gradients = float(FLOAT32 * self._trained)
         # layers that are computed again cast their weights again, one after the other
         self._copies_at = ("loss",) if setup.gradient_checkpointing else ("loss", "first layer")
-        self._copies = _BFLOAT16 * _cast_weights(shape, setup) if setup.bf16 else 0
+        self._copies = BFLOAT16 * _cast_weights(shape, setup) if setup.bf16 else 0
         self._kept_gradients = self.all_gradients if setup.accumulation_steps > 1 else 0.0
         self._buckets = self.all_gradients if setup.gpus > 1 else 0.0
 
     def parts(self, moment: _Moment, *, gradients: float, activations: float) -> MemoryParts:
         return MemoryParts(
-            parameters=_FLOAT32 * self._weights,
+            parameters=FLOAT32 * self._weights,
             gradients=max(gradients, self._kept_gradients),
             optimizer=_ADAM_BYTES * self._trained,
             activations=activations,
@@ -197,14 +139,14 @@ class _Zero:
         sharded = setup.zero_stage == 3
         bucket = shape.hidden**2  # as transformers' Trainer sets it; two take turns
         self._parameters = width * weights / (setup.gpus if sharded else 1)
-        self._optimizer = 0.0 if away else (_FLOAT32 + _ADAM_BYTES) * share
+        self._optimizer = 0.0 if away else (FLOAT32 + _ADAM_BYTES) * share
         self._buffers = 2.0 * width * bucket
         if sharded:
             self._parameters = 0.0 if away else self._parameters
             self._buffers += width * (_largest_gather(shape) + 0.9 * bucket)
         self.all_gradients = width * (trained if setup.zero_stage == 1 else share)
         group = min(share, _STEP_ELEMENTS) if sharded else share
-        self._step = group * (width + _FLOAT32)  # flattened, then copied to float32
+        self._step = group * (width + FLOAT32)  # flattened, then copied to float32
         if away:
             self.all_gradients = 0.0 if setup.zero_stage > 1 else self.all_gradients
             self._step = 0.0
@@ -222,68 +164,16 @@ class _Zero:
         )
 
 
+def _loaded_bytes(shape: ModelShape, setup: Setup) -> float:
+    """Weights on a GPU before DeepSpeed has them: in float32, and whole unless stage 3 divides."""
+    return 0.0 if setup.zero_stage == 3 else float(FLOAT32 * shape.parameters)
+
+
 def _largest_gather(shape: ModelShape) -> float:
     """Elements that ZeRO-3 has gathered at once: up to its limit, but one table at the least."""
     table = shape.vocabulary * shape.hidden
     layer = max(block.parameters for block in shape.blocks)
     return max(table, layer, min(shape.parameters, _LIVE_ELEMENTS))
-
-
-def activation_bytes(shape: ModelShape, setup: Setup) -> float:
-    """What the layers keep from the forward pass to the backward pass, without the logits."""
-    if setup.gradient_checkpointing:
-        return setup.tokens * sum(b.count * b.hidden * _residual_bytes(setup) for b in shape.blocks)
-    return setup.tokens * sum(b.count * _kept_bytes(b, setup) for b in shape.blocks)
-
-
-def _residual_bytes(setup: Setup) -> int:
-    """Bytes of a number between layers: autocast adds in float32."""
-    return setup.weight_bytes
-
-
-def _kept_bytes(block: Blocks, setup: Setup) -> float:
-    """Bytes that one layer keeps for one token."""
-    number, residual = setup.compute_bytes, _residual_bytes(setup)
-    cast = number != residual  # autocast casts the input of each product anew
-    inputs = 1 if block.fused_qkv or not cast else 3
-    into = (2 if block.gated else 1) if cast else 1
-    attention = number * (inputs * block.hidden + 4 * block.attention) + 4 * block.heads
-    if block.fused_qkv:
-        attention += number * 2 * block.attention  # values keep the whole product alive
-    inner = number * (4 if block.gated else 2) * block.feed_forward + number * into * block.hidden
-    return (
-        block.attentions * attention
-        + inner
-        + (block.attentions + 1) * _norm_bytes(block, setup, residual)
-    )
-
-
-def _norm_bytes(block: Blocks, setup: Setup, residual: int) -> float:
-    """A LayerNorm keeps its input; transformers' RMSNorm that in float32, and the scaled one."""
-    if not block.rms_norm:
-        return float(residual * block.hidden)
-    scaled = residual if setup.method == "full" else 0  # only a weight that learns needs it
-    return float((_FLOAT32 + scaled) * block.hidden)
-
-
-def _layer_bytes(shape: ModelShape, setup: Setup) -> tuple[float, float]:
-    """What one layer keeps, and the gradients that flow through it on the way back."""
-    kept = max(_kept_bytes(block, setup) for block in shape.blocks)
-    flowing = max(
-        2 * setup.compute_bytes * block.feed_forward + 2 * _residual_bytes(setup) * block.hidden
-        for block in shape.blocks
-    )
-    return setup.tokens * kept, float(setup.tokens * flowing)
-
-
-def _logit_bytes(shape: ModelShape, setup: Setup) -> float:
-    """Copies of the logits when the backward pass begins.
-
-    The loss is computed in float32: log-probabilities, their gradient and that of the logits.
-    """
-    if shape.kind == "classifier":
-        return 0.0
-    return 3.0 * _FLOAT32 * shape.vocabulary * setup.tokens
 
 
 def host_bytes(shape: ModelShape, setup: Setup) -> float:
@@ -293,23 +183,23 @@ def host_bytes(shape: ModelShape, setup: Setup) -> float:
     of a machine reads them and the others get their share. What is offloaded stays, with the pinned
     buffers it passes through (a factor of 1.5 in DeepSpeed's own estimate).
     """
-    loading = _FLOAT32 * shape.parameters * (1 if setup.zero_stage == 3 else setup.gpus_per_node)
+    loading = FLOAT32 * shape.parameters * (1 if setup.zero_stage == 3 else setup.gpus_per_node)
     here = setup.gpus_per_node / setup.gpus
     trained = setup.trained(shape) * here
     kept = 0.0
     if setup.offload == "cpu":
-        kept = (_FLOAT32 + _ADAM_BYTES + _FLOAT32) * trained
+        kept = (FLOAT32 + _ADAM_BYTES + FLOAT32) * trained
         if setup.zero_stage == 3:
             kept += setup.weight_bytes * (shape.parameters * here)
         kept *= 1.5
     if setup.offload == "nvme":
         group = min(setup.trained(shape) / setup.gpus, _STEP_ELEMENTS)
-        kept = setup.gpus_per_node * _SWAP_BUFFERS * _FLOAT32 * group
+        kept = setup.gpus_per_node * _SWAP_BUFFERS * FLOAT32 * group
     return max(loading, kept) + setup.gpus_per_node * _PROCESS_BYTES
 
 
 def inference_parts(
-    shape: ModelShape, *, batch_size: int, row_tokens: int, weight_bytes: int = _FLOAT32
+    shape: ModelShape, *, batch_size: int, row_tokens: int, weight_bytes: int = FLOAT32
 ) -> MemoryParts:
     """What one GPU holds while a model labels or writes.
 
@@ -322,7 +212,7 @@ def inference_parts(
     tokens = batch_size * row_tokens
     cache = sum(2 * b.count * b.attentions * b.key_value for b in shape.blocks)
     widest = max(b.hidden + 4 * b.attention + 3 * b.feed_forward for b in shape.blocks)
-    logits = 0 if shape.kind == "classifier" else 2 * _FLOAT32 * shape.vocabulary * batch_size
+    logits = 0 if shape.kind == "classifier" else 2 * FLOAT32 * shape.vocabulary * batch_size
     return MemoryParts(
         parameters=float(weight_bytes * shape.parameters),
         gradients=0.0,

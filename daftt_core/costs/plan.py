@@ -9,15 +9,7 @@ from dataclasses import dataclass, replace
 from daftt_core.config import Config
 from daftt_core.costs.fit import fits
 from daftt_core.costs.machines import Gpu
-from daftt_core.costs.memory import (
-    MemoryParts,
-    Method,
-    Offload,
-    Setup,
-    host_bytes,
-    inference_parts,
-    training_parts,
-)
+from daftt_core.costs.memory import MemoryParts, host_bytes, inference_parts, training_parts
 from daftt_core.costs.settings import (
     host_limit,
     model_shape,
@@ -32,6 +24,7 @@ from daftt_core.costs.throughput import (
     training_seconds,
     writing_seconds,
 )
+from daftt_core.costs.training_setup import Method, Offload, Setup
 from daftt_core.tasks import Task
 
 __all__ = ["Choice", "Plan", "StagePlan", "make_plan"]

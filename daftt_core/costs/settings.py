@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from daftt_core.config import Config, Precision
+from daftt_core.costs.architectures import read_shape
 from daftt_core.costs.fit import misfit, nearest_that_fit
 from daftt_core.costs.machines import Gpu, find_gpu
-from daftt_core.costs.memory import Setup
-from daftt_core.costs.shapes import ModelShape, find_model_config, known_models, read_shape
+from daftt_core.costs.shapes import ModelShape, find_model_config, known_models
+from daftt_core.costs.training_setup import Setup
 from daftt_core.errors import ConfigError
 from daftt_core.progress import log
 

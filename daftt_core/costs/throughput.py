@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass
 
 from daftt_core.costs.machines import Gpu
-from daftt_core.costs.memory import Setup
 from daftt_core.costs.shapes import ModelShape
+from daftt_core.costs.training_setup import Setup
 
 __all__ = ["Assumptions", "reading_seconds", "training_seconds", "writing_seconds"]
 

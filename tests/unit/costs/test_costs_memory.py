@@ -6,16 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daftt_core.costs.activations import activation_bytes
+from daftt_core.costs.architectures import read_shape
 from daftt_core.costs.fit import fits, misfit, nearest_that_fit
 from daftt_core.costs.machines import GPUS, find_gpu
-from daftt_core.costs.memory import (
-    Setup,
-    activation_bytes,
-    host_bytes,
-    inference_parts,
-    training_parts,
-)
-from daftt_core.costs.shapes import find_model_config, known_models, read_shape
+from daftt_core.costs.memory import host_bytes, inference_parts, training_parts
+from daftt_core.costs.shapes import find_model_config, known_models
+from daftt_core.costs.training_setup import Setup
 from daftt_core.errors import ConfigError
 
 _SHAPES = {name: read_shape(find_model_config(name)) for name in known_models()}
@@ -54,9 +51,17 @@ def test_the_20b_teacher_needs_the_published_360_gb_before_activations():
 )
 def test_the_papers_table_of_a_model_of_7_5_billion(stage, gigabytes):
     shape = replace(_NEOX, parameters=7_500_000_000)
-    parts = training_parts(shape, Setup(gpus=64, gpus_per_node=8, zero_stage=stage))
+    long = Setup(gpus=64, gpus_per_node=8, zero_stage=stage, row_tokens=8192)  # not loading
+    parts = training_parts(shape, long)
     held = parts.parameters + parts.gradients + parts.optimizer
     assert held / 1e9 == pytest.approx(gigabytes, abs=0.06)
+
+
+def test_a_model_is_whole_and_in_float32_when_it_is_loaded():
+    setup = replace(_ON_8X80, zero_stage=2, offload="cpu")
+    assert training_parts(_NEOX, setup).total == 4 * _NEOX.parameters
+    assert not fits(_NEOX, setup, find_gpu("a100-80"))
+    assert fits(_NEOX, setup, find_gpu("h200-141"))
 
 
 def test_plain_float32_training_holds_16_bytes_of_each_parameter():
@@ -116,12 +121,13 @@ def test_offload_never_needs_more_memory_on_a_gpu(shape, setup):
 
 
 @given(_MODELS, _SETUPS)
-def test_a_higher_stage_never_holds_more_of_the_models_state(shape, setup):
-    held = []
-    for stage in (1, 2, 3):
-        parts = training_parts(shape, replace(setup, zero_stage=stage))
-        held.append(parts.parameters + parts.gradients + parts.optimizer)
-    assert held == sorted(held, reverse=True)
+def test_a_higher_stage_never_needs_more(shape, setup):
+    first, second, third = (
+        training_parts(shape, replace(setup, zero_stage=stage)) for stage in (1, 2, 3)
+    )
+    assert second.total <= first.total
+    # stage 3 gathers weights again for a while: for a small model that is all of them
+    assert third.total - third.buffers <= second.total
 
 
 @given(_MODELS, _SETUPS, st.integers(0, 3))

@@ -8,10 +8,11 @@ import pytest
 
 from daftt_core.config import Config, from_flat
 from daftt_core.costs import Assumptions, check_teacher_fits, find_gpu, make_plan
-from daftt_core.costs.memory import Setup
+from daftt_core.costs.architectures import read_shape
 from daftt_core.costs.settings import host_limit, teacher_setup
-from daftt_core.costs.shapes import find_model_config, read_shape
+from daftt_core.costs.shapes import find_model_config
 from daftt_core.costs.throughput import reading_seconds, training_seconds, writing_seconds
+from daftt_core.costs.training_setup import Setup
 from daftt_core.errors import ConfigError
 from daftt_core.tasks import load_task
 

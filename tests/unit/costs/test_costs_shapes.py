@@ -6,7 +6,8 @@ import pytest
 import torch
 import transformers as hf
 
-from daftt_core.costs.shapes import find_model_config, known_models, read_shape
+from daftt_core.costs.architectures import read_shape
+from daftt_core.costs.shapes import find_model_config, known_models
 from daftt_core.errors import ConfigError
 
 _SMALL_LLAMA = {
