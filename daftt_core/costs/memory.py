@@ -154,10 +154,9 @@ class _Zero:
             self._step = max(self._step, float(width * min(weights, _GATHER_ELEMENTS)))
 
     def parts(self, moment: _Moment, *, gradients: float, activations: float) -> MemoryParts:
-        del gradients  # their place is taken for the whole step
         return MemoryParts(
             parameters=self._parameters,
-            gradients=self.all_gradients,
+            gradients=self.all_gradients,  # their place is taken at every moment
             optimizer=self._optimizer,
             activations=activations,
             buffers=self._buffers + (self._step if moment == "step" else 0.0),
@@ -210,9 +209,11 @@ def inference_parts(
         weight_bytes: Bytes of a weight; models are loaded in float32.
     """
     tokens = batch_size * row_tokens
-    cache = sum(2 * b.count * b.attentions * b.key_value for b in shape.blocks)
     widest = max(b.hidden + 4 * b.attention + 3 * b.feed_forward for b in shape.blocks)
-    logits = 0 if shape.kind == "classifier" else 2 * FLOAT32 * shape.vocabulary * batch_size
+    cache = logits = 0
+    if shape.kind != "classifier":
+        cache = sum(2 * b.count * b.attentions * b.key_value for b in shape.blocks)
+        logits = 2 * FLOAT32 * shape.vocabulary * batch_size
     return MemoryParts(
         parameters=float(weight_bytes * shape.parameters),
         gradients=0.0,
