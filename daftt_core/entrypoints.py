@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 from daftt_core.config import TeacherConfig, parse_section
 from daftt_core.errors import DafttError
+from daftt_core.ranks import this_rank
 from daftt_core.workspace import Run
 
 __all__ = ["main", "numbers", "references", "stage_process"]
@@ -27,7 +28,8 @@ def stage_process() -> Iterator[None]:
     logging.basicConfig(
         stream=sys.stdout, level=logging.WARNING, format="%(asctime)s %(message)s", force=True
     )
-    logging.getLogger("daftt").setLevel(logging.INFO)
+    # of processes that work together, one tells how it goes
+    logging.getLogger("daftt").setLevel(logging.INFO if this_rank().leads else logging.WARNING)
     try:
         yield
     except DafttError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from daftt_core import __version__, errors
+from daftt_core.cli.clean import clean_command
 from daftt_core.cli.compile import compile_command
 from daftt_core.cli.completion import completion_command
 from daftt_core.cli.doctor import doctor_command
@@ -85,6 +86,7 @@ for _command in (
     runs_command,
     report_command,
     reap_command,
+    clean_command,
     compile_command,
     upload_command,
     submit_command,

@@ -33,7 +33,8 @@ def run_command(settings_file: Path | None, as_json: bool, **given: Any) -> int:
     """Run the whole pipeline here and compare students with and without the teacher's help.
 
     Without options it runs the built-in demo. All settings are checked before anything starts.
-    The same command goes on where an interrupted run stopped.
+    The same command goes on where an interrupted run stopped. With an --output in a bucket the work
+    is done here and its results are stored there.
 
     \b
     Examples:
@@ -55,16 +56,16 @@ def run_command(settings_file: Path | None, as_json: bool, **given: Any) -> int:
 
 def _run(config: Config) -> Run:
     from daftt_core.preflight import resolve
+    from daftt_core.workspace import working_folder
 
     run = resolve(config)
     check_teacher_fits(config)
     compiled = compiled_pipeline()
-    forget_failure(run.folder)
-    attempt = Attempt(run.folder)
+    folder = working_folder(run)
+    forget_failure(folder)
+    attempt = Attempt(folder)
     console = Console(stderr=True)
-    console.print(
-        f"The run's folder is {run.folder}", markup=False, highlight=False, soft_wrap=True
-    )
+    console.print(f"The run's folder is {run.uri}", markup=False, highlight=False, soft_wrap=True)
     display = display_for(console)
     try:
         code = run_pipeline(attempt, compiled, to_flat(config), Watch(attempt, display).look)
@@ -85,7 +86,7 @@ def _show(run: Run, seconds: float, as_json: bool) -> None:
     if as_json:
         result = {
             "status": "done",
-            "folder": str(run.folder),
+            "folder": run.uri,
             "seconds": round(seconds, 1),
             "report": str(report_path(run)),
             "evaluation": evaluation.model_dump(mode="json"),

@@ -18,6 +18,7 @@ from daftt_core.jobs.pods import (
     volumes,
 )
 from daftt_core.jobs.requests import JobRequest
+from daftt_core.ranks import GRACE_SECONDS
 
 __all__ = ["PYTORCHJOB", "pytorchjob", "pytorchjob_mistakes"]
 
@@ -97,6 +98,7 @@ def _pod(request: JobRequest) -> dict[str, Any]:
     config = request.config
     spec: dict[str, Any] = {
         "securityContext": pod_security(),
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
         "containers": [
             {
                 "name": _CONTAINER,

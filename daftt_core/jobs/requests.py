@@ -14,6 +14,7 @@ from daftt_core.workspace import Run
 
 __all__ = ["JobRequest", "Owner", "owner_from_environment", "teacher_request"]
 
+_GANG = "daftt_core.gang"  # torchrun, with telling exit codes
 _WAITING_ONLY = {"launcher", "namespace", "start_timeout_seconds", "max_restarts"}
 """Settings that change how a job is waited for, and not what it is."""
 
@@ -48,8 +49,8 @@ class JobRequest:
 
     @property
     def processes_per_node(self) -> int:
-        """Processes of each pod: as asked for, or one for each GPU."""
-        return self.config.processes_per_node or max(1, self.config.gpus_per_node)
+        """Processes of each pod."""
+        return self.config.each_nodes_processes
 
     @property
     def digest(self) -> str:
@@ -73,15 +74,14 @@ class JobRequest:
         """
         if self.config.nodes * self.processes_per_node == 1:
             return ["python", *self.program]
-        return ["python", "-m", "torch.distributed.run", *self.program]
+        return ["python", "-m", _GANG, *self.program]
 
     def local_command(self) -> list[str]:
         """The words that start the same program on this machine."""
         if self.processes_per_node == 1:
             return [sys.executable, *self.program]
-        torchrun = ["-m", "torch.distributed.run", "--standalone"]
         count = f"--nproc-per-node={self.processes_per_node}"
-        return [sys.executable, *torchrun, count, *self.program]
+        return [sys.executable, "-m", _GANG, "--standalone", count, *self.program]
 
 
 def teacher_request(

@@ -18,6 +18,7 @@ from daftt_core.jobs.pods import (
     volumes,
 )
 from daftt_core.jobs.requests import JobRequest
+from daftt_core.ranks import GRACE_SECONDS
 
 __all__ = ["TRAINJOB", "trainjob", "trainjob_mistakes"]
 
@@ -81,6 +82,7 @@ def _replicated_job(request: JobRequest) -> dict[str, Any]:
     config = request.config
     spec: dict[str, Any] = {
         "securityContext": pod_security(),
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
         # the webhook refuses env here: it belongs into spec.trainer
         "containers": [
             {

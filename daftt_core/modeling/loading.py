@@ -113,6 +113,7 @@ def _load_weights(
     auto: Any, path: Path, settings: dict[str, Any]
 ) -> tuple[PreTrainedModel, list[str]]:
     """The model, and the names of the weights that were not stored and are random now."""
+    be_quiet()
     try:
         model, found = auto.from_pretrained(
             path,

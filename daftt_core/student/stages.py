@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from daftt_core.config import StudentConfig
 from daftt_core.errors import DataError
 from daftt_core.evaluation import metric_for_task, score
+from daftt_core.keeping import keep
 from daftt_core.modeling import (
     context_length,
     limit_threads,
@@ -113,6 +114,7 @@ def predict_test(
             students, _ = read_stage(run, f"students/{arm}", arm_digests[arm])
             predictions = _answer(run.task, config, arm, test, students, progress.advance)
             write_jsonl(folder / f"{arm}.jsonl", predictions)
+            keep(folder / f"{arm}.jsonl")
         return {"examples": len(test), "seeds": config.seeds, "arms": list(arm_digests)}
 
     return run_stage(run, "predictions", inputs, work)
@@ -146,6 +148,7 @@ def _train_seeds(
             )
             save_model(model, tokenizer, target)
             manifest = commit(target, target.name, {"train_loss": round(loss, 6)})
+            keep(target)
         losses.append(manifest.summary["train_loss"])
     return losses
 

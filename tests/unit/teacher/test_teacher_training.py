@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset
 from toy_run import toy_config
 
 from daftt_core.config import Config
@@ -20,11 +21,13 @@ from daftt_core.engines import LabelScorer, LocalEngine
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import load_causal_lm
 from daftt_core.preflight import resolve
+from daftt_core.ranks import Rank
 from daftt_core.records import Example
 from daftt_core.tasks import load_task
 from daftt_core.teacher import train
-from daftt_core.teacher.checkpoints import newest_checkpoint
-from daftt_core.teacher.examples import IGNORED, reading_order, training_set
+from daftt_core.teacher.checkpoints import agreed_checkpoint, newest_checkpoint
+from daftt_core.teacher.examples import IGNORED, reading_order, training_set, whole_batches
+from daftt_core.teacher.together import Group
 from daftt_core.workspace import StageResult, read_examples
 
 
@@ -100,6 +103,15 @@ def test_an_incomplete_batch_comes_last() -> None:
     assert sorted(order) == list(range(21))
 
 
+def test_rows_that_fill_the_last_batch_carry_no_loss() -> None:
+    read = Dataset.from_list([{"input_ids": [1, 2], "labels": [IGNORED, 2]}] * 10)
+    filled = whole_batches(read, 8)
+    assert len(filled) == 16
+    assert filled[9]["labels"] == [IGNORED, 2]
+    assert all(row["labels"] == [IGNORED, IGNORED] for row in filled.select(range(10, 16)))
+    assert whole_batches(filled, 8) is filled
+
+
 def test_zero_epochs_leave_the_teacher_as_it_is(tmp_path: Path) -> None:
     config = toy_config(tmp_path, teacher_epochs=0)
     folder, result = train_once(config)
@@ -139,6 +151,7 @@ def test_an_uncommitted_checkpoint_does_not_count(tmp_path: Path) -> None:
     torn.mkdir()
     (torn / "model.safetensors").write_bytes(b"half")
     assert newest_checkpoint(checkpoints) == newest
+    assert agreed_checkpoint(Group(Rank()), checkpoints, config.teacher) == newest
     assert not torn.exists()
 
 
