@@ -135,7 +135,7 @@ def _show(config: Config, plan: Plan) -> None:
     console.print("* fits, with gradient checkpointing (gc) or without\n", markup=False)
     console.print(_stages_table(plan))
     console.print()
-    for line in _assumptions(plan):
+    for line in _assumptions(config, plan):
         console.print(f"- {line}", markup=False, soft_wrap=True)
     too_large = [stage.name for stage in plan.stages if not stage.fits and stage.name != "teacher"]
     if too_large:
@@ -194,7 +194,7 @@ def _price(plan: Plan, gpu_hours: float) -> list[str]:
     return [] if cost is None else [f"{cost:,.2f}"]
 
 
-def _assumptions(plan: Plan) -> list[str]:
+def _assumptions(config: Config, plan: Plan) -> list[str]:
     assumed, gpu, setup = plan.assumed, plan.gpu, plan.chosen.setup
     tokens = assumed.tokens_per_example
     peak = gpu.peak_flops(bf16=setup.bf16) / 1e12
@@ -211,6 +211,11 @@ def _assumptions(plan: Plan) -> list[str]:
         "students learn from every synthetic example that curation may keep",
         "not counted: loading weights, starting pods, checkpoints, dev's evaluation while training",
     ]
+    if config.cluster.gpus == "0":
+        lines.append(
+            "cluster.gpus is 0: on a cluster the other stages' pods would have no GPU at all, and "
+            "take many times as long as on the one that is planned for"
+        )
     if setup.offload != "none":
         lines.append(
             f"offload moves {assumed.link_gb:g} GB/s between a GPU and its machine, Adam on the "

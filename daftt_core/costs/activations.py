@@ -31,19 +31,17 @@ def _kept_bytes(block: Blocks, setup: Setup) -> float:
     if block.fused_qkv:
         attention += number * 2 * block.attention  # values keep the whole product alive
     inner = number * (4 if block.gated else 2) * block.feed_forward + number * into * block.hidden
-    return (
-        block.attentions * attention
-        + inner
-        + (block.attentions + 1) * _norm_bytes(block, setup, residual)
-    )
+    norms = (block.attentions + 1) * _norm_bytes(block, block.hidden, residual, setup)
+    norms += _norm_bytes(block, block.normed, number, setup)
+    return block.attentions * attention + inner + norms
 
 
-def _norm_bytes(block: Blocks, setup: Setup, residual: int) -> float:
+def _norm_bytes(block: Blocks, width: int, number: int, setup: Setup) -> float:
     """A LayerNorm keeps its input; transformers' RMSNorm that in float32, and the scaled one."""
     if not block.rms_norm:
-        return float(residual * block.hidden)
-    scaled = residual if setup.method == "full" else 0  # only a weight that learns needs it
-    return float((FLOAT32 + scaled) * block.hidden)
+        return float(number * width)
+    scaled = number if setup.method == "full" else 0  # only a weight that learns needs it
+    return float((FLOAT32 + scaled) * width)
 
 
 def layer_bytes(shape: ModelShape, setup: Setup) -> tuple[float, float]:

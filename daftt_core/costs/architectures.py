@@ -55,6 +55,7 @@ def _gpt_neox(settings: _Settings, _: int) -> ModelShape:
         feed_forward=inner,
         gated=False,
         rms_norm=False,
+        normed=0,
         fused_qkv=True,
         attentions=1,
         adapted=_ends(linears),
@@ -64,7 +65,7 @@ def _gpt_neox(settings: _Settings, _: int) -> ModelShape:
 
 
 def _llama(settings: _Settings, _: int) -> ModelShape:
-    """Llama, Mistral, Qwen2 and Qwen3: grouped queries, RMSNorm, a gated feed-forward part."""
+    """Llama, Mistral, OLMo 2, Qwen2, Qwen3: grouped queries, RMSNorm, a gated feed-forward part."""
     architecture = settings["model_type"]
     width, inner = settings["hidden_size"], settings["intermediate_size"]
     heads = settings["num_attention_heads"]
@@ -79,16 +80,18 @@ def _llama(settings: _Settings, _: int) -> ModelShape:
         biases += queries + 2 * keys + width
     if architecture == "llama" and settings.get("mlp_bias"):
         biases += 2 * inner + width
-    norms = 2 * width + (2 * size if architecture == "qwen3" else 0)
+    # Qwen3 scales the heads one by one, with one weight for all; OLMo 2 all of them together
+    head_norms = {"qwen3": 2 * size, "olmo2": queries + keys}.get(architecture, 0)
     block = Blocks(
         count=settings["num_hidden_layers"],
-        parameters=_weights(linears) + biases + norms,
+        parameters=_weights(linears) + biases + 2 * width + head_norms,
         hidden=width,
         attention=queries,
         heads=heads,
         feed_forward=inner,
         gated=True,
         rms_norm=True,
+        normed=queries + keys if head_norms else 0,
         fused_qkv=False,
         attentions=1,
         adapted=_ends(linears),
@@ -110,6 +113,7 @@ def _gpt2(settings: _Settings, _: int) -> ModelShape:
         feed_forward=inner,
         gated=False,
         rms_norm=False,
+        normed=0,
         fused_qkv=True,
         attentions=1,
         adapted=_ends(linears),
@@ -203,6 +207,7 @@ def _post_norm_block(count: int, width: int, heads: int, inner: int, *, attentio
         feed_forward=inner,
         gated=False,
         rms_norm=False,
+        normed=0,
         fused_qkv=False,
         attentions=attentions,
         adapted=_ends(linears),
@@ -229,6 +234,7 @@ def _t5(settings: _Settings, _: int) -> ModelShape:
                 feed_forward=inner,
                 gated=gated,
                 rms_norm=True,
+                normed=0,
                 fused_qkv=False,
                 attentions=attentions,
                 adapted=_ends(linears),
@@ -266,6 +272,7 @@ _FORMULAS: dict[str, Callable[[_Settings, int], ModelShape]] = {
     "gpt_neox": _gpt_neox,
     "llama": _llama,
     "mistral": _llama,
+    "olmo2": _llama,
     "qwen2": _llama,
     "qwen3": _llama,
     "roberta": _bert,

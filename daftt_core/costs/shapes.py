@@ -28,6 +28,7 @@ class Blocks:
         feed_forward: Inner width of the feed-forward part.
         gated: Whether the feed-forward part multiplies two projections (SwiGLU and its kin).
         rms_norm: Whether norms are RMSNorm and not LayerNorm.
+        normed: Width of queries and keys that have a norm of their own; 0 where they have none.
         fused_qkv: Whether one product makes queries, keys and values, which then share memory.
         attentions: 1, or 2 for a decoder layer that also attends to an encoder.
         adapted: Width in plus width out of every linear layer, added up: the parameters that LoRA
@@ -43,6 +44,7 @@ class Blocks:
     feed_forward: int
     gated: bool
     rms_norm: bool
+    normed: int
     fused_qkv: bool
     attentions: int
     adapted: int

@@ -37,6 +37,7 @@ _REAL: dict[str, tuple[Any, Any]] = {
     "mistral": (hf.AutoModelForCausalLM, hf.MistralConfig()),
     "qwen2": (hf.AutoModelForCausalLM, hf.Qwen2Config(**_SMALL_LLAMA)),
     "qwen3": (hf.AutoModelForCausalLM, hf.Qwen3Config(**_SMALL_LLAMA)),
+    "olmo2": (hf.AutoModelForCausalLM, hf.Olmo2Config(**_SMALL_LLAMA)),
     "bert": (hf.AutoModelForSequenceClassification, hf.BertConfig(num_labels=5)),
     "roberta": (
         hf.AutoModelForSequenceClassification,
