@@ -2,9 +2,9 @@
 
     python -m daftt_core.gang [torchrun's options] -m MODULE [the module's words]
 
-torchrun itself ends with 1 whatever happened. This ends with the code of the program's own error, or
-as a shell would after a signal: 143 after SIGTERM, 137 after SIGKILL. When it is told to end, the
-program has time to save before it is killed.
+torchrun itself ends with 1 whatever happened. This ends with the code of the program's own error,
+or as a shell would after a signal: 143 after SIGTERM, 137 after SIGKILL. When it is told to end,
+the program has time to save before it is killed.
 """
 
 from __future__ import annotations

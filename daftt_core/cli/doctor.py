@@ -72,6 +72,7 @@ class Check:
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --cluster: YAML file of the run's settings, for its GPUs, secrets and storage.",
 )
+@click.option("--preset", metavar="NAME", help="With --cluster: the preset of that run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor_command(
     cluster: bool,
@@ -80,6 +81,7 @@ def doctor_command(
     queue: str,
     output: str | None,
     settings_file: Path | None,
+    preset: str | None,
     as_json: bool,
 ) -> int:
     """Check that everything a run needs is in place; exit code 1 when something is missing.
@@ -93,7 +95,7 @@ def doctor_command(
     if cluster:
         from daftt_core.cli.cluster_doctor import Asked, cluster_checks
 
-        config = read_config(settings_file, {"output": output})
+        config = read_config(settings_file, {"output": output, "preset": preset})
         checks = cluster_checks(Asked(config, namespace, service_account, queue))
     else:
         checks = [look() for look in _LOOKS]

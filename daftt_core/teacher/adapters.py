@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -35,7 +38,8 @@ def add_adapter(model: PreTrainedModel, config: TeacherConfig) -> PreTrainedMode
         task_type="CAUSAL_LM",
     )
     try:
-        adapted = get_peft_model(model, settings)
+        with _quietly():
+            adapted = get_peft_model(model, settings)
     except ValueError as error:
         raise ModelError(f"{config.model}: LoRA cannot adapt it: {error}") from None
     return cast(PreTrainedModel, adapted)
@@ -51,5 +55,14 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     Returns:
         A plain model without any trace of the adapter.
     """
-    adapted = PeftModel.from_pretrained(model, str(folder), torch_device=str(model.device))
+    with _quietly():
+        adapted = PeftModel.from_pretrained(model, str(folder), torch_device=str(model.device))
     return cast(PreTrainedModel, adapted.merge_and_unload())
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Peft asks transformers for an attribute by its old name, which is no concern of the user."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from daftt_core.modeling.identity import model_digest
 from daftt_core.progress import log
 from daftt_core.storage import write_text
 from daftt_core.teacher.adapters import add_adapter, merge_adapter
-from daftt_core.teacher.best import KeepBest, take_best
+from daftt_core.teacher.best import Best, KeepBest, best_weights, take_weights
 from daftt_core.teacher.checkpoints import (
     CommitCheckpoints,
     StopInGoodOrder,
@@ -43,7 +41,6 @@ __all__ = ["train"]
 
 _HISTORY = "history.json"
 _CHECKPOINTS = ".checkpoints"
-_BEST = "best"
 _DEV_EXAMPLES = 100
 """Dev examples behind the learning curve: enough for its shape, cheap enough for every epoch."""
 
@@ -81,9 +78,10 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
             learn, check = _training_sets(run, config, data, tokenizer)
             history = _fit(fitting, model, tokenizer, learn, check)
             del model
+        best = best_weights(folder / _CHECKPOINTS) if group.rank.leads else None
         if group.rank.leads:
             write_text(folder / _HISTORY, json.dumps(history, indent=1))
-            _finish(config, tokenizer, folder)
+            _export(config, tokenizer, folder, best)
         group.wait_for_all()
         if group.commits:
             shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
@@ -94,7 +92,7 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
             "tokens": learn.tokens,
             "cut": learn.cut,
             "steps": history[-1]["step"] if history else 0,
-            **_best(history),
+            **({"best_step": best.step, "best_dev_loss": best.dev_loss} if best else {}),
         }
 
     inputs = [config, model_digest(config.model), data]
@@ -158,24 +156,15 @@ def _training_sets(
     return learn, check
 
 
-def _best(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Which weights were kept: those of the lowest loss on dev, the earliest among equals."""
-    checked = [entry for entry in history if "dev_loss" in entry]
-    if not checked:
-        return {}
-    best = min(checked, key=lambda entry: entry["dev_loss"])
-    return {"best_epoch": best["epoch"], "best_dev_loss": best["dev_loss"]}
-
-
-def _finish(config: TeacherConfig, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def _export(
+    config: TeacherConfig, tokenizer: PreTrainedTokenizerBase, folder: Path, best: Best | None
+) -> None:
     """Leave a plain model in the stage's folder: the best weights, an adapter merged into them."""
-    best = folder / _CHECKPOINTS / _BEST
-    if best.exists() and config.method == "full":
-        take_best(best, folder)
+    if best is not None and config.method == "full":
+        take_weights(best, folder)
         return
-    gc.collect()  # the trained weights: two models may not fit
-    model, _ = load_causal_lm(config.model)
-    save_model(merge_adapter(model, best) if best.exists() else model, tokenizer, folder)
+    model, _ = load_causal_lm(config.model, device=torch.device("cpu"))
+    save_model(model if best is None else merge_adapter(model, best.folder), tokenizer, folder)
 
 
 def _fit(
@@ -197,7 +186,6 @@ def _fit(
     )
     epoch_steps = math.ceil(learn.dataset.num_rows / config.batch_size)
     stop = StopInGoodOrder(group, "teacher")
-    best = fitting.folder / _CHECKPOINTS / _BEST
 
     def save(path: Path) -> None:
         weights = whole_weights(trainer)
@@ -216,7 +204,7 @@ def _fit(
         callbacks=[
             CommitCheckpoints(group, config.keep_checkpoints),
             StopWhenDiverged("teacher", config.batch_size),
-            KeepBest(group, save, best, config.patience),
+            KeepBest(save, group, config.patience),
             stop,
             TellProgress("train teacher"),
         ],
@@ -262,7 +250,7 @@ def _arguments(fitting: _Fitting, epoch_steps: int) -> TrainingArguments:
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         train_sampling_strategy="sequential",
-        remove_unused_columns=False,  # the batches are made of more than the model is given
+        remove_unused_columns=False,  # a batch is made of more than the model is given
         eval_strategy="steps",
         eval_steps=epoch_steps,
         save_strategy="steps",

@@ -152,7 +152,7 @@ def test_one_node_has_no_workers_and_no_torchrun() -> None:
 
 def test_several_processes_run_under_torchrun_in_the_cluster_and_here() -> None:
     request = job_request(gpus_per_node=2)
-    torchrun = ["-m", "torch.distributed.run"]
+    torchrun = ["-m", "daftt_core.gang"]
     assert request.command()[1:3] == torchrun
     assert request.local_command()[1:5] == [*torchrun, "--standalone", "--nproc-per-node=2"]
     assert request.command()[-2:] == request.local_command()[-2:] == list(request.program)

@@ -94,6 +94,10 @@ def test_every_section_shows_what_the_stages_found(page: Page) -> None:
         assert words in page.text
 
 
+def test_the_learning_curve_says_which_weights_were_kept(html: str) -> None:
+    assert "at epoch 3; the weights of epoch 2 were kept" in html
+
+
 def test_settings_that_differ_from_their_default_are_marked(html: str) -> None:
     changed = re.findall(r'<tr class="changed"><th scope="row"><code>(\w+)</code>', html)
     assert changed == ["seed", "teacher_epochs"]
