@@ -56,8 +56,8 @@ def plan_command(
     \b
     Examples:
       daftt plan --job-gpu-model l4-24
-      daftt plan --teacher-model gpt-neox-20b --teacher-zero-stage 3 --job-gpu-model a100-80
-        --job-gpus-per-node 8 --price 2.5
+      daftt plan --preset gpt-neox-20b-8x80 --price 2.5
+      daftt plan --settings my-settings.yaml --tokens-per-example 150 --json
     """
     config = read_config(settings_file, given)
     plan = _make(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from daftt_core.config import Config
 from daftt_core.costs.fit import fits
@@ -25,7 +26,9 @@ from daftt_core.costs.throughput import (
     writing_seconds,
 )
 from daftt_core.costs.training_setup import Method, Offload, Setup
-from daftt_core.tasks import Task
+
+if TYPE_CHECKING:
+    from daftt_core.tasks import Task
 
 __all__ = ["Choice", "Plan", "StagePlan", "make_plan"]
 
@@ -33,6 +36,8 @@ _DIVISIONS: tuple[tuple[int, Offload], ...] = (
     (0, "none"), (1, "none"), (1, "cpu"), (2, "none"), (2, "cpu"), (3, "none"), (3, "cpu"),
     (3, "nvme"),
 )  # fmt: skip
+_PREDICTED_AT_ONCE = 64
+"""Inputs in one forward pass of a student that answers."""
 
 
 @dataclass(frozen=True)
@@ -301,6 +306,3 @@ class _Stages:
             self._student, batch_size=_PREDICTED_AT_ONCE, row_tokens=self._student_tokens()
         )
         return self._stage("predictions", 1, parts, tokens, seconds)
-
-
-_PREDICTED_AT_ONCE = 64

@@ -6,9 +6,7 @@ import pytest
 
 from daftt_core.cli import main
 
-_20B = ["--teacher-model", "EleutherAI/gpt-neox-20b", "--teacher-zero-stage", "3",
-        "--teacher-gradient-checkpointing", "--teacher-batch-size", "8",
-        "--job-gpus-per-node", "8"]  # fmt: skip
+_20B = ["--preset", "gpt-neox-20b-8x80"]
 
 
 def test_20b_on_8_gpus_of_80_gb_fits(capsys):

@@ -14,6 +14,7 @@ from daftt_core.costs.shapes import find_model_config
 from daftt_core.costs.throughput import reading_seconds, training_seconds, writing_seconds
 from daftt_core.costs.training_setup import Setup
 from daftt_core.errors import ConfigError
+from daftt_core.presets import preset_names, read_preset
 from daftt_core.tasks import load_task
 
 _ARMS = ["gold", "real", "real+both", "real+annotated", "real+generated"]
@@ -140,6 +141,13 @@ def test_what_cannot_fit_is_refused_with_the_nearest_that_does():
     assert "or job.nodes=2 (16 GPUs)" in said
     with pytest.raises(ConfigError, match=r"its pods get 16.0 GiB \(job.memory\)"):
         check_teacher_fits(from_flat(_BIG | {"job_memory": "16Gi"}))
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_presets_teacher_fits_the_gpus_it_names(name):
+    config = from_flat(read_preset(name))
+    assert (config.job.gpu_model == "") == (name == "smollm2-135m")  # that one is for a CPU
+    check_teacher_fits(config)
 
 
 def test_a_model_that_nothing_is_known_of_is_not_refused(caplog):
