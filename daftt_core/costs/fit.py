@@ -13,6 +13,9 @@ from daftt_core.costs.training_setup import Offload, Setup
 
 __all__ = ["Suggestion", "fits", "misfit", "nearest_that_fit"]
 
+_GPUS_PER_NODE = 8
+"""What one machine has at most, where more GPUs are suggested."""
+
 _OFFLOADS: tuple[Offload, ...] = ("none", "cpu", "nvme")
 
 
@@ -104,8 +107,16 @@ def _neighbours(setup: Setup) -> Iterator[Setup]:
                 offload=offload,
                 micro_batch_size=size,
                 gpus=more * setup.gpus,
+                gpus_per_node=_gpus_per_node(setup, more),
                 method=method,
             )
+
+
+def _gpus_per_node(setup: Setup, factor: int) -> int:
+    """A single machine takes more GPUs as long as it can; then there are more machines."""
+    more = factor * setup.gpus_per_node
+    alone = setup.gpus == setup.gpus_per_node
+    return more if alone and more <= _GPUS_PER_NODE else setup.gpus_per_node
 
 
 def _distance(setup: Setup, other: Setup) -> tuple[int, ...]:
@@ -122,8 +133,10 @@ def _distance(setup: Setup, other: Setup) -> tuple[int, ...]:
 
 def _changes(shape: ModelShape, setup: Setup, other: Setup, host_limit: float | None) -> str:
     words = []
-    if other.gpus != setup.gpus:
-        words.append(f"job.nodes={other.gpus // other.gpus_per_node} ({other.gpus} GPUs)")
+    if other.gpus_per_node != setup.gpus_per_node:
+        words.append(f"job.gpus_per_node={other.gpus_per_node}")
+    elif other.gpus != setup.gpus:
+        words.append(f"job.nodes={other.gpus // other.gpus_per_node}")
     for name in ("method", "zero_stage", "offload", "micro_batch_size", "gradient_checkpointing"):
         value = getattr(other, name)
         if value != getattr(setup, name):
@@ -133,7 +146,7 @@ def _changes(shape: ModelShape, setup: Setup, other: Setup, host_limit: float | 
     if host_limit is None or host > host_limit:
         words.append(f"{_gib(host)} of memory for each machine")
     needed = training_parts(shape, other).total
-    return f"{', '.join(words)} (about {_gib(needed)} on each GPU)"
+    return f"{', '.join(words)} (about {_gib(needed)} on each of {other.gpus} GPUs)"
 
 
 def _gib(size: float) -> str:
