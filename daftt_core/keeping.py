@@ -29,7 +29,6 @@ from pydantic import BaseModel, ConfigDict
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.progress import log
 from daftt_core.storage import (
-    MANIFEST,
     NOTHING,
     Entry,
     Manifest,
@@ -165,6 +164,7 @@ class _Keeper:
         self._thread.start()
 
     def keep(self, path: Path) -> None:
+        """Put a piece into the queue."""
         name = path.relative_to(self._folder).as_posix()
         if not path.is_dir():
             self._queue.put((name, None, path))
@@ -179,12 +179,13 @@ class _Keeper:
         self._dropped.set()
 
     def close(self) -> None:
+        """Wait until what was said is stored, but not for ever."""
+        if not self._queue.empty() and not self._dropped.is_set():
+            log.info("%s: storing what is done so far", self._uri)
         self._queue.put(None)
         self._thread.join(_WAIT_SECONDS)
         if self._thread.is_alive():
-            log.warning(
-                "%s/%s: not all of it could be stored in time", self._storage.uri, self._base
-            )
+            log.warning("%s: not all of it could be stored in time", self._uri)
         else:
             shutil.rmtree(self._folder / _HELD, ignore_errors=True)
 
@@ -283,9 +284,11 @@ class _Keeper:
     def _restore_folder(self, name: str, fetched: Path) -> bool:
         folder, partial = self._folder / name, fetched / name
         content = self._storage.read(f"{self._base}/folders/{name}.json")
-        if content is None or (folder / MANIFEST).is_file():
+        if content is None:
             return False
         found = _Parts.model_validate_json(content.data)
+        if _manifest_in(folder) == found.whole():  # else it is half-made, or one machine's part
+            return False
         remote = self._content(name)
         partial.mkdir(parents=True, exist_ok=True)
         if not all(remote.is_whole(part) for part in found.parts) or any(
@@ -294,7 +297,7 @@ class _Keeper:
             log.warning("%s: what was kept of it is damaged, so it is done again", remote.uri)
             return False
         write_manifest(partial, found.whole())
-        shutil.rmtree(folder, ignore_errors=True)  # begun here, and finished there
+        shutil.rmtree(folder, ignore_errors=True)
         _move(partial, folder)
         return True
 
@@ -306,6 +309,13 @@ class _Keeper:
 
 
 _keeper: ContextVar[_Keeper | None] = ContextVar("keeper", default=None)
+
+
+def _manifest_in(folder: Path) -> Manifest | None:
+    try:
+        return read_manifest(folder)
+    except StorageError:  # damaged: it is fetched again
+        return None
 
 
 def _named(there: Mapping[str, Entry], prefix: str, suffix: str) -> dict[str, int]:

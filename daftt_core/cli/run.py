@@ -19,6 +19,7 @@ from daftt_core.config import Config, to_flat
 from daftt_core.costs import check_teacher_fits
 from daftt_core.errors import DafttError
 from daftt_core.progress import duration
+from daftt_core.storage import open_storage
 
 if TYPE_CHECKING:
     from daftt_core.workspace import Run
@@ -65,7 +66,9 @@ def _run(config: Config) -> Run:
     forget_failure(folder)
     attempt = Attempt(folder)
     console = Console(stderr=True)
-    console.print(f"The run's folder is {run.uri}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"The run's folder is {_place(run)}", markup=False, highlight=False, soft_wrap=True
+    )
     display = display_for(console)
     try:
         code = run_pipeline(attempt, compiled, to_flat(config), Watch(attempt, display).look)
@@ -86,7 +89,7 @@ def _show(run: Run, seconds: float, as_json: bool) -> None:
     if as_json:
         result = {
             "status": "done",
-            "folder": run.uri,
+            "folder": _place(run),
             "seconds": round(seconds, 1),
             "report": str(report_path(run)),
             "evaluation": evaluation.model_dump(mode="json"),
@@ -97,6 +100,11 @@ def _show(run: Run, seconds: float, as_json: bool) -> None:
     click.echo(stage_table(run))
     click.echo(f"\nTime on the clock: {duration(seconds)} (some stages run side by side)")
     click.echo(f"Report: {report_path(run)}")
+
+
+def _place(run: Run) -> str:
+    folder = open_storage(run.uri).folder
+    return str(folder) if folder else run.uri
 
 
 def _failure(error: DafttError | StoppedError) -> dict[str, object]:

@@ -36,7 +36,7 @@ class GcsStorage:
     Args:
         uri: ``gs://bucket`` or ``gs://bucket/prefix``.
         patience: How long to keep trying.
-        part_bytes: Larger files go in parallel parts of this size.
+        part_bytes: Bytes of the parts in which large files go in parallel.
         workers: How many requests run at once.
 
     Raises:
@@ -48,7 +48,7 @@ class GcsStorage:
         uri: str,
         *,
         patience: Patience | None = None,
-        part_bytes: int = 32 * 2**20,
+        part_bytes: int = 16 * 2**20,
         workers: int = 8,
     ) -> None:
         bucket, _, prefix = uri.removeprefix("gs://").partition("/")

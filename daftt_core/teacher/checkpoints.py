@@ -158,7 +158,7 @@ class StopInGoodOrder(TrainerCallback):
     ) -> None:
         """Agree whether to stop here: all processes must at the same step."""
         if any(self._group.from_all(self._told)):
-            log.warning("%s: told to end; saving step %d", self._what, state.global_step)
+            log.info("%s: told to end; saving step %d", self._what, state.global_step)
             self._step = state.global_step
             control.should_save = control.should_training_stop = True
 

@@ -84,9 +84,11 @@ def divided(settings: dict[str, Any] | None) -> Iterator[None]:
     from transformers.integrations import deepspeed
 
     known = deepspeed.HfDeepSpeedConfig(settings)  # type: ignore[no-untyped-call]
-    yield
-    del known  # transformers heeds it for as long as somebody holds it, as the Trainer's parts do
-    deepspeed.unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        del known  # transformers heeds it while somebody holds it, as the Trainer's parts do
+        deepspeed.unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
 
 
 def _prepare(settings: dict[str, Any]) -> None:

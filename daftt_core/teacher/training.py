@@ -18,9 +18,11 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 
 from daftt_core.config import TeacherConfig
+from daftt_core.errors import ConfigError
 from daftt_core.modeling import load_causal_lm, save_model, set_seeds, use_bfloat16
 from daftt_core.modeling.identity import model_digest
 from daftt_core.progress import log
+from daftt_core.ranks import this_rank
 from daftt_core.storage import write_text
 from daftt_core.teacher.adapters import add_adapter, merge_adapter
 from daftt_core.teacher.best import Best, KeepBest, best_weights, take_weights
@@ -58,8 +60,9 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
         data: Digest of the ``data`` stage.
 
     Raises:
+        ConfigError: The processes cannot share a batch evenly.
         ModelError: The model cannot be loaded or does not fit the task.
-        TrainingError: The loss is no longer a number.
+        TrainingError: The loss is no longer a number, or has exploded.
         StoppedError: The process was told to end (SIGTERM).
     """
 
@@ -95,6 +98,10 @@ def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
             **({"best_step": best.step, "best_dev_loss": best.dev_loss} if best else {}),
         }
 
+    try:
+        config.micro_batches(this_rank().count)
+    except ValueError as error:
+        raise ConfigError(f"teacher: {error}") from None
     inputs = [config, model_digest(config.model), data]
     return run_stage_together(run, "teacher", inputs, work)
 

@@ -266,4 +266,9 @@ def test_a_folder_of_several_machines_counts_when_all_have_stored_their_part(
     assert manifest is not None
     assert manifest.summary == {"step": 7}
     found = {f.name: (fresh / "checkpoint-7" / f.name).read_text() for f in manifest.files}
-    assert found == {"shard-0": "second 0", "shard-1": "second 1", "state": "second 0"}
+    whole = {"shard-0": "second 0", "shard-1": "second 1", "state": "second 0"}
+    assert found == whole
+    with keeping.keeping(storage, "t", "key", tmp_path / "second-1"):
+        pass
+    found = {name: (tmp_path / "second-1" / "checkpoint-7" / name).read_text() for name in whole}
+    assert found == whole, "a machine that has only its part gets the rest"

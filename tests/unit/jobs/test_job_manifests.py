@@ -150,6 +150,13 @@ def test_one_node_has_no_workers_and_no_torchrun() -> None:
     assert container["command"] == ["python", "-c", "print('hello, \"world\"')"]
 
 
+def test_pods_have_time_to_save_when_they_are_told_to_end() -> None:
+    pod = pytorchjob(job_request())["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]
+    patch = trainjob(job_request())["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]
+    node = patch["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == node["terminationGracePeriodSeconds"] == 600
+
+
 def test_several_processes_run_under_torchrun_in_the_cluster_and_here() -> None:
     request = job_request(gpus_per_node=2)
     torchrun = ["-m", "daftt_core.gang"]
