@@ -195,7 +195,9 @@ def joined_stage(
     if machine is None or storage.folder is not None:
         yield folder
         return
-    shutil.rmtree(folder, ignore_errors=True)  # it may hold a part that was never joined with the others'
+    shutil.rmtree(
+        folder, ignore_errors=True
+    )  # it may hold a part that was never joined with the others'
     key = _key(run, name, inputs)
     _prepare_folder(folder, key)
     with keeping(storage, name, key, folder, machine):

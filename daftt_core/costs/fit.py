@@ -88,24 +88,26 @@ def nearest_that_fit(
 
 
 def _neighbours(setup: Setup) -> Iterator[Setup]:
-    sizes = [setup.micro_batch_size]
-    while sizes[-1] > 1:
-        sizes.append(sizes[-1] // 2)
+    """Settings of the same batch that need less at once."""
+    batch = setup.gpus * setup.micro_batch_size * setup.accumulation_steps
     for checkpointing, stage, offload, size, more, method in product(
         {setup.gradient_checkpointing, True},
         range(setup.zero_stage, 4),
         _OFFLOADS[_OFFLOADS.index(setup.offload) :],
-        sizes,
+        {max(1, setup.micro_batch_size >> halvings) for halvings in range(11)},
         (1, 2, 4, 8, 16),
         {setup.method, "lora"},
     ):
-        if (offload == "none" or stage > 0) and (offload != "nvme" or stage == 3):
+        at_once = size * more * setup.gpus
+        possible = (offload == "none" or stage > 0) and (offload != "nvme" or stage == 3)
+        if possible and batch % at_once == 0:
             yield replace(
                 setup,
                 gradient_checkpointing=checkpointing,
                 zero_stage=stage,
                 offload=offload,
                 micro_batch_size=size,
+                accumulation_steps=batch // at_once,
                 gpus=more * setup.gpus,
                 gpus_per_node=_gpus_per_node(setup, more),
                 method=method,

@@ -19,7 +19,9 @@ _SHAPES = {name: read_shape(find_model_config(name)) for name in known_models()}
 _NEOX = _SHAPES["gpt-neox-20b"]
 _SMOL = _SHAPES["smollm2-135m-instruct"]
 _GIB = 2**30
-_ON_8X80 = Setup(gpus=8, gpus_per_node=8, zero_stage=3, gradient_checkpointing=True)
+_ON_8X80 = Setup(
+    gpus=8, gpus_per_node=8, zero_stage=3, gradient_checkpointing=True, accumulation_steps=4
+)
 
 
 def _states(setup: Setup) -> float:
@@ -144,7 +146,10 @@ def test_less_work_at_once_never_needs_more(shape, setup, stage):
 @given(_MODELS, _SETUPS, st.sampled_from(list(GPUS.values())))
 def test_what_is_suggested_fits(shape, setup, gpu):
     for suggestion in nearest_that_fit(shape, setup, gpu):
-        assert fits(shape, suggestion.setup, gpu)
+        found = suggestion.setup
+        assert fits(shape, found, gpu)
+        batches = [s.gpus * s.micro_batch_size * s.accumulation_steps for s in (setup, found)]
+        assert batches[0] == batches[1]
 
 
 def test_20b_fits_8_of_80_gb_and_not_8_of_40():
@@ -157,14 +162,14 @@ def test_20b_fits_8_of_80_gb_and_not_8_of_40():
 def test_the_nearest_keeps_what_it_can():
     same, more, lora = nearest_that_fit(_NEOX, _ON_8X80, find_gpu("a100-40"))
     assert same.setup == replace(_ON_8X80, offload="cpu")
-    assert more.setup == replace(_ON_8X80, gpus=16)
+    assert more.setup == replace(_ON_8X80, gpus=16, accumulation_steps=2)
     assert lora.setup == replace(_ON_8X80, method="lora")
     assert more.changes.startswith("job.nodes=2, ")
     assert more.changes.endswith("on each of 16 GPUs)")
 
 
 def test_a_machine_takes_more_gpus_before_there_are_more_machines():
-    alone = Setup(gradient_checkpointing=True)
+    alone = Setup(gradient_checkpointing=True, accumulation_steps=8)
     shape = _SHAPES["olmo-2-1b"]
     more = nearest_that_fit(shape, alone, find_gpu("l4-24"))[1]
     assert more.changes.startswith("job.gpus_per_node=2, teacher.zero_stage=")
