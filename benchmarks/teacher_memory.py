@@ -1,7 +1,7 @@
 """Predicted against real peak memory of a teacher's training step.
 
     python benchmarks/teacher_memory.py
-    python benchmarks/teacher_memory.py --model gpt-neox-20b --rows 1 --tokens 512
+    python benchmarks/teacher_memory.py --model olmo-2-1b --rows 8 --tokens 512 --only full
 
 Each setting is trained for two steps by transformers' Trainer in a process of its own, with random
 weights. On a GPU the peak is what CUDA's allocator gave out at most. On a CPU it is the growth of
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m-instruct", choices=known_models())
     parser.add_argument("--rows", type=int, default=2, help="rows in one forward pass")
     parser.add_argument("--tokens", type=int, default=256, help="tokens of a row")
+    parser.add_argument("--only", default="", help="settings whose name has this in it")
     parser.add_argument("--measure", help=argparse.SUPPRESS)  # one setting, in this process
     arguments = parser.parse_args()
     if arguments.measure:
@@ -55,6 +56,8 @@ def main() -> None:
     print(f"{arguments.model}, {arguments.rows} rows of {arguments.tokens} tokens, in MiB")
     print(f"{'setting':40} {'predicted':>10} {'real':>8} {'ratio':>6}   predicted parts")
     for name, plain in SETTINGS.items():
+        if arguments.only not in name:
+            continue
         setup = replace(plain, micro_batch_size=arguments.rows, row_tokens=arguments.tokens)
         parts = training_parts(shape, setup)
         real = _measure_apart(arguments.model, setup)
