@@ -99,6 +99,7 @@ def preflight(
     job_image: str,
     job_nodes: int,
     job_gpus_per_node: int,
+    job_gpu_model: str,
     job_gpu_resource: str,
     job_processes_per_node: int,
     job_cpu: str,

@@ -9,6 +9,7 @@ once and reports every mistake in one message.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -33,6 +34,7 @@ __all__ = [
     "CurationConfig",
     "DataConfig",
     "EvaluationConfig",
+    "GpuModel",
     "JobConfig",
     "MixtureConfig",
     "RunConfig",
@@ -53,6 +55,9 @@ _PRECISION = (
     "Number format of the training's matrix products: float32, bfloat16, or auto (bfloat16 where "
     "the processor multiplies it faster)."
 )
+GpuModel = Literal[
+    "", "a100-40", "a100-80", "h100-80", "h200-141", "l4-24", "t4-16", "v100-16", "v100-32"
+]
 
 
 class Section(BaseModel):
@@ -422,6 +427,10 @@ class StudentConfig(Section):
         "known: the upper bound.",
     )
 
+    def steps(self, example_count: int) -> int:
+        """Optimizer steps of one student: its epochs, and ``min_steps`` at least."""
+        return max(self.epochs * math.ceil(example_count / self.batch_size), self.min_steps)
+
 
 class EvaluationConfig(Section):
     """How the arms are compared."""
@@ -450,6 +459,11 @@ class JobConfig(Section):
     nodes: int = Field(default=1, ge=1, le=1000, description="Pods of the job, one on each node.")
     gpus_per_node: int = Field(
         default=0, ge=0, le=64, description="GPUs of each pod; 0: what the machine has, or none."
+    )
+    gpu_model: GpuModel = Field(
+        default="",
+        description="Kind of the GPUs that train the teacher. Where it is said, a teacher that "
+        "cannot fit is refused before anything starts. Empty: not known.",
     )
     gpu_resource: str = Field(
         default="nvidia.com/gpu", min_length=1, description="Name the cluster gives its GPUs."

@@ -10,6 +10,7 @@ from typing import Any
 from daftt_core import __version__
 from daftt_core.arms import augmented_arms
 from daftt_core.config import Config, StudentConfig
+from daftt_core.costs import check_teacher_fits
 from daftt_core.records import digest
 from daftt_core.storage import write_text
 from daftt_core.tasks import load_task
@@ -55,9 +56,11 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
 
     Raises:
         TaskError: The task is unknown or wrong.
+        ConfigError: The teacher cannot fit the GPUs that the settings name.
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
     """
     run = run or resolve(config)
+    check_teacher_fits(config)
     check_run(run, _NEEDED_BYTES)
 
     def work(folder: Path) -> dict[str, Any]:

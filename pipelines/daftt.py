@@ -112,6 +112,7 @@ def daftt_pipeline(
     job_image: str = _D.job.image,
     job_nodes: int = _D.job.nodes,
     job_gpus_per_node: int = _D.job.gpus_per_node,
+    job_gpu_model: str = _D.job.gpu_model,
     job_gpu_resource: str = _D.job.gpu_resource,
     job_processes_per_node: int = _D.job.processes_per_node,
     job_cpu: str = _D.job.cpu,

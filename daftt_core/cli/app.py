@@ -15,6 +15,7 @@ from daftt_core.cli.doctor import doctor_command
 from daftt_core.cli.fetch import fetch_command
 from daftt_core.cli.logs import logs_command
 from daftt_core.cli.outcome import INTERRUPTED, StoppedError
+from daftt_core.cli.plan import plan_command
 from daftt_core.cli.reap import reap_command
 from daftt_core.cli.report import report_command
 from daftt_core.cli.run import run_command
@@ -81,6 +82,7 @@ for _command in (
     doctor_command,
     fetch_command,
     validate_command,
+    plan_command,
     run_command,
     sweep_command,
     runs_command,

@@ -13,6 +13,7 @@ from daftt_core.cli.settings import read_config, with_settings
 from daftt_core.cli.upload import Version, upload_version, with_pipeline
 from daftt_core.cli.variations import sweep_parameters, with_variations
 from daftt_core.config import Config, to_flat
+from daftt_core.costs import check_teacher_fits
 from daftt_core.errors import ConfigError
 from daftt_core.records import digest
 
@@ -129,7 +130,8 @@ def _check_for_cluster(config: Config) -> None:
     """Make sure that pods can reach what the settings name.
 
     Raises:
-        ConfigError: Names every setting that only this machine understands.
+        ConfigError: Names every setting that only this machine understands, or says that the
+            teacher cannot fit its GPUs.
     """
     mistakes = []
     if "://" not in config.run.output or config.run.output.startswith("file://"):
@@ -146,6 +148,7 @@ def _check_for_cluster(config: Config) -> None:
             )
     if mistakes:
         raise ConfigError("\n".join(mistakes))
+    check_teacher_fits(config)
 
 
 def _run_name(config: Config) -> str:

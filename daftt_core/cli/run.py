@@ -16,6 +16,7 @@ from daftt_core.cli.report import report_path
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.cli.watch import Watch, display_for
 from daftt_core.config import Config, to_flat
+from daftt_core.costs import check_teacher_fits
 from daftt_core.errors import DafttError
 from daftt_core.progress import duration
 from daftt_core.storage import open_storage
@@ -59,6 +60,7 @@ def _run(config: Config) -> Run:
     from daftt_core.workspace import working_folder
 
     run = resolve(config)
+    check_teacher_fits(config)
     compiled = compiled_pipeline()
     folder = working_folder(run)
     forget_failure(folder)

@@ -28,7 +28,7 @@ from daftt_core.storage import commit, sound_manifest
 from daftt_core.student.arms import read_arm
 from daftt_core.student.encoding import Encoded, encode
 from daftt_core.student.prediction import answer
-from daftt_core.student.training import fit, step_count
+from daftt_core.student.training import fit
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
 
@@ -72,7 +72,7 @@ def train_arm(
         return {
             "arm": arm,
             "examples": found.counts,
-            "steps": step_count(config, len(found.examples)),
+            "steps": config.steps(len(found.examples)),
             "truncated": encoded.truncated,
             "train_losses": losses,
             "dev_scores": _answer_dev(run, config, arm, data_digest, folder),
@@ -126,7 +126,7 @@ def _train_seeds(
     """Train the students that are not there yet; the mean training loss of every one."""
     targets = [folder / f"seed-{index}" for index in range(config.seeds)]
     committed = [sound_manifest(target, "training this student again") for target in targets]
-    steps = step_count(config, len(encoded.dataset))
+    steps = config.steps(len(encoded.dataset))
     finished = sum(manifest is not None for manifest in committed)
     progress = Progress(f"train {arm}", steps * config.seeds, "steps", done=steps * finished)
     losses = []

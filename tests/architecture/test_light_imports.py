@@ -17,6 +17,7 @@ _LIGHT = [
     "pipelines.sweep",
     "daftt_core.assets",
     "daftt_core.cli",
+    "daftt_core.costs",
     "daftt_core.curation",
     "daftt_core.data",
     "daftt_core.entrypoints",
