@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from daftt_core.arms import augmented_arms
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.config import Config
 from daftt_core.costs import Assumptions, Choice, Plan, find_gpu, make_plan
@@ -78,7 +79,7 @@ def plan_command(
 
 
 def _make(config: Config, assumed: Assumptions) -> Plan:
-    from daftt_core.preflight import augmented_arms, baseline_arms
+    from daftt_core.preflight import baseline_arms
     from daftt_core.tasks import load_task
 
     if not config.job.gpu_model:
@@ -89,7 +90,8 @@ def _make(config: Config, assumed: Assumptions) -> Plan:
             "give data.labelled_count instead"
         )
     task = load_task(config.run.task)
-    arms = [*baseline_arms(config.student, gold_is_known=True), *augmented_arms(config)]
+    baseline = baseline_arms(config.student, gold_is_known=True)
+    arms = [*baseline, *augmented_arms(config.synthesis.mode)]
     return make_plan(config, task, find_gpu(config.job.gpu_model), arms, assumed)
 
 
