@@ -34,20 +34,19 @@ def shared_by_rows(prefix: DynamicCache) -> Cache:
     return Cache(layers=[_SharedLayer(layer) for layer in prefix.layers])
 
 
-class _SharedLayer(DynamicLayer):
+class _SharedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def __init__(self, prefix: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.lazy_initialization(prefix.keys, prefix.values)
         self.keys, self.values = prefix.keys, prefix.values
+        self._prefix: tuple[Tensor, Tensor] = prefix.keys, prefix.values
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         rows = (key_states.shape[0], -1, -1, -1)
-        return (
-            torch.cat([self.keys.expand(rows), key_states], dim=-2),
-            torch.cat([self.values.expand(rows), value_states], dim=-2),
-        )
+        keys, values = (part.expand(rows) for part in self._prefix)
+        return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
 
 
 class SlotCache(Cache):
@@ -63,7 +62,8 @@ class SlotCache(Cache):
     """
 
     def __init__(self, prefix: DynamicCache, slots: int, columns: int) -> None:
-        super().__init__(layers=[_SlotLayer(layer, slots, columns) for layer in prefix.layers])
+        self._slot_layers = [_SlotLayer(layer, slots, columns) for layer in prefix.layers]
+        super().__init__(layers=list(self._slot_layers))
         self._trash = columns
 
     def place(self, slots: Tensor | None, positions: Tensor, width: int) -> None:
@@ -75,39 +75,44 @@ class SlotCache(Cache):
             width: Columns that the rows may look at.
         """
         columns = torch.where(positions < 0, self._trash, positions)
-        for layer in self.layers:
+        for layer in self._slot_layers:
             layer.slots, layer.columns, layer.width = slots, columns, width
 
     def keep(self, slots: Tensor) -> None:
         """Give up all slots but these, which are numbered anew in this order."""
-        for layer in self.layers:
-            layer.keys, layer.values = layer.keys[slots], layer.values[slots]
+        for layer in self._slot_layers:
+            layer.rooms = layer.rooms[0][slots], layer.rooms[1][slots]
 
 
-class _SlotLayer(DynamicLayer):
+class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def __init__(self, prefix: Any, slots: int, columns: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.lazy_initialization(prefix.keys, prefix.values)
-        self.keys = self._room(prefix.keys, slots, columns)
-        self.values = self._room(prefix.values, slots, columns)
+        self.rooms = (
+            _room(prefix.keys, slots, columns),
+            _room(prefix.values, slots, columns),
+        )
         self.slots: Tensor | None = None
         self.columns = torch.empty(0)
         self.width = 0
 
-    @staticmethod
-    def _room(prefix: Tensor, slots: int, columns: int) -> Tensor:
-        _, heads, length, size = prefix.shape
-        room = prefix.new_zeros(slots, heads, columns + 1, size)  # the last column takes padding
-        room[:, :, :length] = prefix
-        return room
+    def get_seq_length(self) -> int:
+        return self.width
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
-        rows = torch.arange(len(self.keys), device=key_states.device)
-        rows = rows if self.slots is None else self.slots
-        self.keys[rows[:, None], :, self.columns] = key_states.transpose(1, 2)
-        self.values[rows[:, None], :, self.columns] = value_states.transpose(1, 2)
+        keys, values = self.rooms
+        rows = torch.arange(len(keys), device=keys.device) if self.slots is None else self.slots
+        keys[rows[:, None], :, self.columns] = key_states.transpose(1, 2)
+        values[rows[:, None], :, self.columns] = value_states.transpose(1, 2)
         if self.slots is None:
-            return self.keys[:, :, : self.width], self.values[:, :, : self.width]
-        return self.keys[rows, :, : self.width], self.values[rows, :, : self.width]
+            return keys[:, :, : self.width], values[:, :, : self.width]
+        return keys[rows, :, : self.width], values[rows, :, : self.width]
+
+
+def _room(prefix: Tensor, slots: int, columns: int) -> Tensor:
+    _, heads, length, size = prefix.shape
+    room = prefix.new_zeros(slots, heads, columns + 1, size)  # the last column takes padding
+    room[:, :, :length] = prefix
+    return room

@@ -50,7 +50,6 @@ def encode(
     Raises:
         ModelError: The fixed parts alone do not fit.
     """
-
     return encode_all([prompt], tokenizer, max_length, reserve)[0]
 
 
