@@ -21,9 +21,12 @@ from daftt_core.engines.decoding import Sampling, Text, write_texts
 from daftt_core.engines.encoding import Encoded, encode_all
 from daftt_core.engines.engine import Completion
 from daftt_core.engines.memory import Limits
+from daftt_core.errors import ModelError
 from daftt_core.tasks import Prompt
 
 __all__ = ["LocalEngine"]
+
+_ALIBI = frozenset({"bloom", "mpt"})
 
 
 class LocalEngine:
@@ -40,6 +43,9 @@ class LocalEngine:
         batch_tokens: Tokens in one forward pass, and in the cache of all texts that are written
             side by side, at most.
         max_length: Tokens of prompt and answer together, at most.
+
+    Raises:
+        ModelError: The model tells positions by ALiBi, which allows no tokens side by side.
     """
 
     def __init__(
@@ -51,6 +57,13 @@ class LocalEngine:
         max_length: int,
         batch_tokens: int = 8192,
     ) -> None:
+        kind = model.config.model_type
+        if kind in _ALIBI or getattr(model.config, "alibi", False):
+            raise ModelError(
+                f"a {kind} model cannot be asked in this process, because it tells positions by "
+                "ALiBi; choose one with rotary or learned positions, such as Llama or GPT-NeoX, or "
+                "serve it (synthesis_engine=server)"
+            )
         torch.nn.Module.eval(model)
         self._model: Any = model  # its methods come and go with its class
         self._tokenizer = tokenizer

@@ -254,6 +254,13 @@ def test_memory_for_less_than_one_text_is_an_error(folder: Path, prompts: list[P
         engine.score(prompts[:1], ANSWERS)
 
 
+def test_a_model_without_positions_of_its_own_is_refused(folder: Path) -> None:
+    model, tokenizer = load_causal_lm(folder)
+    model.config.alibi = True
+    with pytest.raises(ModelError, match="cannot be asked in this process"):
+        LocalEngine(model, tokenizer, batch_size=1, max_length=64)
+
+
 def test_another_failure_is_not_taken_for_a_want_of_memory(
     folder: Path, prompts: list[Prompt]
 ) -> None:
