@@ -54,7 +54,7 @@ class Assessment(BaseModel):
 
     metric: str
     dev_examples: int
-    teacher: str
+    teacher: str = "the fine-tuned teacher"
     dev_score: float
     tuned_dev_score: float | None = None
     untuned_dev_score: float
