@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,8 @@ def open_engine(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
     if config.engine == "local":
         yield OpenEngine(open_local(config, teacher))
     elif config.server_url:
-        yield _connect(config, CompletionsApi(config.server_url, config.server_concurrency), False)
+        with closing(CompletionsApi(config.server_url, config.server_concurrency)) as api:
+            yield _connect(config, api, is_tuned=False)
     else:
         port = free_port()
         given = {"{port}": str(port), "{model}": str(teacher)}
@@ -79,12 +80,12 @@ def open_engine(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
         ]
         with running_server(command) as server:
             url = f"http://127.0.0.1:{port}"
-            api = CompletionsApi(url, config.server_concurrency, server.check)
-            server.wait_until(api.is_healthy, config.server_start_seconds)
-            yield _connect(config, api, "{model}" in config.server_command)
+            with closing(CompletionsApi(url, config.server_concurrency, server.check)) as api:
+                server.wait_until(api.is_healthy, config.server_start_seconds)
+                yield _connect(config, api, is_tuned="{model}" in config.server_command)
 
 
-def _connect(config: SynthesisConfig, api: CompletionsApi, is_tuned: bool) -> OpenEngine:
+def _connect(config: SynthesisConfig, api: CompletionsApi, *, is_tuned: bool) -> OpenEngine:
     model = api.choose_model(config.server_model)
     log.info("asking %s at %s", model, api.root)
     engine = ServerEngine(api, model, config.server_concurrency)
