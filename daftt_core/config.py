@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -351,11 +352,67 @@ class SynthesisConfig(Section):
         ge=32,
         description="Tokens of prompt and answer together; longer inputs lose their end.",
     )
-    batch_size: int = Field(default=32, ge=1, description="Sequences in one forward pass.")
+    batch_size: int = Field(default=32, ge=1, description="Sequences in one forward pass, at most.")
+    batch_tokens: int = Field(
+        default=8192,
+        ge=1,
+        description="Tokens in one forward pass, and in the cache of the texts that are written "
+        "side by side, at most; lowered by itself when memory runs out.",
+    )
+    engine: Literal["local", "server"] = Field(
+        default="local",
+        description="What asks the teacher: this process (local) or an OpenAI-compatible "
+        "completions server (server), given by synthesis_server_url or synthesis_server_command.",
+    )
+    server_url: str = Field(
+        default="",
+        description="Address of a running server, such as http://host:8000/v1; its key, if it "
+        "wants one, comes from the environment variable DAFTT_SERVER_API_KEY.",
+    )
+    server_command: str = Field(
+        default="",
+        description="Command that starts a server beside each stage, as words or a JSON list; "
+        "{model} is the fine-tuned teacher's folder and {port} a free port, as in: vllm serve "
+        "{model} --port {port}.",
+    )
+    server_model: str = Field(
+        default="", description="Name of the model on the server; may be empty if it has only one."
+    )
+    server_concurrency: int = Field(
+        default=16, ge=1, le=1024, description="Prompts that a server is asked at the same time."
+    )
+    server_start_seconds: int = Field(
+        default=900, ge=1, description="How long a started server may take to load its model."
+    )
     chunk_size: int = Field(
         default=64, ge=1, description="Examples finished and committed together."
     )
     shards: int = Field(default=2, ge=1, le=256, description="Tasks that share the work of a mode.")
+
+    @model_validator(mode="after")
+    def _name_one_server(self) -> SynthesisConfig:
+        named = bool(self.server_url) + bool(self.server_command)
+        if self.engine == "local" and (named or self.server_model):
+            raise ValueError("a server is described, but engine is local: set engine to server")
+        if self.engine == "server" and named != 1:
+            raise ValueError("engine server needs either server_url or server_command")
+        if self.server_url and not self.server_url.startswith(("http://", "https://")):
+            raise ValueError("server_url must begin with http:// or https://")
+        if self.server_command and not any("{port}" in word for word in self.server_words()):
+            raise ValueError("server_command must say {port} where the port goes")
+        return self
+
+    def server_words(self) -> list[str]:
+        """``server_command``, read: its program and arguments."""
+        if not self.server_command.lstrip().startswith("["):
+            try:
+                return shlex.split(self.server_command)
+            except ValueError as error:
+                raise ValueError(f"server_command: {error}") from None
+        words = _json("server_command", self.server_command, "[]")
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("server_command must be a JSON list of strings")
+        return words
 
 
 class CurationConfig(Section):

@@ -56,8 +56,10 @@ class Assessment(_Part):
     Attributes:
         metric: What the scores measure; they lie in [0, 1].
         dev_examples: Number of dev examples.
-        dev_score: Score of the fine-tuned teacher.
-        untuned_dev_score: The same before fine-tuning.
+        teacher: Which model teaches, in words.
+        dev_score: Its score.
+        tuned_dev_score: Score of the fine-tuned teacher where another model teaches; else None.
+        untuned_dev_score: Score of the fine-tuned teacher before it was tuned.
         baseline_dev_score: The same of the student trained on real examples only.
         passed: Whether the teacher is better than the baseline.
         ece_before: Expected calibration error before calibration; None for text outputs.
@@ -70,7 +72,9 @@ class Assessment(_Part):
 
     metric: str
     dev_examples: int
+    teacher: str = "the fine-tuned teacher"
     dev_score: float
+    tuned_dev_score: float | None = None
     untuned_dev_score: float
     baseline_dev_score: float
     passed: bool

@@ -41,8 +41,15 @@ def teacher(data: ReportData) -> dict[str, Any] | None:
 
 
 def _gate(found: Assessment) -> dict[str, Any]:
+    if found.tuned_dev_score is None:
+        teachers = [("teacher, fine-tuned", found.dev_score, "kept")]
+    else:
+        teachers = [
+            (f"teacher: {found.teacher}", found.dev_score, "kept"),
+            ("fine-tuned teacher, not used", found.tuned_dev_score, ""),
+        ]
     scores = [
-        ("teacher, fine-tuned", found.dev_score, "kept"),
+        *teachers,
         ("teacher, untuned", found.untuned_dev_score, ""),
         ("student, real examples only", found.baseline_dev_score, ""),
     ]

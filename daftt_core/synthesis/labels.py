@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
 from daftt_core.config import SynthesisConfig
-from daftt_core.engines import Engine, LabelScorer, LocalEngine
+from daftt_core.engines import Engine, LabelScorer, open_engine
 from daftt_core.evaluation.abstention import Abstention
 from daftt_core.evaluation.calibration import Calibration
-from daftt_core.modeling import limit_threads, load_causal_lm
 from daftt_core.records import Example, SyntheticExample, seed_for
 from daftt_core.tasks import answer_prompt, parse_answer
 from daftt_core.workspace import Run, read_stage
@@ -18,18 +18,18 @@ from daftt_core.workspace import Run, read_stage
 __all__ = ["Outputs", "open_teacher"]
 
 
-def open_teacher(run: Run, config: SynthesisConfig, teacher: str) -> Engine:
-    """Load the tuned teacher.
+@contextmanager
+def open_teacher(run: Run, config: SynthesisConfig, teacher: str) -> Iterator[Engine]:
+    """Open the engine that asks the teacher.
 
     Args:
         run: The run.
         config: How it is asked.
         teacher: Digest of the ``teacher`` stage.
     """
-    limit_threads()
     folder, _ = read_stage(run, "teacher", teacher)
-    model, tokenizer = load_causal_lm(folder)
-    return LocalEngine(model, tokenizer, batch_size=config.batch_size, max_length=config.max_length)
+    with open_engine(config, folder) as opened:
+        yield opened.engine
 
 
 class Outputs:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.config import SynthesisConfig, TeacherConfig
-from daftt_core.engines import LabelScorer, LocalEngine
+from daftt_core.engines import Engine, LabelScorer, open_engine, open_local
 from daftt_core.errors import GateError
 from daftt_core.evaluation import metric_for_task, score
 from daftt_core.evaluation.abstention import Abstention, choose_threshold
@@ -22,7 +22,6 @@ from daftt_core.evaluation.calibration import (
     fit_temperature_and_bias,
     reliability_bins,
 )
-from daftt_core.modeling import load_causal_lm
 from daftt_core.progress import Progress, log
 from daftt_core.records import Example, seed_for
 from daftt_core.storage import write_text
@@ -38,13 +37,15 @@ class Assessment(BaseModel):
     Attributes:
         metric: The task's metric; scores are in [0, 1].
         dev_examples: How many dev examples there are.
-        dev_score: The tuned teacher's score; of a classifier after calibration, each half of dev
-            being judged with the calibration that was fitted on the other half.
-        untuned_dev_score: The score of the model it was tuned from.
+        teacher: Which model teaches, in words.
+        dev_score: Its score; of a classifier after calibration, each half of dev being judged with
+            the calibration that was fitted on the other half.
+        tuned_dev_score: The score of the tuned teacher where another model teaches; else None.
+        untuned_dev_score: The score of the model the tuned teacher was made from.
         baseline_dev_score: Mean score of the students trained on the real examples alone.
-        passed: Whether the teacher beats the baseline.
-        label_prior: Probability the tuned teacher gives each label on inputs without content; empty
-            for text outputs.
+        passed: Whether the one that teaches beats the baseline.
+        label_prior: Probability that it gives each label on inputs without content; empty for text
+            outputs.
         calibration: Temperature and biases fitted on all of dev; None for text outputs.
         abstention: Below which confidence no label is given, where a precision is asked for.
         ece_before: Expected calibration error of the raw distribution.
@@ -57,7 +58,9 @@ class Assessment(BaseModel):
 
     metric: str
     dev_examples: int
+    teacher: str = "the fine-tuned teacher"
     dev_score: float
+    tuned_dev_score: float | None = None
     untuned_dev_score: float
     baseline_dev_score: float
     passed: bool
@@ -98,15 +101,21 @@ def assess(
         _, baseline_manifest = read_stage(run, "students/real", baseline)
         teacher_folder, _ = read_stage(run, "teacher", teacher)
         progress = Progress("assess teacher", 2, "models")
-        untuned_score, _ = _judge(run, synthesis, config.model, dev)
+        untuned_score, _ = _judge(run, synthesis, open_local(synthesis, config.model), dev)
         progress.advance()
-        dev_score, calibrated = _judge(run, synthesis, teacher_folder, dev)
+        with open_engine(synthesis, teacher_folder) as opened:
+            dev_score, calibrated = _judge(run, synthesis, opened.engine, dev)
+        tuned_score = None
+        if not opened.is_tuned:
+            tuned_score, _ = _judge(run, synthesis, open_local(synthesis, teacher_folder), dev)
         progress.advance()
         baseline_score = float(np.mean(baseline_manifest.summary["dev_scores"]))
         assessment = Assessment(
             metric=metric_for_task(run.task),
             dev_examples=len(dev),
+            teacher=opened.model,
             dev_score=dev_score,
+            tuned_dev_score=tuned_score,
             untuned_dev_score=untuned_score,
             baseline_dev_score=baseline_score,
             passed=dev_score > baseline_score,
@@ -123,10 +132,19 @@ def assess(
             exclude={"bins_before", "bins_after", "calibration", "label_prior", "abstention"},
         )
 
-    asking = synthesis.model_dump(
-        include={"max_length", "max_new_tokens", "correct_prior", "min_precision"}
+    asked = synthesis.model_dump(
+        include={
+            "max_length",
+            "max_new_tokens",
+            "correct_prior",
+            "min_precision",
+            "engine",
+            "server_url",
+            "server_command",
+            "server_model",
+        }
     )
-    inputs = [config, asking, data, teacher, baseline]
+    inputs = [config, asked, data, teacher, baseline]
     result = run_stage(run, "assessment", inputs, work)
     _open_gate(run, result.summary)
     return result
@@ -151,7 +169,7 @@ def _tell_abstention(found: Abstention) -> None:
 
 def _open_gate(run: Run, found: dict[str, Any]) -> None:
     scores = (
-        f"on {found['dev_examples']} dev examples the teacher's {found['metric']} is "
+        f"on {found['dev_examples']} dev examples the {found['metric']} of {found['teacher']} is "
         f"{found['dev_score']:.3f} and the baseline student's {found['baseline_dev_score']:.3f}"
     )
     if found["passed"]:
@@ -167,13 +185,9 @@ def _open_gate(run: Run, found: dict[str, Any]) -> None:
 
 
 def _judge(
-    run: Run, synthesis: SynthesisConfig, model_name: str | Path, dev: Sequence[Example]
+    run: Run, synthesis: SynthesisConfig, engine: Engine, dev: Sequence[Example]
 ) -> tuple[float, dict[str, Any]]:
     """One model's dev score, and the assessment's fields about its calibration."""
-    model, tokenizer = load_causal_lm(model_name)
-    engine = LocalEngine(
-        model, tokenizer, batch_size=synthesis.batch_size, max_length=synthesis.max_length
-    )
     calibrated: dict[str, Any] = {}
     if run.task.is_classification:
         scorer = LabelScorer(engine, run.task, correct_prior=synthesis.correct_prior)
