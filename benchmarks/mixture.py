@@ -86,7 +86,7 @@ def _right_answers(config: Config, seed: int) -> list[bool]:
             batch_size=config.synthesis.batch_size,
             max_length=config.synthesis.max_length,
         )
-        log_probs = LabelScorer(engine, run.task).log_probs(dev)
+        log_probs = LabelScorer(engine, run.task, correct_prior=True).log_probs(dev)
     labels = run.task.label_names
     gold = np.array([labels.index(example.output) for example in dev])
     half = np.array([seed_for(run.seed, "calibration", example.id) % 2 for example in dev])
