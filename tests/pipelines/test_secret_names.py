@@ -1,0 +1,21 @@
+"""The secrets that pods read are those that the templates and the documents name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from daftt_core.config import ClusterConfig
+from pipelines.cluster import _KEYS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_hub_secret_has_the_name_and_keys_that_pods_read() -> None:
+    secret = yaml.safe_load((ROOT / "k8s/secret-templates/hub.yaml").read_text())
+    assert secret["metadata"]["name"] == ClusterConfig().hub_secret
+    assert set(secret["stringData"]) == set(_KEYS)
+    operations = (ROOT / "docs/operations.md").read_text()
+    assert f"create secret generic {ClusterConfig().hub_secret}" in operations
+    assert "--from-file=token=" in operations
