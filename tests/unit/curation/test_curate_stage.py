@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daftt_core.config import CurationConfig
-from daftt_core.curation import FILTERS, curate
+from daftt_core.curation import EXAMPLE_FILTERS, curate
 from daftt_core.errors import DataError, StorageError
 from daftt_core.heldout import write_fingerprints
 from daftt_core.records import (
@@ -75,6 +75,7 @@ def test_the_funnel_counts_everything_that_was_read(run: Run) -> None:
         "read": 3,
         "rejected": {"length": 1, "overlap": 1},
         "kept": 1,
+        "redacted": 0,
         "problems": {},
         "by_label": {
             "negative": {"read": 2, "kept": 0},
@@ -83,8 +84,9 @@ def test_the_funnel_counts_everything_that_was_read(run: Run) -> None:
     }
     assert summary["funnel"]["generated"] == {
         "read": 4,
-        "rejected": {"unusable": 1, "duplicate": 1},
+        "rejected": {"unusable": 1, "copy": 1},
         "kept": 2,
+        "redacted": 0,
         "problems": {"unfinished": 1},
         "by_label": {
             "negative": {"read": 2, "kept": 1},
@@ -102,7 +104,7 @@ def test_kept_and_rejected_examples_are_written(run: Run) -> None:
     rejected = read_jsonl(folder / "rejected.jsonl", Rejection)
     assert [example.text for example in annotated] == ["an unlabelled film"]
     assert {e.text for e in generated} == {"a made-up film", "another made-up film"}
-    assert [r.reason for r in rejected] == ["unusable", "length", "duplicate", "overlap"]
+    assert [r.reason for r in rejected] == ["unusable", "length", "copy", "overlap"]
 
 
 def test_with_verify_off_labels_are_counted_as_they_were_asked_for(run: Run) -> None:
@@ -140,7 +142,7 @@ def test_a_label_without_any_example_is_announced(
 def test_a_leak_stops_the_stage_even_if_the_filter_is_gone(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(FILTERS, "overlap")
+    monkeypatch.delitem(EXAMPLE_FILTERS, "overlap")
     with pytest.raises(DataError, match=f"{content_id('a held-out film')}.*'overlap' is missing"):
         _curate(run)
     assert not (run.folder / "curated" / "manifest.json").exists()
