@@ -51,8 +51,13 @@ def preflight(config: Config) -> StageResult:
     Raises:
         TaskError: The task is unknown or wrong.
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
+        ConfigError: The language asked for cannot be recognized.
     """
     run = resolve(config)
+    if config.curation.language:
+        from daftt_core.curation import check_language  # its libraries take seconds to load
+
+        check_language(config.curation.language)
     check_run(run, _NEEDED_BYTES)
 
     def work(folder: Path) -> dict[str, Any]:

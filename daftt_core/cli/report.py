@@ -15,7 +15,7 @@ from daftt_core.storage import local_folder, read_manifest
 if TYPE_CHECKING:
     from daftt_core.workspace import Run
 
-__all__ = ["read_run", "report_command", "report_path"]
+__all__ = ["find_run", "read_run", "report_command", "report_path"]
 
 _LATEST = "latest"
 
@@ -38,7 +38,7 @@ def report_command(run_folder: str, output: str, opens: bool) -> None:
     """
     from daftt_core.reporting import write_report
 
-    run = read_run(_find(run_folder, local_folder(output)))
+    run = read_run(find_run(run_folder, local_folder(output)))
     write_report(run)
     path = report_path(run)
     click.echo(path)
@@ -63,7 +63,16 @@ def read_run(folder: Path) -> Run:
     return Run.model_validate_json(text).model_copy(update={"uri": str(folder)})
 
 
-def _find(name: str, output: Path) -> Path:
+def find_run(name: str, output: Path) -> Path:
+    """The folder of a run, from its folder, its name, or 'latest'.
+
+    Args:
+        name: What was typed.
+        output: Folder under which runs are looked for.
+
+    Raises:
+        StorageError: There is no such run.
+    """
     if name == _LATEST:
         runs = find_runs(output)
         if not runs:

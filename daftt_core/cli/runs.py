@@ -110,6 +110,7 @@ def _read(folder: Path, statuses: list[StageStatus]) -> LocalRun:
 def _ending(
     folder: Path, statuses: list[StageStatus]
 ) -> tuple[Literal["running", "done", "failed", "interrupted"], str]:
+    statuses = [status for status in statuses if not status.stage.startswith("review/")]
     last = statuses[-1]
     if is_running(folder):
         return "running", ""

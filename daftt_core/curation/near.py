@@ -53,10 +53,10 @@ def near_duplicates(rows: Sequence[Row], threshold: float) -> Iterator[tuple[flo
     """
     keys = _band_keys(rows, *bands_for(threshold))
     shared = _shared(keys)
-    suspects = shared.any(axis=1)
+    suspects = set(np.flatnonzero(shared.any(axis=1)).tolist())
     kept: list[dict[int, list[Row]]] = [defaultdict(list) for _ in range(keys.shape[1])]
     for place, row in enumerate(rows):
-        if not suspects[place]:
+        if place not in suspects:
             yield None
             continue
         bands = np.flatnonzero(shared[place])

@@ -8,13 +8,14 @@ from typing import Any
 from markupsafe import Markup
 
 from daftt_core.config import Config, flat_fields, to_flat
+from daftt_core.curation import QUESTIONS, Finding
 from daftt_core.progress import duration
 from daftt_core.records import SyntheticExample
 from daftt_core.reporting.content import Assessment, Funnel, ReportData, Sample, StageRecord
 from daftt_core.reporting.figures import draw_learning_curve, draw_reliability
 from daftt_core.reporting.formats import memory, metric_title, number, percent, score, share, size
 
-__all__ = ["curation", "samples", "settings", "teacher", "times"]
+__all__ = ["curation", "review", "samples", "settings", "teacher", "times"]
 
 _SOURCE_NAMES = {
     "annotated": "Annotated: real inputs, labels by the teacher",
@@ -116,9 +117,50 @@ def _funnel(source: str, funnel: Funnel) -> dict[str, Any]:
             }
             for reason, count in funnel.rejected.items()
         ],
-        "labels": ", ".join(
-            f"{number(counts['kept'])} {label}" for label, counts in funnel.by_label.items()
+        "redacted": number(funnel.redacted) if funnel.redacted else "",
+        "labels": list(funnel.by_label),
+        "by_label": _by_label(funnel),
+    }
+
+
+def _by_label(funnel: Funnel) -> list[dict[str, Any]]:
+    """The funnel's steps with a number for each label."""
+    parts = funnel.by_label.values()
+    steps = [
+        ("written by the teacher", [number(part.read) for part in parts]),
+        *(
+            (reason, [f"\u2212{number(part.rejected.get(reason, 0))}" for part in parts])
+            for reason in funnel.rejected
         ),
+        ("kept", [number(part.kept) for part in parts]),
+    ]
+    return [{"name": name, "counts": counts} for name, counts in steps] if parts else []
+
+
+def review(data: ReportData) -> dict[str, Any] | None:
+    """What people found in a sample of the kept examples."""
+    if data.review is None:
+        return None
+    groups = list(dict.fromkeys(finding.group for finding in data.review.findings))
+    by_place = {(finding.group, finding.question): finding for finding in data.review.findings}
+    return {
+        "count": number(by_place[groups[0], "usable"].count),
+        "questions": [name for _, name in QUESTIONS.values()],
+        "rows": [
+            {
+                "name": group,
+                "cells": [_rate(by_place[group, question]) for question in QUESTIONS],
+            }
+            for group in groups
+        ],
+    }
+
+
+def _rate(finding: Finding) -> dict[str, Any]:
+    return {
+        "rate": f"{percent(finding.faults / finding.count)}%",
+        "interval": (percent(finding.low), percent(finding.high)),
+        "counts": f"{number(finding.faults)} of {number(finding.count)}",
     }
 
 

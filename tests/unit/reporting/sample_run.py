@@ -275,21 +275,25 @@ def _curated(run: Run, config: Config, hostile: tuple[str, ...], _: object) -> N
                 for place in range(0 if hostile else 15)
             ]
         write_jsonl(folder / "rejected.jsonl", rejected)
-        return {
+        found = {
             "funnel": {
-                "annotated": _funnel(1500, {"length": 6, "overlap": 41, "confidence": 553}),
+                "annotated": _funnel(1500, {"length": 6, "overlap": 41, "share": 553}),
                 "generated": _funnel(600, {"unusable": 12, "duplicate": 31, "balance": 37}),
             },
             "label_agreement": 0.78,
         }
+        write_text(folder / "funnel.json", json.dumps(found))
+        return found
 
     run_stage(run, "curated", [config.curation, hostile], work)
 
 
 def _funnel(read: int, rejected: dict[str, int]) -> dict[str, Any]:
     kept = read - sum(rejected.values())
-    by_label = {label: {"read": read // 2, "kept": kept // 2} for label in LABELS}
-    return {"read": read, "rejected": rejected, "kept": kept, "by_label": by_label}
+    halves = {reason: count // 2 for reason, count in rejected.items()}
+    half = {"read": read // 2, "rejected": halves, "kept": kept // 2}
+    by_label = dict.fromkeys(LABELS, half)
+    return {"read": read, "rejected": rejected, "kept": kept, "redacted": 3, "by_label": by_label}
 
 
 def _train_arm(run: Run, config: Config, arm: str) -> None:
