@@ -57,6 +57,8 @@ def read_run(folder: Path) -> Run:
     Raises:
         StorageError: There is no run in it, or it broke off before its settings were checked.
     """
+    from daftt_core.workspace import Run
+
     if read_manifest(folder / "preflight") is None:
         raise StorageError(f"{folder}: there is no run in it whose settings passed the preflight")
     text = (folder / "preflight" / "run.json").read_text(encoding="utf-8")

@@ -237,7 +237,7 @@ def _synthetic_example(
     source: str, place: int, text: str = "", output: str = ""
 ) -> SyntheticExample:
     label = output or LABELS[place % 2]
-    sentence = text or f"{TEXTS[label][place % 4]} ({place})"
+    sentence = text or f"{TEXTS[label][place % 4]} ({source} {place})"
     confidence = 0.995 - 0.013 * place
     return SyntheticExample(
         **Example.of(sentence, output=label).model_dump(),

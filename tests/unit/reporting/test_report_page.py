@@ -80,7 +80,10 @@ def test_every_section_shows_what_the_stages_found(page: Page) -> None:
     for words in (
         "negative 1,192 79% 308 21%",  # confusion matrix of the chosen arm
         "Of 2,100 examples with the teacher's labels, 1,420 were kept",
-        "confidence \u2212553",
+        "share \u2212553 kept 900",
+        "share \u2212276 \u2212276 kept 450 450",  # by label
+        "Personal data was replaced in 3 of the kept examples",
+        "task_categories: - text-classification",  # the data card
         "The teacher passed its gate: its accuracy on dev is 86.5%, more than the 69.0%",
         "Expected calibration error: 0.117 before calibration, 0.031 after",
         "shares 9 words in a row with a dev or test example",
