@@ -75,7 +75,7 @@ def _personal(example: SyntheticExample, around: Surroundings) -> SyntheticExamp
     if not changed:
         return example
     if config.personal_data == "drop":
-        return Reason(f"personal data: {', '.join(sorted(kinds))}")
+        return Reason(f"it holds: {', '.join(sorted(kinds))}")
     redacted = example.model_copy(update=changed)
     new_id = content_id(redacted.text, redacted.text_pair)
     return redacted.model_copy(update={"id": new_id, "origin": example.origin or example.id})
@@ -93,25 +93,37 @@ def _length(example: SyntheticExample, around: Surroundings) -> SyntheticExample
 _FIELD_NAME = re.compile(r"^\s*(definition|input|output|explanation)\s*:", re.I | re.M)
 # controls except tab and line ends, halves of surrogate pairs, and the mark of a lost character
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
-_RUN_WORDS, _MOST_RUNS = 3, 4
+_RUN_WORDS, _LEAST_ROUNDS = 3, 4
 
 
 def _format(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """The input is no proper text."""
+    """The input is no proper text, or what the teacher wrote goes round in circles."""
     if not around.config.check_format:
         return example
-    for text in filter(None, (example.text, example.text_pair)):
+    inputs = [text for text in (example.text, example.text_pair) if text is not None]
+    for text in inputs:
         if odd := _NO_TEXT.search(text):
             return Reason(f"the character U+{ord(odd.group()):04X}, which is no text")
+        if not words_of(text):
+            return Reason("no word")
+    written = inputs if example.source == "generated" else []
+    if not around.task.is_classification and example.output is not None:
+        written = [*written, example.output]
+    for text in written:
         if name := _FIELD_NAME.search(text):
             return Reason(f"the prompt's field {name.group().strip()!r}")
-        words = words_of(text)
-        if not words:
-            return Reason("no word")
-        runs = Counter(zip(*(words[start:] for start in range(_RUN_WORDS)), strict=False))
-        if runs and (most := runs.most_common(1)[0])[1] >= _MOST_RUNS:
-            return Reason(f"it says {' '.join(most[0])!r} {most[1]} times")
+        if (circle := _circle(words_of(text))) is not None:
+            return Reason(f"it says {circle!r} over and over")
     return example
+
+
+def _circle(words: Sequence[str]) -> str | None:
+    """The run of words that fills half of a text or more, over and over."""
+    runs = Counter(zip(*(words[start:] for start in range(_RUN_WORDS)), strict=False))
+    for run, count in runs.most_common(1):
+        if count >= _LEAST_ROUNDS and 2 * _RUN_WORDS * count >= len(words):
+            return " ".join(run)
+    return None
 
 
 def _language(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:

@@ -6,7 +6,7 @@ import random
 from itertools import combinations
 
 import pytest
-from curation_examples import around, changed, made, reasons, run_filters
+from curation_examples import TITLES, around, changed, made, reasons, run_filters
 
 from daftt_core.config import from_flat
 from daftt_core.curation import check_language
@@ -61,7 +61,7 @@ def test_examples_that_differ_in_personal_data_only_are_duplicates() -> None:
 def test_personal_data_can_be_dropped_or_kept() -> None:
     example = made("mail me at jo@example.org")
     dropped = run_filters([example], around(changed(personal_data="drop"))).rejected[0]
-    assert (dropped.reason, dropped.detail) == ("personal data", "personal data: e-mail")
+    assert (dropped.reason, dropped.detail) == ("personal data", "it holds: e-mail")
     assert dropped.example == example
     assert run_filters([example], around(changed(personal_data="keep"))).kept == [example]
 
@@ -79,7 +79,7 @@ def test_a_held_out_or_real_example_is_known_after_redaction_too() -> None:
         ("lost \ufffd character", "U+FFFD"),
         ("!!! ... ---", "no word"),
         ("a fine film\nOutput: positive", "'Output:'"),
-        ("so very good so very good so very good so very good", "'so very good' 4 times"),
+        ("so very good so very good so very good so very good", "'so very good' over and over"),
     ],
 )
 def test_what_is_no_proper_text_is_rejected_and_says_why(text: str, detail: str) -> None:
@@ -100,6 +100,18 @@ def test_what_is_no_proper_text_is_rejected_and_says_why(text: str, detail: str)
 )
 def test_unusual_text_is_still_text(text: str) -> None:
     assert reasons([made(text)], around(changed(check_format=True))) == {}
+
+
+def test_a_real_input_may_look_odd_and_what_the_teacher_writes_may_not() -> None:
+    circle = "no no no no no no no"
+    checked = changed(check_format=True)
+    assert reasons([made(circle, "annotated")], around(checked)) == {}
+    assert reasons([made(circle)], around(checked)) == {circle: "format"}
+    title = made("a text", "annotated", output=circle)
+    assert reasons([title], around(checked, task=TITLES)) == {"a text": "format"}
+    # four times in forty words is no circle
+    article = " and ".join(f"the united states of {i} and {i} more words here" for i in range(4))
+    assert reasons([made(article)], around(checked)) == {}
 
 
 ENGLISH = ["A taut, intelligent psychological drama.", "Too long.", "The plot is thin and silly."]
