@@ -86,8 +86,9 @@ def check_labels(task: Task, rows: Sequence[Row], split: str) -> None:
 def _check_not_one_label(task: Task, rows: Sequence[Row], where: str) -> None:
     labels = list(count_labels(rows))
     if task.is_classification and len(labels) == 1:
+        whose = f"all {len(rows)} examples have" if len(rows) > 1 else "its only example has"
         raise DataError(
-            f"{where}: has only one class: all {len(rows)} examples have the label {labels[0]!r}; "
+            f"{where}: has only one class: {whose} the label {labels[0]!r}; "
             f"at least two of {', '.join(map(repr, task.label_names))} are needed"
         )
 
