@@ -6,46 +6,30 @@ holds what was found. The sheet itself is a copy that leaves the run and comes b
 
 from __future__ import annotations
 
-import csv
 import heapq
-import io
 import json
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from scipy.stats import binomtest
 
 from daftt_core.curation.curate import CURATED, SOURCES
-from daftt_core.errors import DataError, StorageError, did_you_mean
+from daftt_core.curation.sheet import QUESTIONS, Question, read_sheet, sheet_of
+from daftt_core.errors import DataError, StorageError
 from daftt_core.records import SyntheticExample, iterate_jsonl, read_jsonl, seed_for, write_jsonl
 from daftt_core.storage import write_text
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage, stage_manifest
 
-__all__ = ["MARKS", "QUESTIONS", "Finding", "Review", "make_sheet", "read_marks", "read_review"]
+__all__ = ["Finding", "Review", "make_sheet", "read_marks", "read_review"]
 
-MARKS = "review/marks"
+_MARKS = "review/marks"
 _SHEET = "review/sheet"
 _EXAMPLES, _RESULT = "examples.jsonl", "review.json"
 _ALL = "all"
 _CONFIDENCE = 0.95
-_SHOWN_MISTAKES = 20
-
-_COLUMNS = ("id", "source", "label", "text", "text_pair", "label_ok", "hallucination", "usable")
-Question = Literal["label_ok", "hallucination", "usable"]
-QUESTIONS: dict[Question, tuple[str, str]] = {
-    "label_ok": ("n", "wrong labels"),
-    "hallucination": ("y", "hallucinations"),
-    "usable": ("n", "unusable texts"),
-}
-"""For each column to be marked the answer that is a fault, and what the fault is called."""
-
-# A spreadsheet program takes a cell that begins so for a formula (OWASP, "CSV Injection").
-_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Finding(BaseModel):
@@ -131,7 +115,7 @@ def make_sheet(run: Run, path: Path, count: int) -> int:
         raise DataError(f"{folder}: curation kept no example, so there is nothing to review")
     try:
         # with a byte order mark: spreadsheet programs take the file for UTF-8 then
-        path.write_text(_sheet(drawn), encoding="utf-8-sig", newline="")
+        path.write_text(sheet_of(drawn), encoding="utf-8-sig", newline="")
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
     return len(drawn)
@@ -151,7 +135,7 @@ def read_marks(run: Run, path: Path) -> StageResult:
     if manifest.summary.get(CURATED) != curated:
         raise StorageError(f"{run.uri}: was curated anew since the sheet was made; make another")
     drawn = {example.id: example for example in read_jsonl(folder / _EXAMPLES, SyntheticExample)}
-    marks = _read_sheet(path, drawn)
+    marks = read_sheet(path, drawn)
 
     def work(stage: Path) -> dict[str, Any]:
         review = Review(curated=curated, findings=tuple(_findings(drawn, marks)))
@@ -159,14 +143,14 @@ def read_marks(run: Run, path: Path) -> StageResult:
         write_text(stage / "marks.json", json.dumps(marks, indent=1, sort_keys=True) + "\n")
         return {f"{each.group} {each.question}": each.faults for each in review.findings}
 
-    return run_stage(run, MARKS, [manifest.digest, marks], work)
+    return run_stage(run, _MARKS, [manifest.digest, marks], work)
 
 
 def read_review(run: Run) -> Review | None:
     """What people found in this run's kept examples; None where nobody has looked at them."""
-    if stage_manifest(run, MARKS) is None:
+    if stage_manifest(run, _MARKS) is None:
         return None
-    folder, _ = read_stage(run, MARKS)
+    folder, _ = read_stage(run, _MARKS)
     review = Review.model_validate_json((folder / _RESULT).read_bytes())
     curated = stage_manifest(run, CURATED)
     return review if curated is not None and review.curated == curated.digest else None
@@ -203,94 +187,6 @@ def _shares(sizes: Mapping[tuple[str, str], int], count: int) -> dict[tuple[str,
         if sum(places.values()) < count and places[name] < sizes[name]:
             places[name] += 1
     return places
-
-
-def _sheet(drawn: Sequence[SyntheticExample]) -> str:
-    text = io.StringIO()
-    # quoted throughout: a program that splits at semicolons must not find a cell inside a text
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-    writer.writerow(_COLUMNS)
-    for example in drawn:
-        cells = (example.output, example.text, example.text_pair)
-        # "#": an id such as 1234e56 would become a number
-        row = [f"#{example.id}", example.source, *(_harmless(cell or "") for cell in cells)]
-        writer.writerow([*row, "", "", ""])
-    return text.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet program takes for a formula."""
-    shown = _CONTROL.sub("\ufffd", cell)
-    return f"'{shown}" if _FORMULA.match(shown) else shown
-
-
-def _read_sheet(path: Path, drawn: Mapping[str, object]) -> dict[str, dict[str, str]]:
-    """The marks by id.
-
-    Raises:
-        DataError: Every mistake with its line.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is not UTF-8 text; save the sheet as CSV in UTF-8") from None
-    rows = _rows(path, text)
-    marks: dict[str, dict[str, str]] = {}
-    mistakes = []
-    for line, row in rows:
-        own_id = row["id"].strip().removeprefix("#")
-        if own_id not in drawn or own_id in marks:
-            what = "is on the sheet twice" if own_id in marks else "is not on this run's sheet"
-            mistakes.append(f"{path}, line {line}: id: {row['id']!r} {what}")
-            continue
-        marks[own_id] = {}
-        for question in QUESTIONS:
-            mark = row[question].strip().lower()
-            if mark not in ("y", "n"):
-                found = repr(row[question]) if mark else "it is empty"
-                mistakes.append(f"{path}, line {line}: {question}: {found}; write y or n")
-            marks[own_id][question] = mark
-    missing = [example_id for example_id in drawn if example_id not in marks]
-    if missing:
-        mistakes.append(
-            f"{path}: {len(missing)} examples of the sheet are missing, such as #{missing[0]}"
-        )
-    if mistakes:
-        more = len(mistakes) - _SHOWN_MISTAKES
-        shown = mistakes[:_SHOWN_MISTAKES] + [f"and {more} more mistakes"] * (more > 0)
-        raise DataError("\n".join(shown))
-    return marks
-
-
-def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row with the line it begins in; programs write commas, semicolons or tabs between."""
-    heading = (text.splitlines() or [""])[0].strip()
-    delimiter = max(",;\t", key=heading.count)
-    names = next(csv.reader([heading], delimiter=delimiter), [])
-    for name in names:
-        if name not in _COLUMNS:
-            known = ", ".join(_COLUMNS)
-            raise DataError(
-                f"{path}, line 1: there is no column {name!r}{did_you_mean(name, _COLUMNS)} "
-                f"(known: {known})"
-            )
-    if absent := [name for name in ("id", *QUESTIONS) if name not in names]:
-        raise DataError(f"{path}, line 1: the column {absent[0]!r} is missing")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            if line > 1 and any(cell.strip() for cell in cells):
-                if len(cells) != len(names):
-                    raise DataError(
-                        f"{path}, line {line}: has {len(cells)} cells; {len(names)} are wanted"
-                    )
-                yield line, dict(zip(names, cells, strict=True))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"{path}, line {line}: is not CSV: {error}") from None
 
 
 def _findings(
