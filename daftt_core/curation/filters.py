@@ -257,7 +257,7 @@ def _ranks(rows: Sequence[Row]) -> Mapping[str, int]:
 
 EXAMPLE_FILTERS: dict[str, ExampleFilter] = {
     "unusable": _unusable,
-    "personal data": _personal,
+    "personal_data": _personal,
     "length": _length,
     "format": _format,
     "language": _language,
@@ -271,7 +271,7 @@ EXAMPLE_FILTERS: dict[str, ExampleFilter] = {
 
 SET_FILTERS: dict[str, SetFilter] = {
     "duplicate": _duplicate,
-    "near duplicate": _near_duplicate,
+    "near_duplicate": _near_duplicate,
     "share": _share,
     "balance": _balance,
 }

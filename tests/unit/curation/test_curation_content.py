@@ -61,7 +61,7 @@ def test_examples_that_differ_in_personal_data_only_are_duplicates() -> None:
 def test_personal_data_can_be_dropped_or_kept() -> None:
     example = made("mail me at jo@example.org")
     dropped = run_filters([example], around(changed(personal_data="drop"))).rejected[0]
-    assert (dropped.reason, dropped.detail) == ("personal data", "it holds: e-mail")
+    assert (dropped.reason, dropped.detail) == ("personal_data", "it holds: e-mail")
     assert dropped.example == example
     assert run_filters([example], around(changed(personal_data="keep"))).kept == [example]
 
@@ -181,7 +181,7 @@ def test_a_near_duplicate_names_the_one_that_stays_and_how_alike_they_are() -> N
     outcome = run_filters(map(made, texts), around(changed(near_duplicate=0.7)))
     assert len(outcome.kept) == 2
     rejected = outcome.rejected[0]
-    assert rejected.reason == "near duplicate"
+    assert rejected.reason == "near_duplicate"
     assert {rejected.example.text, *(e.text for e in outcome.kept)} == set(texts)
     expected = similarity(Example.of(texts[0]), Example.of(texts[1]))
     assert rejected.detail == f"{expected:.3f} like another synthetic example"
