@@ -24,6 +24,9 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "DAFTT needs Python 3.11 or 3.12; $(PYTHON) is older (make PYTHON=...)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet -c constraints.txt -e ".[train,dev]"
+	$(PIP) install --quiet -c constraints.txt -c docker/build-requirements.txt setuptools wheel
+	DS_BUILD_OPS=0 $(PIP) install --quiet --no-build-isolation -c constraints.txt \
+	  "$$(grep '^deepspeed==' constraints.txt)"
 	touch $@
 
 demo: $(STAMP) ## Run the demo: fetch its models and data, compile, run, show the result

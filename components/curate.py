@@ -9,8 +9,8 @@ from components.images import CORE_IMAGE
 
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
 def curate(
-    run: str, config: str, data: str, synthetic: list, metrics: dsl.Output[dsl.Metrics]
-) -> NamedTuple("Outputs", [("digest", str)]):
+    run: str, config: str, data: str, synthetic: list, arms: list, metrics: dsl.Output[dsl.Metrics]
+) -> NamedTuple("Outputs", [("digest", str), ("arms", list)]):
     """Run every filter, and count each rejection by its reason.
 
     Args:
@@ -18,10 +18,11 @@ def curate(
         config: The curation settings.
         data: Digest of the data.
         synthetic: The shards.
+        arms: The arms that are asked for.
         metrics: The funnel.
 
     Returns:
-        Digest of the curated examples.
+        Digest of the curated examples, and the arms whose sources have any.
     """
     from daftt_core.config import CurationConfig, parse_section
     from daftt_core.curation import curate as run_filters
@@ -34,7 +35,8 @@ def curate(
             parse_section(CurationConfig, config),
             data,
             references(synthetic),
+            [item["arm"] for item in arms],
         )
         for name, value in numbers(result.summary).items():
             metrics.log_metric(name, value)
-        return (result.digest,)
+        return (result.digest, [{"arm": arm} for arm in result.summary["arms"]])

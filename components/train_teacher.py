@@ -9,7 +9,7 @@ from components.images import TRAIN_IMAGE
 
 @dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
 def train_teacher(
-    run: str, config: str, job: str, data: str, metrics: dsl.Output[dsl.Metrics]
+    run: str, config: str, job: str, data: str, mixture: str, metrics: dsl.Output[dsl.Metrics]
 ) -> NamedTuple("Outputs", [("digest", str)]):
     """Fine-tune the teacher on the labelled examples; goes on from its newest checkpoint.
 
@@ -18,6 +18,7 @@ def train_teacher(
         config: The teacher settings.
         job: The job settings: here, or as a job of the cluster.
         data: Digest of the data.
+        mixture: Digest of the mixture; empty where there is none.
         metrics: Examples, tokens and steps.
 
     Returns:
@@ -34,7 +35,12 @@ def train_teacher(
         where_to_train = parse_section(JobConfig, job)
         launcher_for(where_to_train).launch(
             teacher_request(
-                where, parse_section(TeacherConfig, config), where_to_train, data, TRAIN_IMAGE
+                where,
+                parse_section(TeacherConfig, config),
+                where_to_train,
+                data,
+                TRAIN_IMAGE,
+                mixture,
             )
         )
         _, made = read_stage(where, "teacher")

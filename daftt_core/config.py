@@ -9,6 +9,8 @@ once and reports every mistake in one message.
 from __future__ import annotations
 
 import json
+import math
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -33,7 +35,9 @@ __all__ = [
     "CurationConfig",
     "DataConfig",
     "EvaluationConfig",
+    "GpuModel",
     "JobConfig",
+    "MixtureConfig",
     "RunConfig",
     "Section",
     "StudentConfig",
@@ -52,6 +56,9 @@ _PRECISION = (
     "Number format of the training's matrix products: float32, bfloat16, or auto (bfloat16 where "
     "the processor multiplies it faster)."
 )
+GpuModel = Literal[
+    "", "a100-40", "a100-80", "h100-80", "h200-141", "l4-24", "t4-16", "v100-16", "v100-32"
+]
 
 
 class Section(BaseModel):
@@ -139,6 +146,55 @@ class DataConfig(Section):
         return self
 
 
+class MixtureConfig(Section):
+    """Which other tasks the teacher learns beside the target task."""
+
+    source: str = Field(
+        default="",
+        description="Folder or gs:// prefix of Super-NaturalInstructions task files; or a saved "
+        "data set's folder or Hugging Face Hub id with the columns task_name, definition, inputs "
+        "and targets. Empty: the small mixture that comes with DAFTT.",
+    )
+    tasks: int = Field(default=0, ge=0, description="Tasks to mix in; 0: no mixture.")
+    instances: int = Field(
+        default=40, ge=1, description="Instances of each task, at most; larger tasks weigh no more."
+    )
+    weighting: Literal["proportional", "temperature"] = Field(
+        default="proportional",
+        description="Tasks weigh in proportion to their instances, or more evenly (temperature).",
+    )
+    temperature: float = Field(
+        default=2.0,
+        ge=1,
+        description="With weighting temperature, a task of n instances weighs n^(1/temperature).",
+    )
+    share: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="The target task's share of the training, which decides how many instances "
+        "are taken from all tasks together.",
+    )
+    positive_examples: int = Field(
+        default=0, ge=0, le=10, description="Solved examples shown before each instance, at most."
+    )
+    exclude: str = Field(
+        default="",
+        description="Tasks or sources to leave out, such as task363,rotten_tomatoes: whole words "
+        "of a task's name, source or URL. The task's own mixture_exclude holds as well.",
+    )
+    languages: str = Field(
+        default="English",
+        description="Languages of the tasks taken, separated by commas. Empty: all.",
+    )
+    overlap_words: int = Field(
+        default=8,
+        ge=2,
+        description="An instance that shares this many words in a row with dev or test is left "
+        "out.",
+    )
+
+
 class TeacherConfig(Section):
     """How the teacher is fine-tuned and judged."""
 
@@ -154,6 +210,15 @@ class TeacherConfig(Section):
         default=0.1, ge=0, lt=1, description="Share of the steps in which the rate rises."
     )
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay.")
+    adam_beta1: float = Field(
+        default=0.9, ge=0, lt=1, description="Adam: how long the mean of the gradients lasts."
+    )
+    adam_beta2: float = Field(
+        default=0.999, ge=0, lt=1, description="Adam: how long the mean of their squares lasts."
+    )
+    adam_epsilon: float = Field(
+        default=1e-8, gt=0, description="Adam: what keeps its quotient finite."
+    )
     max_grad_norm: float = Field(default=1.0, gt=0, description="Gradient clipping norm.")
     precision: Precision = Field(default="auto", description=_PRECISION)
     max_length: int = Field(
@@ -163,9 +228,91 @@ class TeacherConfig(Section):
         default="both",
         description="Learn to answer inputs (label), or also to write inputs for answers (both).",
     )
+    packing: bool = Field(
+        default=True,
+        description="Put several examples into one row, none seeing another, so that nothing is "
+        "padded and shared beginnings are computed once; models for which that is not known to be "
+        "exact are padded.",
+    )
+    method: Literal["full", "lora"] = Field(
+        default="full",
+        description="Train all weights (full), or small matrices beside them that are merged at "
+        "the end (lora).",
+    )
+    lora_rank: int = Field(default=16, ge=1, description="Rank of LoRA's matrices.")
+    lora_alpha: int = Field(
+        default=32, ge=1, description="LoRA's scale: what it learns counts alpha / rank times."
+    )
+    lora_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of LoRA's inputs dropped while training."
+    )
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="Stop after so many epochs without a lower loss on dev; 0: never. The best "
+        "epoch's weights are kept in any case.",
+    )
     checkpoint_steps: int = Field(
         default=16, ge=1, description="Optimizer steps between two checkpoints."
     )
+    keep_checkpoints: int = Field(
+        default=2, ge=1, description="Checkpoints kept while the teacher is trained, the newest."
+    )
+    micro_batch_size: int = Field(
+        default=0,
+        ge=0,
+        description="Examples that one process takes through the model at once; the rest of its "
+        "share of a batch follows before the optimizer's step. 0: its whole share.",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Compute activations again in the backward pass instead of keeping them: less "
+        "memory, about a third more work.",
+    )
+    zero_stage: int = Field(
+        default=0,
+        ge=0,
+        le=3,
+        description="What DeepSpeed divides among the processes: 1 the optimizer's state, 2 also "
+        "gradients, 3 also weights; 0: nothing, without DeepSpeed.",
+    )
+    offload: Literal["none", "cpu", "nvme"] = Field(
+        default="none",
+        description="Where what ZeRO has divided is kept: on the GPUs (none), in the machine's "
+        "memory (cpu), or on its disk (nvme; with zero_stage 3).",
+    )
+    offload_folder: str = Field(
+        default="", description="Folder on each machine's fast disk, for offload nvme."
+    )
+
+    @model_validator(mode="after")
+    def _fit_the_stage(self) -> TeacherConfig:
+        if self.offload != "none" and self.zero_stage == 0:
+            raise ValueError(f"offload {self.offload} needs a zero_stage of 1, 2 or 3")
+        if self.offload == "nvme" and (self.zero_stage < 3 or not self.offload_folder):
+            raise ValueError("offload nvme needs zero_stage 3 and an offload_folder")
+        return self
+
+    def micro_batches(self, processes: int) -> tuple[int, int]:
+        """How processes share a batch: examples in one forward pass, and forward passes a step.
+
+        Args:
+            processes: Processes that train the teacher together.
+
+        Raises:
+            ValueError: The batch cannot be divided evenly.
+        """
+        each = processes * max(1, self.micro_batch_size)
+        if self.batch_size % each:
+            micro = f", {self.micro_batch_size} at once," if self.micro_batch_size else ""
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be divided among {processes} "
+                f"process{'es' if processes > 1 else ''}{micro} without a rest; choose a multiple "
+                f"of {each}"
+            )
+        share = self.batch_size // processes
+        size = self.micro_batch_size or share
+        return size, share // size
 
 
 class SynthesisConfig(Section):
@@ -177,6 +324,18 @@ class SynthesisConfig(Section):
     )
     annotate_temperature: float = Field(
         default=0.1, ge=0, le=2, description="Sampling temperature of labels (the paper: 0.1)."
+    )
+    correct_prior: bool = Field(
+        default=True,
+        description="Divide the teacher's preference for some labels, measured on inputs without "
+        "content, out of its answers.",
+    )
+    min_precision: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of labels that should be right, as measured on dev: below the "
+        "confidence that reaches it the teacher gives no label. 0: it always gives one.",
     )
     generate_count: int = Field(default=600, ge=1, description="New inputs to write.")
     generate_temperature: float = Field(
@@ -193,11 +352,67 @@ class SynthesisConfig(Section):
         ge=32,
         description="Tokens of prompt and answer together; longer inputs lose their end.",
     )
-    batch_size: int = Field(default=32, ge=1, description="Sequences in one forward pass.")
+    batch_size: int = Field(default=32, ge=1, description="Sequences in one forward pass, at most.")
+    batch_tokens: int = Field(
+        default=8192,
+        ge=1,
+        description="Tokens in one forward pass, and in the cache of the texts that are written "
+        "side by side, at most; lowered by itself when memory runs out.",
+    )
+    engine: Literal["local", "server"] = Field(
+        default="local",
+        description="What asks the teacher: this process (local) or an OpenAI-compatible "
+        "completions server (server), given by synthesis_server_url or synthesis_server_command.",
+    )
+    server_url: str = Field(
+        default="",
+        description="Address of a running server, such as http://host:8000/v1; its key, if it "
+        "wants one, comes from the environment variable DAFTT_SERVER_API_KEY.",
+    )
+    server_command: str = Field(
+        default="",
+        description="Command that starts a server beside each stage, as words or a JSON list; "
+        "{model} is the fine-tuned teacher's folder and {port} a free port, as in: vllm serve "
+        "{model} --port {port}.",
+    )
+    server_model: str = Field(
+        default="", description="Name of the model on the server; may be empty if it has only one."
+    )
+    server_concurrency: int = Field(
+        default=16, ge=1, le=1024, description="Prompts that a server is asked at the same time."
+    )
+    server_start_seconds: int = Field(
+        default=900, ge=1, description="How long a started server may take to load its model."
+    )
     chunk_size: int = Field(
         default=64, ge=1, description="Examples finished and committed together."
     )
     shards: int = Field(default=2, ge=1, le=256, description="Tasks that share the work of a mode.")
+
+    @model_validator(mode="after")
+    def _name_one_server(self) -> SynthesisConfig:
+        named = bool(self.server_url) + bool(self.server_command)
+        if self.engine == "local" and (named or self.server_model):
+            raise ValueError("a server is described, but engine is local: set engine to server")
+        if self.engine == "server" and named != 1:
+            raise ValueError("engine server needs either server_url or server_command")
+        if self.server_url and not self.server_url.startswith(("http://", "https://")):
+            raise ValueError("server_url must begin with http:// or https://")
+        if self.server_command and not any("{port}" in word for word in self.server_words()):
+            raise ValueError("server_command must say {port} where the port goes")
+        return self
+
+    def server_words(self) -> list[str]:
+        """``server_command``, read: its program and arguments."""
+        if not self.server_command.lstrip().startswith("["):
+            try:
+                return shlex.split(self.server_command)
+            except ValueError as error:
+                raise ValueError(f"server_command: {error}") from None
+        words = _json("server_command", self.server_command, "[]")
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("server_command must be a JSON list of strings")
+        return words
 
 
 class CurationConfig(Section):
@@ -266,6 +481,12 @@ class CurationConfig(Section):
     balance: bool = Field(
         default=True, description="Keep the same number of generated examples for each label."
     )
+    ratio: float = Field(
+        default=0.0,
+        ge=0,
+        description="Kept examples of each source for every labelled one, at most, drawn at "
+        "random by label; 0: no limit.",
+    )
 
     @field_validator("near_duplicate")
     @classmethod
@@ -309,6 +530,10 @@ class StudentConfig(Section):
         "known: the upper bound.",
     )
 
+    def steps(self, example_count: int) -> int:
+        """Optimizer steps of one student: its epochs, and ``min_steps`` at least."""
+        return max(self.epochs * math.ceil(example_count / self.batch_size), self.min_steps)
+
 
 class EvaluationConfig(Section):
     """How the arms are compared."""
@@ -337,6 +562,11 @@ class JobConfig(Section):
     nodes: int = Field(default=1, ge=1, le=1000, description="Pods of the job, one on each node.")
     gpus_per_node: int = Field(
         default=0, ge=0, le=64, description="GPUs of each pod; 0: what the machine has, or none."
+    )
+    gpu_model: GpuModel = Field(
+        default="",
+        description="Kind of the GPUs that train the teacher. Where it is said, a teacher that "
+        "cannot fit is refused before anything starts. Empty: not known.",
     )
     gpu_resource: str = Field(
         default="nvidia.com/gpu", min_length=1, description="Name the cluster gives its GPUs."
@@ -403,6 +633,17 @@ class JobConfig(Section):
         ge=0,
         description="Restarts after an eviction, a lost node, too little memory or a preemption.",
     )
+    grace_seconds: int = Field(
+        default=600,
+        ge=60,
+        description="Time a pod of the job has to store a checkpoint when it is told to end; a "
+        "node that is taken away may give less.",
+    )
+
+    @property
+    def each_nodes_processes(self) -> int:
+        """Processes of each pod: as asked for, or one for each GPU."""
+        return self.processes_per_node or max(1, self.gpus_per_node)
 
     @model_validator(mode="after")
     def _fit_the_launcher(self) -> JobConfig:
@@ -548,6 +789,7 @@ class Config(Section):
 
     run: RunConfig = RunConfig()
     data: DataConfig = DataConfig()
+    mixture: MixtureConfig = MixtureConfig()
     teacher: TeacherConfig = TeacherConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     curation: CurationConfig = CurationConfig()
@@ -555,6 +797,14 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     job: JobConfig = JobConfig()
     cluster: ClusterConfig = ClusterConfig()
+
+    @model_validator(mode="after")
+    def _divide_the_teachers_batch(self) -> Config:
+        try:
+            self.teacher.micro_batches(self.job.nodes * self.job.each_nodes_processes)
+        except ValueError as error:
+            raise ValueError(f"teacher: {error}") from None
+        return self
 
 
 _UNPREFIXED = "run"

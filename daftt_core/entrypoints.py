@@ -3,6 +3,7 @@
 A component's body uses these functions; a job's pod runs the stage from its command line:
 
     python -m daftt_core.entrypoints train-teacher --run JSON --config JSON --data DIGEST
+        [--mixture DIGEST]
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 
 from daftt_core.config import TeacherConfig, parse_section
 from daftt_core.errors import DafttError
+from daftt_core.ranks import this_rank
 from daftt_core.workspace import Run
 
 __all__ = ["main", "numbers", "references", "stage_process"]
@@ -27,7 +29,8 @@ def stage_process() -> Iterator[None]:
     logging.basicConfig(
         stream=sys.stdout, level=logging.WARNING, format="%(asctime)s %(message)s", force=True
     )
-    logging.getLogger("daftt").setLevel(logging.INFO)
+    # of processes that work together, one tells how it goes
+    logging.getLogger("daftt").setLevel(logging.INFO if this_rank().leads else logging.WARNING)
     try:
         yield
     except DafttError as error:
@@ -74,13 +77,14 @@ def main(words: Sequence[str] | None = None) -> int:
     train.add_argument("--run", required=True, help="the run, as preflight resolved it (JSON)")
     train.add_argument("--config", required=True, help="the teacher settings (JSON)")
     train.add_argument("--data", required=True, help="digest of the data")
+    train.add_argument("--mixture", default="", help="digest of the mixture, if there is one")
     given = parser.parse_args(words)
     with stage_process():
         run = parse_section(Run, given.run)
         config = parse_section(TeacherConfig, given.config)
         from daftt_core.teacher import train as train_teacher
 
-        train_teacher(run, config, given.data)
+        train_teacher(run, config, given.data, given.mixture)
     return 0
 
 

@@ -10,7 +10,8 @@
     ├── TrainingError         7   training that diverged or could not go on
     ├── GateError             8   the teacher did not pass its gate and the run was told to stop
     ├── JobError              9   a job that failed, or a cluster that cannot be used
-    └── RemoteError          10   Kubeflow Pipelines or Kubernetes cannot be reached, or refuses
+    ├── RemoteError          10   Kubeflow Pipelines or Kubernetes cannot be reached, or refuses
+    └── StoppedError        143   told to end (SIGTERM); what was done is kept for the next attempt
 
 A message is one sentence or one sentence per mistake: which field, file and line or object, what
 was found, what is allowed, and, where it helps, what to do. A stack trace is for faults of DAFTT.
@@ -30,6 +31,7 @@ __all__ = [
     "JobError",
     "ModelError",
     "RemoteError",
+    "StoppedError",
     "StorageError",
     "TaskError",
     "TrainingError",
@@ -101,6 +103,15 @@ class RemoteError(DafttError):
     """Kubeflow Pipelines or Kubernetes cannot be reached, or refuses."""
 
     exit_code = 10
+
+
+class StoppedError(DafttError):
+    """This process was told to end and did so in good order; another attempt goes on from there.
+
+    The code is the one that a process ended by SIGTERM has in a container.
+    """
+
+    exit_code = 143
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core import __version__
+from daftt_core.arms import augmented_arms
 from daftt_core.config import Config, StudentConfig
+from daftt_core.costs import check_teacher_fits
 from daftt_core.records import digest
 from daftt_core.storage import write_text
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, StageResult, check_run, run_stage
 
-__all__ = ["augmented_arms", "baseline_arms", "preflight", "resolve", "synthesis_shards"]
+__all__ = ["baseline_arms", "hand_out", "preflight", "resolve", "synthesis_shards"]
 
 _NEEDED_BYTES = 6_000_000_000
 """Two checkpoints of the default teacher (1.6 GB each) and its weights, and 15 default students."""
@@ -45,19 +47,25 @@ def resolve(config: Config) -> Run:
     )
 
 
-def preflight(config: Config) -> StageResult:
+def preflight(config: Config, run: Run | None = None) -> StageResult:
     """Check that a run can begin, and write down what it was asked to do.
+
+    Args:
+        config: All settings.
+        run: The run they make; None finds it.
 
     Raises:
         TaskError: The task is unknown or wrong.
+        ConfigError: The teacher cannot fit the GPUs that the settings name, or the language asked
+            for cannot be recognized.
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
-        ConfigError: The language asked for cannot be recognized.
     """
-    run = resolve(config)
+    run = run or resolve(config)
     if config.curation.language:
         from daftt_core.curation import check_language  # its libraries take seconds to load
 
         check_language(config.curation.language)
+    check_teacher_fits(config)
     check_run(run, _NEEDED_BYTES)
 
     def work(folder: Path) -> dict[str, Any]:
@@ -68,18 +76,34 @@ def preflight(config: Config) -> StageResult:
     return run_stage(run, "preflight", [config, __version__], work)
 
 
+def hand_out(config: Config, run: Run) -> tuple[object, ...]:
+    """What the first stage hands to the others.
+
+    Returns:
+        The run and the sections data, mixture, teacher, synthesis, curation, student, evaluation
+        and job as JSON; the items of the loop over shards; those of the loop over arms.
+    """
+    sections = (
+        config.data,
+        config.mixture,
+        config.teacher,
+        config.synthesis,
+        config.curation,
+        config.student,
+        config.evaluation,
+        config.job,
+    )
+    return (
+        run.model_dump_json(),
+        *(section.model_dump_json() for section in sections),
+        synthesis_shards(config),
+        [{"arm": arm} for arm in augmented_arms(config.synthesis.mode)],
+    )
+
+
 def baseline_arms(student: StudentConfig, *, gold_is_known: bool) -> list[str]:
     """The arms that need no teacher, the longest first: all true labels where known, and real."""
     return ["gold", "real"] if student.gold_arm and gold_is_known else ["real"]
-
-
-def augmented_arms(config: Config) -> list[str]:
-    """The arms that learn from synthetic examples, the longest first, so that two end together."""
-    return {
-        "annotate": ["real+annotated"],
-        "generate": ["real+generated"],
-        "both": ["real+both", "real+annotated", "real+generated"],
-    }[config.synthesis.mode]
 
 
 def synthesis_shards(config: Config) -> list[dict[str, str]]:

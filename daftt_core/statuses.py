@@ -1,7 +1,8 @@
 """How far a run's stages are, as small files under its folder or prefix: ``.status/<stage>.json``.
 
-They are for who watches; no stage decides anything by them. On a distant storage only the changes
-of state are written, not the progress inside a stage, and a failure to write is no failure.
+They are for who watches; no stage decides anything by them. A distant run has them in its scratch
+folder too; in its storage only the changes of state are written, not the progress inside a stage.
+A failure to write is no failure.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ def read_remote_statuses(storage: Storage) -> list[StageStatus]:
 
 
 def write_status(
+    folder: Path,
     storage: Storage,
     stage: str,
     state: State,
@@ -82,6 +84,7 @@ def write_status(
     """Note how far a stage is; what cannot be written is left out.
 
     Args:
+        folder: Where the run is worked on, on this machine.
         storage: The run's.
         stage: The stage's name.
         state: What it is doing.
@@ -98,9 +101,9 @@ def write_status(
     }
     name, text = f"{_FOLDER}/{stage}.json", json.dumps(status)
     try:
-        if storage.folder is not None:
-            write_text(storage.folder / name, text)
-        elif snapshot is None:  # a bucket takes one write a second of the same object
+        write_text(folder / name, text)
+        # a bucket takes one write a second of the same object
+        if storage.folder is None and snapshot is None:
             storage.write(name, text.encode())
     except (OSError, StorageError) as error:  # must not hide the error that is being reported
         log.debug("status of %s not written: %s", stage, error)

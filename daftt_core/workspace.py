@@ -10,7 +10,8 @@ another key is cleared first.
 
 A run at a distance (``gs://``) has the same stages. Each is worked on in a scratch folder on this
 machine (``DAFTT_SCRATCH``, or under the cache), stored when it is done, and read through a cache
-(``DAFTT_CACHE``, at most ``DAFTT_CACHE_GB``). Who finishes a stage first has made it.
+(``DAFTT_CACHE``, at most ``DAFTT_CACHE_GB``). Who finishes a stage first has made it. What a stage
+has done so far is kept there too (:mod:`daftt_core.keeping`), so that another machine goes on.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pydantic import BaseModel, ConfigDict
 
 from daftt_core.assets import cache_folder
 from daftt_core.errors import BusyError, ConfigError, DafttError, StorageError
+from daftt_core.keeping import ALONE, Machine, forget, keeping
 from daftt_core.progress import duration, log, watched_by
 from daftt_core.records import Example, digest, read_jsonl
 from daftt_core.statuses import StageStatus, read_remote_statuses, read_statuses, write_status
@@ -46,7 +48,9 @@ from daftt_core.storage import (
     local_folder,
     open_storage,
     read_manifest,
+    sound_manifest,
     verify,
+    write_manifest,
     write_text,
 )
 from daftt_core.tasks import Task
@@ -57,12 +61,16 @@ __all__ = [
     "StageStatus",
     "check_run",
     "finished_stages",
+    "is_distant",
+    "joined_stage",
     "read_examples",
+    "read_file",
     "read_stage",
     "read_statuses",
     "run_stage",
     "run_statuses",
     "stage_manifest",
+    "working_folder",
 ]
 
 _KEY_FILE = ".key"
@@ -78,6 +86,8 @@ class Run(BaseModel):
         seed: Seed of every random choice.
         task: The task, complete, so that no stage needs the file it came from.
         on_gate_fail: What happens when the teacher does not pass its gate.
+        family: Folder of the runs that belong together with this one, such as a sweep's cells:
+            what one of them has finished, the others copy. Empty: none do.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,6 +96,7 @@ class Run(BaseModel):
     seed: int
     task: Task
     on_gate_fail: Literal["stop", "continue"] = "stop"
+    family: str = ""
 
     @property
     def folder(self) -> Path:
@@ -125,7 +136,11 @@ class StageResult(BaseModel):
 
 
 def run_stage(
-    run: Run, name: str, inputs: Sequence[object], work: Callable[[Path], dict[str, Any]]
+    run: Run,
+    name: str,
+    inputs: Sequence[object],
+    work: Callable[[Path], dict[str, Any]],
+    machine: Machine = ALONE,
 ) -> StageResult:
     """Do a stage's work, unless it is done already.
 
@@ -135,14 +150,15 @@ def run_stage(
         inputs: Everything that decides the result: settings, and digests of what is read.
         work: Fills the folder it is given and returns the summary. It may find there what an
             interrupted attempt left, and must go on from it.
+        machine: Which one this is, where several work on the stage: the first.
 
     Raises:
         StorageError: The folder cannot be written or the disk is full.
         DafttError: Whatever ``work`` raises.
     """
     storage = _open(run.uri)
-    key = digest(name, run.seed, run.task, *inputs)
-    base = storage.folder or _scratch_folder(run.uri)
+    key = _key(run, name, inputs)
+    base = working_folder(run)
     folder = base / name
     with exclusively(base / ".locks" / f"{name.replace('/', '-')}.lock", name):
         remote = None if storage.folder else RemoteFolder(storage, name)
@@ -150,16 +166,55 @@ def run_stage(
         done = _committed(remote, key) if remote else _finished(folder, key)
         if done is not None:
             log.info("%s: already done", name)
-            write_status(storage, name, "done")
+            write_status(base, storage, name, "done")
             return StageResult(name=name, digest=done.digest, summary=done.summary)
-        with _reported(storage, name, folder):
+        with _reported(base, storage, name):
             # A stage whose work is done may only have failed to be stored.
-            kept = _finished(folder, key) if remote else None
-            manifest = kept or _work(storage, name, folder, key, work)
+            kept = _finished(folder, key) if remote else _copied(run, name, folder, key)
+            manifest = kept or _work(base, storage, name, key, work, machine)
             if remote:
                 manifest = _publish(remote, version, folder, manifest)
+                forget(storage, name)
     log.info("%s: done in %s", name, duration(manifest.seconds))
     return StageResult(name=name, digest=manifest.digest, summary=manifest.summary)
+
+
+@contextmanager
+def joined_stage(
+    run: Run, name: str, inputs: Sequence[object], machine: Machine | None
+) -> Iterator[Path]:
+    """The folder for helping another process with a stage; that one has called :func:`run_stage`.
+
+    Where the run is in a folder, it is the same one. Where the run is at a distance, it is this
+    machine's scratch folder, and what was kept of the stage is brought back to it.
+
+    Args:
+        run: The run.
+        name: The stage's name.
+        inputs: Everything that decides the result, as the other process gave it.
+        machine: Which one this is, for the one of its processes that handles its scratch folder;
+            None for the others, and on the other process's own machine.
+    """
+    storage = _open(run.uri)
+    folder = working_folder(run) / name
+    if machine is None or storage.folder is not None:
+        yield folder
+        return
+    shutil.rmtree(folder, ignore_errors=True)  # parts here were perhaps never joined
+    key = _key(run, name, inputs)
+    _prepare_folder(folder, key)
+    with keeping(storage, name, key, folder, machine):
+        yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_distant(run: Run) -> bool:
+    """Whether the run is in a storage at a distance, so that machines share no folder."""
+    return _open(run.uri).folder is None
+
+
+def _key(run: Run, name: str, inputs: Sequence[object]) -> str:
+    return digest(name, run.seed, run.task, *inputs)
 
 
 def _finished(folder: Path, key: str) -> Manifest | None:
@@ -176,6 +231,36 @@ def _finished(folder: Path, key: str) -> Manifest | None:
     return done
 
 
+def _copied(run: Run, name: str, folder: Path, key: str) -> Manifest | None:
+    """The same stage of a run of the family, copied; None where none of them has finished it.
+
+    A run at a distance copies nothing: its family is at work at the same time.
+    """
+    if not run.family:
+        return None
+    for other in sorted(local_folder(run.family).glob(f"*/{name}")):
+        done = sound_manifest(other, "not copying it", key) if other != folder else None
+        if done is None:
+            continue
+        log.info("%s: the same as %s, copied", name, other)
+        shutil.rmtree(folder, ignore_errors=True)
+        _prepare_folder(folder, key)
+        for file in done.files:
+            (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
+            _link(other / file.name, folder / file.name)
+        write_manifest(folder, done)
+        return done
+    return None
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make a file appear under a second name; a committed file is never written again."""
+    try:
+        target.hardlink_to(source)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
+
+
 def _committed(remote: RemoteFolder, key: str) -> Manifest | None:
     """The manifest of a remote stage that was made from the same and is whole."""
     done = remote.manifest()
@@ -188,27 +273,33 @@ def _committed(remote: RemoteFolder, key: str) -> Manifest | None:
 
 
 @contextmanager
-def _reported(storage: Storage, name: str, folder: Path) -> Iterator[None]:
+def _reported(base: Path, storage: Storage, name: str) -> Iterator[None]:
     """Keep how a stage ends as its status."""
     try:
-        write_status(storage, name, "running")
+        write_status(base, storage, name, "running")
         yield
     except OSError as error:
-        message = f"{error.filename or folder}: {error.strerror or error}"
-        write_status(storage, name, "failed", failure=StorageError(message))
+        message = f"{error.filename or base / name}: {error.strerror or error}"
+        write_status(base, storage, name, "failed", failure=StorageError(message))
         raise StorageError(f"stage {name}: {message}") from error
     except DafttError as error:
-        write_status(storage, name, "failed", failure=error)
+        write_status(base, storage, name, "failed", failure=error)
         raise
-    write_status(storage, name, "done")
+    write_status(base, storage, name, "done")
 
 
 def _work(
-    storage: Storage, name: str, folder: Path, key: str, work: Callable[[Path], dict[str, Any]]
+    base: Path,
+    storage: Storage,
+    name: str,
+    key: str,
+    work: Callable[[Path], dict[str, Any]],
+    machine: Machine,
 ) -> Manifest:
-    started = time.monotonic()
+    started, folder = time.monotonic(), base / name
     _prepare_folder(folder, key)
-    with watched_by(lambda snapshot: write_status(storage, name, "running", snapshot)):
+    watched = watched_by(lambda snapshot: write_status(base, storage, name, "running", snapshot))
+    with watched, keeping(storage, name, key, folder, machine):
         summary = work(folder)
     return commit(
         folder,
@@ -282,6 +373,30 @@ def stage_manifest(run: Run, name: str) -> Manifest | None:
     return read_manifest(storage.folder / name)
 
 
+def read_file(uri: str, stage: str, name: str) -> bytes | None:
+    """A small file of a finished stage, not checked; None while the stage has not finished.
+
+    Args:
+        uri: The run's folder or prefix.
+        stage: The stage's name.
+        name: The file's.
+
+    Raises:
+        StorageError: It is missing or cannot be read.
+    """
+    storage = _open(uri)
+    if storage.folder is None:
+        remote = RemoteFolder(storage, stage)
+        manifest = remote.manifest()
+        return None if manifest is None else remote.read(manifest, name)
+    if read_manifest(storage.folder / stage) is None:
+        return None
+    content = storage.read(f"{stage}/{name}")
+    if content is None:
+        raise StorageError(f"{storage.folder / stage / name}: is missing")
+    return content.data
+
+
 def finished_stages(run: Run) -> dict[str, float]:
     """When each finished stage was committed, in seconds since the epoch, by its name."""
     storage = _open(run.uri)
@@ -300,6 +415,18 @@ def finished_stages(run: Run) -> dict[str, float]:
     }
 
 
+def working_folder(run: Run) -> Path:
+    """Where the run is worked on, on this machine: its folder, or the scratch folder it has here.
+
+    A retry on this machine finds the scratch folder again.
+    """
+    folder = _open(run.uri).folder
+    if folder is not None:
+        return folder
+    root = os.environ.get("DAFTT_SCRATCH")
+    return (Path(root).expanduser() if root else cache_folder() / "scratch") / digest(run.uri)
+
+
 def run_statuses(run: Run) -> list[StageStatus]:
     """The status of every stage of a run, wherever it is, oldest change first."""
     storage = _open(run.uri)
@@ -316,9 +443,8 @@ def check_run(run: Run, needed_bytes: int) -> None:
     Raises:
         StorageError: Its folder or prefix cannot be written, or this machine lacks free space.
     """
-    storage = _open(run.uri)
-    check_writable(storage.folder or _scratch_folder(run.uri), needed_bytes)
-    storage.check_writable()
+    check_writable(working_folder(run), needed_bytes)
+    _open(run.uri).check_writable()
 
 
 def read_examples(run: Run, stage: str, expected: str | None, name: str) -> list[Example]:
@@ -347,12 +473,6 @@ def peak_memory_bytes() -> int:
 @lru_cache(maxsize=8)
 def _open(uri: str) -> Storage:
     return open_storage(uri)
-
-
-def _scratch_folder(uri: str) -> Path:
-    """Where a distant run's stages are worked on; a retry on this machine finds it again."""
-    root = os.environ.get("DAFTT_SCRATCH")
-    return (Path(root).expanduser() if root else cache_folder() / "scratch") / digest(uri)
 
 
 def _cache() -> Cache:

@@ -15,7 +15,7 @@ __all__ = ["LightPod", "ModelPod"]
 _HOUR_SECONDS = 3600
 _LIGHT_HOURS = 2
 _SHARED_MEMORY = "2Gi"  # PyTorch's workers hand tensors over in /dev/shm; the default is 64 MB
-_HUB_TOKEN = {"token": "HF_TOKEN"}
+_KEYS = {"token": "HF_TOKEN", "server_api_key": "DAFTT_SERVER_API_KEY"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ModelPod:
         kubernetes.add_node_selector_json(task, self.node_selector)
         kubernetes.add_toleration_json(task, self.tolerations)
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", "Memory", _SHARED_MEMORY)  # noqa: S108
-        kubernetes.use_secret_as_env(task, self.hub_secret, _HUB_TOKEN, optional=True)
+        kubernetes.use_secret_as_env(task, self.hub_secret, _KEYS, optional=True)
         kubernetes.set_image_pull_secrets(task, [self.pull_secret])
         kubernetes.set_timeout(task, hours * _HOUR_SECONDS)
         if retries:

@@ -1,91 +1,19 @@
 """The whole pipeline: from a handful of labels to students that are compared on test.
 
 Wiring only. Settings reach the first stage as flat parameters; it hands each later stage its own
-section as JSON. Stages hand on digests of what they committed under the run's folder, so the graph,
-the order of work and the check on what is read are one and the same thing.
+section as JSON.
 """
-
-from dataclasses import replace
 
 from kfp import dsl
 
-from components.assess_teacher import assess_teacher
-from components.curate import curate
-from components.evaluate import evaluate
-from components.predict_test import predict_test
 from components.preflight import preflight
-from components.prepare_data import prepare_data
 from components.summarize import summarize
-from components.synthesize import synthesize
-from components.train_students import train_students
-from components.train_teacher import train_teacher
-from components.write_report import write_report
 from daftt_core.config import Config
 from pipelines.cluster import LightPod, ModelPod
 from pipelines.parameters import describe_parameters
+from pipelines.stages import run_stages
 
 _D = Config()
-
-
-@dsl.pipeline(name="synthesize-shards")
-def synthesize_shards(
-    shards: list,
-    run: str,
-    config: str,
-    data: str,
-    teacher: str,
-    assessment: str,
-    gpu_type: str,
-    gpus: str,
-    cpus: str,
-    memory: str,
-    node_selector: dict,
-    tolerations: list,
-    hub_secret: str,
-    pull_secret: str,
-) -> list:
-    """Let the teacher annotate and generate, one task for each shard."""
-    pod = ModelPod(
-        gpu_type, gpus, cpus, memory, node_selector, tolerations, hub_secret, pull_secret
-    )
-    with dsl.ParallelFor(shards, name="shards") as item:
-        made = synthesize(
-            source=item.source,
-            shard=item.shard,
-            run=run,
-            config=config,
-            data=data,
-            teacher=teacher,
-            assessment=assessment,
-        )
-        pod.take(made, hours=24, retries=2)
-    return dsl.Collected(made.outputs["reference"])
-
-
-@dsl.pipeline(name="train-arms")
-def train_arms(
-    arms: list,
-    run: str,
-    config: str,
-    data: str,
-    curated: str,
-    gpu_type: str,
-    gpus: str,
-    cpus: str,
-    memory: str,
-    node_selector: dict,
-    tolerations: list,
-    hub_secret: str,
-    pull_secret: str,
-) -> list:
-    """Train the students of several arms, one task for each arm."""
-    pod = ModelPod(
-        gpu_type, gpus, cpus, memory, node_selector, tolerations, hub_secret, pull_secret
-    )
-    with dsl.ParallelFor(arms, name="arms") as item:
-        trained = train_students(arm=item.arm, run=run, config=config, data=data, curated=curated)
-        pod.take(trained, hours=24, retries=2)
-    return dsl.Collected(trained.outputs["reference"])
 
 
 @dsl.pipeline(
@@ -110,25 +38,59 @@ def daftt_pipeline(
     data_dev_share: float = _D.data.dev_share,
     data_test_share: float = _D.data.test_share,
     data_unlabelled_count: int = _D.data.unlabelled_count,
+    mixture_source: str = _D.mixture.source,
+    mixture_tasks: int = _D.mixture.tasks,
+    mixture_instances: int = _D.mixture.instances,
+    mixture_weighting: str = _D.mixture.weighting,
+    mixture_temperature: float = _D.mixture.temperature,
+    mixture_share: float = _D.mixture.share,
+    mixture_positive_examples: int = _D.mixture.positive_examples,
+    mixture_exclude: str = _D.mixture.exclude,
+    mixture_languages: str = _D.mixture.languages,
+    mixture_overlap_words: int = _D.mixture.overlap_words,
     teacher_model: str = _D.teacher.model,
     teacher_epochs: int = _D.teacher.epochs,
     teacher_learning_rate: float = _D.teacher.learning_rate,
     teacher_batch_size: int = _D.teacher.batch_size,
     teacher_warmup_ratio: float = _D.teacher.warmup_ratio,
     teacher_weight_decay: float = _D.teacher.weight_decay,
+    teacher_adam_beta1: float = _D.teacher.adam_beta1,
+    teacher_adam_beta2: float = _D.teacher.adam_beta2,
+    teacher_adam_epsilon: float = _D.teacher.adam_epsilon,
     teacher_max_grad_norm: float = _D.teacher.max_grad_norm,
     teacher_precision: str = _D.teacher.precision,
     teacher_max_length: int = _D.teacher.max_length,
     teacher_directions: str = _D.teacher.directions,
+    teacher_packing: bool = _D.teacher.packing,
+    teacher_method: str = _D.teacher.method,
+    teacher_lora_rank: int = _D.teacher.lora_rank,
+    teacher_lora_alpha: int = _D.teacher.lora_alpha,
+    teacher_lora_dropout: float = _D.teacher.lora_dropout,
+    teacher_patience: int = _D.teacher.patience,
     teacher_checkpoint_steps: int = _D.teacher.checkpoint_steps,
+    teacher_keep_checkpoints: int = _D.teacher.keep_checkpoints,
+    teacher_micro_batch_size: int = _D.teacher.micro_batch_size,
+    teacher_gradient_checkpointing: bool = _D.teacher.gradient_checkpointing,
+    teacher_zero_stage: int = _D.teacher.zero_stage,
+    teacher_offload: str = _D.teacher.offload,
+    teacher_offload_folder: str = _D.teacher.offload_folder,
     synthesis_mode: str = _D.synthesis.mode,
     synthesis_annotate_temperature: float = _D.synthesis.annotate_temperature,
+    synthesis_correct_prior: bool = _D.synthesis.correct_prior,
+    synthesis_min_precision: float = _D.synthesis.min_precision,
     synthesis_generate_count: int = _D.synthesis.generate_count,
     synthesis_generate_temperature: float = _D.synthesis.generate_temperature,
     synthesis_generate_top_p: float = _D.synthesis.generate_top_p,
     synthesis_max_new_tokens: int = _D.synthesis.max_new_tokens,
     synthesis_max_length: int = _D.synthesis.max_length,
     synthesis_batch_size: int = _D.synthesis.batch_size,
+    synthesis_batch_tokens: int = _D.synthesis.batch_tokens,
+    synthesis_engine: str = _D.synthesis.engine,
+    synthesis_server_url: str = _D.synthesis.server_url,
+    synthesis_server_command: str = _D.synthesis.server_command,
+    synthesis_server_model: str = _D.synthesis.server_model,
+    synthesis_server_concurrency: int = _D.synthesis.server_concurrency,
+    synthesis_server_start_seconds: int = _D.synthesis.server_start_seconds,
     synthesis_chunk_size: int = _D.synthesis.chunk_size,
     synthesis_shards: int = _D.synthesis.shards,
     curation_verify: str = _D.curation.verify,
@@ -145,6 +107,7 @@ def daftt_pipeline(
     curation_near_duplicate: float = _D.curation.near_duplicate,
     curation_overlap_words: int = _D.curation.overlap_words,
     curation_balance: bool = _D.curation.balance,
+    curation_ratio: float = _D.curation.ratio,
     student_model: str = _D.student.model,
     student_seeds: int = _D.student.seeds,
     student_epochs: int = _D.student.epochs,
@@ -163,6 +126,7 @@ def daftt_pipeline(
     job_image: str = _D.job.image,
     job_nodes: int = _D.job.nodes,
     job_gpus_per_node: int = _D.job.gpus_per_node,
+    job_gpu_model: str = _D.job.gpu_model,
     job_gpu_resource: str = _D.job.gpu_resource,
     job_processes_per_node: int = _D.job.processes_per_node,
     job_cpu: str = _D.job.cpu,
@@ -181,6 +145,7 @@ def daftt_pipeline(
     job_start_timeout_seconds: int = _D.job.start_timeout_seconds,
     job_ttl_seconds: int = _D.job.ttl_seconds,
     job_max_restarts: int = _D.job.max_restarts,
+    job_grace_seconds: int = _D.job.grace_seconds,
     cluster_gpu_type: str = _D.cluster.gpu_type,
     cluster_gpus: str = _D.cluster.gpus,
     cluster_teacher_gpus: str = _D.cluster.teacher_gpus,
@@ -210,71 +175,4 @@ def daftt_pipeline(
     deciding = {name: value for name, value in settings.items() if name in known}
     with dsl.ExitHandler(light.take(summarize(**deciding)), name="run"):
         checked = light.take(preflight(**settings))
-        run = checked.outputs["run"]
-        prepared = light.take(
-            prepare_data(
-                run=run, config=checked.outputs["data"], student=checked.outputs["student"]
-            )
-        )
-        data = prepared.outputs["data"]
-        baseline = train_arms(
-            arms=prepared.outputs["baseline_arms"],
-            run=run,
-            config=checked.outputs["student"],
-            data=data,
-            curated="",
-            **vars(pod),
-        ).set_caching_options(False)
-        teacher = train_teacher(
-            run=run, config=checked.outputs["teacher"], job=checked.outputs["job"], data=data
-        )
-        replace(pod, gpus=cluster_teacher_gpus).take(teacher, hours=7 * 24, retries=2)
-        assessment = assess_teacher(
-            run=run,
-            config=checked.outputs["teacher"],
-            synthesis=checked.outputs["synthesis"],
-            data=data,
-            teacher=teacher.outputs["digest"],
-            baseline=baseline.output,
-        )
-        pod.take(assessment, hours=12, retries=0)  # a gate that is not passed is an answer
-        synthetic = synthesize_shards(
-            shards=checked.outputs["shards"],
-            run=run,
-            config=checked.outputs["synthesis"],
-            data=data,
-            teacher=teacher.outputs["digest"],
-            assessment=assessment.outputs["digest"],
-            **vars(pod),
-        ).set_caching_options(False)
-        curated = light.take(
-            curate(
-                run=run, config=checked.outputs["curation"], data=data, synthetic=synthetic.output
-            )
-        )
-        augmented = train_arms(
-            arms=checked.outputs["augmented_arms"],
-            run=run,
-            config=checked.outputs["student"],
-            data=data,
-            curated=curated.outputs["digest"],
-            **vars(pod),
-        ).set_caching_options(False)
-        predictions = predict_test(
-            run=run,
-            config=checked.outputs["student"],
-            test=prepared.outputs["test"],
-            baseline=baseline.output,
-            augmented=augmented.output,
-        )
-        pod.take(predictions, hours=12, retries=2)
-        evaluation = light.take(
-            evaluate(
-                run=run,
-                config=checked.outputs["evaluation"],
-                predictions=predictions.outputs["digest"],
-                baseline=baseline.output,
-                augmented=augmented.output,
-            )
-        )
-        light.take(write_report(run=run, evaluation=evaluation.outputs["digest"]))
+        run_stages(checked, light, pod, cluster_teacher_gpus)

@@ -61,7 +61,7 @@ LOST = "the server does it, and the answer is lost"
 
 Fault = Answer | Slow | str | None
 Plan = Callable[[Request], Fault]
-_NOT_FORWARDED = {"connection", "keep-alive", "transfer-encoding", "host", "content-length"}
+_NOT_FORWARDED = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
 class FaultyProxy:

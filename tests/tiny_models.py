@@ -14,6 +14,8 @@ from transformers import (
     BertModel,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -21,7 +23,7 @@ from transformers import (
 
 from daftt_core.modeling import be_quiet
 
-__all__ = ["tiny_bart", "tiny_bert", "tiny_gpt_neox"]
+__all__ = ["tiny_bart", "tiny_bert", "tiny_gpt_neox", "tiny_llama"]
 
 
 def tiny_bert(folder: Path, texts: Iterable[str]) -> Path:
@@ -71,8 +73,7 @@ def tiny_gpt_neox(folder: Path, texts: Iterable[str]) -> Path:
 
     Its tokens are words with the space before them, so that decoding gives the text back.
     """
-    tokenizer = _tokenizer(texts, {"eos_token": "<|end|>", "unk_token": "<|unknown|>"}, None)
-    tokenizer.model_max_length = 256
+    tokenizer = _causal_tokenizer(texts)
     config = GPTNeoXConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,
@@ -84,6 +85,29 @@ def tiny_gpt_neox(folder: Path, texts: Iterable[str]) -> Path:
         eos_token_id=tokenizer.eos_token_id,
     )
     return _save(folder, GPTNeoXForCausalLM, config, tokenizer)
+
+
+def tiny_llama(folder: Path, texts: Iterable[str]) -> Path:
+    """The same with Llama's layers; two query heads share a head of keys and values."""
+    tokenizer = _causal_tokenizer(texts)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=128,
+        max_position_embeddings=256,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return _save(folder, LlamaForCausalLM, config, tokenizer)
+
+
+def _causal_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    tokenizer = _tokenizer(texts, {"eos_token": "<|end|>", "unk_token": "<|unknown|>"}, None)
+    tokenizer.model_max_length = 256
+    return tokenizer
 
 
 def _tokenizer(

@@ -8,12 +8,14 @@ from typing import Any
 import click
 
 from daftt_core import __version__, errors
+from daftt_core.cli.clean import clean_command
 from daftt_core.cli.compile import compile_command
 from daftt_core.cli.completion import completion_command
 from daftt_core.cli.doctor import doctor_command
 from daftt_core.cli.fetch import fetch_command
 from daftt_core.cli.logs import logs_command
 from daftt_core.cli.outcome import INTERRUPTED, StoppedError
+from daftt_core.cli.plan import plan_command
 from daftt_core.cli.reap import reap_command
 from daftt_core.cli.report import report_command
 from daftt_core.cli.review import review_command
@@ -21,6 +23,7 @@ from daftt_core.cli.run import run_command
 from daftt_core.cli.runs import runs_command
 from daftt_core.cli.schedule import schedule_command
 from daftt_core.cli.submit import submit_command
+from daftt_core.cli.sweep import sweep_command
 from daftt_core.cli.upload import upload_command
 from daftt_core.cli.validate import validate_command
 
@@ -80,11 +83,14 @@ for _command in (
     doctor_command,
     fetch_command,
     validate_command,
+    plan_command,
     run_command,
+    sweep_command,
     runs_command,
     report_command,
     review_command,
     reap_command,
+    clean_command,
     compile_command,
     upload_command,
     submit_command,

@@ -28,19 +28,29 @@ _OPERATOR = (
     "kubectl apply --server-side -k "
     "'github.com/kubeflow/training-operator.git/manifests/overlays/standalone?ref=v1.9.4'"
 )
+_TRAINER = (
+    "kubectl apply --server-side -k "
+    "'github.com/kubeflow/trainer.git/manifests/overlays/manager?ref=VERSION' && "
+    "kubectl apply --server-side -k "
+    "'github.com/kubeflow/trainer.git/manifests/overlays/runtimes?ref=VERSION'"
+)
 _APIS = (
-    # group and version, resource, needed, mended by
-    ("kubeflow.org/v1", "pytorchjobs", True, _OPERATOR),
-    ("trainer.kubeflow.org/v1alpha1", "trainjobs", False, "install Kubeflow Trainer 2"),
-    ("kueue.x-k8s.io/v1beta1", "localqueues", False, "install Kueue"),
+    # group and version, resource, launcher, mended by
+    ("kubeflow.org/v1", "pytorchjobs", "pytorchjob", _OPERATOR),
+    ("trainer.kubeflow.org/v1alpha1", "trainjobs", "trainjob", _TRAINER),
+)
+_KUEUE = "kueue.x-k8s.io"
+_INSTALL_KUEUE = (
+    "kubectl apply --server-side -f "
+    "https://github.com/kubernetes-sigs/kueue/releases/download/VERSION/manifests.yaml"
 )
 _RIGHTS = (
     # group, resource, subresource, verbs
-    ("kubeflow.org", "pytorchjobs", "", ("create", "get", "list", "patch", "delete")),
     ("", "pods", "", ("get", "list")),
     ("", "pods", "log", ("get",)),
     ("", "events", "", ("list",)),
 )
+_JOB_VERBS = ("create", "get", "list", "patch", "delete")
 _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
 
 
@@ -52,7 +62,7 @@ class Asked:
         config: Settings of the run: its storage, GPUs and secrets.
         namespace: Where the pods run.
         service_account: As whom they run; empty: the kubeconfig's user is looked at.
-        queue: Kueue's queue that jobs go to; empty for none.
+        queue: Kueue's queue that jobs go to; empty: the one that the settings name.
     """
 
     config: Config
@@ -71,7 +81,8 @@ def cluster_checks(asked: Asked) -> list[Check]:
         return [Check("Kubernetes", False, str(error), mend)]
     return [
         Check("Kubernetes", True, str(version.get("gitVersion", "answers"))),
-        *_resources(api),
+        *_resources(api, asked.config),
+        _kueue(api),
         *_rights(api, asked),
         *_secrets(api, asked),
         _bucket(asked.config.run.output),
@@ -159,17 +170,43 @@ def _refused(answer: dict[str, Any]) -> int:
     return int(answer.get("code", 0)) if answer.get("kind") == "Status" else 0
 
 
-def _resources(api: _Api) -> Iterator[Check]:
-    for version, resource, needed, mend in _APIS:
+def _launcher(config: Config) -> str:
+    """The kind of job that trains the teacher; a local one may become a PyTorchJob."""
+    return "trainjob" if config.job.launcher == "trainjob" else "pytorchjob"
+
+
+def _resources(api: _Api, config: Config) -> Iterator[Check]:
+    for version, resource, launcher, mend in _APIS:
         found = api.get(f"/apis/{version}").get("resources", [])
         ok = any(each.get("name") == resource for each in found)
         said = f"served as {version}" if ok else f"{version} is not served"
-        yield Check(f"CRD {resource}", ok, said, "" if ok else mend, needed)
+        yield Check(
+            f"CRD {resource}", ok, said, "" if ok else mend, needed=launcher == _launcher(config)
+        )
+
+
+def _kueue(api: _Api) -> Check:
+    version = _served_version(api, _KUEUE)
+    if version:
+        return Check("CRD localqueues", True, f"served as {version}")
+    said = f"no version of {_KUEUE} is served"
+    return Check("CRD localqueues", False, said, _INSTALL_KUEUE, needed=False)
+
+
+def _served_version(api: _Api, group: str) -> str:
+    """Group and version in which the cluster prefers a group's objects; empty for none."""
+    preferred = api.get(f"/apis/{group}").get("preferredVersion") or {}
+    return str(preferred.get("groupVersion", ""))
 
 
 def _rights(api: _Api, asked: Asked) -> Iterator[Check]:
     space, account = asked.namespace, asked.service_account or "pipeline-runner"
-    for group, resource, sub, verbs in _RIGHTS:
+    jobs = next(
+        (version.partition("/")[0], resource, "", _JOB_VERBS)
+        for version, resource, launcher, _ in _APIS
+        if launcher == _launcher(asked.config)
+    )
+    for group, resource, sub, verbs in (jobs, *_RIGHTS):
         name = f"{resource}/{sub}" if sub else resource
         attributes = {"group": group, "resource": resource} | ({"subresource": sub} if sub else {})
         allowed = {verb: api.may(space, {**attributes, "verb": verb}) for verb in verbs}
@@ -193,32 +230,50 @@ def _rights(api: _Api, asked: Asked) -> Iterator[Check]:
 
 
 def _secrets(api: _Api, asked: Asked) -> Iterator[Check]:
-    space, pods = asked.namespace, asked.config.cluster
-    make = f"kubectl -n {space} create secret"
-    for name, key, mend, use in (
-        (
-            pods.hub_secret,
-            "token",
-            f"{make} generic {pods.hub_secret} --from-file=token=TOKEN_FILE",
-            "private models",
-        ),
-        (
-            pods.pull_secret,
-            ".dockerconfigjson",
-            f"{make} docker-registry {pods.pull_secret} --from-file=DOCKER_CONFIG_FILE",
-            "a private registry",
-        ),
-    ):
-        answer = api.get(f"/api/v1/namespaces/{space}/secrets/{name}")
-        refused = _refused(answer)
-        if not refused and key in answer.get("data", {}):
-            yield Check(f"secret {name}", True, f"has {key}")
-            continue
-        said = {404: "is missing", 403: "cannot be told: you may not read secrets"}.get(
-            refused, f"cannot be read ({refused})" if refused else f"has no key {key!r}"
-        )
-        said = f"{said}; needed for {use} only"
-        yield Check(f"secret {name}", False, said, mend, needed=False)
+    pods, job = asked.config.cluster, asked.config.job
+    file = f"{pods.pull_secret} --from-file=DOCKER_CONFIG_FILE"
+    yield _secret(api, asked.namespace, pods.hub_secret, "token", "private models")
+    yield _secret(
+        api,
+        asked.namespace,
+        pods.pull_secret,
+        ".dockerconfigjson",
+        "a private registry",
+        f"docker-registry {file}",
+    )
+    for name, key in job.secret_keys().values():
+        yield _secret(api, job.namespace or asked.namespace, name, key)
+
+
+def _secret(
+    api: _Api, space: str, name: str, key: str, only_for: str = "", made_by: str = ""
+) -> Check:
+    """Whether a secret has a key.
+
+    Args:
+        api: The cluster.
+        space: Namespace of the secret.
+        name: Name of the secret.
+        key: The key.
+        only_for: What it is for, where a run may do without.
+        made_by: The end of the command that makes it.
+    """
+    answer = api.get(f"/api/v1/namespaces/{space}/secrets/{name}")
+    refused = _refused(answer)
+    if not refused and key in answer.get("data", {}):
+        return Check(f"secret {name}", True, f"has {key}")
+    said = {404: "is missing", 403: "cannot be told: you may not read secrets"}.get(
+        refused, f"cannot be read ({refused})" if refused else f"has no key {key!r}"
+    )
+    made_by = made_by or f"generic {name} --from-file={key}={key.upper()}_FILE"
+    needed = not only_for and refused != 403
+    return Check(
+        f"secret {name}",
+        False,
+        f"{said}; needed for {only_for} only" if only_for else said,
+        f"kubectl -n {space} create secret {made_by}",
+        needed=needed,
+    )
 
 
 def _bucket(output: str) -> Check:
@@ -255,16 +310,20 @@ def _labels(node: dict[str, Any]) -> dict[str, str]:
 
 
 def _queue(api: _Api, asked: Asked) -> Iterator[Check]:
-    if not asked.queue:
+    queue = asked.queue or asked.config.job.queue
+    if not queue:
         return
-    name, space = f"queue {asked.queue}", asked.namespace
-    path = f"/apis/kueue.x-k8s.io/v1beta1/namespaces/{space}/localqueues/{asked.queue}"
-    answer = api.get(path)
+    name, space = f"queue {queue}", asked.config.job.namespace or asked.namespace
+    version = _served_version(api, _KUEUE)
+    if not version:
+        yield Check(name, False, "Kueue is not installed", _INSTALL_KUEUE)
+        return
+    answer = api.get(f"/apis/{version}/namespaces/{space}/localqueues/{queue}")
     if refused := _refused(answer):
         said = "is missing" if refused == 404 else f"cannot be read ({refused})"
         manifest = (
-            "kubectl apply -f - <<< '{apiVersion: kueue.x-k8s.io/v1beta1, kind: LocalQueue, "
-            f"metadata: {{name: {asked.queue}, namespace: {space}}}, "
+            f"kubectl apply -f - <<< '{{apiVersion: {version}, kind: LocalQueue, "
+            f"metadata: {{name: {queue}, namespace: {space}}}, "
             "spec: {clusterQueue: CLUSTER_QUEUE}}'"
         )
         yield Check(name, False, said, manifest, needed=refused == 404)
@@ -273,7 +332,7 @@ def _queue(api: _Api, asked: Asked) -> Iterator[Check]:
     stopped = [c for c in conditions if c.get("type") == "Active" and c.get("status") != "True"]
     if stopped:
         said = f"is not active: {stopped[0].get('message', '')}"
-        yield Check(name, False, said, f"kubectl -n {space} describe localqueue {asked.queue}")
+        yield Check(name, False, said, f"kubectl -n {space} describe localqueue {queue}")
     else:
         yield Check(name, True, "is active")
 

@@ -1,45 +1,55 @@
-"""``daftt compile``: the pipeline as the YAML file that Kubeflow Pipelines reads."""
+"""``daftt compile``: the pipelines as the YAML files that Kubeflow Pipelines reads."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
-__all__ = ["compile_command", "is_up_to_date"]
+__all__ = ["PIPELINES", "compile_command", "is_up_to_date"]
 
-_DEFAULT = Path("pipelines/compiled/daftt.yaml")
+PIPELINES = ("daftt", "sweep")
+"""The pipelines, by the names of their files."""
+
+_FOLDER = Path("pipelines/compiled")
 
 
-@click.command("compile", short_help="Write the pipeline as YAML.")
+@click.command("compile", short_help="Write the pipelines as YAML.")
 @click.argument(
-    "path", type=click.Path(path_type=Path, dir_okay=False), default=_DEFAULT, metavar="[PATH]"
+    "folder", type=click.Path(path_type=Path, file_okay=False), default=_FOLDER, metavar="[FOLDER]"
 )
-@click.option(
-    "--check", is_flag=True, help="Write nothing; exit code 1 if the file is out of date."
-)
-def compile_command(path: Path, check: bool) -> int:
-    """Write the pipeline as YAML to PATH (pipelines/compiled/daftt.yaml).
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a file is out of date.")
+def compile_command(folder: Path, check: bool) -> int:
+    """Write each pipeline as YAML into FOLDER (pipelines/compiled): daftt.yaml, sweep.yaml.
 
     \b
     Examples:
       daftt compile
       daftt compile --check
-      daftt compile /tmp/daftt.yaml
+      daftt compile /tmp/compiled
     """
+    paths = [folder / f"{name}.yaml" for name in PIPELINES]
     if check:
-        ok = is_up_to_date(path)
-        click.echo(f"{path} is {'up to date' if ok else 'out of date; run: daftt compile'}")
-        return 0 if ok else 1
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _compile(path)
-    click.echo(path)
+        old = [path for path in paths if not is_up_to_date(path)]
+        for path in paths:
+            said = "out of date; run: daftt compile" if path in old else "up to date"
+            click.echo(f"{path} is {said}")
+        return 1 if old else 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        _compile(path)
+        click.echo(path)
     return 0
 
 
 def is_up_to_date(path: Path) -> bool:
-    """Whether a compiled file is, byte for byte, what the code compiles to."""
+    """Whether a compiled file is, byte for byte, what the code compiles to.
+
+    Args:
+        path: The file; its name says which pipeline it is.
+    """
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / path.name
         _compile(fresh)
@@ -49,6 +59,14 @@ def is_up_to_date(path: Path) -> bool:
 def _compile(path: Path) -> None:
     from kfp import compiler
 
+    compiler.Compiler().compile(_pipeline(path.stem), str(path))
+
+
+def _pipeline(name: str) -> Any:
+    if name == "sweep":
+        from pipelines.sweep import sweep_pipeline
+
+        return sweep_pipeline
     from pipelines.daftt import daftt_pipeline
 
-    compiler.Compiler().compile(daftt_pipeline, str(path))
+    return daftt_pipeline

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +15,9 @@ from pathlib import Path
 import click
 from packaging.requirements import Requirement
 from packaging.version import Version
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from daftt_core.cli.launch import compiled_pipeline
 from daftt_core.cli.settings import read_config
@@ -72,6 +75,7 @@ class Check:
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --cluster: YAML file of the run's settings, for its GPUs, secrets and storage.",
 )
+@click.option("--preset", metavar="NAME", help="With --cluster: the preset of that run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor_command(
     cluster: bool,
@@ -80,6 +84,7 @@ def doctor_command(
     queue: str,
     output: str | None,
     settings_file: Path | None,
+    preset: str | None,
     as_json: bool,
 ) -> int:
     """Check that everything a run needs is in place; exit code 1 when something is missing.
@@ -93,7 +98,7 @@ def doctor_command(
     if cluster:
         from daftt_core.cli.cluster_doctor import Asked, cluster_checks
 
-        config = read_config(settings_file, {"output": output})
+        config = read_config(settings_file, {"output": output, "preset": preset})
         checks = cluster_checks(Asked(config, namespace, service_account, queue))
     else:
         checks = [look() for look in _LOOKS]
@@ -101,8 +106,8 @@ def doctor_command(
     if as_json:
         click.echo(json.dumps({"ok": not missing, "checks": [asdict(c) for c in checks]}, indent=1))
     else:
-        for check in checks:
-            click.echo(_line(check))
+        # a pipe has no width: what reads it wants whole lines
+        Console(width=None if sys.stdout.isatty() else 1000).print(_table(checks))
         well = "Everything a run needs is in place."
         click.echo(f"{len(missing)} missing; see above what mends it." if missing else well)
     return 1 if missing else 0
@@ -173,15 +178,17 @@ def _assets() -> Check:
 
 
 def _pipeline() -> Check:
-    from daftt_core.cli.compile import is_up_to_date
+    from daftt_core.cli.compile import PIPELINES, is_up_to_date
 
     try:
-        path = compiled_pipeline()
-        ok = is_up_to_date(path)
+        paths = [compiled_pipeline(name) for name in PIPELINES]
+        old = [path for path in paths if not is_up_to_date(path)]
     except (DafttError, ImportError) as error:
-        return Check("compiled pipeline", False, str(error), "daftt compile")
-    found = str(path) if ok else f"{path} is older than the code"
-    return Check("compiled pipeline", ok, found, "" if ok else "daftt compile")
+        return Check("compiled pipelines", False, str(error), "daftt compile")
+    if old:
+        found = f"older than the code: {', '.join(map(str, old))}"
+        return Check("compiled pipelines", False, found, "daftt compile")
+    return Check("compiled pipelines", True, ", ".join(map(str, paths)))
 
 
 def _memory() -> Check:
@@ -218,9 +225,15 @@ def _installed(package: str) -> str | None:
         return None
 
 
-def _line(check: Check) -> str:
-    mark, colour = "ok", "green"
-    if not check.ok:
-        mark, colour = ("missing", "red") if check.needed else ("note", "yellow")
-    line = f"{click.style(f'{mark:<8}', fg=colour)} {check.name}: {check.found}"
-    return line if check.ok else f"{line}\n         mend it with: {check.mend}"
+def _table(checks: Sequence[Check]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("what", "state", "found", "mend it with"):
+        table.add_column(heading, overflow="fold")
+    for check in checks:
+        state, colour = ("missing", "red") if check.needed else ("note", "yellow")
+        if check.ok:
+            state, colour = "ok", "green"
+        cells = (check.name, Text(state, colour), check.found, check.mend)
+        # Text takes what was found as it is; a string's [brackets] would be read as markup
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
+    return table

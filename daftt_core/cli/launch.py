@@ -50,8 +50,11 @@ class Attempt:
         return [line for line in text.splitlines() if line.strip()]
 
 
-def compiled_pipeline() -> Path:
-    """The compiled pipeline's file.
+def compiled_pipeline(name: str = "daftt") -> Path:
+    """A compiled pipeline's file.
+
+    Args:
+        name: The pipeline: ``daftt``, or ``sweep``.
 
     Raises:
         StorageError: It is not there.
@@ -59,10 +62,10 @@ def compiled_pipeline() -> Path:
     spec = importlib.util.find_spec("pipelines")
     folders = list(spec.submodule_search_locations or []) if spec else []
     for folder in folders:
-        path = Path(folder) / "compiled" / "daftt.yaml"
+        path = Path(folder) / "compiled" / f"{name}.yaml"
         if path.is_file():
             return path
-    raise StorageError("pipelines/compiled/daftt.yaml is missing; make it with: daftt compile")
+    raise StorageError(f"pipelines/compiled/{name}.yaml is missing; make it with: daftt compile")
 
 
 def run_pipeline(

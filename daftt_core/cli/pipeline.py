@@ -54,7 +54,9 @@ def _run(folder: Path, compiled: Path, settings: dict[str, Any]) -> int:
         workspace_root=str(folder / ".kfp" / f"workspace-{os.getpid()}"),
     )
     pipeline = components.load_component_from_file(str(compiled))
-    _do_not_repeat(pipeline.pipeline_spec)
+    graph = pipeline.component_spec.implementation.graph  # pipeline.pipeline_spec is a copy
+    _do_not_repeat(graph)
+    _one_run_at_a_time(graph)
     try:
         pipeline(**settings)
     except RuntimeError as error:  # what kfp.local raises for a failed stage; it is logged above
@@ -68,6 +70,18 @@ def _do_not_repeat(spec: Any) -> None:
     for component in (spec.root, *spec.components.values()):
         for task in component.dag.tasks.values():
             task.ClearField("retry_policy")
+
+
+def _one_run_at_a_time(spec: Any) -> None:
+    """Let a loop over whole pipelines take one after another: each has loops of its own."""
+    dags = {name for name, component in spec.components.items() if component.HasField("dag")}
+    for component in (spec.root, *spec.components.values()):
+        for task in component.dag.tasks.values():
+            body = spec.components[task.component_ref.name].dag.tasks.values()
+            if task.HasField("parameter_iterator") and any(
+                step.component_ref.name in dags for step in body
+            ):
+                task.iterator_policy.parallelism_limit = 1
 
 
 class _WithoutColours(io.TextIOWrapper):

@@ -16,8 +16,10 @@ from daftt_core.cli.report import report_path
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.cli.watch import Watch, display_for
 from daftt_core.config import Config, to_flat
+from daftt_core.costs import check_teacher_fits
 from daftt_core.errors import DafttError
 from daftt_core.progress import duration
+from daftt_core.storage import open_storage
 
 if TYPE_CHECKING:
     from daftt_core.workspace import Run
@@ -32,7 +34,8 @@ def run_command(settings_file: Path | None, as_json: bool, **given: Any) -> int:
     """Run the whole pipeline here and compare students with and without the teacher's help.
 
     Without options it runs the built-in demo. All settings are checked before anything starts.
-    The same command goes on where an interrupted run stopped.
+    The same command goes on where an interrupted run stopped. With an --output in a bucket the work
+    is done here and its results are stored there.
 
     \b
     Examples:
@@ -54,14 +57,17 @@ def run_command(settings_file: Path | None, as_json: bool, **given: Any) -> int:
 
 def _run(config: Config) -> Run:
     from daftt_core.preflight import resolve
+    from daftt_core.workspace import working_folder
 
     run = resolve(config)
+    check_teacher_fits(config)
     compiled = compiled_pipeline()
-    forget_failure(run.folder)
-    attempt = Attempt(run.folder)
+    folder = working_folder(run)
+    forget_failure(folder)
+    attempt = Attempt(folder)
     console = Console(stderr=True)
     console.print(
-        f"The run's folder is {run.folder}", markup=False, highlight=False, soft_wrap=True
+        f"The run's folder is {_place(run)}", markup=False, highlight=False, soft_wrap=True
     )
     display = display_for(console)
     try:
@@ -83,7 +89,7 @@ def _show(run: Run, seconds: float, as_json: bool) -> None:
     if as_json:
         result = {
             "status": "done",
-            "folder": str(run.folder),
+            "folder": _place(run),
             "seconds": round(seconds, 1),
             "report": str(report_path(run)),
             "evaluation": evaluation.model_dump(mode="json"),
@@ -94,6 +100,11 @@ def _show(run: Run, seconds: float, as_json: bool) -> None:
     click.echo(stage_table(run))
     click.echo(f"\nTime on the clock: {duration(seconds)} (some stages run side by side)")
     click.echo(f"Report: {report_path(run)}")
+
+
+def _place(run: Run) -> str:
+    folder = open_storage(run.uri).folder
+    return str(folder) if folder else run.uri
 
 
 def _failure(error: DafttError | StoppedError) -> dict[str, object]:

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-from daftt_core.cli.launch import compiled_pipeline
-from daftt_core.cli.remote import (
-    Connection,
-    Remote,
-    connect,
-    equals,
-    is_made_up,
-    with_connection,
-    with_dry_run,
-)
-from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
-from daftt_core.cli.submit import check_for_cluster, experiment_id, with_experiment
-from daftt_core.cli.upload import PIPELINE, Version, upload_version
-from daftt_core.config import Config, to_flat
+from daftt_core.cli.order import Order, place_order, with_order
+from daftt_core.cli.remote import Remote, equals, is_made_up
+from daftt_core.cli.settings import SettingsCommand
 from daftt_core.errors import ConfigError
 
 __all__ = ["schedule_command", "six_fields"]
@@ -31,26 +19,12 @@ _CONCURRENCY = 1  # two runs of the same settings would work in the same folder
 
 
 @click.command("schedule", cls=SettingsCommand, short_help="Run the pipeline at set times.")
-@with_settings
-@with_connection
-@with_experiment
-@with_dry_run
+@with_order
 @click.option("--cron", required=True, help="When, such as '0 3 * * 1': Mondays at three (UTC).")
-@click.option("--schedule-name", default=PIPELINE, show_default=True, help="Name to replace it by.")
+@click.option("--schedule-name", help="Name to replace it by; left out: the pipeline's.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def schedule_command(
-    settings_file: Path | None,
-    host: str,
-    namespace: str,
-    token: str,
-    ca_cert: str,
-    experiment: str,
-    service_account: str,
-    dry_run: bool,
-    cron: str,
-    schedule_name: str,
-    as_json: bool,
-    **given: Any,
+    dry_run: bool, cron: str, schedule_name: str | None, as_json: bool, **given: Any
 ) -> None:
     """Create the recurring run of that name, or replace the one that is there.
 
@@ -63,13 +37,11 @@ def schedule_command(
       daftt schedule --cron '0 3 * * 1' --output gs://my-bucket/daftt
       daftt schedule --cron '0 3 * * 1' --settings my-settings.yaml --dry-run
     """
-    config, expression = read_config(settings_file, given), six_fields(cron)
-    check_for_cluster(config)
-    remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
-    version = upload_version(remote, compiled_pipeline())
-    group = experiment_id(remote, experiment)
-    present = _find(remote, group, schedule_name)
-    same = [r for r in present if _is_same(r, expression, version, config, service_account)]
+    expression = six_fields(cron)
+    order = place_order(dry_run=dry_run, **given)
+    remote, name = order.remote, schedule_name or order.version.pipeline
+    present = _find(order, name)
+    same = [run for run in present if _is_same(run, expression, order)]
     if same:
         _remove(remote, [each for each in present if each is not same[0]])
         schedule, changed = same[0], False
@@ -77,15 +49,15 @@ def schedule_command(
         schedule = _replace(
             remote,
             present,
-            experiment_id=group,
-            job_name=schedule_name,
+            experiment_id=order.experiment_id,
+            job_name=name,
             cron_expression=expression,
             max_concurrency=_CONCURRENCY,
             no_catchup=True,
-            params=to_flat(config),
-            pipeline_id=version.pipeline_id,
-            version_id=version.version_id,
-            service_account=service_account or None,
+            params=order.parameters,
+            pipeline_id=order.version.pipeline_id,
+            version_id=order.version.version_id,
+            service_account=order.service_account or None,
         )
         changed = True
     if dry_run and changed:
@@ -96,7 +68,7 @@ def schedule_command(
         return
     done = f"set to {expression!r}" if changed else f"is set to {expression!r} already"
     page = remote.link(f"recurringrun/details/{schedule.recurring_run_id}")
-    click.echo(f"{schedule_name}: {done}\n{page}")
+    click.echo(f"{name}: {done}\n{page}")
 
 
 def six_fields(cron: str) -> str:
@@ -117,17 +89,17 @@ def six_fields(cron: str) -> str:
     return " ".join(fields if len(fields) == 6 else ["0", *fields])
 
 
-def _find(remote: Remote, group: str, name: str) -> list[Any]:
-    if is_made_up(group):
+def _find(order: Order, name: str) -> list[Any]:
+    if is_made_up(order.experiment_id):
         return []
-    with remote.doing("list the recurring runs"):
-        found = remote.client.list_recurring_runs(
-            experiment_id=group, page_size=50, filter=equals("display_name", name)
+    with order.remote.doing("list the recurring runs"):
+        found = order.remote.client.list_recurring_runs(
+            experiment_id=order.experiment_id, page_size=50, filter=equals("display_name", name)
         )
     return list(found.recurring_runs or [])
 
 
-def _is_same(run: Any, cron: str, version: Version, config: Config, service_account: str) -> bool:
+def _is_same(run: Any, cron: str, order: Order) -> bool:
     reference, schedule = run.pipeline_version_reference, run.trigger and run.trigger.cron_schedule
     return bool(
         run.mode == "ENABLE"
@@ -136,11 +108,11 @@ def _is_same(run: Any, cron: str, version: Version, config: Config, service_acco
         and int(run.max_concurrency) == _CONCURRENCY
         and run.no_catchup
         and reference
-        and reference.pipeline_version_id == version.version_id
+        and reference.pipeline_version_id == order.version.version_id
         and run.runtime_config
-        and run.runtime_config.parameters == to_flat(config)
+        and run.runtime_config.parameters == order.parameters
         # none was asked for: whatever the installation has chosen
-        and (not service_account or run.service_account == service_account)
+        and (not order.service_account or run.service_account == order.service_account)
     )
 
 

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
 from daftt_core.config import Config, Section, flat_fields, from_flat, read_settings
+from daftt_core.presets import preset_names, read_preset
 
 __all__ = ["SettingsCommand", "read_config", "with_settings"]
 
@@ -58,9 +59,16 @@ class SettingsCommand(click.Command):
 
 
 def with_settings(command: _Decorated) -> _Decorated:
-    """Give a command one option for each setting, and ``--settings`` for a file of them."""
+    """Give a command an option for each setting, one for a file of them, and one for a preset."""
     for name, field in reversed(flat_fields().items()):
         command = _option(name, field)(command)
+    command = click.option(
+        "--preset",
+        type=_Value("NAME", tuple(preset_names())),
+        metavar="NAME",
+        help=f"Settings that fit together: {', '.join(preset_names())}; a file and options win "
+        "over it.",
+    )(command)
     return click.option(
         "--settings",
         "settings_file",
@@ -70,17 +78,20 @@ def with_settings(command: _Decorated) -> _Decorated:
 
 
 def read_config(settings_file: Path | None, given: dict[str, Any]) -> Config:
-    """The configuration that a file and options make together.
+    """The configuration that a preset, a file and options make together.
 
     Args:
         settings_file: A YAML file of flat settings, or None.
-        given: Values of the options; None where one was not given.
+        given: Values of the options, ``preset`` among them; None where one was not given.
 
     Raises:
-        ConfigError: Names every mistake of the file and of the options.
+        ConfigError: Names every mistake of the file and of the options, or the unknown preset.
     """
-    settings = read_settings(settings_file) if settings_file else {}
-    return from_flat(settings | {name: value for name, value in given.items() if value is not None})
+    chosen = {name: value for name, value in given.items() if value is not None}
+    preset = chosen.pop("preset", None)
+    settings = read_preset(preset) if preset is not None else {}
+    settings |= read_settings(settings_file) if settings_file else {}
+    return from_flat(settings | chosen)
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[_Decorated], _Decorated]:

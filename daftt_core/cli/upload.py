@@ -14,9 +14,17 @@ from daftt_core import __version__
 from daftt_core.cli.launch import compiled_pipeline
 from daftt_core.cli.remote import Connection, Remote, connect, equals, with_connection, with_dry_run
 
-__all__ = ["PIPELINE", "Version", "upload_command", "upload_version", "version_name"]
+__all__ = [
+    "PIPELINES",
+    "Version",
+    "upload_command",
+    "upload_version",
+    "version_name",
+    "with_pipeline",
+]
 
-PIPELINE = "daftt"
+PIPELINES = {"daftt": "daftt", "sweep": "daftt-sweep"}
+"""The name of each compiled pipeline in Kubeflow Pipelines."""
 
 
 @dataclass(frozen=True)
@@ -26,40 +34,60 @@ class Version:
     Attributes:
         pipeline_id: The pipeline's id there.
         version_id: The version's id there.
+        pipeline: The pipeline's name there.
         name: DAFTT's version and the digest of the YAML file.
         is_new: Whether it was not there before.
     """
 
     pipeline_id: str
     version_id: str
+    pipeline: str
     name: str
     is_new: bool
 
 
+def with_pipeline(command: Any) -> Any:
+    """Give a command the option that chooses the pipeline."""
+    return click.option(
+        "--pipeline",
+        type=click.Choice(list(PIPELINES)),
+        default="daftt",
+        show_default=True,
+        help="One run, or a sweep over fractions, ratios and modes.",
+    )(command)
+
+
 @click.command("upload", short_help="Upload the compiled pipeline as a new version.")
+@with_pipeline
 @with_connection
 @with_dry_run
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def upload_command(
-    host: str, namespace: str, token: str, ca_cert: str, dry_run: bool, as_json: bool
+    pipeline: str,
+    host: str,
+    namespace: str,
+    token: str,
+    ca_cert: str,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Upload the compiled pipeline to Kubeflow Pipelines, unless this very file is there.
 
     \b
     Examples:
       daftt upload --host http://localhost:8888
-      daftt upload --dry-run
+      daftt upload --pipeline sweep --dry-run
     """
     remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
-    version = upload_version(remote, compiled_pipeline())
+    version = upload_version(remote, pipeline)
     if as_json and not dry_run:
         click.echo(json.dumps(asdict(version), indent=1))
     elif not dry_run:
         done = "uploaded" if version.is_new else "is there already"
         page = f"pipelines/details/{version.pipeline_id}/version/{version.version_id}"
-        click.echo(f"{PIPELINE} {version.name}: {done}\n{remote.link(page)}")
+        click.echo(f"{version.pipeline} {version.name}: {done}\n{remote.link(page)}")
     elif not version.is_new:
-        click.echo(f"# nothing to send: {PIPELINE} {version.name} is there already")
+        click.echo(f"# nothing to send: {version.pipeline} {version.name} is there already")
 
 
 def version_name(path: Path) -> str:
@@ -67,45 +95,48 @@ def version_name(path: Path) -> str:
     return f"{__version__}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
 
-def upload_version(remote: Remote, path: Path) -> Version:
+def upload_version(remote: Remote, pipeline: str) -> Version:
     """Make sure that Kubeflow Pipelines has a compiled pipeline.
 
     Args:
         remote: The connection.
-        path: The YAML file.
+        pipeline: Which one of ``PIPELINES``.
 
     Raises:
         RemoteError: It was refused.
+        StorageError: It has not been compiled.
     """
+    path, there = compiled_pipeline(pipeline), PIPELINES[pipeline]
     name = version_name(path)
-    pipeline_id = _find_pipeline(remote)
+    pipeline_id = _find_pipeline(remote, there)
     if pipeline_id is None:
-        pipeline_id = _create_pipeline(remote)
+        pipeline_id = _create_pipeline(remote, there)
     else:
         with remote.doing("list the pipeline's versions"):
             found = remote.client.list_pipeline_versions(
                 pipeline_id, filter=equals("display_name", name)
             ).pipeline_versions
         if found:
-            return Version(pipeline_id, found[0].pipeline_version_id, name, is_new=False)
+            version_id = found[0].pipeline_version_id
+            return Version(pipeline_id, version_id, there, name, is_new=False)
     with remote.doing("upload the pipeline"):
         made = remote.client.upload_pipeline_version(str(path), name, pipeline_id=pipeline_id)
-    return Version(pipeline_id, made.pipeline_version_id, name, is_new=True)
+    return Version(pipeline_id, made.pipeline_version_id, there, name, is_new=True)
 
 
-def _find_pipeline(remote: Remote) -> str | None:
+def _find_pipeline(remote: Remote, name: str) -> str | None:
     with remote.doing("list the pipelines"):
         found = remote.client.list_pipelines(
-            namespace=remote.connection.namespace, filter=equals("display_name", PIPELINE)
+            namespace=remote.connection.namespace, filter=equals("display_name", name)
         ).pipelines
     return str(found[0].pipeline_id) if found else None
 
 
-def _create_pipeline(remote: Remote) -> str:
+def _create_pipeline(remote: Remote, name: str) -> str:
     from kfp_server_api import V2beta1Pipeline
 
     pipeline: Any = V2beta1Pipeline(
-        name=PIPELINE, display_name=PIPELINE, namespace=remote.connection.namespace or None
+        name=name, display_name=name, namespace=remote.connection.namespace or None
     )
     with remote.doing("create the pipeline"):
         # not upload_pipeline: that would make a first version without a digest in its name

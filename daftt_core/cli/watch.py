@@ -15,7 +15,7 @@ from daftt_core.progress import LOG_EVERY_SECONDS, Snapshot, duration
 from daftt_core.storage import read_manifest
 from daftt_core.workspace import StageStatus, read_statuses
 
-__all__ = ["Watch", "display_for", "statuses_since"]
+__all__ = ["Watch", "display_for", "statuses_since", "under"]
 
 
 class _Display(Protocol):
@@ -140,6 +140,30 @@ class _Bars:
 def display_for(console: Console) -> _Display:
     """Bars where a person looks at the console, lines where it is kept in a file."""
     return _Bars(console) if console.is_terminal else _Lines(console)
+
+
+class _Under:
+    """A display on which stages stand under the name of their run."""
+
+    def __init__(self, display: _Display, name: str) -> None:
+        self._display, self._name = display, name
+
+    def started(self, stage: str) -> None:
+        self._display.started(f"{self._name}/{stage}")
+
+    def moved(self, stage: str, snapshot: Snapshot) -> None:
+        self._display.moved(f"{self._name}/{stage}", snapshot)
+
+    def ended(self, stage: str, how: str) -> None:
+        self._display.ended(f"{self._name}/{stage}", how)
+
+    def close(self) -> None:
+        self._display.close()
+
+
+def under(display: _Display, name: str) -> _Display:
+    """The same display for one of several runs, whose stages are shown under its name."""
+    return _Under(display, name)
 
 
 def _amount(snapshot: Snapshot) -> str:

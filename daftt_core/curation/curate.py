@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from daftt_core.arms import left_out
 from daftt_core.config import CurationConfig
 from daftt_core.curation.echo import EchoIndex
 from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
@@ -30,7 +31,11 @@ SOURCES = ("annotated", "generated")
 
 
 def curate(
-    run: Run, config: CurationConfig, data_digest: str, synthetic: Mapping[str, str]
+    run: Run,
+    config: CurationConfig,
+    data_digest: str,
+    synthetic: Mapping[str, str],
+    arms: Sequence[str],
 ) -> StageResult:
     """Filter what the teacher wrote.
 
@@ -41,7 +46,8 @@ def curate(
       filters' order) and ``kept``; ``problems``, what made the unusable ones so; ``redacted``, how
       many of the kept ones were; and ``by_label`` how many were read and kept;
     - ``label_agreement``: the share of usable generated examples that the teacher, asked again,
-      gives the label it wrote them for; None where there are none.
+      gives the label it wrote them for; None where there are none;
+    - ``arms``, those that can be trained, and ``left_out``, the others and why.
 
     ``funnel.json`` is the same with the rejections of each label by filter.
 
@@ -50,12 +56,14 @@ def curate(
         config: The settings.
         data_digest: Digest of the stage ``data``.
         synthetic: Digest of each stage of synthesis, by its name.
+        arms: The arms that are to learn from what is kept.
 
     Raises:
         StorageError: A stage that is read is not finished, or was changed.
-        DataError: A file does not hold what it should.
+        DataError: A file does not hold what it should, or so little is kept that no arm can be
+            trained.
     """
-    inputs = [config, data_digest, dict(synthetic)]
+    inputs = [config, data_digest, dict(synthetic), list(arms)]
 
     def work(folder: Path) -> dict[str, Any]:
         around = _surroundings(run, config, data_digest)
@@ -68,7 +76,13 @@ def curate(
             write_jsonl(folder / "rejected.jsonl", outcome.rejected())
         funnel = {source: _funnel(source, outcome, around, tally) for source in SOURCES}
         _warn_of_gaps(funnel)
-        found = {"funnel": funnel, "label_agreement": tally.label_agreement}
+        without = _leave_out(arms, funnel)
+        found = {
+            "funnel": funnel,
+            "label_agreement": tally.label_agreement,
+            "arms": [arm for arm in arms if arm not in without],
+            "left_out": without,
+        }
         write_text(folder / FUNNEL, json.dumps(found, indent=1) + "\n")
         return {**found, "funnel": {name: _short(counts) for name, counts in funnel.items()}}
 
@@ -176,3 +190,26 @@ def _warn_of_gaps(funnel: Mapping[str, Mapping[str, Any]]) -> None:
         missing = [label for label, some in counts["by_label"].items() if not some["kept"]]
         if counts["read"] and missing:
             log.warning("%s: no %s example of %s is kept", CURATED, source, ", ".join(missing))
+
+
+def _leave_out(arms: Sequence[str], funnel: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The arms that cannot be trained, and why.
+
+    Raises:
+        DataError: None of them can.
+    """
+    without = left_out(arms, {source: counts["kept"] for source, counts in funnel.items()})
+    if arms and len(without) == len(arms):
+        counts = "; ".join(_account(source, some) for source, some in funnel.items())
+        raise DataError(
+            f"curation kept nothing that {' or '.join(arms)} could learn from ({counts}): loosen "
+            "the curation settings, or let the teacher write more"
+        )
+    for arm, why in without.items():
+        log.warning("%s is left out: %s", arm, why)
+    return without
+
+
+def _account(source: str, counts: Mapping[str, Any]) -> str:
+    why = ", ".join(f"{count} by {name}" for name, count in counts["rejected"].items())
+    return f"{source}: {counts['read']} read" + (f", rejected {why}" if why else "")

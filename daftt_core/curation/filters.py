@@ -23,7 +23,7 @@ from daftt_core.curation.personal import find_personal_data, redact
 from daftt_core.curation.spool import Row
 from daftt_core.curation.surroundings import Reason, Surroundings
 from daftt_core.heldout import words_of
-from daftt_core.records import SyntheticExample, content_id
+from daftt_core.records import SyntheticExample, content_id, seed_for
 from daftt_core.tasks import Task
 
 __all__ = ["EXAMPLE_FILTERS", "RELATIVE", "SET_FILTERS", "ExampleFilter", "SetFilter", "settle"]
@@ -245,6 +245,37 @@ def _balance(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | Non
             yield Reason(f"{places} of the {counts[row.label]} generated {row.label!r} stay")
 
 
+def _ratio(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | None]:
+    """There are more examples of this source than the ratio to the labelled ones allows."""
+    if not around.config.ratio:
+        yield from [None] * len(rows)
+        return
+    limit = round(around.config.ratio * len(around.labelled_ids))
+    counts = Counter(row.source for row in rows)
+    places = {source: _drawing(rows, source, around.seed) for source in counts}
+    for row in rows:
+        if places[row.source][row.id] < limit:
+            yield None
+        else:
+            yield Reason(f"{limit} of the {counts[row.source]} {row.source} ones are drawn")
+
+
+def _drawing(rows: Sequence[Row], source: str, seed: int) -> Mapping[str, int]:
+    """For each id its place in a random order in which every beginning has all labels' shares.
+
+    A smaller ratio's examples are so among a larger one's.
+    """
+    by_label: dict[str | None, list[str]] = {}
+    for row in rows:
+        if row.source == source:
+            by_label.setdefault(row.label, []).append(row.id)
+    spread = []
+    for ids in by_label.values():
+        ids.sort(key=lambda each: seed_for(seed, "ratio", each))
+        spread += [((place + 0.5) / len(ids), each) for place, each in enumerate(ids)]
+    return {each: place for place, (_, each) in enumerate(sorted(spread))}
+
+
 def _ranks(rows: Sequence[Row]) -> Mapping[str, int]:
     """For each id its place among the examples of its label, the most confident being 0."""
     seen: Counter[str | None] = Counter()
@@ -274,6 +305,7 @@ SET_FILTERS: dict[str, SetFilter] = {
     "near_duplicate": _near_duplicate,
     "share": _share,
     "balance": _balance,
+    "ratio": _ratio,
 }
 """The filters that look at all that are left then, by name, in the order of their application."""
 

@@ -4,9 +4,23 @@ An engine scores given answers and writes new ones. Which engine serves is a det
 does not see.
 """
 
-from daftt_core.engines.encoding import Encoded, encode
+from daftt_core.engines.encoding import Encoded, encode, encode_all
 from daftt_core.engines.engine import Completion, Engine
 from daftt_core.engines.labelling import LabelScorer
 from daftt_core.engines.local import LocalEngine
+from daftt_core.engines.opening import OpenEngine, open_engine, open_local
+from daftt_core.engines.server import ServerEngine
 
-__all__ = ["Completion", "Encoded", "Engine", "LabelScorer", "LocalEngine", "encode"]
+__all__ = [
+    "Completion",
+    "Encoded",
+    "Engine",
+    "LabelScorer",
+    "LocalEngine",
+    "OpenEngine",
+    "ServerEngine",
+    "encode",
+    "encode_all",
+    "open_engine",
+    "open_local",
+]

@@ -6,6 +6,7 @@ and a prefix has the same tokens before every body.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
@@ -13,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from daftt_core.errors import ModelError
 from daftt_core.tasks import Prompt
 
-__all__ = ["Encoded", "encode"]
+__all__ = ["Encoded", "encode", "encode_all"]
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,53 @@ def encode(
     Raises:
         ModelError: The fixed parts alone do not fit.
     """
+    return encode_all([prompt], tokenizer, max_length, reserve)[0]
 
-    def tokens(text: str) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=False).input_ids) if text else []
 
-    prefix = _beginning(tokenizer) + tokens(prompt.prefix)
-    body, suffix = tokens(prompt.body), tokens(prompt.suffix)
-    answer = [] if prompt.answer is None else [*tokens(prompt.answer), tokenizer.eos_token_id]
+def encode_all(
+    prompts: Sequence[Prompt],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    reserve: int = 0,
+) -> list[Encoded]:
+    """:func:`encode` for many prompts, each distinct text being tokenized once and all together.
+
+    Args:
+        prompts: What to tokenize.
+        tokenizer: The model's tokenizer.
+        max_length: Tokens allowed in all, for each prompt.
+        reserve: Tokens to keep free for an answer that is yet to come.
+
+    Raises:
+        ModelError: The fixed parts of a prompt do not fit.
+    """
+    parts = ((p.prefix, p.body, p.suffix, p.answer) for p in prompts)
+    texts = list({text: None for part in parts for text in part if text})
+    found = tokenizer(texts, add_special_tokens=False).input_ids if texts else []
+    tokens = {"": [], **{text: list(ids) for text, ids in zip(texts, found, strict=True)}}
+    beginning = _beginning(tokenizer)
+    ending = [tokenizer.eos_token_id]
+    return [
+        _fit(
+            beginning + tokens[prompt.prefix],
+            tokens[prompt.body],
+            tokens[prompt.suffix],
+            [] if prompt.answer is None else tokens[prompt.answer] + ending,
+            max_length,
+            reserve,
+        )
+        for prompt in prompts
+    ]
+
+
+def _fit(
+    prefix: list[int],
+    body: list[int],
+    suffix: list[int],
+    answer: list[int],
+    max_length: int,
+    reserve: int,
+) -> Encoded:
     room = max_length - len(prefix) - len(suffix) - reserve
     if room < 2:
         raise ModelError(

@@ -15,20 +15,47 @@ from daftt_core.tasks import Task, answer_prompt
 
 __all__ = ["LabelScorer"]
 
+_CONTENT_FREE = ("N/A", "[MASK]", "")
+
 
 class LabelScorer:
     """Gives the distribution over a task's labels for each input.
+
+    A model prefers some labels whatever it is asked about. That preference is measured on inputs
+    without content and divided out (Zhao et al. 2021, "Calibrate Before Use", section 5, with the
+    inputs they use), before the calibration that was fitted on dev.
 
     Args:
         engine: Where the teacher is asked.
         task: A classification task.
         calibration: Applied to the scores; None leaves them as they are.
+        correct_prior: Whether the preference is divided out.
     """
 
-    def __init__(self, engine: Engine, task: Task, calibration: Calibration | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        task: Task,
+        calibration: Calibration | None = None,
+        *,
+        correct_prior: bool,
+    ) -> None:
         self._engine = engine
         self._task = task
         self._calibration = calibration
+        self._correct_prior = correct_prior
+        self._log_prior: NDArray[np.float64] | None = None
+
+    def log_prior(self) -> NDArray[np.float64]:
+        """Log-probability of each label for an input without content, of shape [labels].
+
+        It is the mean of the probabilities over three such inputs.
+        """
+        if self._log_prior is None:
+            paired = self._task.columns.text_pair is not None
+            nothing = [Example.of(text, text if paired else None) for text in _CONTENT_FREE]
+            self._log_prior = np.log(np.exp(self._score(nothing)).mean(axis=0))
+        return self._log_prior
 
     def log_probs(self, examples: Sequence[Example]) -> NDArray[np.float64]:
         """Uncalibrated log-probabilities, of shape [examples, labels], in the task's label order.
@@ -36,10 +63,10 @@ class LabelScorer:
         Each label counts with its whole token sequence, and no correction for its length: the
         scores are those of complete answers, and they are normalized over the label set.
         """
-        prompts = [answer_prompt(self._task, example) for example in examples]
-        answers = [f" {label.verbalizer}" for label in self._task.labels]
-        scores = self._engine.score(prompts, answers)
-        return np.asarray(log_softmax(scores, axis=1))
+        found = self._score(examples)
+        if not self._correct_prior:
+            return found
+        return np.asarray(log_softmax(found - self.log_prior(), axis=1))
 
     def probs(self, examples: Sequence[Example]) -> NDArray[np.float64]:
         """Calibrated probabilities, of shape [examples, labels]."""
@@ -47,3 +74,8 @@ class LabelScorer:
         if self._calibration is None:
             return np.exp(log_probs)
         return self._calibration.apply(log_probs)
+
+    def _score(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+        prompts = [answer_prompt(self._task, example) for example in examples]
+        answers = [f" {label.verbalizer}" for label in self._task.labels]
+        return np.asarray(log_softmax(self._engine.score(prompts, answers), axis=1))

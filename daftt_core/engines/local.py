@@ -2,66 +2,50 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import statistics
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import (
-    DynamicCache,
-    LogitsProcessor,
-    LogitsProcessorList,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from daftt_core.engines.encoding import encode
+from daftt_core.engines.answers import AnswerTree, plant
+from daftt_core.engines.caches import prefix_cache, shared_by_rows
+from daftt_core.engines.decoding import Sampling, Text, write_texts
+from daftt_core.engines.encoding import Encoded, encode_all
 from daftt_core.engines.engine import Completion
+from daftt_core.engines.memory import Limits
+from daftt_core.errors import ModelError
 from daftt_core.tasks import Prompt
 
 __all__ = ["LocalEngine"]
 
-_NUCLEUS_GUESS = 4096
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Prompts padded on the left of their bodies, their shared prefix already in the cache.
-
-    Attributes:
-        rows: Which of the caller's prompts these are.
-        prefix: Tokens of the shared prefix.
-        ids: Tokens of the bodies, of shape [rows, width].
-        mask: 1 for real tokens, of shape [rows, prefix + width].
-        positions: Position of each token of ``ids``, of the same shape.
-        cache: Keys and values of the prefix, for each row.
-    """
-
-    rows: list[int]
-    prefix: list[int]
-    ids: Tensor
-    mask: Tensor
-    positions: Tensor
-    cache: DynamicCache
+_ALIBI = frozenset({"bloom", "mpt"})
 
 
 class LocalEngine:
     """Asks a causal language model that is loaded in this process.
 
-    The prefix that prompts share is computed once and its cache is copied to each batch. Prompts
-    of like length share a batch.
+    The prefix that prompts share is computed once. Prompts of like length are scored together, all
+    answers in one forward pass; texts are written side by side, each making room for the next. When
+    memory runs out, fewer go together from then on.
 
     Args:
         model: The model; it is set to evaluation mode.
         tokenizer: Its tokenizer, with a padding token.
-        batch_size: Prompts in one forward pass.
+        batch_size: Sequences side by side, at most.
+        batch_tokens: Tokens in one forward pass, and in the cache of all texts that are written
+            side by side, at most.
         max_length: Tokens of prompt and answer together, at most.
+
+    Raises:
+        ModelError: The model tells positions by ALiBi, which allows no tokens side by side.
     """
 
     def __init__(
@@ -71,11 +55,19 @@ class LocalEngine:
         *,
         batch_size: int,
         max_length: int,
+        batch_tokens: int = 8192,
     ) -> None:
+        kind = model.config.model_type
+        if kind in _ALIBI or getattr(model.config, "alibi", False):
+            raise ModelError(
+                f"a {kind} model cannot be asked in this process, because it tells positions by "
+                "ALiBi; choose one with rotary or learned positions, such as Llama or GPT-NeoX, or "
+                "serve it (synthesis_engine=server)"
+            )
         torch.nn.Module.eval(model)
         self._model: Any = model  # its methods come and go with its class
         self._tokenizer = tokenizer
-        self._batch_size = batch_size
+        self._limits = Limits(batch_size, batch_tokens)
         self._max_length = max_length
         self._known_prefix: tuple[list[int], DynamicCache] | None = None
 
@@ -83,21 +75,19 @@ class LocalEngine:
     def score(self, prompts: Sequence[Prompt], answers: Sequence[str]) -> NDArray[np.float64]:
         """See :meth:`Engine.score`."""
         candidates = self._answer_tokens(answers)
+        tree = plant(candidates)
+        encoded = self._encode(prompts, reserve=max(map(len, candidates)))
         scores = np.empty((len(prompts), len(answers)))
-        for batch in self._batches(prompts, reserve=max(map(len, candidates))):
-            output = self._model(
-                input_ids=batch.ids,
-                attention_mask=batch.mask,
-                position_ids=batch.positions,
-                past_key_values=batch.cache,
-                logits_to_keep=1,
-            )
-            first = output.logits[:, -1].log_softmax(-1)
-            for column, tokens in enumerate(candidates):
-                total = first[:, tokens[0]]
-                if len(tokens) > 1:
-                    total = total + self._score_rest(batch, tokens)
-                scores[batch.rows, column] = total.double().cpu().numpy()
+        waiting = deque(_longest_first(encoded))
+        while waiting:
+            width = len(encoded[waiting[0]].rest) + len(tree.tokens)
+            count = min(self._limits.rows(width), len(waiting))
+            rows = [waiting.popleft() for _ in range(count)]
+            try:
+                scores[rows] = self._score(tree, [encoded[row] for row in rows])
+            except (RuntimeError, MemoryError) as error:
+                self._limits.shrink(error, count, width)
+                waiting.extendleft(reversed(rows))
         return scores
 
     @torch.inference_mode()
@@ -111,34 +101,33 @@ class LocalEngine:
         max_new_tokens: int,
     ) -> list[Completion]:
         """See :meth:`Engine.write`."""
+        encoded = self._encode(prompts, reserve=max_new_tokens)
+        end: Any = self._tokenizer.eos_token_id
+        sampling = Sampling(temperature, top_p, max_new_tokens, end)
         completions: dict[int, Completion] = {}
-        for batch in self._batches(prompts, reserve=max_new_tokens):
-            prefix = torch.tensor([batch.prefix] * len(batch.rows), device=batch.ids.device)
-            whole = torch.cat([prefix, batch.ids], dim=1)
-            draw = _SeededDraw([seeds[row] for row in batch.rows], temperature, top_p)
-            written = self._model.generate(
-                input_ids=whole,
-                attention_mask=batch.mask,
-                past_key_values=batch.cache,
-                logits_processor=LogitsProcessorList([draw]),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                eos_token_id=self._tokenizer.eos_token_id,
-                pad_token_id=self._tokenizer.pad_token_id,
-            )
-            answers = written[:, whole.shape[1] :].tolist()
-            for row, tokens, log_probs in zip(batch.rows, answers, draw.log_probs(), strict=True):
-                completions[row] = self._completion(tokens, log_probs)
+        while len(completions) < len(prompts):
+            rows = [row for row in _longest_first(encoded) if row not in completions]
+            first = encoded[rows[0]]
+            width = len(first.prefix) + len(first.rest) + max_new_tokens
+            slots = min(self._limits.rows(width), len(rows))
+            texts = [
+                Text(row, encoded[row].rest, np.random.default_rng(seeds[row])) for row in rows
+            ]
+            try:
+                prefix = self._prefix(first.prefix)
+                for text in write_texts(self._model, prefix, texts, slots, sampling):
+                    completions[text.row] = self._completion(text)
+            except (RuntimeError, MemoryError) as error:
+                self._limits.shrink(error, slots, width)
         return [completions[row] for row in range(len(prompts))]
 
-    def _completion(self, tokens: list[int], log_probs: list[float]) -> Completion:
-        eos = self._tokenizer.eos_token_id
-        finished = eos in tokens
-        length = tokens.index(eos) if finished else len(tokens)
+    def _completion(self, text: Text) -> Completion:
+        finished = text.tokens[-1] == self._tokenizer.eos_token_id
+        written = text.tokens[:-1] if finished else text.tokens
         return Completion(
-            text=str(self._tokenizer.decode(tokens[:length])),
+            text=str(self._tokenizer.decode(written)),
             finished=finished,
-            confidence=math.exp(statistics.fmean(log_probs[: length + finished])),
+            confidence=math.exp(statistics.fmean(text.log_probs)),
         )
 
     def _answer_tokens(self, answers: Sequence[str]) -> list[list[int]]:
@@ -148,96 +137,62 @@ class LocalEngine:
         )
         return [[*t, self._tokenizer.eos_token_id] for t in tokens] if nested else tokens
 
-    def _batches(self, prompts: Sequence[Prompt], reserve: int) -> Iterator[_Batch]:
+    def _encode(self, prompts: Sequence[Prompt], reserve: int) -> list[Encoded]:
         asked = [replace(prompt, answer=None) for prompt in prompts]
-        encoded = [encode(p, self._tokenizer, self._max_length, reserve) for p in asked]
-        order = sorted(range(len(prompts)), key=lambda row: len(encoded[row].rest))
-        for start in range(0, len(order), self._batch_size):
-            rows = order[start : start + self._batch_size]
-            bodies = [encoded[row].rest for row in rows]
-            yield self._batch(rows, encoded[rows[0]].prefix, bodies)
+        return encode_all(asked, self._tokenizer, self._max_length, reserve)
 
-    def _batch(self, rows: list[int], prefix: list[int], bodies: list[list[int]]) -> _Batch:
-        width = max(map(len, bodies))
-        padding = self._tokenizer.pad_token_id
-        ids = torch.tensor([[padding] * (width - len(b)) + b for b in bodies])
-        real = torch.tensor([[0] * (width - len(b)) + [1] * len(b) for b in bodies])
-        before = torch.ones(len(bodies), len(prefix), dtype=real.dtype)
-        device = self._model.device
-        return _Batch(
-            rows=rows,
-            prefix=prefix,
-            ids=ids.to(device),
-            mask=torch.cat([before, real], dim=1).to(device),
-            positions=(len(prefix) + real.cumsum(1) - 1).clamp(min=0).to(device),
-            cache=self._prefix_cache(prefix, len(rows)),
-        )
-
-    def _prefix_cache(self, prefix: list[int], rows: int) -> DynamicCache:
+    def _prefix(self, prefix: list[int]) -> DynamicCache:
         if self._known_prefix is None or self._known_prefix[0] != prefix:
-            ids = torch.tensor([prefix], device=self._model.device)
-            output = self._model(input_ids=ids, logits_to_keep=1, use_cache=True)
-            self._known_prefix = prefix, output.past_key_values
-        cache = copy.deepcopy(self._known_prefix[1])
-        cache.batch_repeat_interleave(rows)
-        return cache
+            self._known_prefix = prefix, prefix_cache(self._model, prefix)
+        return self._known_prefix[1]
 
-    def _score_rest(self, batch: _Batch, tokens: list[int]) -> Tensor:
-        """Log-probability of an answer's second and later tokens, of shape [rows]."""
-        rows = len(batch.rows)
-        steps = torch.arange(1, len(tokens), device=batch.ids.device)
-        given = torch.tensor([tokens[:-1]] * rows, device=batch.ids.device)
-        output = self._model(
-            input_ids=given,
-            attention_mask=torch.cat([batch.mask, torch.ones_like(given)], dim=1),
-            position_ids=batch.positions[:, -1:] + steps,
-            past_key_values=batch.cache,
+    def _score(self, tree: AnswerTree, encoded: Sequence[Encoded]) -> NDArray[np.float64]:
+        """Log-probabilities of the tree's answers, of shape [prompts, answers], in one pass."""
+        device, prefix = self._model.device, encoded[0].prefix
+        width = max(len(one.rest) for one in encoded)
+        gaps = [width - len(one.rest) for one in encoded]
+        ids = torch.tensor(
+            [[0] * gap + one.rest + tree.tokens for gap, one in zip(gaps, encoded, strict=True)]
         )
-        batch.cache.crop(1 - len(tokens))
-        wanted = torch.tensor([tokens[1:]] * rows, device=batch.ids.device)
-        log_probs: Tensor = output.logits.log_softmax(-1)
-        return log_probs.gather(2, wanted.unsqueeze(2)).squeeze(2).sum(1)
+        depths = torch.tensor(tree.depths, dtype=torch.long)
+        within = torch.cat([torch.arange(width), width - 1 + depths])
+        positions = (len(prefix) + within - torch.tensor(gaps).unsqueeze(1)).clamp(min=0)
+        output = self._model(
+            input_ids=ids.to(device),
+            attention_mask=self._mask(tree, len(prefix), width, gaps),
+            position_ids=positions.to(device),
+            past_key_values=shared_by_rows(self._prefix(prefix)),
+            use_cache=True,
+            logits_to_keep=len(tree.tokens) + 1,
+        )
+        logits = output.logits.float()
+        totals = logits.logsumexp(-1).double().cpu()
+        columns = []
+        for steps in tree.steps:
+            places = [place for place, _ in steps]
+            tokens = [token for _, token in steps]
+            columns.append(logits[:, places, tokens].double().cpu() - totals[:, places])
+        return np.stack([column.sum(1).numpy() for column in columns], axis=1)
 
+    def _mask(self, tree: AnswerTree, prefix: int, width: int, gaps: Sequence[int]) -> Tensor:
+        """What is added to attention, of shape [rows, 1, tokens, prefix + tokens].
 
-class _SeededDraw(LogitsProcessor):
-    """Draws the next token of each row by that row's own generator, and leaves only it possible.
-
-    Greedy decoding then takes the drawn token, so a row's text depends on its seed and its prompt
-    and not on the rows beside it.
-    """
-
-    def __init__(self, seeds: Sequence[int], temperature: float, top_p: float) -> None:
-        self._generators = [np.random.default_rng(seed) for seed in seeds]
-        self._temperature = temperature
-        self._top_p = top_p
-        self._log_probs: list[Tensor] = []
-
-    def log_probs(self) -> list[list[float]]:
-        """Log-probability at temperature 1 of each row's token at each step."""
-        return [list(row) for row in torch.stack(self._log_probs, dim=1).tolist()]
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        drawn = scores.argmax(-1, keepdim=True) if self._temperature == 0 else self._draw(scores)
-        self._log_probs.append(scores.log_softmax(-1).gather(1, drawn).squeeze(1))
-        return torch.full_like(scores, float("-inf")).scatter(1, drawn, 0.0)
-
-    def _draw(self, scores: Tensor) -> Tensor:
-        """One token for each row, of shape [rows, 1]: the inverse of the nucleus's CDF."""
-        probs, tokens = self._most_probable((scores / self._temperature).softmax(-1))
-        reached = probs.cumsum(-1)
-        nucleus = reached - probs < self._top_p
-        uniform = torch.tensor([generator.random() for generator in self._generators])
-        target = uniform.to(probs) * (probs * nucleus).sum(-1)
-        place = (reached <= target.unsqueeze(1)).sum(-1, keepdim=True)
-        return tokens.gather(1, place.clamp(max=tokens.shape[1] - 1))
-
-    def _most_probable(self, probs: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities, most probable first, and their tokens; as many as the nucleus needs.
-
-        Sorting a whole vocabulary at each step costs more than the model does, and a nucleus
-        hardly ever holds more than a few thousand tokens.
+        A prompt's token sees the prefix and the prompt up to itself; a token of an answer sees the
+        whole prompt and its own answer up to itself, but not the other answers.
         """
-        some = probs.topk(min(_NUCLEUS_GUESS, probs.shape[1]), dim=-1)
-        if bool((some.values.sum(-1) >= self._top_p).all()):
-            return some.values, some.indices
-        return probs.sort(-1, descending=True)
+        nodes = len(tree.tokens)
+        sees = torch.ones(width + nodes, prefix + width + nodes, dtype=torch.bool)
+        sees[:, prefix:] = sees[:, prefix:].tril()
+        sees[width:, prefix + width :] = tree.sight()
+        places = torch.arange(width + nodes)
+        real = places >= torch.tensor(gaps).unsqueeze(1)
+        real = torch.cat([torch.ones(len(gaps), prefix, dtype=torch.bool), real], dim=1)
+        hidden = ~(sees & real.unsqueeze(1))
+        dtype = self._model.dtype
+        mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, torch.finfo(dtype).min)
+        return mask.unsqueeze(1).to(self._model.device)
+
+
+def _longest_first(encoded: Sequence[Encoded]) -> list[int]:
+    """An order in which neighbours have like lengths, and memory runs out early if it does."""
+    return sorted(range(len(encoded)), key=lambda row: -len(encoded[row].rest))

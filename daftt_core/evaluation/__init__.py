@@ -4,6 +4,7 @@ scipy, scikit-learn and evaluate are imported where they are used, inside functi
 line imports this package only to read a result, and should start at once.
 """
 
+from daftt_core.evaluation.abstention import Abstention, choose_threshold
 from daftt_core.evaluation.calibration import (
     Calibration,
     ReliabilityBin,
@@ -35,6 +36,7 @@ __all__ = [
     "GOLD_ARM",
     "METRICS",
     "REAL_ARM",
+    "Abstention",
     "ArmResult",
     "Calibration",
     "ClassScores",
@@ -42,6 +44,7 @@ __all__ = [
     "Evaluation",
     "Interval",
     "ReliabilityBin",
+    "choose_threshold",
     "evaluate",
     "expected_calibration_error",
     "fit_temperature_and_bias",

@@ -31,7 +31,7 @@ class ClusterLauncher:
         cluster: The cluster.
         kind: The kind of job.
         poll_seconds: Between two looks at a job.
-        deletion_seconds: How long a deleted job may take to be gone.
+        deletion_seconds: How long a deleted job may take to be gone, beyond its pods' grace.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ClusterLauncher:
                     f"job_max_restarts is {request.config.max_restarts}"
                 )
             log.warning("%s; starting all pods again (%d)", ending.interrupted, restarts)
-            self._remove(request.name, uid)
+            self._remove(request, uid)
             manifest["metadata"]["annotations"][RESTARTS_ANNOTATION] = str(restarts)
             job = self._submit(request, manifest)
 
@@ -117,10 +117,10 @@ class ClusterLauncher:
                 )
             uid = existing["metadata"]["uid"]
             if existing["metadata"].get("deletionTimestamp"):
-                self._wait_until_gone(name, uid)
+                self._wait_until_gone(request, uid)
             elif self._kind.state(existing).phase == "failed":
                 log.info("%s %s: failed before; it is made anew", self._kind.name, name)
-                self._remove(name, uid)
+                self._remove(request, uid)
             else:
                 log.info("%s %s: already there; adopted", self._kind.name, name)
                 owners = manifest["metadata"].get("ownerReferences")
@@ -128,17 +128,18 @@ class ClusterLauncher:
                     self._cluster.adopt(self._kind, name, owners)
                 return existing
 
-    def _remove(self, name: str, uid: str) -> None:
-        self._cluster.delete(self._kind, name, uid)
-        self._wait_until_gone(name, uid)
+    def _remove(self, request: JobRequest, uid: str) -> None:
+        self._cluster.delete(self._kind, request.name, uid)
+        self._wait_until_gone(request, uid)
 
-    def _wait_until_gone(self, name: str, uid: str) -> None:
+    def _wait_until_gone(self, request: JobRequest, uid: str) -> None:
         """Wait until the job and, before it, its pods are gone.
 
         Raises:
             JobError: It takes too long.
         """
-        deadline = time.monotonic() + self._deletion_seconds
+        name = request.name
+        deadline = time.monotonic() + request.config.grace_seconds + self._deletion_seconds
         while time.monotonic() < deadline:
             job = self._cluster.get(self._kind, name)
             if job is None or job["metadata"]["uid"] != uid:

@@ -28,7 +28,7 @@ _CLUSTER_REASONS = {
     "Terminated",
     "UnexpectedAdmissionError",
 }
-_KILLED = {137: "killed (SIGKILL)", 143: "ended (SIGTERM)"}
+_KILLED = {137: "killed (SIGKILL)", 143: "told to end (SIGTERM)"}
 _SHOWN_PODS = 3
 _SHOWN_EVENTS = 8
 
@@ -65,13 +65,13 @@ def failed_pods(pods: list[dict[str, Any]]) -> list[PodEnd]:
 def ended_by_cluster(ends: list[PodEnd]) -> PodEnd | None:
     """The pod that the cluster ended, if that is why the job failed.
 
-    A pod that was merely killed counts only if it was the first to end: once one has failed by
-    itself, the rest are killed to clean up.
+    A pod that was merely killed, or that was told to end and has stored its checkpoint, counts only
+    if it was the first to end: once one has failed by itself, the rest are ended to clean up. Times
+    are whole seconds, and cleaning up takes longer.
     """
     certain = next((end for end in ends if end.certain), None)
-    if certain is None and ends and ends[0].exit_code in _KILLED:
-        return ends[0]
-    return certain
+    first = [end for end in ends if end.finished == ends[0].finished]
+    return certain or next((end for end in first if end.exit_code in _KILLED), None)
 
 
 def holdups(pods: list[dict[str, Any]]) -> list[str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from daftt_core.errors import JobError
 from daftt_core.jobs.requests import JobRequest
@@ -23,19 +27,22 @@ class LocalLauncher:
     def launch(self, request: JobRequest) -> None:
         """Run the request and wait until it has succeeded; its output is shown as it comes.
 
+        When this process is told to end, so is the program, which may save what it has done.
+
         Raises:
             JobError: The program failed. It keeps the exit code of the program's own error.
         """
         sentences: list[str] = []
         last: deque[str] = deque(maxlen=_LAST_LINES)
         code = JobError.exit_code
-        with subprocess.Popen(  # noqa: S603 - our own interpreter and program
+        program = subprocess.Popen(  # noqa: S603 - our own interpreter and program
             request.local_command(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-        ) as process:
+        )
+        with program as process, _handing_on_sigterm(process):
             assert process.stdout is not None  # noqa: S101 - it is a pipe
             try:
                 for line in process.stdout:
@@ -59,6 +66,19 @@ class LocalLauncher:
         )
         error.exit_code = code if sentences else JobError.exit_code
         raise error
+
+
+@contextmanager
+def _handing_on_sigterm(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Inside the block SIGTERM is the program's to act on; only a main thread can be told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

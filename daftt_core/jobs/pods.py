@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from daftt_core.config import JobConfig
@@ -13,15 +14,11 @@ __all__ = [
     "MANAGED_BY_LABEL",
     "RESTARTS_ANNOTATION",
     "RUN_LABEL",
-    "container_security",
     "environment",
     "metadata",
-    "placement",
-    "pod_labels",
-    "pod_security",
+    "name_mistakes",
+    "pod_template",
     "resources",
-    "volume_mounts",
-    "volumes",
 ]
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
@@ -31,11 +28,13 @@ DIGEST_LABEL = "daftt/digest"
 RESTARTS_ANNOTATION = "daftt/restarts"
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _USER = 1000
+_DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_END_SECONDS = 30  # of the grace period, for what comes after the checkpoint
 
 
 def metadata(request: JobRequest) -> dict[str, Any]:
     """Name, labels and owner of the job itself."""
-    labels = pod_labels(request) | {DIGEST_LABEL: request.digest}
+    labels = _labels(request) | {DIGEST_LABEL: request.digest}
     if request.config.queue:
         labels[_QUEUE_LABEL] = request.config.queue
     found: dict[str, Any] = {
@@ -55,7 +54,47 @@ def metadata(request: JobRequest) -> dict[str, Any]:
     return found
 
 
-def pod_labels(request: JobRequest) -> dict[str, str]:
+def name_mistakes(manifest: dict[str, Any]) -> list[str]:
+    """What every controller would refuse about a job's name: it becomes a service's."""
+    name = manifest["metadata"]["name"]
+    if len(name) <= 63 and _DNS_1035.fullmatch(name):
+        return []
+    return [f"metadata.name: {name!r} must be a DNS-1035 label of 63 characters at most"]
+
+
+def pod_template(request: JobRequest, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """The template of a job's pods.
+
+    Args:
+        request: The request.
+        container: Its one container's name, and whatever only this kind of job says about it.
+        spec: More of the pod's specification; what is empty is left out.
+    """
+    config = request.config
+    wanted = {
+        "securityContext": _pod_security(),
+        "containers": [
+            {
+                **container,
+                "volumeMounts": _volume_mounts(),
+                "securityContext": _container_security(),
+            }
+        ],
+        "volumes": _volumes(config),
+        "terminationGracePeriodSeconds": config.grace_seconds,
+        "nodeSelector": config.labels_of_nodes(),
+        "tolerations": config.tolerated(),
+        "serviceAccountName": config.service_account,
+        **spec,
+    }
+    annotations = {"sidecar.istio.io/inject": "false"}  # a sidecar would keep the pod alive
+    return {
+        "metadata": {"labels": _labels(request), "annotations": annotations},
+        "spec": {key: value for key, value in wanted.items() if value},
+    }
+
+
+def _labels(request: JobRequest) -> dict[str, str]:
     """Labels by which pods and jobs are found again."""
     return {
         "app.kubernetes.io/name": "daftt",
@@ -67,10 +106,17 @@ def pod_labels(request: JobRequest) -> dict[str, str]:
 
 
 def environment(request: JobRequest) -> list[dict[str, Any]]:
-    """Environment variables: plain ones, and those whose values lie in secrets."""
+    """Environment variables: plain ones, and those whose values lie in secrets.
+
+    How many nodes and processes there are, and where they meet, torchrun reads from the ``PET_``
+    variables that the job's controller adds.
+    """
     plain = {
-        "HOME": "/tmp",  # noqa: S108 - a volume of the pod's own
+        "HOME": "/tmp",  # noqa: S108 - a volume of the pod's own, where caches go
+        "USER": "daftt",  # an image need not know user 1000 by name; torch asks for one
         "PYTHONUNBUFFERED": "1",
+        # torchrun kills what has not ended 30 s after it was told to
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(request.config.grace_seconds - _END_SECONDS),
         **request.config.variables(),
     }
     found: list[dict[str, Any]] = [{"name": n, "value": v} for n, v in plain.items()]
@@ -89,13 +135,13 @@ def resources(request: JobRequest) -> dict[str, dict[str, str]]:
     return {"requests": amounts, "limits": dict(amounts)}
 
 
-def volumes(request: JobRequest) -> list[dict[str, Any]]:
+def _volumes(config: JobConfig) -> list[dict[str, Any]]:
     """Shared memory for data loaders and NCCL, and a place for files that may be lost."""
-    shm = {"medium": "Memory", "sizeLimit": request.config.shm_size}
+    shm = {"medium": "Memory", "sizeLimit": config.shm_size}
     return [{"name": "shm", "emptyDir": shm}, {"name": "scratch", "emptyDir": {}}]
 
 
-def volume_mounts() -> list[dict[str, str]]:
+def _volume_mounts() -> list[dict[str, str]]:
     """Where the pod's container sees its volumes."""
     return [
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a volume of the pod's own
@@ -103,7 +149,7 @@ def volume_mounts() -> list[dict[str, str]]:
     ]
 
 
-def pod_security() -> dict[str, Any]:
+def _pod_security() -> dict[str, Any]:
     """What Pod Security 'restricted' asks of a pod."""
     return {
         "runAsNonRoot": True,
@@ -114,23 +160,13 @@ def pod_security() -> dict[str, Any]:
     }
 
 
-def container_security() -> dict[str, Any]:
+def _container_security() -> dict[str, Any]:
     """What Pod Security 'restricted' asks of a container, and a root file system left alone."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-
-
-def placement(config: JobConfig) -> dict[str, Any]:
-    """The parts of a pod's specification that say where it may run; empty ones are left out."""
-    wanted = {
-        "nodeSelector": config.labels_of_nodes(),
-        "tolerations": config.tolerated(),
-        "serviceAccountName": config.service_account,
-    }
-    return {key: value for key, value in wanted.items() if value}
 
 
 def _label_value(text: str) -> str:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from daftt_core.jobs.kinds import JobKind, JobState, read_state
 from daftt_core.jobs.pods import (
-    container_security,
     environment,
     metadata,
-    placement,
-    pod_labels,
-    pod_security,
+    name_mistakes,
+    pod_template,
     resources,
-    volume_mounts,
-    volumes,
 )
 from daftt_core.jobs.requests import JobRequest
 
@@ -23,7 +18,6 @@ __all__ = ["PYTORCHJOB", "pytorchjob", "pytorchjob_mistakes"]
 
 _CONTAINER = "pytorch"
 _RESTART_POLICIES = ("Always", "OnFailure", "Never", "ExitCode")
-_DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
 def pytorchjob(request: JobRequest) -> dict[str, Any]:
@@ -56,10 +50,7 @@ def pytorchjob(request: JobRequest) -> dict[str, Any]:
 
 def pytorchjob_mistakes(manifest: dict[str, Any]) -> list[str]:
     """What the Training Operator's webhook would refuse, or accept and then not understand."""
-    found = []
-    name = manifest["metadata"]["name"]
-    if len(name) > 63 or not _DNS_1035.fullmatch(name):
-        found.append(f"metadata.name: {name!r} must be a DNS-1035 label of 63 characters at most")
+    found = name_mistakes(manifest)
     processes = manifest["spec"].get("nprocPerNode", "auto")
     if processes not in ("auto", "cpu", "gpu") and not str(processes).isdecimal():
         found.append(f"spec.nprocPerNode: {processes!r} must be a number, auto, cpu or gpu")
@@ -94,30 +85,14 @@ def _replica(request: JobRequest, count: int) -> dict[str, Any]:
 
 
 def _pod(request: JobRequest) -> dict[str, Any]:
-    config = request.config
-    spec: dict[str, Any] = {
-        "securityContext": pod_security(),
-        "containers": [
-            {
-                "name": _CONTAINER,
-                "image": request.image,
-                "command": request.command(),
-                "env": environment(request),
-                "resources": resources(request),
-                "volumeMounts": volume_mounts(),
-                "securityContext": container_security(),
-            }
-        ],
-        "volumes": volumes(request),
+    container = {
+        "name": _CONTAINER,
+        "image": request.image,
+        "command": request.command(),
+        "env": environment(request),
+        "resources": resources(request),
     }
-    spec |= placement(config)
-    if config.priority_class:
-        spec["priorityClassName"] = config.priority_class
-    annotations = {"sidecar.istio.io/inject": "false"}  # a sidecar would keep the pod alive
-    return {
-        "metadata": {"labels": pod_labels(request), "annotations": annotations},
-        "spec": spec,
-    }
+    return pod_template(request, container, priorityClassName=request.config.priority_class)
 
 
 def _state(job: dict[str, Any]) -> JobState:

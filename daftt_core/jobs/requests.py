@@ -14,6 +14,7 @@ from daftt_core.workspace import Run
 
 __all__ = ["JobRequest", "Owner", "owner_from_environment", "teacher_request"]
 
+_GANG = "daftt_core.gang"  # torchrun, with telling exit codes
 _WAITING_ONLY = {"launcher", "namespace", "start_timeout_seconds", "max_restarts"}
 """Settings that change how a job is waited for, and not what it is."""
 
@@ -48,8 +49,8 @@ class JobRequest:
 
     @property
     def processes_per_node(self) -> int:
-        """Processes of each pod: as asked for, or one for each GPU."""
-        return self.config.processes_per_node or max(1, self.config.gpus_per_node)
+        """Processes of each pod."""
+        return self.config.each_nodes_processes
 
     @property
     def digest(self) -> str:
@@ -73,19 +74,18 @@ class JobRequest:
         """
         if self.config.nodes * self.processes_per_node == 1:
             return ["python", *self.program]
-        return ["python", "-m", "torch.distributed.run", *self.program]
+        return ["python", "-m", _GANG, *self.program]
 
     def local_command(self) -> list[str]:
         """The words that start the same program on this machine."""
         if self.processes_per_node == 1:
             return [sys.executable, *self.program]
-        torchrun = ["-m", "torch.distributed.run", "--standalone"]
         count = f"--nproc-per-node={self.processes_per_node}"
-        return [sys.executable, *torchrun, count, *self.program]
+        return [sys.executable, "-m", _GANG, "--standalone", count, *self.program]
 
 
 def teacher_request(
-    run: Run, config: TeacherConfig, job: JobConfig, data: str, image: str
+    run: Run, config: TeacherConfig, job: JobConfig, data: str, image: str, mixture: str = ""
 ) -> JobRequest:
     """The request to fine-tune the teacher.
 
@@ -95,6 +95,7 @@ def teacher_request(
         job: Where and how it is run.
         data: Digest of the data.
         image: The image to use where the settings name none.
+        mixture: Digest of the mixture; empty where there is none.
     """
     return JobRequest(
         run=PurePosixPath(run.uri).name,
@@ -109,6 +110,8 @@ def teacher_request(
             config.model_dump_json(),
             "--data",
             data,
+            "--mixture",
+            mixture,
         ),
         config=job,
         image=job.image or image,

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from daftt_core.jobs.kinds import JobKind, JobState, read_state
 from daftt_core.jobs.pods import (
-    container_security,
     environment,
     metadata,
-    placement,
-    pod_labels,
-    pod_security,
+    name_mistakes,
+    pod_template,
     resources,
-    volume_mounts,
-    volumes,
 )
 from daftt_core.jobs.requests import JobRequest
 
@@ -24,7 +19,6 @@ __all__ = ["TRAINJOB", "trainjob", "trainjob_mistakes"]
 _CONTAINER = "node"
 _JOB = "node"
 _MANAGER = "daftt/launcher"
-_DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
 def trainjob(request: JobRequest) -> dict[str, Any]:
@@ -68,32 +62,15 @@ def trainjob(request: JobRequest) -> dict[str, Any]:
 
 def trainjob_mistakes(manifest: dict[str, Any]) -> list[str]:
     """What Kubeflow Trainer's webhook would refuse."""
-    found = []
-    name = manifest["metadata"]["name"]
-    if len(name) > 63 or not _DNS_1035.fullmatch(name):
-        found.append(f"metadata.name: {name!r} must be a DNS-1035 label of 63 characters at most")
+    found = name_mistakes(manifest)
     if not manifest["spec"]["trainer"].get("image"):
         found.append("spec.trainer.image: is missing")
     return found
 
 
 def _replicated_job(request: JobRequest) -> dict[str, Any]:
-    config = request.config
-    spec: dict[str, Any] = {
-        "securityContext": pod_security(),
-        # the webhook refuses env here: it belongs into spec.trainer
-        "containers": [
-            {
-                "name": _CONTAINER,
-                "volumeMounts": volume_mounts(),
-                "securityContext": container_security(),
-            }
-        ],
-        "volumes": volumes(request),
-    }
-    spec |= placement(config)
-    annotations = {"sidecar.istio.io/inject": "false"}
-    pod = {"metadata": {"labels": pod_labels(request), "annotations": annotations}, "spec": spec}
+    # the webhook refuses image, command and env here: they belong into spec.trainer
+    pod = pod_template(request, {"name": _CONTAINER})
     return {"name": _JOB, "template": {"spec": {"template": pod}}}
 
 

@@ -63,7 +63,11 @@ def _convert(path: Path, folder: Path) -> None:
     log.info("%s: converting to a model folder, once", path.name)
     shutil.rmtree(folder, ignore_errors=True)
     be_quiet()
-    where: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
+    where: dict[str, Any] = {
+        "gguf_file": path.name,
+        "local_files_only": True,
+        "trust_remote_code": False,
+    }
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # a bar that cannot be switched off
             tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)

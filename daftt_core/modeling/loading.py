@@ -40,16 +40,17 @@ _KINDS = {
 }
 
 
-def load_causal_lm(name: str | Path) -> Loaded:
+def load_causal_lm(name: str | Path, device: torch.device | None = None) -> Loaded:
     """A language model that continues a text, on the device, in evaluation mode.
 
     Args:
         name: What :func:`find_model` understands.
+        device: Where to; None chooses.
 
     Raises:
         ModelError: The model is missing, incomplete or of another kind.
     """
-    return _load_generator(AutoModelForCausalLM, name)
+    return _load_generator(AutoModelForCausalLM, name, device)
 
 
 def load_seq2seq(name: str | Path) -> Loaded:
@@ -93,11 +94,11 @@ def load_classifier(name: str | Path, label_names: Sequence[str]) -> Loaded:
     return _finish(path, model)
 
 
-def _load_generator(auto: Any, name: str | Path) -> Loaded:
+def _load_generator(auto: Any, name: str | Path, device: torch.device | None = None) -> Loaded:
     path = find_model(name)
     model, fresh = _load_weights(auto, path, {})
     _refuse_gaps(path, auto, fresh)
-    return _finish(path, model)
+    return _finish(path, model, device)
 
 
 def _load_config(path: Path) -> PreTrainedConfig:
@@ -113,6 +114,7 @@ def _load_weights(
     auto: Any, path: Path, settings: dict[str, Any]
 ) -> tuple[PreTrainedModel, list[str]]:
     """The model, and the names of the weights that were not stored and are random now."""
+    be_quiet()
     try:
         model, found = auto.from_pretrained(
             path,
@@ -147,7 +149,7 @@ def _with_new_head(model: PreTrainedModel) -> PreTrainedModel:
     return fresh
 
 
-def _finish(path: Path, model: PreTrainedModel) -> Loaded:
+def _finish(path: Path, model: PreTrainedModel, device: torch.device | None = None) -> Loaded:
     tokenizer = _load_tokenizer(path)
     _give_pad_token(path, model, tokenizer)
     rows = cast(torch.nn.Embedding, model.get_input_embeddings()).num_embeddings
@@ -156,7 +158,7 @@ def _finish(path: Path, model: PreTrainedModel) -> Loaded:
             f"{path}: the tokenizer has {len(tokenizer)} tokens and the model knows only {rows}; "
             "they do not belong together"
         )
-    torch.nn.Module.to(model, choose_device())
+    torch.nn.Module.to(model, device or choose_device())
     torch.nn.Module.eval(model)
     return model, tokenizer
 

@@ -73,6 +73,8 @@ def set_seeds(seed: int) -> None:
 
 def be_quiet() -> None:
     """Silence the libraries' bars and advice: progress and problems go through DAFTT's own log."""
+    if not torch.cuda.is_available():  # the Trainer imports DeepSpeed, which says so if not told
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     datasets.disable_progress_bars()

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.config import Config
-from daftt_core.curation import Review
-from daftt_core.evaluation import Evaluation, ReliabilityBin
+from daftt_core.curation import Diversity, Review
+from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
 from daftt_core.records import Rejection, SyntheticExample
 from daftt_core.storage import FileEntry
 from daftt_core.tasks import Task
@@ -22,6 +22,8 @@ __all__ = [
     "Curation",
     "Funnel",
     "MissingStage",
+    "MixedTask",
+    "Mixture",
     "ReportData",
     "Sample",
     "StageRecord",
@@ -55,19 +57,25 @@ class Assessment(_Part):
     Attributes:
         metric: What the scores measure; they lie in [0, 1].
         dev_examples: Number of dev examples.
-        dev_score: Score of the fine-tuned teacher.
-        untuned_dev_score: The same before fine-tuning.
+        teacher: Which model teaches, in words.
+        dev_score: Its score.
+        tuned_dev_score: Score of the fine-tuned teacher where another model teaches; else None.
+        untuned_dev_score: Score of the fine-tuned teacher before it was tuned.
         baseline_dev_score: The same of the student trained on real examples only.
         passed: Whether the teacher is better than the baseline.
         ece_before: Expected calibration error before calibration; None for text outputs.
         ece_after: The same after it.
         bins_before: Bins of the reliability diagram before calibration.
         bins_after: The same after it.
+        label_prior: What the teacher would say of an input without content, by label.
+        abstention: Below which confidence it gives no label, where a precision was asked for.
     """
 
     metric: str
     dev_examples: int
+    teacher: str = "the fine-tuned teacher"
     dev_score: float
+    tuned_dev_score: float | None = None
     untuned_dev_score: float
     baseline_dev_score: float
     passed: bool
@@ -75,6 +83,42 @@ class Assessment(_Part):
     ece_after: float | None = None
     bins_before: tuple[ReliabilityBin, ...] = ()
     bins_after: tuple[ReliabilityBin, ...] = ()
+    label_prior: dict[str, float] = {}
+    abstention: Abstention | None = None
+
+
+class MixedTask(_Part):
+    """A task of the teacher's mixture.
+
+    Attributes:
+        name: The task.
+        source: The data sets it was made from.
+        license: License of its instances.
+        examples: Instances taken.
+        sha256: Of its content.
+    """
+
+    name: str
+    source: str
+    license: str
+    examples: int
+    sha256: str
+
+
+class Mixture(_Part):
+    """What the stage ``mixture`` says of itself.
+
+    Attributes:
+        examples: Instances in all.
+        share: The target task's share of what the teacher learned from.
+        tasks: The tasks.
+        excluded: Why other tasks were left out, by name.
+    """
+
+    examples: int
+    share: float
+    tasks: tuple[MixedTask, ...]
+    excluded: dict[str, str] = {}
 
 
 class StageRecord(_Part):
@@ -135,9 +179,11 @@ class Curation(_Part):
         funnel: By source, ``annotated`` or ``generated``.
         label_agreement: Share of the generated examples to which the teacher, asked again, gives
             the label it wrote them for.
+        left_out: The arms that cannot be trained, and why.
     """
 
     funnel: dict[str, Funnel]
+    left_out: dict[str, str] = {}
     label_agreement: float | None = None
 
 

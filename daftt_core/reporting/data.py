@@ -52,6 +52,7 @@ _BASELINES = ("students/real", "students/gold")  # they need no teacher and may 
 _ORDER = (
     ("preflight",),
     ("data", "test"),
+    ("mixture",),
     ("teacher", *_BASELINES),
     ("assessment",),
     ("synthetic",),
@@ -60,7 +61,8 @@ _ORDER = (
     ("predictions",),
     ("evaluation",),
 )
-_EXPECTED = [name for line in _ORDER for name in line if name not in ("test", *_BASELINES)]
+_OPTIONAL = ("test", "mixture", *_BASELINES)
+_EXPECTED = [name for line in _ORDER for name in line if name not in _OPTIONAL]
 
 
 def collect(run: Run) -> ReportData:
@@ -196,7 +198,7 @@ def _is_work(name: str) -> bool:
 
 
 def _asked_for(name: str, config: Config) -> bool:
-    """Whether the settings ask for this shard or arm; others are left from other settings."""
+    """Whether the settings ask for this shard, arm or mixture; others are left from earlier."""
     mode, group, member = config.synthesis.mode, *_split(name)
     kinds = [kind for kind, word in SOURCES.items() if mode in (word, "both")]
     if group == "synthetic":
@@ -206,7 +208,7 @@ def _asked_for(name: str, config: Config) -> bool:
         wanted = ["real", *(f"real+{kind}" for kind in kinds)]
         wanted += ["real+both"] * (mode == "both") + ["gold"] * config.student.gold_arm
         return member in wanted
-    return True
+    return name != "mixture" or config.mixture.tasks > 0
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -115,7 +115,7 @@ def _arm_in_words(arm: ArmResult) -> str:
 
 
 def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> str:
-    """The teacher's loss on its training examples and on dev, by epoch."""
+    """The teacher's loss on its training examples and on dev, by epoch; a star where it is kept."""
     trained = [(step.epoch, step.loss) for step in history if step.loss is not None]
     checked = [(step.epoch, step.dev_loss) for step in history if step.dev_loss is not None]
     with _figure(400, 280) as figure:
@@ -135,6 +135,15 @@ def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> str:
                 marker="o",
                 label="dev",
             )
+            kept = min(checked, key=lambda point: point[1])
+            axes.plot(
+                *kept,
+                color=_COLOURS["accent"],
+                linestyle="none",
+                marker="*",
+                markersize=12,
+                label="kept",
+            )
         axes.set_xlabel("epoch")
         axes.set_ylabel("loss per token")
         axes.set_ylim(bottom=0)
@@ -146,6 +155,8 @@ def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> str:
             for name, losses in (("training", trained), ("dev", checked))
             if losses
         )
+        if checked:
+            description += f"; the weights of epoch {kept[0]:g} were kept"
         return _svg(figure, "learning-curve", title, description)
 
 

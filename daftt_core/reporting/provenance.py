@@ -8,7 +8,7 @@ from typing import Any
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.formats import number, size
 
-__all__ = ["tables"]
+__all__ = ["table", "tables"]
 
 _WEIGHTS = (".safetensors", ".bin", ".gguf")
 
@@ -19,7 +19,7 @@ def tables(data: ReportData) -> list[dict[str, Any]]:
     return [table for table in (*found, _files(data), _models(data)) if table["rows"]]
 
 
-def _table(
+def table(
     name: str,
     columns: str,
     rows: list[list[str]],
@@ -52,7 +52,7 @@ def _sources(data: ReportData) -> dict[str, Any]:
         source = path or str(summary.get("source") or "")
         license_ = "" if path else str(summary.get("license") or "")
         rows.append([setting, source, license_, sha256])
-    return _table("Data sources", "Used for,Source,License,SHA-256", rows, digests="SHA-256")
+    return table("Data sources", "Used for,Source,License,SHA-256", rows, digests="SHA-256")
 
 
 def _splits(data: ReportData) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _splits(data: ReportData) -> dict[str, Any]:
         ]
         for split, count in summary.get("sizes", {}).items()
     ]
-    return _table("Splits", "Split,Examples,By label", rows, numeric="Examples")
+    return table("Splits", "Split,Examples,By label", rows, numeric="Examples")
 
 
 def _dropped(data: ReportData) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _dropped(data: ReportData) -> dict[str, Any]:
         for source, reasons in _summary(data, "data").get("dropped", {}).items()
         for reason, count in reasons.items()
     ]
-    return _table("Rows left out", "Source,Reason,Rows", rows, numeric="Rows")
+    return table("Rows left out", "Source,Reason,Rows", rows, numeric="Rows")
 
 
 def _files(data: ReportData) -> dict[str, Any]:
@@ -86,12 +86,12 @@ def _files(data: ReportData) -> dict[str, Any]:
         for file in record.files
     ]
     columns = "File,Size,SHA-256"
-    return _table("Prepared files", columns, rows, numeric="Size", digests="SHA-256", folded=True)
+    return table("Prepared files", columns, rows, numeric="Size", digests="SHA-256", folded=True)
 
 
 def _models(data: ReportData) -> dict[str, Any]:
     columns = "Model,Made from,Size of weights,SHA-256 of weights"
-    return _table(
+    return table(
         "Models",
         columns,
         list(_trained(data)),
@@ -117,4 +117,4 @@ def _trained(data: ReportData) -> Iterator[list[str]]:
 def _software(data: ReportData) -> dict[str, Any]:
     versions = _summary(data, "preflight").get("versions", {})
     rows = [[name, str(version)] for name, version in versions.items()]
-    return _table("Software", "Name,Version", rows)
+    return table("Software", "Name,Version", rows)

@@ -8,12 +8,14 @@ from typing import Any
 from markupsafe import Markup
 
 from daftt_core.config import Config, flat_fields, to_flat
-from daftt_core.curation import QUESTIONS, Finding
+from daftt_core.curation import QUESTIONS, Diversity, Finding
+from daftt_core.evaluation import Abstention
 from daftt_core.progress import duration
 from daftt_core.records import SyntheticExample
 from daftt_core.reporting.content import Assessment, Funnel, ReportData, Sample, StageRecord
 from daftt_core.reporting.figures import draw_learning_curve, draw_reliability
 from daftt_core.reporting.formats import memory, metric_title, number, percent, score, share, size
+from daftt_core.reporting.mixture import mixture
 
 __all__ = ["curation", "review", "samples", "settings", "teacher", "times"]
 
@@ -29,18 +31,26 @@ def teacher(data: ReportData) -> dict[str, Any] | None:
     if found is None and not data.history:
         return None
     curve = draw_learning_curve(data.history, "The teacher's loss by epoch") if data.history else ""
-    view = {
+    view: dict[str, Any] = {
         "learning_curve": Markup(curve),  # noqa: S704  (built from numbers)
         "sentence": "The teacher was fine-tuned and not assessed.",
         "gate": [],
         "reliability": "",
+        "mixture": mixture(data),
     }
     return view if found is None else view | _gate(found) | _calibration(found)
 
 
 def _gate(found: Assessment) -> dict[str, Any]:
+    if found.tuned_dev_score is None:
+        teachers = [("teacher, fine-tuned", found.dev_score, "kept")]
+    else:
+        teachers = [
+            (f"teacher: {found.teacher}", found.dev_score, "kept"),
+            ("fine-tuned teacher, not used", found.tuned_dev_score, ""),
+        ]
     scores = [
-        ("teacher, fine-tuned", found.dev_score, "kept"),
+        *teachers,
         ("teacher, untuned", found.untuned_dev_score, ""),
         ("student, real examples only", found.baseline_dev_score, ""),
     ]
@@ -74,11 +84,27 @@ def _calibration(found: Assessment) -> dict[str, Any]:
             f" Expected calibration error: {found.ece_before:.3f} before calibration, "
             f"{found.ece_after:.3f} after."
         )
+    if found.label_prior:
+        leanings = ", ".join(f"{name} {share(prob)}" for name, prob in found.label_prior.items())
+        caption += f" Of an input without content it says: {leanings}."
+    if found.abstention is not None:
+        caption += f" {_abstention(found.abstention)}"
     drawn = draw_reliability(found.bins_before, found.bins_after, title)
     return {
         "reliability": Markup(drawn),  # noqa: S704  (built from numbers)
         "reliability_caption": caption,
     }
+
+
+def _abstention(found: Abstention) -> str:
+    asked = f"so that {share(found.wanted)} of its labels are right"
+    if found.threshold is None or found.precision is None:
+        return f"It gives no label at all: no confidence is enough on dev, {asked}."
+    return (
+        f"It gives a label from a confidence of {found.threshold:.2f} on, {asked}: on dev "
+        f"{share(found.coverage)} of the examples get one, and {share(found.precision)} of those "
+        "are right."
+    )
 
 
 def curation(data: ReportData) -> dict[str, Any] | None:
@@ -96,6 +122,8 @@ def curation(data: ReportData) -> dict[str, Any] | None:
         agreement = share(data.curation.label_agreement)
         sentence += f" Asked again, the teacher gives {agreement} of its generated inputs the "
         sentence += "label it wrote them for."
+    without = data.curation.left_out
+    sentence += "".join(f" {arm} was left out: {why}." for arm, why in without.items())
     return {
         "sentence": sentence,
         "funnels": [_funnel(name, funnel) for name, funnel in funnels.items()],

@@ -13,6 +13,7 @@ from daftt_core.storage.manifest import (
     read_manifest,
     sound_manifest,
     verify,
+    write_manifest,
 )
 from daftt_core.storage.protocol import NOTHING, Content, Entry, Storage
 from daftt_core.storage.registry import SCHEMES, open_storage
@@ -37,5 +38,6 @@ __all__ = [
     "read_manifest",
     "sound_manifest",
     "verify",
+    "write_manifest",
     "write_text",
 ]

@@ -67,6 +67,13 @@ class FileStorage:
             if name.startswith(prefix) and not name.startswith(".locks/")
         }
 
+    def folders(self) -> list[str]:
+        """The folders in it."""
+        if not self._folder.is_dir():
+            return []
+        with _explained(self._folder):
+            return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+
     def upload(self, folder: Path, names: Sequence[str], prefix: str) -> None:
         """Copy files to ``<prefix><name>``."""
         for name in names:

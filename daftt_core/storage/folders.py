@@ -78,7 +78,7 @@ class RemoteFolder:
             BusyError: Another process committed this folder since.
             StorageError: It cannot be stored.
         """
-        self._storage.upload(folder, [file.name for file in manifest.files], self._prefix(manifest))
+        self.store(folder, manifest)
         try:
             self._storage.write(self._manifest, _bytes(manifest), replaces=replaces)
         except BusyError as error:
@@ -86,6 +86,10 @@ class RemoteFolder:
                 f"{self.uri}: was committed by another process meanwhile; its result stands and "
                 "nothing of it was overwritten"
             ) from error
+
+    def store(self, folder: Path, manifest: Manifest) -> None:
+        """Store a local folder's files and no manifest, so that it does not exist yet."""
+        self._storage.upload(folder, [file.name for file in manifest.files], self._prefix(manifest))
 
     def fetch(self, manifest: Manifest, cache: Cache) -> Path:
         """The folder's content on this machine; fetched unless the cache has it.
@@ -97,28 +101,51 @@ class RemoteFolder:
         Raises:
             StorageError: An object is missing or does not match the manifest.
         """
+        return cache.obtain(manifest, lambda folder: self._fill(manifest, folder))
+
+    def _fill(self, manifest: Manifest, folder: Path) -> None:
+        wrong = self.download(manifest, folder)
+        if wrong:
+            raise StorageError(
+                f"{self._storage.uri}/{self._prefix(manifest)}{wrong[0]}: does not match the "
+                f"manifest {self.uri}/{MANIFEST}; it was changed"
+            )
+
+    def read(self, manifest: Manifest, name: str) -> bytes:
+        """One small file of the folder.
+
+        Raises:
+            StorageError: It is missing or cannot be read.
+        """
+        content = self._storage.read(f"{self._prefix(manifest)}{name}")
+        if content is None:
+            raise StorageError(f"{self._storage.uri}/{self._prefix(manifest)}{name}: is missing")
+        return content.data
+
+    def download(self, manifest: Manifest, folder: Path) -> list[str]:
+        """Fetch the files of a manifest into a folder, where an earlier attempt may have left some.
+
+        Returns:
+            The files that do not match the manifest, however often they were fetched.
+
+        Raises:
+            StorageError: An object is missing or cannot be fetched.
+        """
         for file in manifest.files:
             path = PurePosixPath(file.name)
             if path.is_absolute() or ".." in path.parts:  # else it could write anywhere
                 raise StorageError(
                     f"{self.uri}/{MANIFEST}: lists {file.name!r}, outside its folder"
                 )
-        return cache.obtain(manifest, lambda folder: self._download(manifest, folder))
-
-    def _download(self, manifest: Manifest, folder: Path) -> None:
-        prefix = self._prefix(manifest)
         sizes = {file.name: file.size for file in manifest.files}
         for _ in range(_ATTEMPTS):
-            self._storage.download(prefix, sizes, folder)
+            self._storage.download(self._prefix(manifest), sizes, folder)
             wrong = differing(folder, manifest)
             if not wrong:
-                return
+                break
             for name in wrong:
                 (folder / name).unlink(missing_ok=True)
-        raise StorageError(
-            f"{self._storage.uri}/{prefix}{wrong[0]}: does not match the manifest {self.uri}/"
-            f"{MANIFEST}; it was changed"
-        )
+        return wrong
 
     @property
     def _manifest(self) -> str:

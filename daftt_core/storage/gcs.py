@@ -11,6 +11,7 @@ import os
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +36,7 @@ class GcsStorage:
     Args:
         uri: ``gs://bucket`` or ``gs://bucket/prefix``.
         patience: How long to keep trying.
-        part_bytes: Larger files go in parallel parts of this size.
+        part_bytes: Bytes of the parts in which large files go in parallel.
         workers: How many requests run at once.
 
     Raises:
@@ -47,7 +48,7 @@ class GcsStorage:
         uri: str,
         *,
         patience: Patience | None = None,
-        part_bytes: int = 32 * 2**20,
+        part_bytes: int = 16 * 2**20,
         workers: int = 8,
     ) -> None:
         bucket, _, prefix = uri.removeprefix("gs://").partition("/")
@@ -111,6 +112,17 @@ class GcsStorage:
             )
             return {blob.name[start:]: _entry(blob) for blob in blobs}
 
+    def folders(self) -> list[str]:
+        """What the names of objects have before their next ``/``."""
+        start = self._full("")
+        with self._explained(""):
+            found = self._client.list_blobs(
+                self._bucket_name, prefix=start, delimiter="/", fields="prefixes", **self._how
+            )
+            for _ in found.pages:  # the prefixes come with the objects
+                continue
+        return sorted(name.removeprefix(start).rstrip("/") for name in found.prefixes)
+
     def upload(self, folder: Path, names: Sequence[str], prefix: str) -> None:
         """Store files in parallel, each checked by its crc32c."""
         with self._explained(prefix.rstrip("/"), writing=True):
@@ -122,10 +134,14 @@ class GcsStorage:
             self._transfer.download(self._full(prefix), sizes, folder)
 
     def delete(self, names: Iterable[str]) -> None:
-        """Remove objects."""
-        for name in names:
-            with self._explained(name, writing=True):
-                self._delete(name)
+        """Remove objects, several at once."""
+        with ThreadPoolExecutor(self._workers) as pool:
+            for _ in pool.map(self._remove, names):
+                continue
+
+    def _remove(self, name: str) -> None:
+        with self._explained(name, writing=True):
+            self._delete(name)
 
     def _delete(self, name: str) -> None:
         try:

@@ -1,29 +1,31 @@
 """Many files and large files to and from a bucket, in parallel, and nothing twice.
 
-A file that is larger than a part goes up as parts that the server then joins (``compose``, at most
-32 parts), and comes down in ranges. What an attempt that was killed had finished is found again:
-objects and parts on the server by their size and crc32c, ranges on the disk by a journal.
+A large file goes up as parts that the server then joins (``compose``, at most 32 parts), and comes
+down in ranges. One of few parts goes up whole: joining costs more than one stream loses. What an
+attempt that was killed had finished is found again: objects and parts on the server by their size
+and crc32c, ranges on the disk by a journal.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from daftt_core.progress import Progress
 from daftt_core.storage.gcs_errors import Patience, known_errors, status_of
-from daftt_core.storage.ranges import Journal, Mark, Slice, mark_of
+from daftt_core.storage.ranges import Journal, Mark, Slice, mark_of, marks_of_parts
 
 __all__ = ["Transfer", "TransferError"]
 
 _MOST_PARTS = 32  # that one compose request takes
 _ATTEMPTS = 5  # at content that arrives damaged; what passes by itself is tried for longer
 _BATCH = 256  # files between two reports of progress
-_CHUNK_BYTES = 32 * 2**20  # of one part; what a request that failed has to send again
+_FEW_PARTS = 4  # files of no more than these go up whole
+_CHUNK_BYTES = 32 * 2**20  # of one request; what one that failed has to send again
 _PARTS = ".parts/"
 _LISTED = "items(name,size,crc32c),nextPageToken"
 _Errors = dict[str, BaseException | None]
@@ -71,15 +73,16 @@ class Transfer:
         """
         there = self._stored(prefix)
         paths = {f"{prefix}{name}": folder / name for name in names}
-        marks = {target: mark_of(path) for target, path in paths.items()}
-        pending = [target for target in paths if there.get(target) != marks[target]]
-        progress = Progress("upload", len(paths), "files", done=len(paths) - len(pending))
-        for target in [target for target in pending if self._is_large(marks[target])]:
-            self._upload_parts(paths[target], target, marks[target])
+        progress = Progress("upload", len(paths), "files")
+        whole_bytes = _FEW_PARTS * self._part_bytes
+        large = [target for target, path in paths.items() if path.stat().st_size > whole_bytes]
+        for target in large:
+            self._upload_parts(paths[target], target, there.get(target))
             progress.advance()
-        small = [target for target in pending if not self._is_large(marks[target])]
-        for batch in _batches(small, _BATCH):
-            self._until_whole(batch, partial(self._upload_whole, paths, marks))
+        for batch in _batches([target for target in paths if target not in large], _BATCH):
+            marks = {target: mark_of(paths[target]) for target in batch}
+            pending = [target for target in batch if there.get(target) != marks[target]]
+            self._until_whole(pending, partial(self._upload_whole, paths, marks))
             progress.advance(len(batch))
 
     def download(self, prefix: str, sizes: Mapping[str, int], folder: Path) -> None:
@@ -100,11 +103,12 @@ class Transfer:
             if not path.is_file() or mark_of(path) != there[target]
         ]
         progress = Progress("download", len(paths), "files", done=len(paths) - len(pending))
-        for target in [target for target in pending if self._is_large(there[target])]:
+        large = [target for target in pending if there[target].size > self._part_bytes]
+        for target in large:
             fetch = partial(self._download_ranges, paths, there, journal)
             self._until_whole([target], fetch)
             progress.advance()
-        for batch in _batches([t for t in pending if not self._is_large(there[t])], _BATCH):
+        for batch in _batches([target for target in pending if target not in large], _BATCH):
             self._until_whole(batch, partial(self._download_whole, paths))
             progress.advance(len(batch))
         journal.remove()
@@ -112,9 +116,6 @@ class Transfer:
     @property
     def _how(self) -> dict[str, Any]:
         return {"retry": self._patience.retry(), "timeout": self._patience.request_seconds}
-
-    def _is_large(self, mark: Mark) -> bool:
-        return mark.size > self._part_bytes
 
     def _stored(self, prefix: str) -> dict[str, Mark]:
         blobs = self._bucket.client.list_blobs(
@@ -127,7 +128,7 @@ class Transfer:
     ) -> _Errors:
         from google.cloud.storage import transfer_manager
 
-        blobs = [self._bucket.blob(target) for target in targets]
+        blobs = [self._bucket.blob(target, chunk_size=_CHUNK_BYTES) for target in targets]
         errors = transfer_manager.upload_many(
             [(str(paths[target]), blob) for target, blob in zip(targets, blobs, strict=True)],
             upload_kwargs={
@@ -162,24 +163,25 @@ class Transfer:
             if status_of(error) != 404:
                 raise
 
-    def _upload_parts(self, path: Path, target: str, mark: Mark) -> None:
-        """Send a large file in parts and let the server join them.
+    def _upload_parts(self, path: Path, target: str, found: Mark | None) -> None:
+        """Send a large file in parts and let the server join them, unless it is what was found.
 
         Another process may be doing the same with the same parts, and remove them when it is done.
         """
-        size = max(self._part_bytes, math.ceil(mark.size / _MOST_PARTS))
+        size = max(self._part_bytes, math.ceil(path.stat().st_size / _MOST_PARTS))
+        mark, of_parts = marks_of_parts(path, size)
+        if found == mark:
+            return
         folder, _, name = target.rpartition("/")
         prefix = f"{folder}/{_PARTS}{name}/{size}-"
         parts = {f"{prefix}{start:015d}": start for start in range(0, mark.size, size)}
-        marks = {part: mark_of(path, start, size) for part, start in parts.items()}
+        marks = dict(zip(parts, of_parts, strict=True))
         for _ in range(_ATTEMPTS):
             there = self._stored(prefix)
             missing = [part for part in parts if there.get(part) != marks[part]]
             done = len(parts) - len(missing)
             progress = Progress(f"upload {path.name}", len(parts), "parts", done=done)
-            for batch in _batches(missing, self._workers):
-                self._until_whole(batch, partial(self._send_parts, path, parts, marks))
-                progress.advance(len(batch))
+            self._until_whole(missing, partial(self._send_parts, path, parts, marks, progress))
             if self._join(target, list(parts), mark):
                 self._in_parallel(list(parts), self._discard)
                 return
@@ -190,6 +192,7 @@ class Transfer:
         path: Path,
         parts: Mapping[str, int],
         marks: Mapping[str, Mark],
+        progress: Progress,
         targets: Sequence[str],
     ) -> _Errors:
         def send(target: str) -> None:
@@ -203,7 +206,7 @@ class Transfer:
             if damage is not None:
                 raise damage
 
-        return self._in_parallel(targets, send)
+        return self._in_parallel(targets, send, progress)
 
     def _join(self, target: str, parts: list[str], mark: Mark) -> bool:
         blob = self._bucket.blob(target)
@@ -224,7 +227,8 @@ class Transfer:
             paths[target].parent.mkdir(parents=True, exist_ok=True)
         errors = transfer_manager.download_many(
             [(self._bucket.blob(target), str(paths[target])) for target in targets],
-            download_kwargs={"checksum": "crc32c", **self._how},
+            # at once, because the library takes 8 kB at a time from a stream
+            download_kwargs={"checksum": "crc32c", "single_shot_download": True, **self._how},
             worker_type=transfer_manager.THREAD,
             max_workers=self._workers,
         )
@@ -252,7 +256,14 @@ class Transfer:
             with path.open("r+b") as file:
                 file.seek(first)
                 blob = self._bucket.blob(target)
-                blob.download_to_file(file, start=first, end=last, checksum=None, **self._how)
+                blob.download_to_file(
+                    file,
+                    start=first,
+                    end=last,
+                    checksum=None,
+                    single_shot_download=True,
+                    **self._how,
+                )
                 if file.tell() != last + 1:
                     raise DamagedError
             journal.add(path, first, self._part_bytes)
@@ -262,31 +273,38 @@ class Transfer:
         missing = [start for start in starts if int(start) not in done]
         here = len(starts) - len(missing)
         progress = Progress(f"download {path.name}", len(starts), "parts", done=here)
-        for batch in _batches(missing, self._workers):
-            errors = [error for error in self._in_parallel(batch, fetch).values() if error]
-            if errors:
-                return errors[0]
-            progress.advance(len(batch))
+        errors = [error for error in self._in_parallel(missing, fetch, progress).values() if error]
+        if errors:
+            return errors[0]
         journal.forget(path)
         return None if mark_of(path) == mark else DamagedError()
 
-    def _in_parallel(self, names: Sequence[str], work: Callable[[str], None]) -> _Errors:
+    def _in_parallel(
+        self, names: Sequence[str], work: Callable[[str], None], progress: Progress | None = None
+    ) -> _Errors:
+        """Do something with each; after one fails for more than damage no further one is begun."""
+        errors: _Errors = {}
         with ThreadPoolExecutor(self._workers) as pool:
-            futures = {name: pool.submit(work, name) for name in names}
-        return {name: future.exception() for name, future in futures.items()}
+            futures = {pool.submit(work, name): name for name in names}
+            for future in as_completed(futures):
+                if future.cancelled():
+                    continue
+                errors[futures[future]] = error = future.exception()
+                if error is None and progress:
+                    progress.advance()
+                if error is not None and not _is_damage(error):
+                    pool.shutdown(wait=False, cancel_futures=True)
+        return errors
 
     def _until_whole(
         self, targets: Sequence[str], attempt: Callable[[Sequence[str]], _Errors]
     ) -> None:
         """Copy objects, and those again that arrived damaged."""
-        from google.cloud.storage.exceptions import DataCorruption
-
         pending = list(targets)
         for number in range(_ATTEMPTS):
             failed = {name: error for name, error in attempt(pending).items() if error}
             for name, error in failed.items():
-                again = isinstance(error, DamagedError | DataCorruption)
-                if not again or number + 1 == _ATTEMPTS:
+                if not _is_damage(error) or number + 1 == _ATTEMPTS:
                     raise TransferError(name) from error
             pending = list(failed)
             if not pending:
@@ -296,3 +314,9 @@ class Transfer:
 def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def _is_damage(error: BaseException | None) -> bool:
+    from google.cloud.storage.exceptions import DataCorruption
+
+    return isinstance(error, DamagedError | DataCorruption)

@@ -74,6 +74,9 @@ class Storage(Protocol):
     def entries(self, prefix: str) -> dict[str, Entry]:
         """Every object whose name begins with ``prefix``, by its name."""
 
+    def folders(self) -> list[str]:
+        """What lies directly below, as far as something lies below that; in order."""
+
     def upload(self, folder: Path, names: Sequence[str], prefix: str) -> None:
         """Store files as ``<prefix><name>``; what is there already with this content is kept.
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-__all__ = ["Journal", "Mark", "Slice", "mark_of"]
+__all__ = ["Journal", "Mark", "Slice", "mark_of", "marks_of_parts"]
 
 _BLOCK_BYTES = 2**20
 
@@ -21,25 +20,44 @@ class Mark(NamedTuple):
     crc32c: str
 
 
-def mark_of(path: Path, start: int = 0, length: int | None = None) -> Mark:
-    """The mark of a file or of a part of it.
-
-    Args:
-        path: The file.
-        start: First byte of the part.
-        length: Bytes of the part, fewer at the file's end; None for all that follow.
-    """
+def mark_of(path: Path) -> Mark:
+    """The mark of a file."""
     from google_crc32c import Checksum
 
     checksum, size = Checksum(), 0
     with path.open("rb") as file:
-        file.seek(start)
-        left = os.fstat(file.fileno()).st_size if length is None else length
-        while left > 0 and (block := file.read(min(_BLOCK_BYTES, left))):
+        while block := file.read(_BLOCK_BYTES):
             checksum.update(block)
             size += len(block)
-            left -= len(block)
+    return _mark(size, checksum)
+
+
+def _mark(size: int, checksum: Any) -> Mark:
     return Mark(size, base64.b64encode(checksum.digest()).decode("ascii"))
+
+
+def marks_of_parts(path: Path, part_bytes: int) -> tuple[Mark, list[Mark]]:
+    """The mark of a file, and those of its parts, from one reading.
+
+    Args:
+        path: The file.
+        part_bytes: Bytes of each part but the last.
+    """
+    from google_crc32c import Checksum
+
+    whole, size = Checksum(), 0
+    parts: list[Mark] = []
+    with path.open("rb") as file:
+        while True:
+            part, part_size = Checksum(), 0
+            while block := file.read(min(_BLOCK_BYTES, part_bytes - part_size)):
+                whole.update(block)
+                part.update(block)
+                part_size += len(block)
+            if not part_size:
+                return _mark(size, whole), parts
+            size += part_size
+            parts.append(_mark(part_size, part))
 
 
 class Slice(io.RawIOBase):

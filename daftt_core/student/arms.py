@@ -1,29 +1,16 @@
-"""Arms: the sets of examples that students are trained on and compared by.
-
-Every arm has the real labelled examples; it differs in what it has beside them.
-"""
+"""Collecting the examples that an arm's students learn from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from daftt_core.arms import ARMS, Source
 from daftt_core.errors import ConfigError, DataError, did_you_mean
 from daftt_core.records import Example, SyntheticExample, read_jsonl
 from daftt_core.workspace import Run, read_examples, read_stage
 
-__all__ = ["ARMS", "ArmExamples", "read_arm"]
-
-Source = Literal["real", "annotated", "generated", "gold"]
-
-ARMS: dict[str, tuple[Source, ...]] = {
-    "real": ("real",),
-    "real+annotated": ("real", "annotated"),
-    "real+generated": ("real", "generated"),
-    "real+both": ("real", "annotated", "generated"),
-    "gold": ("real", "gold"),
-}
+__all__ = ["ArmExamples", "read_arm"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,7 @@ def read_arm(run: Run, arm: str, data_digest: str, curated_digest: str = "") -> 
 
     Args:
         run: The run.
-        arm: One of :data:`ARMS`.
+        arm: One of :data:`daftt_core.arms.ARMS`.
         data_digest: Digest of the stage ``data``.
         curated_digest: Digest of the stage ``curated``; not needed by arms without synthetic data.
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from daftt_core.config import StudentConfig
 from daftt_core.errors import DataError
 from daftt_core.evaluation import metric_for_task, score
+from daftt_core.keeping import keep
 from daftt_core.modeling import (
     context_length,
     limit_threads,
@@ -27,7 +28,7 @@ from daftt_core.storage import commit, sound_manifest
 from daftt_core.student.arms import read_arm
 from daftt_core.student.encoding import Encoded, encode
 from daftt_core.student.prediction import answer
-from daftt_core.student.training import fit, step_count
+from daftt_core.student.training import fit
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
 
@@ -47,7 +48,7 @@ def train_arm(
     Args:
         run: The run.
         config: Which model, how it is trained, how many seeds.
-        arm: One of :data:`daftt_core.student.arms.ARMS`.
+        arm: One of :data:`daftt_core.arms.ARMS`.
         data_digest: Digest of the stage ``data``.
         curated_digest: Digest of the stage ``curated``; not needed by arms without synthetic data.
 
@@ -71,7 +72,7 @@ def train_arm(
         return {
             "arm": arm,
             "examples": found.counts,
-            "steps": step_count(config, len(found.examples)),
+            "steps": config.steps(len(found.examples)),
             "truncated": encoded.truncated,
             "train_losses": losses,
             "dev_scores": _answer_dev(run, config, arm, data_digest, folder),
@@ -113,6 +114,7 @@ def predict_test(
             students, _ = read_stage(run, f"students/{arm}", arm_digests[arm])
             predictions = _answer(run.task, config, arm, test, students, progress.advance)
             write_jsonl(folder / f"{arm}.jsonl", predictions)
+            keep(folder / f"{arm}.jsonl")
         return {"examples": len(test), "seeds": config.seeds, "arms": list(arm_digests)}
 
     return run_stage(run, "predictions", inputs, work)
@@ -124,7 +126,7 @@ def _train_seeds(
     """Train the students that are not there yet; the mean training loss of every one."""
     targets = [folder / f"seed-{index}" for index in range(config.seeds)]
     committed = [sound_manifest(target, "training this student again") for target in targets]
-    steps = step_count(config, len(encoded.dataset))
+    steps = config.steps(len(encoded.dataset))
     finished = sum(manifest is not None for manifest in committed)
     progress = Progress(f"train {arm}", steps * config.seeds, "steps", done=steps * finished)
     losses = []
@@ -146,6 +148,7 @@ def _train_seeds(
             )
             save_model(model, tokenizer, target)
             manifest = commit(target, target.name, {"train_loss": round(loss, 6)})
+            keep(target)
         losses.append(manifest.summary["train_loss"])
     return losses
 

@@ -27,14 +27,9 @@ from daftt_core.config import StudentConfig
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import set_seeds, use_bfloat16
 
-__all__ = ["MAX_GRAD_NORM", "fit", "step_count"]
+__all__ = ["MAX_GRAD_NORM", "fit"]
 
 MAX_GRAD_NORM = 1.0
-
-
-def step_count(config: StudentConfig, example_count: int) -> int:
-    """Optimizer steps of one student: its epochs, and ``min_steps`` at least."""
-    return max(config.epochs * math.ceil(example_count / config.batch_size), config.min_steps)
 
 
 def fit(
@@ -71,7 +66,7 @@ def fit(
     """
     trainer = Trainer(
         model=model,
-        args=_arguments(config, step_count(config, len(dataset)), seed, folder),
+        args=_arguments(config, config.steps(len(dataset)), seed, folder),
         train_dataset=dataset,
         data_collator=_collator(model, tokenizer),
         processing_class=tokenizer,

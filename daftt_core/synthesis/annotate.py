@@ -32,29 +32,30 @@ def annotate(
     def work(folder: Path) -> dict[str, Any]:
         unlabelled = read_examples(run, "data", data, "unlabelled")
         in_order = sorted(unlabelled, key=lambda example: (len(example.text), example.id))
-        outputs = Outputs(run, config, open_teacher(run, config, teacher), assessment)
+        with open_teacher(run, config, teacher) as engine:
+            outputs = Outputs(run, config, engine, assessment)
 
-        def make(chunk: Sequence[Example]) -> list[SyntheticExample]:
-            made = [
-                SyntheticExample(
-                    id=example.id,
-                    text=example.text,
-                    text_pair=example.text_pair,
-                    source="annotated",
-                )
-                for example in chunk
-            ]
-            return outputs.give(made, config.annotate_temperature)
+            def make(chunk: Sequence[Example]) -> list[SyntheticExample]:
+                made = [
+                    SyntheticExample(
+                        id=example.id,
+                        text=example.text,
+                        text_pair=example.text_pair,
+                        source="annotated",
+                    )
+                    for example in chunk
+                ]
+                return outputs.give(made, config.annotate_temperature)
 
-        return run_chunks(
-            folder,
-            f"annotate, shard {shard + 1} of {config.shards}",
-            in_order,
-            make,
-            chunk_size=config.chunk_size,
-            shard=shard,
-            shards=config.shards,
-        )
+            return run_chunks(
+                folder,
+                f"annotate, shard {shard + 1} of {config.shards}",
+                in_order,
+                make,
+                chunk_size=config.chunk_size,
+                shard=shard,
+                shards=config.shards,
+            )
 
     name = shard_name("annotated", shard, config.shards)
     return run_stage(run, name, [config, shard, data, teacher, assessment], work)

@@ -35,24 +35,24 @@ def generate(
     """
 
     def work(folder: Path) -> dict[str, Any]:
-        engine = open_teacher(run, config, teacher)
-        outputs = Outputs(run, config, engine, assessment)
+        with open_teacher(run, config, teacher) as engine:
+            outputs = Outputs(run, config, engine, assessment)
 
-        def make(chunk: Sequence[int]) -> list[SyntheticExample]:
-            written = _write_inputs(run, config, engine, chunk)
-            usable = [one for one in written if one.problem is None]
-            given = iter(outputs.give(usable, temperature=0.0))
-            return [one if one.problem else next(given) for one in written]
+            def make(chunk: Sequence[int]) -> list[SyntheticExample]:
+                written = _write_inputs(run, config, engine, chunk)
+                usable = [one for one in written if one.problem is None]
+                given = iter(outputs.give(usable, temperature=0.0))
+                return [one if one.problem else next(given) for one in written]
 
-        return run_chunks(
-            folder,
-            f"generate, shard {shard + 1} of {config.shards}",
-            range(config.generate_count),
-            make,
-            chunk_size=config.chunk_size,
-            shard=shard,
-            shards=config.shards,
-        )
+            return run_chunks(
+                folder,
+                f"generate, shard {shard + 1} of {config.shards}",
+                range(config.generate_count),
+                make,
+                chunk_size=config.chunk_size,
+                shard=shard,
+                shards=config.shards,
+            )
 
     name = shard_name("generated", shard, config.shards)
     return run_stage(run, name, [config, shard, teacher, assessment], work)

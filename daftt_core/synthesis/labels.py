@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
 from daftt_core.config import SynthesisConfig
-from daftt_core.engines import Engine, LabelScorer, LocalEngine
+from daftt_core.engines import Engine, LabelScorer, open_engine
+from daftt_core.evaluation.abstention import Abstention
 from daftt_core.evaluation.calibration import Calibration
-from daftt_core.modeling import limit_threads, load_causal_lm
 from daftt_core.records import Example, SyntheticExample, seed_for
 from daftt_core.tasks import answer_prompt, parse_answer
 from daftt_core.workspace import Run, read_stage
@@ -17,18 +18,18 @@ from daftt_core.workspace import Run, read_stage
 __all__ = ["Outputs", "open_teacher"]
 
 
-def open_teacher(run: Run, config: SynthesisConfig, teacher: str) -> Engine:
-    """Load the tuned teacher.
+@contextmanager
+def open_teacher(run: Run, config: SynthesisConfig, teacher: str) -> Iterator[Engine]:
+    """Open the engine that asks the teacher.
 
     Args:
         run: The run.
         config: How it is asked.
         teacher: Digest of the ``teacher`` stage.
     """
-    limit_threads()
     folder, _ = read_stage(run, "teacher", teacher)
-    model, tokenizer = load_causal_lm(folder)
-    return LocalEngine(model, tokenizer, batch_size=config.batch_size, max_length=config.max_length)
+    with open_engine(config, folder) as opened:
+        yield opened.engine
 
 
 class Outputs:
@@ -46,11 +47,17 @@ class Outputs:
         self._config = config
         self._engine = engine
         self._scorer: LabelScorer | None = None
+        self._abstention: Abstention | None = None
         if run.task.is_classification:
             folder, _ = read_stage(run, "assessment", assessment)
             text = (folder / "calibration.json").read_text(encoding="utf-8")
             calibration = Calibration.model_validate_json(text)
-            self._scorer = LabelScorer(engine, run.task, calibration)
+            self._scorer = LabelScorer(
+                engine, run.task, calibration, correct_prior=config.correct_prior
+            )
+            if config.min_precision > 0:
+                text = (folder / "abstention.json").read_text(encoding="utf-8")
+                self._abstention = Abstention.model_validate_json(text)
 
     def give(self, made: Sequence[SyntheticExample], temperature: float) -> list[SyntheticExample]:
         """Fill in output, confidence and distribution.
@@ -72,12 +79,15 @@ class Outputs:
         labelled = []
         for example, probs in zip(made, scorer.probs(made), strict=True):
             chosen = _draw(probs, temperature, self._seed(example))
+            confidence = float(probs[chosen])
+            sure = self._abstention is None or self._abstention.allows(confidence)
             labelled.append(
                 example.model_copy(
                     update={
                         "output": names[chosen],
-                        "confidence": float(probs[chosen]),
+                        "confidence": confidence,
                         "distribution": dict(zip(names, map(float, probs), strict=True)),
+                        "problem": None if sure else "abstained",
                     }
                 )
             )

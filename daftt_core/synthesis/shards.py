@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from daftt_core.keeping import keep
 from daftt_core.progress import Progress
 from daftt_core.records import SyntheticExample, read_jsonl, write_jsonl
 
@@ -55,6 +56,7 @@ def run_chunks(
     for number, chunk in mine:
         if not paths[number].exists():
             write_jsonl(paths[number], make(chunk))
+            keep(paths[number])
             progress.advance(len(chunk))
     made = [example for path in paths.values() for example in read_jsonl(path, SyntheticExample)]
     write_jsonl(folder / "examples.jsonl", made)

@@ -6,6 +6,7 @@ A task is one YAML file. Those in ``builtin/`` are known by name; any other is g
 from daftt_core.tasks.prompts import (
     Prompt,
     answer_prompt,
+    mixture_prompt,
     parse_answer,
     parse_input,
     writing_prompt,
@@ -21,6 +22,7 @@ __all__ = [
     "answer_prompt",
     "builtin_tasks",
     "load_task",
+    "mixture_prompt",
     "parse_answer",
     "parse_input",
     "writing_prompt",

@@ -7,12 +7,20 @@ long; and a *suffix* after which the answer begins.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from daftt_core.records import Example
 from daftt_core.tasks.task import Task
 
-__all__ = ["Prompt", "answer_prompt", "parse_answer", "parse_input", "writing_prompt"]
+__all__ = [
+    "Prompt",
+    "answer_prompt",
+    "mixture_prompt",
+    "parse_answer",
+    "parse_input",
+    "writing_prompt",
+]
 
 _SUFFIX = "\nOutput:"
 
@@ -57,6 +65,28 @@ def writing_prompt(task: Task, example: Example | None, output: str | None = Non
     body = f" {task.verbalize(output)}" if task.is_classification and output else ""
     answer = None if example is None else f" {_input(example)}"
     return Prompt(f"Definition: {task.writing_definition}\n\nInput:", body, answer=answer)
+
+
+def mixture_prompt(
+    definition: str, shown: Iterable[tuple[str, str]], text: str, output: str
+) -> Prompt:
+    """Ask for the output of an instance of another task, as the target's is asked for.
+
+    Args:
+        definition: The other task's instruction.
+        shown: Solved examples to show before, as inputs and outputs.
+        text: The input.
+        output: What the teacher should write.
+    """
+    blocks = [f"Definition: {definition}"]
+    blocks += [
+        f"Positive Example {number} -\nInput: {one}\nOutput: {other}"
+        for number, (one, other) in enumerate(shown, start=1)
+    ]
+    if len(blocks) > 1:
+        blocks.append("Now complete the following example -")
+    lead = "\n" if len(blocks) > 1 else "\n\n"
+    return Prompt("\n\n".join(blocks) + f"{lead}Input:", f" {text}", answer=f" {output}")
 
 
 def _input(example: Example) -> str:

@@ -71,6 +71,9 @@ class Task(_Part):
         columns: Where a data file holds them.
         source: Name of the bundled data set, or None when files must be given.
         license: License of the bundled data set.
+        mixture_exclude: Tasks or sources that must not be in the teacher's mixture, because they
+            hold the same data: whole words of a task's name, source or URL. ``source`` is left out
+            without being named here.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -82,6 +85,7 @@ class Task(_Part):
     columns: Columns = Columns()
     source: str | None = None
     license: str | None = None
+    mixture_exclude: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check_labels(self) -> Task:

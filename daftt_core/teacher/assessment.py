@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.config import SynthesisConfig, TeacherConfig
-from daftt_core.engines import LabelScorer, LocalEngine
+from daftt_core.engines import Engine, LabelScorer, open_engine, open_local
 from daftt_core.errors import GateError
 from daftt_core.evaluation import metric_for_task, score
+from daftt_core.evaluation.abstention import Abstention, choose_threshold
 from daftt_core.evaluation.calibration import (
     Calibration,
     ReliabilityBin,
@@ -21,7 +22,6 @@ from daftt_core.evaluation.calibration import (
     fit_temperature_and_bias,
     reliability_bins,
 )
-from daftt_core.modeling import load_causal_lm
 from daftt_core.progress import Progress, log
 from daftt_core.records import Example, seed_for
 from daftt_core.storage import write_text
@@ -37,12 +37,17 @@ class Assessment(BaseModel):
     Attributes:
         metric: The task's metric; scores are in [0, 1].
         dev_examples: How many dev examples there are.
-        dev_score: The tuned teacher's score; of a classifier after calibration, each half of dev
-            being judged with the calibration that was fitted on the other half.
-        untuned_dev_score: The score of the model it was tuned from.
+        teacher: Which model teaches, in words.
+        dev_score: Its score; of a classifier after calibration, each half of dev being judged with
+            the calibration that was fitted on the other half.
+        tuned_dev_score: The score of the tuned teacher where another model teaches; else None.
+        untuned_dev_score: The score of the model the tuned teacher was made from.
         baseline_dev_score: Mean score of the students trained on the real examples alone.
-        passed: Whether the teacher beats the baseline.
+        passed: Whether the one that teaches beats the baseline.
+        label_prior: Probability that it gives each label on inputs without content; empty for text
+            outputs.
         calibration: Temperature and biases fitted on all of dev; None for text outputs.
+        abstention: Below which confidence no label is given, where a precision is asked for.
         ece_before: Expected calibration error of the raw distribution.
         ece_after: The same after calibration, on the halves as above.
         bins_before: The reliability diagram of the raw distribution.
@@ -53,11 +58,15 @@ class Assessment(BaseModel):
 
     metric: str
     dev_examples: int
+    teacher: str = "the fine-tuned teacher"
     dev_score: float
+    tuned_dev_score: float | None = None
     untuned_dev_score: float
     baseline_dev_score: float
     passed: bool
+    label_prior: dict[str, float] = {}
     calibration: Calibration | None = None
+    abstention: Abstention | None = None
     ece_before: float | None = None
     ece_after: float | None = None
     bins_before: list[ReliabilityBin] = []
@@ -92,15 +101,21 @@ def assess(
         _, baseline_manifest = read_stage(run, "students/real", baseline)
         teacher_folder, _ = read_stage(run, "teacher", teacher)
         progress = Progress("assess teacher", 2, "models")
-        untuned_score, _ = _judge(run, synthesis, config.model, dev)
+        untuned_score, _ = _judge(run, synthesis, open_local(synthesis, config.model), dev)
         progress.advance()
-        dev_score, calibrated = _judge(run, synthesis, teacher_folder, dev)
+        with open_engine(synthesis, teacher_folder) as opened:
+            dev_score, calibrated = _judge(run, synthesis, opened.engine, dev)
+        tuned_score = None
+        if not opened.is_tuned:
+            tuned_score, _ = _judge(run, synthesis, open_local(synthesis, teacher_folder), dev)
         progress.advance()
         baseline_score = float(np.mean(baseline_manifest.summary["dev_scores"]))
         assessment = Assessment(
             metric=metric_for_task(run.task),
             dev_examples=len(dev),
+            teacher=opened.model,
             dev_score=dev_score,
+            tuned_dev_score=tuned_score,
             untuned_dev_score=untuned_score,
             baseline_dev_score=baseline_score,
             passed=dev_score > baseline_score,
@@ -109,19 +124,52 @@ def assess(
         write_text(folder / "assessment.json", assessment.model_dump_json(indent=1))
         if assessment.calibration is not None:
             write_text(folder / "calibration.json", assessment.calibration.model_dump_json())
+        if assessment.abstention is not None:
+            _tell_abstention(assessment.abstention)
+            write_text(folder / "abstention.json", assessment.abstention.model_dump_json())
         return assessment.model_dump(
-            mode="json", exclude={"bins_before", "bins_after", "calibration"}
+            mode="json",
+            exclude={"bins_before", "bins_after", "calibration", "label_prior", "abstention"},
         )
 
-    inputs = [config, synthesis.max_length, synthesis.max_new_tokens, data, teacher, baseline]
+    asked = synthesis.model_dump(
+        include={
+            "max_length",
+            "max_new_tokens",
+            "correct_prior",
+            "min_precision",
+            "engine",
+            "server_url",
+            "server_command",
+            "server_model",
+        }
+    )
+    inputs = [config, asked, data, teacher, baseline]
     result = run_stage(run, "assessment", inputs, work)
     _open_gate(run, result.summary)
     return result
 
 
+def _tell_abstention(found: Abstention) -> None:
+    if found.threshold is None:
+        log.warning(
+            "no confidence reaches a precision of %g on dev: the teacher gives no label at all; "
+            "lower synthesis.min_precision",
+            found.wanted,
+        )
+    else:
+        log.info(
+            "labels are given from a confidence of %.3f on: on dev %.0f%% of the examples get one, "
+            "and %.1f%% of those are right",
+            found.threshold,
+            100 * found.coverage,
+            100 * (found.precision or 0.0),
+        )
+
+
 def _open_gate(run: Run, found: dict[str, Any]) -> None:
     scores = (
-        f"on {found['dev_examples']} dev examples the teacher's {found['metric']} is "
+        f"on {found['dev_examples']} dev examples the {found['metric']} of {found['teacher']} is "
         f"{found['dev_score']:.3f} and the baseline student's {found['baseline_dev_score']:.3f}"
     )
     if found["passed"]:
@@ -137,17 +185,15 @@ def _open_gate(run: Run, found: dict[str, Any]) -> None:
 
 
 def _judge(
-    run: Run, synthesis: SynthesisConfig, model_name: str | Path, dev: Sequence[Example]
+    run: Run, synthesis: SynthesisConfig, engine: Engine, dev: Sequence[Example]
 ) -> tuple[float, dict[str, Any]]:
     """One model's dev score, and the assessment's fields about its calibration."""
-    model, tokenizer = load_causal_lm(model_name)
-    engine = LocalEngine(
-        model, tokenizer, batch_size=synthesis.batch_size, max_length=synthesis.max_length
-    )
     calibrated: dict[str, Any] = {}
     if run.task.is_classification:
-        log_probs = LabelScorer(engine, run.task).log_probs(dev)
-        predicted, calibrated = _calibrate(run, dev, log_probs)
+        scorer = LabelScorer(engine, run.task, correct_prior=synthesis.correct_prior)
+        predicted, calibrated = _calibrate(run, synthesis, dev, scorer.log_probs(dev))
+        prior = np.exp(scorer.log_prior()).tolist()
+        calibrated["label_prior"] = dict(zip(run.task.label_names, prior, strict=True))
     else:
         completions = engine.write(
             [answer_prompt(run.task, one) for one in dev],
@@ -162,9 +208,9 @@ def _judge(
 
 
 def _calibrate(
-    run: Run, dev: Sequence[Example], log_probs: NDArray[np.float64]
+    run: Run, synthesis: SynthesisConfig, dev: Sequence[Example], log_probs: NDArray[np.float64]
 ) -> tuple[list[str], dict[str, Any]]:
-    """Cross-fitted predictions, and the calibration with what it mends."""
+    """Cross-fitted predictions, the calibration with what it mends, and when to abstain."""
     labels = run.task.label_names
     gold = np.array([labels.index(example.output or "") for example in dev])
     half = np.array([seed_for(run.seed, "calibration", example.id) % 2 for example in dev])
@@ -174,8 +220,14 @@ def _calibrate(
         if (half == part).any() and (half != part).any():
             fitted = fit_temperature_and_bias(log_probs[half != part], gold[half != part])
             after[half == part] = fitted.apply(log_probs[half == part])
-    predicted = [labels[index] for index in after.argmax(axis=1)]
-    return predicted, {
+    chosen = after.argmax(axis=1)
+    abstention = None
+    if synthesis.min_precision > 0:
+        abstention = choose_threshold(
+            after.max(axis=1), chosen == gold, half, synthesis.min_precision
+        )
+    return [labels[index] for index in chosen], {
+        "abstention": abstention,
         "calibration": fit_temperature_and_bias(log_probs, gold),
         "ece_before": expected_calibration_error(probs, gold),
         "ece_after": expected_calibration_error(after, gold),

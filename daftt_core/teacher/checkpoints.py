@@ -1,46 +1,169 @@
-"""Checkpoints that survive being interrupted at any moment.
+"""Checkpoints that survive being interrupted at any moment, whatever the number of processes.
 
-A checkpoint counts once its manifest is written. Training starts again from the newest one that
-counts; what was being written when the process died is removed.
+A checkpoint counts once its manifest is written, after every process has written its part. Training
+starts again from the newest one that counts; what was being written when a process died is removed.
+Older ones go only once a newer one counts.
 """
 
 from __future__ import annotations
 
-import math
 import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from daftt_core.errors import TrainingError
-from daftt_core.progress import Progress
-from daftt_core.storage import commit, sound_manifest
+from daftt_core.config import TeacherConfig
+from daftt_core.errors import StoppedError, TrainingError
+from daftt_core.keeping import keep
+from daftt_core.progress import Progress, log
+from daftt_core.storage import MANIFEST, commit, read_manifest, sound_manifest
+from daftt_core.teacher.together import Group
 
-__all__ = ["CommitCheckpoints", "StopWhenDiverged", "TellProgress", "newest_checkpoint"]
+__all__ = [
+    "CommitCheckpoints",
+    "StopInGoodOrder",
+    "TellProgress",
+    "agreed_checkpoint",
+    "newest_checkpoint",
+]
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest committed checkpoint in a folder; uncommitted ones are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    newest = None
-    for path in found:
-        if sound_manifest(path, "going back to the checkpoint before it") is None:
-            shutil.rmtree(path)
-        else:
-            newest = path
-    return newest
+    """The newest committed checkpoint in a folder."""
+    return max(_sound(folder)[0], key=_step, default=None)
+
+
+def agreed_checkpoint(group: Group, folder: Path, config: TeacherConfig) -> Path | None:
+    """The newest checkpoint that every machine has; what does not count is removed.
+
+    Args:
+        group: All processes, each of which has to call this.
+        folder: The folder of the checkpoints, here.
+        config: The teacher's settings.
+
+    Returns:
+        None where training starts from the beginning.
+
+    Raises:
+        TrainingError: The checkpoint is divided among another number of processes.
+    """
+    sound, unsound = _sound(folder) if group.commits else ([], [])
+    steps = {_step(path) for path in sound}
+    there = [one for one in group.from_all(steps if group.commits else None) if one is not None]
+    agreed = max(set.intersection(*there), default=0)
+    for path in unsound + [path for path in sound if _step(path) > agreed]:
+        _remove(path)
+    group.wait_for_all()
+    if not agreed:
+        return None
+    path = folder / f"checkpoint-{agreed}"
+    manifest = read_manifest(path)
+    written_by = manifest.summary["processes"] if manifest else 0
+    if config.zero_stage and written_by != group.rank.count:
+        raise TrainingError(
+            f"{path}: is divided among {written_by} processes and cannot be gone on with by "
+            f"{group.rank.count}; train with {written_by} again, or remove it to start anew"
+        )
+    return path
+
+
+def _sound(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The checkpoints that are committed and whole, and those that are not."""
+    sound: list[Path] = []
+    unsound: list[Path] = []
+    for path in folder.glob("checkpoint-*"):
+        found = sound_manifest(path, "going back to the checkpoint before it")
+        (unsound if found is None else sound).append(path)
+    return sound, unsound
+
+
+def _step(path: Path) -> int:
+    return int(path.name.split("-")[1])
+
+
+def _remove(path: Path) -> None:
+    (path / MANIFEST).unlink(missing_ok=True)  # first: half of it must not count
+    shutil.rmtree(path)
 
 
 class CommitCheckpoints(TrainerCallback):
-    """Writes a checkpoint's manifest after everything else in it."""
+    """Writes a checkpoint's manifest after everything else in it, and removes older ones.
+
+    Args:
+        group: All processes.
+        count: How many checkpoints are kept, the newest.
+    """
+
+    def __init__(self, group: Group, count: int) -> None:
+        self._group, self._count = group, count
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Commit the checkpoint that was just written."""
-        path = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        commit(path, key=path.name, summary={"step": state.global_step})
+        self._group.wait_for_all()  # each process has written its part
+        if self._group.commits:
+            folder = Path(str(args.output_dir))
+            path = folder / f"checkpoint-{state.global_step}"
+            summary = {"step": state.global_step, "processes": self._group.rank.count}
+            commit(path, key=path.name, summary=summary)
+            keep(path)
+            for old in sorted(folder.glob("checkpoint-*"), key=_step)[: -self._count]:
+                _remove(old)
+        self._group.wait_for_all()
+
+
+class StopInGoodOrder(TrainerCallback):
+    """On SIGTERM to any process: finishes the step, saves, and ends the training everywhere.
+
+    Args:
+        group: All processes.
+        what: Name of the work, for messages.
+    """
+
+    def __init__(self, group: Group, what: str) -> None:
+        self._group, self._what = group, what
+        self._told = False
+        self._step: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside the block SIGTERM is heard; after it, it ends in an error if it was.
+
+        Raises:
+            StoppedError: SIGTERM came, and the checkpoint it led to is committed.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only a main thread hears signals
+            return
+        before = signal.signal(signal.SIGTERM, self._tell)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        if self._step is not None:
+            raise StoppedError(
+                f"{self._what}: told to end, and did so after step {self._step}, whose checkpoint "
+                "is kept; run again to go on from it"
+            )
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Agree whether to stop here: all processes must at the same step."""
+        if any(self._group.from_all(self._told)):
+            log.info("%s: told to end; saving step %d", self._what, state.global_step)
+            self._step = state.global_step
+            control.should_save = control.should_training_stop = True
+
+    def _tell(self, _number: int, _frame: FrameType | None) -> None:
+        self._told = True
 
 
 class TellProgress(TrainerCallback):
@@ -66,38 +189,3 @@ class TellProgress(TrainerCallback):
         """Count one step."""
         if self._progress is not None:
             self._progress.reach(state.global_step)
-
-
-class StopWhenDiverged(TrainerCallback):
-    """Stops training whose loss is no longer a number.
-
-    Args:
-        what: Name of the work, for the message.
-    """
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        """Look at the loss and the gradient norm of the step that was just logged.
-
-        Raises:
-            TrainingError: One of them is NaN or infinite.
-        """
-        for name in ("loss", "grad_norm", "eval_loss"):
-            value = (logs or {}).get(name, 0.0)
-            if not math.isfinite(value):
-                good = newest_checkpoint(Path(str(args.output_dir)))
-                raise TrainingError(
-                    f"{self._what}: {name} became {value} at step {state.global_step} "
-                    f"(last good checkpoint: {good.name if good else 'none'}); the usual causes "
-                    f"are a learning rate that is too high (it is {args.learning_rate:g}), too "
-                    "few warm-up steps, or damaged weights in the model it started from"
-                )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from daftt_core.engines import encode
 from daftt_core.records import Example
 from daftt_core.tasks import Prompt, Task, answer_prompt, writing_prompt
 
-__all__ = ["IGNORED", "TrainingSet", "reading_order", "training_set"]
+__all__ = ["IGNORED", "TrainingSet", "reading_order", "training_set", "whole_batches"]
 
 IGNORED = -100
 """Label of tokens that carry no loss, as torch's cross-entropy defines it."""
@@ -24,14 +25,17 @@ class TrainingSet:
     """Tokenized examples.
 
     Attributes:
-        dataset: Columns ``input_ids`` and ``labels``; only the answer's tokens carry loss.
+        dataset: Columns ``input_ids``, ``labels`` (only the answer's tokens carry loss) and
+            ``shared``, the length of the beginning that other examples have too.
         cut: Examples that were longer than allowed and lost their end.
         tokens: Tokens in all.
+        beside: Examples of other tasks among them.
     """
 
     dataset: Dataset
     cut: int
     tokens: int
+    beside: int
 
 
 def training_set(
@@ -41,6 +45,7 @@ def training_set(
     *,
     max_length: int,
     directions: str,
+    beside: Sequence[Prompt] = (),
 ) -> TrainingSet:
     """Tokenize examples for training.
 
@@ -50,15 +55,18 @@ def training_set(
         tokenizer: The teacher's tokenizer.
         max_length: Tokens allowed in one example.
         directions: ``label`` (answer inputs) or ``both`` (also write inputs).
+        beside: Prompts of other tasks to learn too.
     """
     prompts: list[Prompt] = [answer_prompt(task, example) for example in examples]
     if directions == "both":
         prompts += [writing_prompt(task, example) for example in examples]
+    prompts += beside
     encoded = [encode(prompt, tokenizer, max_length) for prompt in prompts]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "input_ids": [*one.prefix, *one.rest, *one.answer],
             "labels": [IGNORED] * (len(one.prefix) + len(one.rest)) + one.answer,
+            "shared": len(one.prefix),
         }
         for one in encoded
     ]
@@ -66,6 +74,7 @@ def training_set(
         dataset=Dataset.from_list(rows),
         cut=sum(one.cut for one in encoded),
         tokens=sum(len(row["input_ids"]) for row in rows),
+        beside=len(beside),
     )
 
 
@@ -100,3 +109,18 @@ def reading_order(lengths: Sequence[int], *, epochs: int, batch_size: int, seed:
         shuffled = [whole[index] for index in generator.permutation(len(whole))]
         order += [int(index) for batch in [*shuffled, *rest] for index in batch]
     return order
+
+
+def whole_batches(read: Dataset, batch_size: int) -> Dataset:
+    """Fill the last batch with rows that carry no loss, so that processes can share it evenly.
+
+    Args:
+        read: Examples in the order in which they are read.
+        batch_size: Examples per step.
+    """
+    missing = -len(read) % batch_size
+    if not missing:
+        return read
+    first = read[0]
+    blank = {**first, "labels": [IGNORED] * len(first["labels"])}
+    return concatenate_datasets([read, Dataset.from_list([blank] * missing, read.features)])

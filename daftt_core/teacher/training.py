@@ -5,32 +5,40 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import (
-    DataCollatorForSeq2Seq,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    Trainer,
     TrainingArguments,
 )
 from transformers.trainer_callback import PrinterCallback
 
 from daftt_core.config import TeacherConfig
+from daftt_core.errors import ConfigError
 from daftt_core.modeling import load_causal_lm, save_model, set_seeds, use_bfloat16
 from daftt_core.modeling.identity import model_digest
 from daftt_core.progress import log
+from daftt_core.ranks import this_rank
 from daftt_core.storage import write_text
+from daftt_core.teacher.adapters import add_adapter, merge_adapter
+from daftt_core.teacher.best import Best, KeepBest, best_weights, take_weights
 from daftt_core.teacher.checkpoints import (
     CommitCheckpoints,
-    StopWhenDiverged,
+    StopInGoodOrder,
     TellProgress,
-    newest_checkpoint,
+    agreed_checkpoint,
 )
-from daftt_core.teacher.examples import IGNORED, TrainingSet, reading_order, training_set
-from daftt_core.workspace import Run, StageResult, read_examples, run_stage
+from daftt_core.teacher.deepspeed import ZeroTrainer, deepspeed_settings, divided, whole_weights
+from daftt_core.teacher.divergence import StopWhenDiverged
+from daftt_core.teacher.examples import TrainingSet, reading_order, training_set, whole_batches
+from daftt_core.teacher.mixture import mixture_prompts
+from daftt_core.teacher.packing import choose_collator
+from daftt_core.teacher.together import Group, run_stage_together
+from daftt_core.workspace import Run, StageResult, read_examples
 
 __all__ = ["train"]
 
@@ -40,96 +48,183 @@ _DEV_EXAMPLES = 100
 """Dev examples behind the learning curve: enough for its shape, cheap enough for every epoch."""
 
 
-def train(run: Run, config: TeacherConfig, data: str) -> StageResult:
+def train(run: Run, config: TeacherConfig, data: str, mixture: str = "") -> StageResult:
     """Fine-tune the teacher.
 
     An interrupted training goes on from its newest checkpoint and ends as if it had not been
-    interrupted.
+    interrupted. Under torchrun the processes train one teacher together, and each step learns from
+    the same examples whatever their number.
 
     Args:
         run: The run.
         config: The teacher's settings.
         data: Digest of the ``data`` stage.
+        mixture: Digest of the ``mixture`` stage; empty where there is none.
 
     Raises:
+        ConfigError: The processes cannot share a batch evenly.
         ModelError: The model cannot be loaded or does not fit the task.
-        TrainingError: The loss is no longer a number.
+        TrainingError: The loss is no longer a number, or has exploded.
+        StoppedError: The process was told to end (SIGTERM).
     """
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(group: Group, folder: Path) -> dict[str, Any]:
         set_seeds(run.seed)
-        start = newest_checkpoint(folder / _CHECKPOINTS)
-        # The Trainer restores weights by their stored names, and GPT-NeoX stores its output layer
-        # under another name than it has in memory; loading renames it.
-        model, tokenizer = load_causal_lm(config.model if start is None else start)
-        labelled = read_examples(run, "data", data, "labelled")
-        dev = read_examples(run, "data", data, "dev")[:_DEV_EXAMPLES]
-        learn = training_set(
-            run.task,
-            labelled,
-            tokenizer,
-            max_length=config.max_length,
-            directions=config.directions,
+        start = agreed_checkpoint(group, folder / _CHECKPOINTS, config)
+        zero = deepspeed_settings(
+            config,
+            group.rank.count,
+            bfloat16=use_bfloat16(config.precision),
+            pin_memory=torch.cuda.is_available(),
         )
-        check = training_set(
-            run.task, dev, tokenizer, max_length=config.max_length, directions="label"
-        )
-        if learn.cut:
-            log.info(
-                "teacher: %d of %d examples are longer than %d tokens and lost their end",
-                learn.cut,
-                learn.dataset.num_rows,
-                config.max_length,
-            )
-        history = _fit(run, config, folder, start, model, tokenizer, learn, check)
-        write_text(folder / _HISTORY, json.dumps(history, indent=1))
-        save_model(model, tokenizer, folder)
-        shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+        fitting = _Fitting(run, config, folder, group, start, zero)
+        with divided(zero):
+            model, tokenizer, parameters = _load(fitting)
+            learn, check = _training_sets(run, config, data, mixture, tokenizer)
+            history = _fit(fitting, model, tokenizer, learn, check)
+            del model
+        best = best_weights(folder / _CHECKPOINTS) if group.rank.leads else None
+        if group.rank.leads:
+            write_text(folder / _HISTORY, json.dumps(history, indent=1))
+            _export(config, tokenizer, folder, best)
+        group.wait_for_all()
+        if group.commits:
+            shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
         return {
             "model": config.model,
-            "parameters": model.num_parameters(),
+            "parameters": parameters,
             "examples": learn.dataset.num_rows,
+            "mixed_in": learn.beside,
             "tokens": learn.tokens,
             "cut": learn.cut,
             "steps": history[-1]["step"] if history else 0,
+            **({"best_step": best.step, "best_dev_loss": best.dev_loss} if best else {}),
         }
 
-    return run_stage(run, "teacher", [config, model_digest(config.model), data], work)
+    try:
+        config.micro_batches(this_rank().count)
+    except ValueError as error:
+        raise ConfigError(f"teacher: {error}") from None
+    inputs = [config, model_digest(config.model), data, mixture]
+    return run_stage_together(run, "teacher", inputs, work)
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """What the training of one teacher is about, the same for all its processes.
+
+    Attributes:
+        run: The run.
+        config: The teacher's settings.
+        folder: The stage's folder on this machine.
+        group: All processes.
+        start: The checkpoint to go on from; None at the beginning.
+        zero: DeepSpeed's settings; None without it.
+    """
+
+    run: Run
+    config: TeacherConfig
+    folder: Path
+    group: Group
+    start: Path | None
+    zero: dict[str, Any] | None
+
+
+def _load(fitting: _Fitting) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, int]:
+    """The model to train, its tokenizer, and how many parameters it has."""
+    config, start = fitting.config, fitting.start
+    # The Trainer restores weights by their stored names, and GPT-NeoX stores its output layer
+    # under another name than it has in memory; loading renames it. DeepSpeed restores weights by
+    # their names in memory, and an adapter goes back beside the weights it was trained beside.
+    again = start if config.method == "full" and not fitting.zero else None
+    model, tokenizer = load_causal_lm(again or config.model)
+    parameters = sum(getattr(one, "ds_numel", one.numel()) for one in model.parameters())
+    return add_adapter(model, config) if config.method == "lora" else model, tokenizer, parameters
+
+
+def _training_sets(
+    run: Run, config: TeacherConfig, data: str, mixture: str, tokenizer: PreTrainedTokenizerBase
+) -> tuple[TrainingSet, TrainingSet]:
+    """What to learn from, and what the learning curve is measured on."""
+    labelled = read_examples(run, "data", data, "labelled")
+    dev = read_examples(run, "data", data, "dev")[:_DEV_EXAMPLES]
+    learn = training_set(
+        run.task,
+        labelled,
+        tokenizer,
+        max_length=config.max_length,
+        directions=config.directions,
+        beside=mixture_prompts(run, mixture, tokenizer, config.max_length),
+    )
+    check = training_set(run.task, dev, tokenizer, max_length=config.max_length, directions="label")
+    if learn.cut:
+        log.info(
+            "teacher: %d of %d examples are longer than %d tokens and lost their end",
+            learn.cut,
+            learn.dataset.num_rows,
+            config.max_length,
+        )
+    return learn, check
+
+
+def _export(
+    config: TeacherConfig, tokenizer: PreTrainedTokenizerBase, folder: Path, best: Best | None
+) -> None:
+    """Leave a plain model in the stage's folder: the best weights, an adapter merged into them."""
+    if best is not None and config.method == "full":
+        take_weights(best, folder)
+        return
+    model, _ = load_causal_lm(config.model, device=torch.device("cpu"))
+    save_model(model if best is None else merge_adapter(model, best.folder), tokenizer, folder)
 
 
 def _fit(
-    run: Run,
-    config: TeacherConfig,
-    folder: Path,
-    start: Path | None,
+    fitting: _Fitting,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     learn: TrainingSet,
     check: TrainingSet,
 ) -> list[dict[str, float]]:
-    """Train in place, on from the checkpoint ``start`` if there is one; the learning curve."""
+    """Train, on from the checkpoint if there is one, and keep the best weights; the curve."""
+    config, group, start = fitting.config, fitting.group, fitting.start
     if config.epochs == 0:
         return []
-    checkpoints = folder / _CHECKPOINTS
     order = reading_order(
         [len(row) for row in learn.dataset["input_ids"]],
         epochs=config.epochs,
         batch_size=config.batch_size,
-        seed=run.seed,
+        seed=fitting.run.seed,
     )
     epoch_steps = math.ceil(learn.dataset.num_rows / config.batch_size)
-    trainer = Trainer(
+    stop = StopInGoodOrder(group, "teacher")
+
+    def save(path: Path) -> None:
+        weights = whole_weights(trainer)
+        if group.rank.leads:
+            save_model(model, tokenizer, path, weights)
+
+    trainer = ZeroTrainer(
         model=model,
-        args=_arguments(run, config, checkpoints, epoch_steps),
-        train_dataset=learn.dataset.select(order),
+        args=_arguments(fitting, epoch_steps),
+        train_dataset=whole_batches(learn.dataset.select(order), config.batch_size),
         eval_dataset=check.dataset,
-        data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORED),
-        callbacks=[CommitCheckpoints(), StopWhenDiverged("teacher"), TellProgress("train teacher")],
+        processing_class=tokenizer,  # so that checkpoints are complete model folders
+        data_collator=choose_collator(
+            model, tokenizer, packing=config.packing, max_length=config.max_length
+        ),
+        callbacks=[
+            CommitCheckpoints(group, config.keep_checkpoints),
+            StopWhenDiverged("teacher", config.batch_size),
+            KeepBest(save, group, config.patience),
+            stop,
+            TellProgress("train teacher"),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     if start is not None:
         log.info("teacher: going on from %s", start.name)
-    trainer.train(resume_from_checkpoint=None if start is None else str(start))
+    with stop.listening():
+        trainer.train(resume_from_checkpoint=None if start is None else str(start))
     return [
         {
             "step": entry["step"],
@@ -142,27 +237,35 @@ def _fit(
     ]
 
 
-def _arguments(
-    run: Run, config: TeacherConfig, checkpoints: Path, epoch_steps: int
-) -> TrainingArguments:
+def _arguments(fitting: _Fitting, epoch_steps: int) -> TrainingArguments:
+    run, config = fitting.run, fitting.config
+    micro_batch, accumulation = config.micro_batches(fitting.group.rank.count)
     return TrainingArguments(
-        output_dir=str(checkpoints),
+        output_dir=str(fitting.folder / _CHECKPOINTS),
         num_train_epochs=1,  # the reading order holds all of them
-        per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=config.batch_size * 2,
+        per_device_train_batch_size=micro_batch,
+        per_device_eval_batch_size=micro_batch * 2,
+        gradient_accumulation_steps=accumulation,
+        activation_checkpointing=config.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
+        deepspeed=fitting.zero,
+        ddp_find_unused_parameters=False,
         learning_rate=config.learning_rate,
         bf16=use_bfloat16(config.precision),
         optim="adamw_torch_fused",
+        adam_beta1=config.adam_beta1,
+        adam_beta2=config.adam_beta2,
+        adam_epsilon=config.adam_epsilon,
         lr_scheduler_type="cosine",
         warmup_steps=math.ceil(epoch_steps * config.epochs * config.warmup_ratio),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         train_sampling_strategy="sequential",
+        remove_unused_columns=False,  # a batch is made of more than the model is given
         eval_strategy="steps",
         eval_steps=epoch_steps,
         save_strategy="steps",
         save_steps=config.checkpoint_steps,
-        save_total_limit=2,
         logging_steps=1,
         logging_nan_inf_filter=False,
         prediction_loss_only=True,

@@ -2,9 +2,10 @@
 
 It needs the Kubeflow Training Operator, an image with Python named by DAFTT_TEST_IMAGE, and the
 right to create a namespace, which it removes. DAFTT_TEST_LAUNCHER chooses pytorchjob (default) or
-trainjob.
+trainjob, which needs Kubeflow Trainer and its runtime torch-distributed. docs/operations.md has the
+commands for a cluster made with kind.
 
-    DAFTT_TEST_IMAGE=python:3.11-slim pytest -m cluster tests/cluster
+    KUBECONFIG=FILE DAFTT_TEST_IMAGE=python:3.11-slim pytest -m cluster tests/cluster
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ KIND = KINDS[LAUNCHER]
 def cluster() -> Iterator[Cluster]:
     from kubernetes import client, config
 
-    config.load_kube_config()
+    config.load_kube_config(os.environ["KUBECONFIG"])  # the client looks once, when imported
     core = client.CoreV1Api()
     name = f"daftt-test-{uuid.uuid4().hex[:8]}"
     core.create_namespace({"metadata": {"name": name}})
@@ -80,6 +81,7 @@ def request(program: str, image: str = "", **config: object) -> JobRequest:
             "memory": "128Mi",
             "shm_size": "16Mi",
             "start_timeout_seconds": 300,
+            "grace_seconds": 60,  # Python as a pod's first process does not hear SIGTERM
             **config,
         },
     )

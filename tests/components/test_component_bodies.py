@@ -11,7 +11,10 @@ import torch
 from kfp import dsl
 from toy_run import toy_config
 
+from components.collect_sweep import collect_sweep
+from components.plan_sweep import plan_sweep
 from components.preflight import preflight
+from components.preflight_cell import preflight_cell
 from components.prepare_data import prepare_data
 from components.train_teacher import train_teacher
 from daftt_core.config import to_flat
@@ -29,7 +32,8 @@ class Metrics:
 
 
 def check(folder: Path, **settings: object) -> Any:
-    names = ("run", "data", "teacher", "synthesis", "curation", "student", "evaluation", "job")
+    names = ("run", "data", "mixture", "teacher", "synthesis", "curation", "student")
+    names += ("evaluation", "job")
     outputs = preflight.python_func(**to_flat(toy_config(folder, **settings)))
     return SimpleNamespace(**dict(zip((*names, "shards", "augmented_arms"), outputs, strict=True)))
 
@@ -61,16 +65,49 @@ def test_preflight_reports_every_mistake_and_ends_with_its_exit_code(
 
 def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    checked = check(tmp_path, teacher_epochs=1)
+    checked = check(tmp_path, teacher_epochs=1, mixture_tasks=2, mixture_share=0.8)
     counts, steps = Metrics(), Metrics()
-    data, test, arms = prepare_data.python_func(checked.run, checked.data, checked.student, counts)
+    table = SimpleNamespace(path=str(tmp_path / "tasks.md"))
+    data, test, mixture, arms = prepare_data.python_func(
+        *(checked.run, checked.data, checked.mixture, checked.teacher, checked.student),
+        counts,
+        table,
+    )
     assert counts.logged["sizes.labelled"] == 32
-    assert len(data) == len(test) == 16
+    assert len(data) == len(test) == len(mixture) == 16
+    assert counts.logged["mixture.examples"] == 16
+    assert (tmp_path / "tasks.md").read_text().count("CC0-1.0") == 2
     assert arms == [{"arm": "gold"}, {"arm": "real"}]
-    (digest,) = train_teacher.python_func(checked.run, checked.teacher, checked.job, data, steps)
-    assert steps.logged["steps"] == 8
-    again = train_teacher.python_func(checked.run, checked.teacher, checked.job, data, Metrics())
+    asked = (checked.run, checked.teacher, checked.job, data, mixture)
+    (digest,) = train_teacher.python_func(*asked, steps)
+    assert steps.logged["mixed_in"] == 16
+    assert steps.logged["steps"] == 10
+    again = train_teacher.python_func(*asked, Metrics())
     assert again == (digest,)
+
+
+def test_a_cell_is_checked_and_handed_out_as_a_run_is(tmp_path: Path) -> None:
+    flat = to_flat(toy_config(tmp_path, name="sweep"))
+    settings = {name: value for name, value in flat.items() if not name.startswith("cluster_")}
+    varied = (settings, [0.5], [2], ["annotate"])
+    (item,) = plan_sweep.python_func(*varied)
+    assert item == {
+        "cell": "fraction-0.5-ratio-2-annotate",
+        "fraction": "0.5",
+        "ratio": "2.0",
+        "mode": "annotate",
+    }
+    del item["cell"]
+    outputs = preflight_cell.python_func(settings, **item)
+    run, data, _, _, _, curation, *_, shards, arms = outputs
+    assert f"{tmp_path}/runs/sweep/fraction-0.5-ratio-2-annotate" in run
+    assert '"labelled_fraction":0.5' in data
+    assert '"ratio":2.0' in curation
+    assert {shard["source"] for shard in shards} == {"annotated"}
+    assert arms == [{"arm": "real+annotated"}]
+    table = SimpleNamespace(path=tmp_path / "table.html")
+    collect_sweep.python_func(*varied, table)
+    assert "unfinished: it came as far as stage preflight" in table.path.read_text()
 
 
 def test_references_and_numbers() -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faulty_proxy import Answer, FaultyProxy, Request
-from gcs_server import gcs_server, make_bucket
 
 from daftt_core.config import Config
 from daftt_core.errors import GateError, StorageError
@@ -20,29 +18,11 @@ from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, read_stage, run_stage, run_statuses
 
 
-@pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyProxy]:
-    proxy = FaultyProxy()
-    with gcs_server(tmp_path_factory.mktemp("server"), proxy.url) as url:
-        proxy.upstream = url
-        with proxy.running():
-            yield proxy
-
-
 @pytest.fixture
-def run(
-    proxy: FaultyProxy,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-) -> Run:
-    proxy.forget()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+def run(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.setenv("DAFTT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("DAFTT_SCRATCH", raising=False)
-    bucket = f"bucket-{abs(hash(request.node.nodeid))}"
-    make_bucket(proxy.upstream, bucket)
-    return Run(uri=f"gs://{bucket}/runs/one", seed=1, task=load_task("movie-reviews"))
+    return Run(uri=f"{bucket}/runs/one", seed=1, task=load_task("movie-reviews"))
 
 
 class Work:

@@ -138,6 +138,7 @@ INTERRUPTIONS = {
         ],
     ),
     "killed": ended("m", 137),
+    "told to end": ended("m", 143),
     "node lost": pod("m", "Failed", reason="NodeLost"),
 }
 
@@ -170,6 +171,13 @@ def test_peers_killed_to_clean_up_do_not_hide_a_program_error(api: KubeApi) -> N
     api.scripts = [[Step(("Failed",), pods=pods)]]
     assert "pod w: Error, exit code 1" in failure(job_request(nodes=2))
     assert api.count("POST", JOBS) == 1
+
+
+def test_a_gang_that_was_told_to_end_is_started_again(api: KubeApi) -> None:
+    pods = (ended("m", 1), ended("w", 143, role="worker"))  # in the same second
+    api.scripts = [[Step(("Failed",), pods=pods)], [SUCCEEDED]]
+    launch(job_request(nodes=2))
+    assert api.jobs()[0]["metadata"]["annotations"]["daftt/restarts"] == "1"
 
 
 def test_restarts_have_a_limit(api: KubeApi) -> None:

@@ -15,7 +15,8 @@ import pytest
 from toy_run import toy_config
 
 from daftt_core.config import to_flat
-from daftt_core.workspace import read_statuses
+from daftt_core.preflight import resolve
+from daftt_core.workspace import read_statuses, working_folder
 
 STAGES_TO_KILL = (
     "students/gold",
@@ -28,6 +29,7 @@ STAGES_TO_KILL = (
 
 def command(folder: Path, name: str, **settings: object) -> list[str]:
     path = folder / f"{name}.json"  # JSON is YAML
+    settings = {"mixture_tasks": 2, "mixture_share": 0.9, **settings}
     path.write_text(json.dumps(to_flat(toy_config(folder, name=name, **settings))))
     return [sys.executable, "-m", "daftt_core.cli", "run", "--settings", str(path), "--json"]
 
@@ -62,6 +64,7 @@ def test_the_pipeline_ends_with_an_evaluation_and_a_report(
     assert arms["gold"]["mean"] > 0.8
     report = Path(undisturbed["report"]).read_text(encoding="utf-8")
     assert evaluation["headline"].removesuffix(".") in report
+    assert "instances of 2 other tasks" in report
     states = {status.state for status in read_statuses(folder / "runs" / "undisturbed")}
     assert states == {"done"}
 
@@ -86,27 +89,44 @@ def test_a_run_killed_in_any_stage_ends_as_if_it_had_not_been(
     assert result["evaluation"] == undisturbed["evaluation"]
 
 
-def kill_in(folder: Path, name: str, stage: str) -> bool:
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_in_a_bucket_killed_on_one_machine_is_finished_on_another(
+    folder: Path, undisturbed: dict[str, Any], bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAFTT_SCRATCH", raising=False)
+    output = f"{bucket}/runs"
+    monkeypatch.setenv("DAFTT_CACHE", str(folder / "machine A"))
+    assert kill_in(folder, "far", "students/real+both", output=output)
+    monkeypatch.setenv("DAFTT_CACHE", str(folder / "machine B"))
+    result = run(folder, "far", output=output)
+    assert result["folder"] == f"{output}/far"
+    assert result["evaluation"] == undisturbed["evaluation"]
+    assert Path(result["report"]).is_file()
+
+
+def kill_in(folder: Path, name: str, stage: str, **settings: object) -> bool:
     """Start the run and kill all of it once ``stage`` is at work; whether that was in time."""
+    here = working_folder(resolve(toy_config(folder, name=name, **settings)))
+    status = here / ".status" / f"{stage}.json"
     with subprocess.Popen(
-        command(folder, name), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(folder, name, **settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        status = folder / "runs" / name / ".status" / f"{stage}.json"
         while process.poll() is None:
             if status.exists() and '"running"' in status.read_text():
                 process.send_signal(signal.SIGKILL)
                 break
             time.sleep(0.01)
-    wait_for_silence(name)
+    wait_for_silence(here)
     return process.returncode == -signal.SIGKILL
 
 
-def wait_for_silence(name: str) -> None:
-    """Wait until no process of the run is left: they end when their parent is gone."""
+def wait_for_silence(folder: Path) -> None:
+    """Wait until no process of a run is left: they end when their parent is gone."""
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and any(name in line for line in command_lines()):
+    while time.monotonic() < deadline and any(str(folder) in line for line in command_lines()):
         time.sleep(0.1)
-    assert not any(name in line for line in command_lines())
+    assert not any(str(folder) in line for line in command_lines())
 
 
 def command_lines() -> list[str]:
@@ -124,6 +144,7 @@ def command_lines() -> list[str]:
 @pytest.mark.slow
 def test_a_gate_that_is_not_passed_stops_the_run_with_one_sentence(folder: Path) -> None:
     settings = {"teacher_epochs": 0, "on_gate_fail": "stop", "student_gold_arm": False}
+    settings |= {"mixture_tasks": 0}
     stopped = subprocess.run(
         command(folder, "stopped", **settings), capture_output=True, text=True, check=False
     )
@@ -133,3 +154,4 @@ def test_a_gate_that_is_not_passed_stops_the_run_with_one_sentence(folder: Path)
     assert failure["message"].startswith("the teacher is not better than the baseline student")
     assert "Traceback" not in stopped.stdout + stopped.stderr
     assert not (folder / "runs" / "stopped" / "synthetic").exists()
+    assert not (folder / "runs" / "stopped" / "mixture").exists()

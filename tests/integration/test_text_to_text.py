@@ -95,7 +95,9 @@ def test_all_stages_from_python(tmp_path: Path) -> None:
         made = read_jsonl(run.folder / name / "examples.jsonl", SyntheticExample)
         assert len(made) == count
         assert all(one.problem or (one.output and 0 < one.confidence <= 1) for one in made)
-    curated = curate(run, config.curation, data.digest, {shard.name: shard.digest})
+    curated = curate(
+        run, config.curation, data.digest, {shard.name: shard.digest}, ["real+annotated"]
+    )
     arms["real+annotated"] = train_arm(
         run, config.student, "real+annotated", data.digest, curated.digest
     )

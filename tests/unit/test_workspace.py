@@ -278,3 +278,49 @@ def test_a_killed_stage_leaves_no_lock_and_is_gone_on_with(tmp_path: Path) -> No
 
     run_stage(run, "data", [], work)
     assert found == ["first.txt"]
+
+
+def cell(folder: Path, name: str) -> Run:
+    """One of several runs that belong together."""
+    made = Run(uri=str(folder / name), seed=1, task=load_task("movie-reviews"))
+    return made.model_copy(update={"family": str(folder)})
+
+
+def write_one(folder: Path) -> dict[str, object]:
+    (folder / "model").mkdir(exist_ok=True)
+    (folder / "model" / "weights.txt").write_text("1")
+    return {"steps": 3}
+
+
+def never(folder: Path) -> dict[str, object]:
+    raise AssertionError("this was to be copied")
+
+
+def test_runs_of_a_family_make_the_same_stage_once(tmp_path: Path) -> None:
+    first = run_stage(cell(tmp_path, "a"), "students/real", ["x"], write_one)
+    again = run_stage(cell(tmp_path, "b"), "students/real", ["x"], never)
+    assert again == first
+    folder, manifest = read_stage(cell(tmp_path, "b"), "students/real", first.digest)
+    assert (folder / "model" / "weights.txt").read_text() == "1"
+    assert manifest.summary == {"steps": 3}
+
+
+def test_a_copied_stage_outlives_the_one_it_came_from(tmp_path: Path) -> None:
+    run_stage(cell(tmp_path, "a"), "teacher", ["x"], write_one)
+    run_stage(cell(tmp_path, "b"), "teacher", ["x"], never)
+    run_stage(cell(tmp_path, "a"), "teacher", ["other"], lambda _: {})
+    read_stage(cell(tmp_path, "b"), "teacher")
+
+
+@pytest.mark.parametrize("how", ["other inputs", "no family", "damaged"])
+def test_what_is_not_the_same_or_not_whole_is_not_copied(tmp_path: Path, how: str) -> None:
+    run_stage(cell(tmp_path, "a"), "teacher", ["x"], write_one)
+    second, inputs = cell(tmp_path, "b"), ["x"]
+    if how == "other inputs":
+        inputs = ["y"]
+    elif how == "no family":
+        second = second.model_copy(update={"family": ""})
+    else:
+        (tmp_path / "a" / "teacher" / "model" / "weights.txt").write_text("2")
+    with pytest.raises(AssertionError, match="was to be copied"):
+        run_stage(second, "teacher", inputs, never)

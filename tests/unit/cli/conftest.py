@@ -41,7 +41,8 @@ def work(run: str, name: str, how: str):
 @dsl.pipeline(name="small")
 def small(run: str, how: str = "well"):
     first = work(run=run, name="first", how="well").set_caching_options(False)
-    work(run=run, name="second", how=how).after(first).set_caching_options(False)
+    second = work(run=run, name="second", how=how).after(first).set_caching_options(False)
+    second.set_retry(2, "1s")
 
 compiler.Compiler().compile(small, sys.argv[1])
 """

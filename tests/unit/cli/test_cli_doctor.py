@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -45,10 +46,16 @@ def test_a_version_that_is_not_the_pinned_one_is_noted(monkeypatch, tmp_path) ->
 
 @pytest.mark.parametrize(("needed", "code"), [(True, 1), (False, 0)])
 def test_exit_code_tells_whether_a_run_would_work(needed, code, monkeypatch, capsys) -> None:
-    broken = Check("disk", False, "0.1 GB free", "daftt run --output ELSEWHERE", needed=needed)
+    broken = Check("disk", False, "[0.1 GB] free", "daftt run --output ELSEWHERE", needed=needed)
     monkeypatch.setattr(doctor, "_LOOKS", (lambda: broken, lambda: Check("Python", True, "3.11")))
     assert main(["doctor"]) == code
-    assert "mend it with: daftt run --output ELSEWHERE" in capsys.readouterr().out
+    heading, first, second, last = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["what", "state", "found", "mend", "it", "with"]
+    state = "missing" if needed else "note"
+    cells = ["disk", state, "[0.1 GB] free", "daftt run --output ELSEWHERE"]
+    assert re.split(r" {2,}", first.strip()) == cells
+    assert second.split() == ["Python", "ok", "3.11"]
+    assert last.startswith("1 missing" if needed else "Everything")
     assert main(["doctor", "--json"]) == code
     found = json.loads(capsys.readouterr().out)
     assert found["ok"] is not needed

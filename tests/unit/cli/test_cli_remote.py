@@ -60,6 +60,30 @@ def test_submit_sends_every_setting_and_starts_the_same_run_once(server: KfpServ
     assert len(server.tables["runs"]) == 2
 
 
+def test_a_sweep_is_a_pipeline_of_its_own(server: KfpServer, capsys) -> None:
+    words = ("submit", "--pipeline", "sweep", *OUTPUT, "--fractions", "0.01, 0.1", "--ratios", "2")
+    words += ("--student-seeds", "5", "--cluster-gpus", "1")
+    first = call(capsys, *words)
+    assert first["name"].startswith("movie-reviews-sweep-")
+    assert server.body_of("POST /pipelines")["display_name"] == "daftt-sweep"
+    parameters = server.body_of("POST /runs")["runtime_config"]["parameters"]
+    assert parameters["fractions"] == ["0.01", "0.1"]
+    assert (parameters["ratios"], parameters["modes"]) == (["2"], ["both"])
+    assert parameters["settings"]["student_seeds"] == 5
+    assert parameters["cluster_gpus"] == "1"
+    assert "cluster_gpus" not in parameters["settings"]
+    spec = next(yaml.safe_load_all(compiled_pipeline("sweep").read_text()))
+    assert set(parameters) == set(spec["root"]["inputDefinitions"]["parameters"])
+    assert call(capsys, *words) == {**first, "started": False}
+
+
+def test_what_only_a_sweep_varies_is_refused_elsewhere(server, capsys) -> None:
+    assert main(["submit", *OUTPUT, "--ratios", "2"]) == 2
+    said = "error: --ratios: is for a sweep: add --pipeline sweep, or leave it out\n"
+    assert capsys.readouterr().err == said
+    assert server.requests == []
+
+
 def test_a_run_that_failed_is_started_again(server: KfpServer, capsys) -> None:
     first = call(capsys, "submit", *OUTPUT)
     server.tables["runs"][0]["state"] = "FAILED"

@@ -12,7 +12,7 @@ from daftt_core.cli import main
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 SECRETS = "/api/v1/namespaces/kubeflow/secrets"
-QUEUE = "/apis/kueue.x-k8s.io/v1beta1/namespaces/kubeflow/localqueues/gpus"
+QUEUE = "/apis/kueue.x-k8s.io/v1beta2/namespaces/kubeflow/localqueues/gpus"
 
 
 @pytest.fixture
@@ -38,7 +38,9 @@ def cluster(monkeypatch, tmp_path):
             "/version": {"gitVersion": "v1.31.0"},
             "/apis/kubeflow.org/v1": {"resources": [{"name": "pytorchjobs"}]},
             "/apis/trainer.kubeflow.org/v1alpha1": {"resources": [{"name": "trainjobs"}]},
-            "/apis/kueue.x-k8s.io/v1beta1": {"resources": [{"name": "localqueues"}]},
+            "/apis/kueue.x-k8s.io": {
+                "preferredVersion": {"groupVersion": "kueue.x-k8s.io/v1beta2"}
+            },
             f"{SECRETS}/daftt-hub": {"data": {"token": "eA=="}},
             f"{SECRETS}/daftt-registry": {"data": {".dockerconfigjson": "e30="}},
             QUEUE: {"status": {"conditions": [{"type": "Active", "status": "True"}]}},
@@ -90,7 +92,7 @@ def test_an_empty_cluster_names_all_that_it_lacks(cluster, output, capsys) -> No
     assert events["found"] == "no list"
     assert "create role daftt-events --verb=list --resource=events" in events["mend"]
     assert "training-operator" in checks["CRD pytorchjobs"]["mend"]
-    assert "kind: LocalQueue" in checks["queue gpus"]["mend"]
+    assert checks["queue gpus"]["found"] == "Kueue is not installed"
     assert "create secret generic daftt-hub" in checks["secret daftt-hub"]["mend"]
 
 
@@ -127,6 +129,31 @@ def test_an_image_that_cannot_be_pulled_is_told_from_one_not_tried(cluster, outp
     core, train = checks["image daftt/core:0.1.0"], checks["image daftt/train:0.1.0"]
     assert core["found"] == "could not be pulled: ImagePullBackOff not found"
     assert (core["needed"], train["needed"]) == (True, False)
+
+
+def test_a_queue_is_looked_for_in_the_version_that_is_served(cluster, output, capsys) -> None:
+    older = "kueue.x-k8s.io/v1beta1"
+    cluster.objects["/apis/kueue.x-k8s.io"]["preferredVersion"]["groupVersion"] = older
+    _, checks = look(capsys, "--output", output, "--queue", "gpus")
+    assert checks["queue gpus"]["found"] == "is missing"
+    assert f"apiVersion: {older}, kind: LocalQueue" in checks["queue gpus"]["mend"]
+    cluster.objects[QUEUE.replace("v1beta2", "v1beta1")] = cluster.objects[QUEUE]
+    _, checks = look(capsys, "--output", output, "--queue", "gpus")
+    assert checks["queue gpus"]["ok"]
+
+
+def test_what_the_settings_name_is_looked_for(cluster, output, tmp_path, capsys) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("job_launcher: trainjob\njob_queue: gpus\njob_secrets: WANDB_KEY=wandb/key\n")
+    del cluster.objects["/apis/trainer.kubeflow.org/v1alpha1"]
+    cluster.denied = {("create", "trainjobs")}
+    code, checks = look(capsys, "--output", output, "--settings", str(path))
+    assert code == 1
+    missing = {name for name, check in checks.items() if check["needed"] and not check["ok"]}
+    assert missing == {"CRD trainjobs", "right to trainjobs", "secret wandb"}
+    assert checks["queue gpus"]["ok"]
+    made = "kubectl -n kubeflow create secret generic wandb --from-file=key=KEY_FILE"
+    assert checks["secret wandb"]["mend"] == made
 
 
 def test_a_queue_that_is_stopped(cluster, output, capsys) -> None:

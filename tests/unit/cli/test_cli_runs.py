@@ -8,7 +8,7 @@ import pytest
 
 from daftt_core.cli import main
 from daftt_core.cli.running import is_running, marked_as_running
-from daftt_core.cli.runs import find_runs
+from daftt_core.cli.stored_runs import find_runs
 from daftt_core.errors import DataError
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, run_stage
@@ -57,7 +57,7 @@ def test_a_mended_run_is_no_longer_failed(output) -> None:
     run = _run(output, "failed")
     run_stage(run, "data", [], lambda folder: {})
     run_stage(run, "report", [], lambda folder: {})
-    assert {found.name: found.status for found in find_runs(output)}["failed"] == "done"
+    assert {found.name: found.status for found in find_runs(str(output))}["failed"] == "done"
 
 
 def test_no_runs(tmp_path, capsys) -> None:

@@ -21,6 +21,7 @@ from daftt_core.records import (
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, StageResult, run_stage
 
+ARMS = ["real+both", "real+annotated", "real+generated"]
 CONFIG = CurationConfig(min_characters=5, keep_share=1.0, balance=False)
 
 
@@ -66,7 +67,7 @@ def _curate(run: Run, config: CurationConfig = CONFIG) -> StageResult:
     ]
     synthetic = _synthetic(run, "synthetic/annotated-000-of-001", first)
     synthetic |= _synthetic(run, "synthetic/generated-000-of-001", second)
-    return curate(run, config, _data(run), synthetic)
+    return curate(run, config, _data(run), synthetic, ARMS)
 
 
 def test_the_funnel_counts_everything_that_was_read(run: Run) -> None:
@@ -124,7 +125,7 @@ def test_a_source_of_which_nothing_is_kept_is_announced(
         run, "synthetic/annotated-000-of-001", [_example("x", "annotated", "positive")]
     )
     with caplog.at_level(logging.WARNING, logger="daftt"):
-        result = curate(run, CONFIG, _data(run), stage)
+        result = curate(run, CONFIG, _data(run), stage, [])
     assert "none of 1 annotated examples is kept (length 1)" in caplog.text
     assert "generated" not in caplog.text
     assert result.summary["label_agreement"] is None
@@ -150,15 +151,43 @@ def test_a_leak_stops_the_stage_even_if_the_filter_is_gone(
 
 def test_a_stage_that_was_made_anew_is_refused(run: Run) -> None:
     with pytest.raises(StorageError, match="made anew"):
-        curate(run, CONFIG, _data(run)[::-1], {})
+        curate(run, CONFIG, _data(run)[::-1], {}, ARMS)
 
 
 def test_the_shards_do_not_matter(run: Run, tmp_path: Path) -> None:
     examples = [_example(f"film number {i}", "annotated", "positive") for i in range(6)]
     one = _synthetic(run, "synthetic/annotated-000-of-001", examples)
-    curate(run, CONFIG, _data(run), one)
+    curate(run, CONFIG, _data(run), one, ["real+annotated"])
     whole = (run.folder / "curated" / "annotated.jsonl").read_text()
     two = _synthetic(run, "synthetic/annotated-000-of-002", examples[::2])
     two |= _synthetic(run, "synthetic/annotated-001-of-002", examples[1::2])
-    curate(run, CONFIG, _data(run), two)
+    curate(run, CONFIG, _data(run), two, ["real+annotated"])
     assert (run.folder / "curated" / "annotated.jsonl").read_text() == whole
+
+
+def test_an_arm_whose_source_is_empty_is_left_out(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = [_example("an unlabelled film", "annotated", "positive")]
+    synthetic = _synthetic(run, "synthetic/annotated-000-of-001", written)
+    short = [_example("tiny", "generated", "positive", asked="positive")]
+    synthetic |= _synthetic(run, "synthetic/generated-000-of-001", short)
+    with caplog.at_level(logging.WARNING, logger="daftt"):
+        summary = curate(run, CONFIG, _data(run), synthetic, ARMS).summary
+    assert summary["arms"] == ["real+annotated"]
+    assert set(summary["left_out"]) == {"real+both", "real+generated"}
+    assert "real+generated is left out: curation kept no generated example" in caplog.text
+
+
+def test_a_run_whose_arms_all_have_nothing_ends_with_one_sentence(run: Run) -> None:
+    short = [_example("tiny", source, "positive") for source in ("annotated", "generated")]
+    synthetic = _synthetic(run, "synthetic/annotated-000-of-001", short)
+    said = (
+        r"^curation kept nothing that real\+both or real\+annotated or real\+generated could "
+        r"learn from \(annotated: 1 read, rejected 1 by length; "
+        r"generated: 1 read, rejected 1 by length\): "
+        r"loosen the curation settings, or let the teacher write more$"
+    )
+    with pytest.raises(DataError, match=said):
+        curate(run, CONFIG, _data(run), synthetic, ARMS)
+    assert len(read_jsonl(run.folder / "curated" / "rejected.jsonl", Rejection)) == 2

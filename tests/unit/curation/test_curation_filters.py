@@ -147,12 +147,46 @@ def test_equal_confidence_is_decided_by_id() -> None:
     assert [example.id for example in kept] == sorted(example.id for example in examples)[:3]
 
 
+def test_a_generated_twin_of_an_annotated_input_is_not_ranked_with_it() -> None:
+    twins = [made("a film", "annotated", output="bad"), made("a film", output="good")]
+    assert FILTERS["confidence"](twins, around(changed(keep_share=0.3))).kept == twins
+
+
 def test_balance_keeps_the_most_confident_of_the_frequent_label() -> None:
     good = [made(f"good {i}", confidence=i / 10) for i in range(5)]
     bad = [made(f"bad {i}", output="bad") for i in range(2)]
     annotated = [made("a real film", "annotated")]
     kept = run_filters([*good, *bad, *annotated], around(changed(balance=True))).kept
     assert {e.text for e in kept} == {"good 3", "good 4", "bad 0", "bad 1", "a real film"}
+
+
+def drawn(ratio: float, seed: int = 0) -> list[SyntheticExample]:
+    """What is left of 60 good, 20 bad and 10 annotated examples beside 4 labelled ones."""
+    written = [made(f"good {i}") for i in range(60)]
+    written += [made(f"bad {i}", output="bad") for i in range(20)]
+    written += [made(f"real {i}", "annotated") for i in range(10)]
+    labelled = [f"labelled {i}" for i in range(4)]
+    return run_filters(written, around(changed(ratio=ratio), labelled=labelled, seed=seed)).kept
+
+
+def test_a_ratio_draws_each_label_by_its_share() -> None:
+    kept = drawn(ratio=5)
+    assert Counter((e.source, e.output) for e in kept) == {
+        ("generated", "good"): 15,
+        ("generated", "bad"): 5,
+        ("annotated", "good"): 10,
+    }
+
+
+def test_a_smaller_ratio_draws_among_what_a_larger_one_draws() -> None:
+    few, many = ({e.id for e in drawn(ratio)} for ratio in (1.5, 4))
+    assert len(few) == 2 * 6
+    assert few < many
+    assert {e.id for e in drawn(1.5, seed=1)} != few
+
+
+def test_no_ratio_is_no_limit() -> None:
+    assert len(drawn(ratio=0)) == 90
 
 
 def test_labels_do_not_matter_to_a_text_task() -> None:
@@ -199,6 +233,7 @@ surroundings = st.builds(
         echo_words=st.just(2),
         echo_share=st.sampled_from([0, 0.5]),
         near_duplicate=st.sampled_from([0, 0.6, 0.8]),
+        ratio=st.sampled_from([0.0, 1.0, 1.5]),
     ),
     st.sampled_from([SENTIMENT, TITLES]),
     st.lists(texts, max_size=3),
@@ -229,7 +264,11 @@ def test_every_example_ends_in_one_place_whatever_the_order(
     assert not {example.id for example in kept} & setting.labelled_ids
     assert all(setting.heldout.collides(example.text) is None for example in kept)
     assert all(example.output is not None and example.problem is None for example in kept)
-    if setting.config.balance and setting.task is SENTIMENT:
+    ratio = setting.config.ratio
+    if ratio:
+        by_source = Counter(example.source for example in kept)
+        assert all(n <= round(ratio * len(setting.labelled_ids)) for n in by_source.values())
+    if setting.config.balance and not ratio and setting.task is SENTIMENT:
         counts = Counter(example.output for example in kept if example.source == "generated")
         assert counts["good"] == counts["bad"]
 

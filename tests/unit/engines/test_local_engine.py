@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tiny_models import tiny_gpt_neox
+from tiny_models import tiny_gpt_neox, tiny_llama
 from toy_task import remarks, vocabulary, write_task
 
 from daftt_core.engines import LocalEngine, encode
@@ -20,9 +20,9 @@ from daftt_core.tasks import Prompt, Task, answer_prompt, load_task, writing_pro
 ANSWERS = [" kind", " unkind", " kind and warm", " stale"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_gpt_neox(tmp_path_factory.mktemp("model"), vocabulary())
+@pytest.fixture(scope="module", params=[tiny_gpt_neox, tiny_llama])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return request.param(tmp_path_factory.mktemp("model"), vocabulary())
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,30 @@ def prompts(task: Task) -> list[Prompt]:
     return [answer_prompt(task, Example.of(text)) for text in texts]
 
 
-def make_engine(folder: Path, batch_size: int, max_length: int = 128) -> LocalEngine:
+def make_engine(
+    folder: Path, batch_size: int, max_length: int = 128, batch_tokens: int = 8192
+) -> LocalEngine:
     model, tokenizer = load_causal_lm(folder)
-    return LocalEngine(model, tokenizer, batch_size=batch_size, max_length=max_length)
+    return LocalEngine(
+        model,
+        tokenizer,
+        batch_size=batch_size,
+        batch_tokens=batch_tokens,
+        max_length=max_length,
+    )
+
+
+def watch(engine: LocalEngine, fail_above: int | None = None) -> list[tuple[int, int]]:
+    """The shape of each forward pass from now on; with too many rows, memory runs out."""
+    shapes = []
+
+    def look(module: torch.nn.Module, args: tuple[()], given: dict[str, torch.Tensor]) -> None:
+        shapes.append(tuple(given["input_ids"].shape))
+        if fail_above and shapes[-1][0] > fail_above:
+            raise torch.OutOfMemoryError("no memory left")
+
+    engine._model.register_forward_pre_hook(look, with_kwargs=True)
+    return shapes
 
 
 def plain_score(folder: Path, prompt: Prompt, answer: str, *, end: bool) -> float:
@@ -151,11 +172,18 @@ def test_a_narrow_nucleus_holds_only_the_most_probable_token(
 def test_confidence_is_the_mean_probability_of_the_written_tokens(
     folder: Path, prompts: list[Prompt]
 ) -> None:
-    (completion,) = make_engine(folder, 1).write(prompts[:1], [3], **sampling(0.8, tokens=4))
     _, tokenizer = load_causal_lm(folder)
-    length = len(tokenizer(completion.text).input_ids) + completion.finished
-    total = plain_score(folder, prompts[0], completion.text, end=completion.finished)
-    assert completion.confidence == pytest.approx(np.exp(total / length), abs=1e-5)
+    written = make_engine(folder, 8).write(prompts, list(range(42)), **sampling(0.8, tokens=4))
+    checked = 0
+    for prompt, completion in zip(prompts, written, strict=True):
+        if completion.finished or len(tokenizer(completion.text).input_ids) != 4:
+            continue  # its tokens cannot be told from the text
+        total = plain_score(folder, prompt, completion.text, end=False)
+        assert completion.confidence == pytest.approx(np.exp(total / 4), abs=1e-5)
+        checked += 1
+        if checked == 3:
+            return
+    pytest.fail("too few texts could be checked")
 
 
 def test_a_text_that_reaches_the_limit_is_not_finished(folder: Path, prompts: list[Prompt]) -> None:
@@ -177,3 +205,70 @@ def test_a_definition_that_fills_the_context_is_refused(folder: Path, task: Task
     _, tokenizer = load_causal_lm(folder)
     with pytest.raises(ModelError, match="leaves no room for an input within max_length 10"):
         encode(answer_prompt(task, Example.of("soup")), tokenizer, max_length=10)
+
+
+def test_a_batch_holds_no_more_tokens_than_allowed(folder: Path, prompts: list[Prompt]) -> None:
+    engine = make_engine(folder, 32, batch_tokens=100)
+    shapes = watch(engine)
+    few = engine.score(prompts, ANSWERS)
+    passes = shapes[1:]  # the first one reads the prefix
+    assert all(rows * width <= 100 for rows, width in passes)
+    assert sum(rows for rows, _ in passes) == len(prompts)
+    np.testing.assert_allclose(few, make_engine(folder, 32).score(prompts, ANSWERS), atol=1e-4)
+
+
+def test_scoring_goes_on_with_smaller_batches_when_memory_runs_out(
+    folder: Path, prompts: list[Prompt], caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = make_engine(folder, 32).score(prompts, ANSWERS)
+    engine = make_engine(folder, 32)
+    shapes = watch(engine, fail_above=10)
+    with caplog.at_level("WARNING", logger="daftt"):
+        np.testing.assert_allclose(engine.score(prompts, ANSWERS), expected, atol=1e-4)
+    assert [rows for rows, _ in shapes if rows > 10] == [32, 16]  # learnt once, for good
+    assert "out of memory with 16 texts" in caplog.text
+    assert "going on with 8" in caplog.text
+
+
+def test_writing_goes_on_with_fewer_texts_when_memory_runs_out(
+    folder: Path, prompts: list[Prompt]
+) -> None:
+    seeds = list(range(len(prompts)))
+    expected = make_engine(folder, 32).write(prompts, seeds, **sampling(0.8))
+    engine = make_engine(folder, 32)
+    watch(engine, fail_above=10)
+    assert [one.text for one in engine.write(prompts, seeds, **sampling(0.8))] == [
+        one.text for one in expected
+    ]
+
+
+def test_memory_for_less_than_one_text_is_an_error(folder: Path, prompts: list[Prompt]) -> None:
+    engine = make_engine(folder, 1)
+    engine.score(prompts[:1], ANSWERS)
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("no memory left")
+
+    engine._model.register_forward_pre_hook(fail)
+    with pytest.raises(ModelError, match=r"does not hold the model and one text of \d+ tokens"):
+        engine.score(prompts[:1], ANSWERS)
+
+
+def test_a_model_without_positions_of_its_own_is_refused(folder: Path) -> None:
+    model, tokenizer = load_causal_lm(folder)
+    model.config.alibi = True
+    with pytest.raises(ModelError, match="cannot be asked in this process"):
+        LocalEngine(model, tokenizer, batch_size=1, max_length=64)
+
+
+def test_another_failure_is_not_taken_for_a_want_of_memory(
+    folder: Path, prompts: list[Prompt]
+) -> None:
+    engine = make_engine(folder, 8)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    engine._model.register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        engine.score(prompts, ANSWERS)

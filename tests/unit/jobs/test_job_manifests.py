@@ -150,9 +150,16 @@ def test_one_node_has_no_workers_and_no_torchrun() -> None:
     assert container["command"] == ["python", "-c", "print('hello, \"world\"')"]
 
 
+def test_pods_have_time_to_save_when_they_are_told_to_end() -> None:
+    pod = pytorchjob(job_request())["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]
+    patch = trainjob(job_request())["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]
+    node = patch["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == node["terminationGracePeriodSeconds"] == 600
+
+
 def test_several_processes_run_under_torchrun_in_the_cluster_and_here() -> None:
     request = job_request(gpus_per_node=2)
-    torchrun = ["-m", "torch.distributed.run"]
+    torchrun = ["-m", "daftt_core.gang"]
     assert request.command()[1:3] == torchrun
     assert request.local_command()[1:5] == [*torchrun, "--standalone", "--nproc-per-node=2"]
     assert request.command()[-2:] == request.local_command()[-2:] == list(request.program)
@@ -165,6 +172,31 @@ def test_gpus_and_shared_memory_reach_the_pod(kind: str) -> None:
         assert part in text
     assert "key: token" in text
     assert "name: huggingface" in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pod_that_is_told_to_end_has_time_for_a_checkpoint(kind: str) -> None:
+    manifest = KINDS[kind].build(job_request(grace_seconds=900))
+    text = yaml.safe_dump(manifest)
+    assert "terminationGracePeriodSeconds: 900" in text
+    # torchrun's own patience with its processes must end first, but not after its 30 s
+    assert {"name": "TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "value": "870"} in env_of(manifest)
+
+
+def env_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The environment of the first pod's container."""
+    spec = manifest["spec"]
+    if "trainer" in spec:
+        return spec["trainer"]["env"]
+    return spec["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"][0]["env"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pod_writes_nowhere_but_into_its_own_volumes(kind: str) -> None:
+    text = yaml.safe_dump(KINDS[kind].build(job_request()))
+    assert "readOnlyRootFilesystem: true" in text
+    assert "mountPath: /tmp" in text
+    assert {"name": "HOME", "value": "/tmp"} in env_of(KINDS[kind].build(job_request()))
 
 
 @given(run=st.text(min_size=1, max_size=80), nodes=st.integers(1, 50))

@@ -46,5 +46,19 @@ def test_a_program_that_is_killed_is_a_failure() -> None:
         run("import os; os.kill(os.getpid(), 9)")
 
 
+def test_sigterm_is_the_programs_to_act_on() -> None:
+    program = (
+        "import os, signal, sys, time\n"
+        "def save(*_):\n"
+        "    print('error 143: told to end; saved'); sys.exit(143)\n"
+        "signal.signal(signal.SIGTERM, save)\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\n"
+        "time.sleep(60)\n"
+    )
+    with pytest.raises(JobError, match="told to end; saved") as caught:
+        run(program)
+    assert caught.value.exit_code == 143
+
+
 def test_it_is_this_very_python() -> None:
     assert job_request().local_command()[0] == sys.executable

@@ -10,6 +10,7 @@ from sample_run import STAGES, fail, make_run
 
 from daftt_core.errors import StorageError
 from daftt_core.reporting import collect, render, write_report
+from daftt_core.reporting.sections import teacher
 from daftt_core.storage import write_text
 from daftt_core.workspace import Run
 
@@ -162,7 +163,7 @@ def test_the_samples_do_not_depend_on_the_order_of_the_files(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_the_teachers_own_assessment_can_be_read(tmp_path: Path) -> None:
-    from daftt_core.evaluation import Calibration, ReliabilityBin
+    from daftt_core.evaluation import Abstention, Calibration, ReliabilityBin
     from daftt_core.teacher import Assessment
     from daftt_core.workspace import run_stage
 
@@ -170,7 +171,9 @@ def test_the_teachers_own_assessment_can_be_read(tmp_path: Path) -> None:
     written = Assessment(
         metric="accuracy",
         dev_examples=200,
+        teacher="large, as a server has it",
         dev_score=0.865,
+        tuned_dev_score=0.81,
         untuned_dev_score=0.605,
         baseline_dev_score=0.69,
         passed=True,
@@ -179,6 +182,8 @@ def test_the_teachers_own_assessment_can_be_read(tmp_path: Path) -> None:
         ece_after=0.031,
         bins_before=[ReliabilityBin(0.9, 0.8, 200)],
         bins_after=[ReliabilityBin(0.8, 0.8, 200)],
+        label_prior={"positive": 0.7, "negative": 0.3},
+        abstention=Abstention(wanted=0.9, threshold=0.6, precision=0.91, coverage=0.5),
     )
 
     def work(folder: Path) -> dict[str, object]:
@@ -188,4 +193,10 @@ def test_the_teachers_own_assessment_can_be_read(tmp_path: Path) -> None:
     run_stage(run, "assessment", [], work)
     read = collect(run).assessment
     assert read is not None
+    page = render(collect(run))
+    assert "on dev 50% of the examples get one, and 91% of those are right" in page
+    assert "Of an input without content it says: positive 70%, negative 30%." in page
+    gate = {row["name"]: row["score"] for row in teacher(collect(run))["gate"]}
+    assert gate["teacher: large, as a server has it"] == "86.5"
+    assert gate["fine-tuned teacher, not used"] == "81.0"
     assert read.model_dump(mode="json") == written.model_dump(mode="json", exclude={"calibration"})

@@ -84,6 +84,7 @@ def test_every_section_shows_what_the_stages_found(page: Page) -> None:
         "share \u2212276 \u2212276 kept 450 450",  # by label
         "Personal data was replaced in 3 of the kept examples",
         "task_categories: - text-classification",  # the data card
+        "real+spoken was left out: curation kept no spoken example.",
         "The teacher passed its gate: its accuracy on dev is 86.5%, more than the 69.0%",
         "Expected calibration error: 0.117 before calibration, 0.031 after",
         "shares 9 words in a row with a dev or test example",
@@ -95,6 +96,10 @@ def test_every_section_shows_what_the_stages_found(page: Page) -> None:
         "torch 2.13.0",
     ):
         assert words in page.text
+
+
+def test_the_learning_curve_says_which_weights_were_kept(html: str) -> None:
+    assert "at epoch 3; the weights of epoch 2 were kept" in html
 
 
 def test_settings_that_differ_from_their_default_are_marked(html: str) -> None:

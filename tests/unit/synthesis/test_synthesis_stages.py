@@ -12,7 +12,7 @@ from toy_run import toy_config
 from daftt_core.config import Config, SynthesisConfig
 from daftt_core.data import prepare
 from daftt_core.engines import Completion
-from daftt_core.evaluation import Calibration
+from daftt_core.evaluation import Abstention, Calibration
 from daftt_core.preflight import resolve
 from daftt_core.records import SyntheticExample, read_jsonl, write_jsonl
 from daftt_core.synthesis import annotate, generate, shard_name
@@ -31,18 +31,27 @@ class Taught:
         self.run: Run = resolve(self.config)
         self.data = prepare(self.run, self.config.data).digest
         self.teacher = train(self.run, self.config.teacher, self.data).digest
-        self.assessment = run_stage(self.run, "assessment", [], self._calibrate).digest
+        self.assessment = self._assess()
 
-    @staticmethod
-    def _calibrate(folder: Path) -> dict[str, object]:
-        calibration = Calibration(temperature=1.5, bias=(0.1, -0.1))
-        (folder / "calibration.json").write_text(calibration.model_dump_json())
-        return {}
+    def _assess(self, threshold: float | None = 0.0) -> str:
+        """What the assessment leaves for synthesis."""
+
+        def work(folder: Path) -> dict[str, object]:
+            calibration = Calibration(temperature=1.5, bias=(0.1, -0.1))
+            (folder / "calibration.json").write_text(calibration.model_dump_json())
+            abstention = Abstention(wanted=0.9, threshold=threshold, precision=None, coverage=0.0)
+            (folder / "abstention.json").write_text(abstention.model_dump_json())
+            return {}
+
+        return run_stage(self.run, "assessment", [threshold], work).digest
 
     def settings(self, **changes: object) -> SynthesisConfig:
         return self.config.synthesis.model_copy(update=changes)
 
-    def annotated(self, settings: SynthesisConfig) -> list[SyntheticExample]:
+    def annotated(
+        self, settings: SynthesisConfig, threshold: float | None = 0.0
+    ) -> list[SyntheticExample]:
+        self.assessment = self._assess(threshold)
         for shard in range(settings.shards):
             annotate(self.run, settings, shard, self.data, self.teacher, self.assessment)
         return self._read("annotated", settings)
@@ -88,6 +97,18 @@ def test_the_number_of_shards_changes_nothing(taught: Taught) -> None:
 def test_temperature_zero_takes_the_most_probable_label(taught: Taught) -> None:
     for one in taught.annotated(taught.settings(shards=1, annotate_temperature=0.0)):
         assert one.output == max(one.distribution, key=lambda label: one.distribution[label])
+
+
+def test_below_the_threshold_no_label_is_given(taught: Taught) -> None:
+    always = taught.annotated(taught.settings(shards=1))
+    middle = sorted(one.confidence for one in always)[len(always) // 2]
+    given = taught.annotated(taught.settings(shards=1, min_precision=0.9), threshold=middle)
+    assert {one.id for one in given if one.problem is None} == {
+        one.id for one in always if one.confidence >= middle
+    }
+    assert {one.problem for one in given} == {None, "abstained"}
+    none = taught.annotated(taught.settings(shards=1, min_precision=0.9), threshold=None)
+    assert {one.problem for one in none} == {"abstained"}
 
 
 def test_the_labels_asked_for_are_balanced_and_none_is_lost(taught: Taught) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from completions_server import CompletionsServer
 from toy_run import toy_config
 
 from daftt_core.data import prepare
@@ -55,3 +56,19 @@ def test_a_teacher_that_is_not_better_stops_the_run_and_says_why(tmp_path: Path)
 def test_a_run_can_go_on_all_the_same(tmp_path: Path) -> None:
     _, result = judge(tmp_path, 1.0, on_gate_fail="continue", teacher_epochs=0)
     assert result.summary["passed"] is False
+
+
+def test_another_model_by_url_is_judged_beside_the_tuned_teacher(tmp_path: Path) -> None:
+    with CompletionsServer().running() as server:
+        folder, _ = judge(
+            tmp_path,
+            1.0,
+            teacher_epochs=0,
+            synthesis_engine="server",
+            synthesis_server_url=server.url,
+        )
+    found = Assessment.model_validate_json((folder / "assessment.json").read_text())
+    assert found.teacher == "base, as a server has it"
+    assert len(server.bodies) == 1 + 24 * 2  # one probe, then each dev example with each label
+    assert found.tuned_dev_score == found.untuned_dev_score  # no epochs: the same model
+    assert found.ece_before is not None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset
 from toy_run import toy_config
 
 from daftt_core.config import Config
@@ -20,11 +21,13 @@ from daftt_core.engines import LabelScorer, LocalEngine
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import load_causal_lm
 from daftt_core.preflight import resolve
+from daftt_core.ranks import Rank
 from daftt_core.records import Example
 from daftt_core.tasks import load_task
 from daftt_core.teacher import train
-from daftt_core.teacher.checkpoints import newest_checkpoint
-from daftt_core.teacher.examples import IGNORED, reading_order, training_set
+from daftt_core.teacher.checkpoints import agreed_checkpoint, newest_checkpoint
+from daftt_core.teacher.examples import IGNORED, reading_order, training_set, whole_batches
+from daftt_core.teacher.together import Group
 from daftt_core.workspace import StageResult, read_examples
 
 
@@ -69,7 +72,7 @@ def test_a_tuned_teacher_knows_the_labels_and_loads_with_plain_transformers(
     dev = read_examples(run, "data", None, "dev")
     model, tokenizer = load_causal_lm(folder)
     engine = LocalEngine(model, tokenizer, batch_size=8, max_length=64)
-    log_probs = LabelScorer(engine, run.task).log_probs(dev)
+    log_probs = LabelScorer(engine, run.task, correct_prior=False).log_probs(dev)
     said = [run.task.label_names[index] for index in log_probs.argmax(axis=1)]
     assert sum(one == example.output for one, example in zip(said, dev, strict=True)) >= 20
     assert result.summary["examples"] == 64
@@ -98,6 +101,15 @@ def test_each_epoch_reads_every_example_once_and_like_lengths_together() -> None
 def test_an_incomplete_batch_comes_last() -> None:
     order = reading_order([5] * 21, epochs=1, batch_size=8, seed=0)
     assert sorted(order) == list(range(21))
+
+
+def test_rows_that_fill_the_last_batch_carry_no_loss() -> None:
+    read = Dataset.from_list([{"input_ids": [1, 2], "labels": [IGNORED, 2]}] * 10)
+    filled = whole_batches(read, 8)
+    assert len(filled) == 16
+    assert filled[9]["labels"] == [IGNORED, 2]
+    assert all(row["labels"] == [IGNORED, IGNORED] for row in filled.select(range(10, 16)))
+    assert whole_batches(filled, 8) is filled
 
 
 def test_zero_epochs_leave_the_teacher_as_it_is(tmp_path: Path) -> None:
@@ -139,6 +151,7 @@ def test_an_uncommitted_checkpoint_does_not_count(tmp_path: Path) -> None:
     torn.mkdir()
     (torn / "model.safetensors").write_bytes(b"half")
     assert newest_checkpoint(checkpoints) == newest
+    assert agreed_checkpoint(Group(Rank()), checkpoints, config.teacher) == newest
     assert not torn.exists()
 
 

@@ -1,0 +1,199 @@
+"""How fast inputs are labelled, against plain batched ``generate`` and the machine's own limit.
+
+    python benchmarks/annotation.py
+    python benchmarks/annotation.py --examples 200 --threads 2
+    python benchmarks/annotation.py --peer distilabel
+
+Sentences of movie reviews are labelled by the demo's teacher with the same prompts: the task's
+definition, four demonstrations and the sentence. DAFTT scores the labels (prefix computed once, all
+labels in one pass). The first peer lets the model write the label: ``generate`` over whole prompts,
+padded on the left, longest first, which is what a script with transformers does. The second is
+distilabel's transformers engine, installed by ``--peer distilabel`` in an environment of its own in
+the cache. The limit is what one large matrix product reaches in the same run; the share is that of
+the operations that the weights need for the tokens read. ``--precision bfloat16`` shows what
+rounding the weights would bring, and how many labels it changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from daftt_core.assets import cache_folder
+from daftt_core.data.sources import own_source
+from daftt_core.engines import LocalEngine
+from daftt_core.modeling import find_model, load_causal_lm
+from daftt_core.records import Example
+from daftt_core.tasks import Prompt, Task, answer_prompt, load_task
+
+TEACHER = "smollm2-135m-instruct"
+DEMONSTRATIONS = 4
+MAX_LENGTH = 512
+_PEER = """
+import json, sys, time
+from distilabel.models.llms import TransformersLLM
+asked = json.load(open(sys.argv[1]))
+llm = TransformersLLM(model=asked["model"], chat_template="{{ messages[0]['content'] }}",
+                      torch_dtype="float32", use_magpie_template=False)
+llm.load()
+chats = [[{"role": "user", "content": text}] for text in asked["prompts"]]
+size = asked["batch_size"]
+llm.generate_outputs(inputs=chats[:2], max_new_tokens=asked["tokens"], do_sample=False)
+started = time.perf_counter()
+for at in range(0, len(chats), size):
+    llm.generate_outputs(inputs=chats[at : at + size], max_new_tokens=asked["tokens"],
+                         do_sample=False)
+print(time.perf_counter() - started)
+"""
+
+
+def main() -> None:
+    """Measure and print one line a case."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--examples", type=int, default=128)
+    parser.add_argument("--batch-size", type=int, default=32, help="sequences side by side")
+    parser.add_argument("--threads", type=int, default=0, help="0 takes torch's own choice")
+    parser.add_argument("--rounds", type=int, default=2, help="the fastest of so many counts")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--peer", choices=["distilabel"], help="also measure this package")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    model, tokenizer = load_causal_lm(TEACHER)
+    task, prompts = _prompts(arguments.examples)
+    answers = [f" {label.verbalizer}" for label in task.labels]
+    engine = LocalEngine(model, tokenizer, batch_size=arguments.batch_size, max_length=MAX_LENGTH)
+    limit = _matmul_flops(torch.float32)
+    print(f"one matrix product: {limit / 1e9:.0f} GFLOP/s with {torch.get_num_threads()} threads")
+
+    engine.score(prompts[:2], answers)
+    scores = np.empty(0)
+
+    def ours() -> None:
+        nonlocal scores
+        engine._known_prefix = None  # its cost counts
+        scores = engine.score(prompts, answers)
+
+    seconds = _fastest(ours, arguments.rounds)
+    flops = _flops_needed(model, tokenizer, prompts)
+    print(
+        f"labels scored: {len(prompts) / seconds:.2f} examples/s "
+        f"({flops / seconds / limit:.0%} of the matrix product's speed)"
+    )
+    longest = max(len(tokenizer(answer).input_ids) for answer in answers)
+    plain = _fastest(lambda: _generate(model, tokenizer, prompts, arguments.batch_size, longest), 1)
+    _tell("plain generate, the same batch size", prompts, plain, seconds)
+    if arguments.precision == "bfloat16":
+        torch.nn.Module.to(model, torch.bfloat16)
+        before = scores
+        rounded = _fastest(ours, arguments.rounds)
+        same = (before.argmax(1) == scores.argmax(1)).mean()
+        print(
+            f"weights in bfloat16: {len(prompts) / rounded:.2f} examples/s; {same:.1%} of the "
+            f"labels stay, log-probabilities move by up to {np.abs(before - scores).max():.3f}"
+        )
+    if arguments.peer:
+        peer = _distilabel(prompts, arguments.batch_size, longest)
+        _tell("distilabel's TransformersLLM", prompts, peer, seconds)
+
+
+def _tell(peer: str, prompts: list[Prompt], seconds: float, ours: float) -> None:
+    speed = len(prompts) / seconds
+    print(f"{peer}: {speed:.2f} examples/s; scoring is {seconds / ours:.1f} times as fast")
+
+
+def _prompts(count: int) -> tuple[Task, list[Prompt]]:
+    """The task, and the same prompts as the stages', with demonstrations in their prefix."""
+    task = load_task("movie-reviews")
+    examples: list[Example] = [row.example for row in own_source(task).rows]
+    shown = ""
+    for number, example in enumerate(examples[:DEMONSTRATIONS], start=1):
+        shown += f"Positive Example {number}-\nInput: {example.text}\nOutput: "
+        shown += f"{task.verbalize(example.output or '')}.\n\n"
+    prompts = []
+    for example in examples[DEMONSTRATIONS : DEMONSTRATIONS + count]:
+        prompt = answer_prompt(task, Example.of(example.text))
+        definition, _, _ = prompt.prefix.partition("\n\nInput:")
+        prefix = f"{definition}\n\n{shown}Now complete the following example-\nInput:"
+        prompts.append(Prompt(prefix, prompt.body, prompt.suffix))
+    return task, prompts
+
+
+def _generate(
+    model: Any, tokenizer: Any, prompts: list[Prompt], batch_size: int, tokens: int
+) -> None:
+    """What a plain script does."""
+    tokenizer.padding_side = "left"
+    texts = sorted(map(str, prompts), key=len, reverse=True)
+    for at in range(0, len(texts), batch_size):
+        batch = tokenizer(texts[at : at + batch_size], padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            model.generate(**batch.to(model.device), max_new_tokens=tokens, do_sample=False)
+
+
+def _flops_needed(model: Any, tokenizer: Any, prompts: list[Prompt]) -> float:
+    """Two operations for each weight and token read, the vocabulary's only where it is asked."""
+    head = model.get_output_embeddings().weight.numel()
+    body = sum(p.numel() for p in model.parameters()) - model.get_input_embeddings().weight.numel()
+    if model.get_output_embeddings().weight is not model.get_input_embeddings().weight:
+        body -= head
+    read = len(tokenizer(prompts[0].prefix).input_ids)
+    read += sum(len(tokenizer(p.body + p.suffix).input_ids) for p in prompts)
+    return float(2 * (body * read + head * len(prompts)))
+
+
+def _matmul_flops(dtype: torch.dtype, size: int = 2048) -> float:
+    """Operations a second of a matrix product of this machine."""
+    one, other = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
+    return 2.0 * size**3 / _fastest(lambda: one @ other, 5)
+
+
+def _fastest(work: Callable[[], object], rounds: int) -> float:
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _distilabel(prompts: list[Prompt], batch_size: int, tokens: int) -> float:
+    """Seconds that distilabel takes, in an environment of its own."""
+    folder = cache_folder() / "peers" / "distilabel"
+    python = folder / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+        needed = [
+            "distilabel[hf-transformers]==1.5.3",
+            "transformers<5",
+            f"torch=={torch.__version__.split('+')[0]}",
+        ]
+        subprocess.run([python, "-m", "pip", "install", "-q", *needed], check=True)
+    asked = folder / "asked.json"
+    asked.write_text(
+        json.dumps(
+            {
+                "model": str(find_model(TEACHER)),
+                "prompts": sorted(map(str, prompts), key=len, reverse=True),
+                "batch_size": batch_size,
+                "tokens": tokens,
+            }
+        )
+    )
+    done = subprocess.run(
+        [python, "-c", _PEER, asked], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return float(done.stdout.split()[-1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

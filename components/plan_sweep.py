@@ -1,0 +1,25 @@
+"""Component: lay out the cells of a sweep."""
+
+from kfp import dsl
+
+from components.images import CORE_IMAGE
+
+
+@dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
+def plan_sweep(settings: dict, fractions: list, ratios: list, modes: list) -> list:
+    """Check every cell's settings, and report every mistake in one message.
+
+    Args:
+        settings: Flat settings that all cells share.
+        fractions: Shares of the training pool.
+        ratios: Synthetic examples for every labelled one.
+        modes: What the teacher writes.
+
+    Returns:
+        The items of the loop over cells.
+    """
+    from daftt_core.entrypoints import stage_process
+    from daftt_core.sweep import plan_sweep as plan
+
+    with stage_process():
+        return [cell.item for cell in plan(settings, fractions, ratios, modes).cells]

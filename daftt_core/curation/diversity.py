@@ -1,0 +1,104 @@
+"""How different the synthetic inputs are from each other and from the real ones.
+
+A teacher that writes the same sentence in other words adds examples and no information. The three
+measures catch it at three sizes: words and pairs of words that repeat, whole texts that are alike,
+and texts that are a real example over again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from daftt_core.records import normalize
+
+__all__ = ["Diversity", "distinct_share", "measure_diversity"]
+
+_NEAR = 0.8
+
+
+class Diversity(BaseModel):
+    """What was measured on one set of texts.
+
+    Similarity of two texts is the cosine of their TF-IDF vectors (words, sublinear counts), which
+    is 0 for texts without a common word and 1 for texts of the same words.
+
+    Attributes:
+        texts: How many texts were compared.
+        distinct_1: Share of the words that are different words (Li et al. 2016, "A
+            Diversity-Promoting Objective Function", section 4.2); it falls as texts are added, so
+            only sets of like size compare.
+        distinct_2: The same for pairs of neighbouring words.
+        mean_similarity: Mean similarity of two of the texts; None for fewer than two.
+        nearest_real: Median, over the texts, of the similarity to the most similar real text; None
+            without real texts.
+        near_real_share: Share of the texts whose most similar real text is at least 0.8 similar.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    texts: int
+    distinct_1: float
+    distinct_2: float
+    mean_similarity: float | None = None
+    nearest_real: float | None = None
+    near_real_share: float | None = None
+
+
+def distinct_share(texts: Sequence[str], words: int) -> float:
+    """The number of different runs of ``words`` words over the number of all of them.
+
+    Runs do not cross from one text into the next. 0 where there is none.
+    """
+    runs = [
+        tuple(split[at : at + words])
+        for split in (normalize(text).split() for text in texts)
+        for at in range(len(split) - words + 1)
+    ]
+    return len(set(runs)) / len(runs) if runs else 0.0
+
+
+def measure_diversity(texts: Sequence[str], real: Sequence[str]) -> Diversity | None:
+    """Measure texts against each other and against real ones.
+
+    Args:
+        texts: Synthetic inputs.
+        real: The labelled inputs that the teacher learned from.
+
+    Returns:
+        None where there is no text or none holds a word.
+    """
+    try:
+        every = TfidfVectorizer(
+            preprocessor=normalize,
+            token_pattern=r"(?u)\b\w+\b",  # noqa: S106 - words of one letter count too
+            sublinear_tf=True,
+        ).fit_transform([*texts, *real])
+    except ValueError:  # an empty vocabulary
+        return None
+    if not texts:
+        return None
+    own, others = every[: len(texts)], every[len(texts) :]
+    nearest = (own @ others.T).max(axis=1).toarray().ravel() if real else None
+    return Diversity(
+        texts=len(texts),
+        distinct_1=distinct_share(texts, 1),
+        distinct_2=distinct_share(texts, 2),
+        mean_similarity=_mean_similarity(own),
+        nearest_real=None if nearest is None else float(np.median(nearest)),
+        near_real_share=None if nearest is None else float((nearest >= _NEAR).mean()),
+    )
+
+
+def _mean_similarity(vectors: Any) -> float | None:
+    """Mean cosine of two different rows of unit (or zero) length, from the length of their sum."""
+    count = vectors.shape[0]
+    if count < 2:
+        return None
+    total = np.asarray(vectors.sum(axis=0)).ravel()
+    own = float(vectors.multiply(vectors).sum())
+    return float((total @ total - own) / (count * (count - 1)))

@@ -1,0 +1,94 @@
+"""Opening the engine that the settings ask for: the one place where the teacher is chosen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from daftt_core.config import SynthesisConfig
+from daftt_core.engines.completions_api import CompletionsApi
+from daftt_core.engines.engine import Engine
+from daftt_core.engines.local import LocalEngine
+from daftt_core.engines.server import ServerEngine
+from daftt_core.engines.server_process import free_port, running_server
+from daftt_core.modeling import limit_threads, load_causal_lm
+from daftt_core.progress import log
+
+__all__ = ["OpenEngine", "open_engine", "open_local"]
+
+
+@dataclass(frozen=True)
+class OpenEngine:
+    """An engine, and what it asks.
+
+    Attributes:
+        engine: The engine.
+        is_tuned: Whether the model is the tuned teacher of this run.
+        model: The model in words, for the report.
+    """
+
+    engine: Engine
+    is_tuned: bool = True
+    model: str = "the fine-tuned teacher"
+
+
+def open_local(config: SynthesisConfig, model: str | Path) -> LocalEngine:
+    """Load a model into this process.
+
+    Args:
+        config: How it is asked.
+        model: What :func:`find_model` understands.
+    """
+    limit_threads()
+    return LocalEngine(
+        *load_causal_lm(model),
+        batch_size=config.batch_size,
+        batch_tokens=config.batch_tokens,
+        max_length=config.max_length,
+    )
+
+
+@contextmanager
+def open_engine(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
+    """The teacher as it will teach, for as long as the block lasts.
+
+    With ``engine`` local it is the tuned teacher. With a server it is what that server has: the
+    tuned teacher where the command names ``{model}``, otherwise a model of the user's choice.
+
+    Args:
+        config: Which engine, and how it is asked.
+        teacher: Folder of the tuned teacher.
+
+    Raises:
+        ModelError: The model cannot be loaded, or the server does not have it.
+        RemoteError: The server cannot be started or reached.
+    """
+    if config.engine == "local":
+        yield OpenEngine(open_local(config, teacher))
+    elif config.server_url:
+        with closing(CompletionsApi(config.server_url, config.server_concurrency)) as api:
+            yield _connect(config, api, is_tuned=False)
+    else:
+        port = free_port()
+        given = {"{port}": str(port), "{model}": str(teacher)}
+        command = [
+            re.sub(r"\{(port|model)\}", lambda found: given[found[0]], word)
+            for word in config.server_words()
+        ]
+        with running_server(command) as server:
+            url = f"http://127.0.0.1:{port}"
+            with closing(CompletionsApi(url, config.server_concurrency, server.check)) as api:
+                server.wait_until(api.is_healthy, config.server_start_seconds)
+                yield _connect(config, api, is_tuned="{model}" in config.server_command)
+
+
+def _connect(config: SynthesisConfig, api: CompletionsApi, *, is_tuned: bool) -> OpenEngine:
+    model = api.choose_model(config.server_model)
+    log.info("asking %s at %s", model, api.root)
+    engine = ServerEngine(api, model, config.server_concurrency)
+    if is_tuned:
+        return OpenEngine(engine)
+    return OpenEngine(engine, is_tuned=False, model=f"{model}, as a server has it")

@@ -1,0 +1,147 @@
+"""A model behind an OpenAI-compatible completions server (vLLM, SGLang, llama.cpp and others)."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daftt_core.engines.answer_scores import AnswerScores, find_way
+from daftt_core.engines.completions_api import CompletionsApi, PromptTooLongError
+from daftt_core.engines.engine import Completion
+from daftt_core.errors import TaskError
+from daftt_core.progress import log
+from daftt_core.tasks import Prompt
+
+__all__ = ["ServerEngine"]
+
+_LEAST_BODY = 40
+_SEED_BITS = 31
+_END = "\n\n"
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class ServerEngine:
+    """Asks a model through HTTP, several prompts at a time.
+
+    A prompt's seed is passed on. With the same server, version, machine and settings it then gives
+    the same text again as long as the server's arithmetic does not depend on what else it has to
+    do: llama.cpp with one slot keeps that; others batch requests as they come, which changes the
+    last digits of the logits and now and then a token. The local engine has no such exception.
+
+    A text ends with the model's end mark or a blank line, so that a model that was not tuned, and
+    knows no end mark here, does not go on with an example of its own. The body of a prompt that is
+    too long for the server is cut at its end.
+
+    Args:
+        api: The server.
+        model: The model's name on it.
+        concurrency: Prompts at the same time.
+    """
+
+    def __init__(self, api: CompletionsApi, model: str, concurrency: int) -> None:
+        self._api = api
+        self._model = model
+        self._concurrency = concurrency
+        self._ways: dict[tuple[str, ...], AnswerScores] = {}
+
+    def score(self, prompts: Sequence[Prompt], answers: Sequence[str]) -> NDArray[np.float64]:
+        """See :meth:`Engine.score`.
+
+        Raises:
+            TaskError: One answer is the beginning of another: a server does not tell the
+                probability that a text ends.
+            ModelError: The server cannot score given answers.
+            RemoteError: The server cannot be reached, or refuses.
+        """
+        _refuse_nested(answers)
+        key = tuple(answers)
+        if key not in self._ways:
+            self._ways[key] = find_way(self._api, self._model, answers)
+        way = self._ways[key]
+        rows = self._each(lambda prompt: self._cut_to_fit(prompt, way.score), prompts)
+        return np.array(rows, dtype=np.float64).reshape(len(prompts), len(answers))
+
+    def write(
+        self,
+        prompts: Sequence[Prompt],
+        seeds: Sequence[int],
+        *,
+        temperature: float,
+        top_p: float,
+        max_new_tokens: int,
+    ) -> list[Completion]:
+        """See :meth:`Engine.write`.
+
+        Raises:
+            ModelError: The server has no such model.
+            RemoteError: The server cannot be reached, or refuses.
+        """
+
+        def write_one(asked: tuple[Prompt, int]) -> Completion:
+            prompt, seed = asked
+            settings = {
+                "model": self._model,
+                "max_tokens": max_new_tokens,
+                "temperature": temperature,
+                "top_p": top_p,
+                "seed": seed % 2**_SEED_BITS,
+                "logprobs": 1,
+                "stop": [_END],
+            }
+            return self._cut_to_fit(prompt, lambda text: self._write(text, settings))
+
+        return self._each(write_one, list(zip(prompts, seeds, strict=True)))
+
+    def _write(self, prompt: str, settings: dict[str, Any]) -> Completion:
+        answer = self._api.post("/v1/completions", {**settings, "prompt": prompt})
+        choice = answer["choices"][0]
+        log_probs = _log_probs(choice.get("logprobs") or {})
+        return Completion(
+            text=choice["text"],
+            finished=choice["finish_reason"] == "stop",
+            confidence=math.exp(statistics.fmean(log_probs)) if log_probs else 0.0,
+        )
+
+    def _cut_to_fit(self, prompt: Prompt, ask: Callable[[str], T]) -> T:
+        body = prompt.body
+        while True:
+            try:
+                return ask(f"{prompt.prefix}{body}{prompt.suffix}")
+            except PromptTooLongError:
+                if len(body) < _LEAST_BODY:
+                    raise
+                body = body[: len(body) * 3 // 4]
+                log.info("an input is too long for the server and loses its end")
+
+    def _each(self, work: Callable[[U], T], items: Sequence[U]) -> list[T]:
+        pool = ThreadPoolExecutor(self._concurrency)
+        try:
+            return list(pool.map(work, items))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _refuse_nested(answers: Sequence[str]) -> None:
+    for one in answers:
+        for other in answers:
+            if one is not other and other.startswith(one):
+                raise TaskError(
+                    f"labels: the verbalizer {one.strip()!r} is the beginning of "
+                    f"{other.strip()!r}, which synthesis_engine=server cannot tell apart; change "
+                    "one of them, or set synthesis_engine=local"
+                )
+
+
+def _log_probs(found: dict[str, Any]) -> list[float]:
+    """Log-probabilities of the written tokens, in either of the two forms that servers use."""
+    if "content" in found:
+        return [float(step["logprob"]) for step in found["content"] or []]
+    return [float(value) for value in found.get("token_logprobs") or [] if value is not None]

@@ -1,0 +1,129 @@
+"""A model's server, started beside a stage and ended with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from daftt_core.errors import ConfigError, RemoteError
+from daftt_core.progress import log
+
+__all__ = ["ServerProcess", "free_port", "running_server"]
+
+_POLL_SECONDS = 0.5
+_END_SECONDS = 15.0
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+class ServerProcess:
+    """A running server.
+
+    Args:
+        command: Its program and arguments; no shell is involved.
+        log_file: Where its output goes.
+
+    Raises:
+        ConfigError: There is no such program.
+    """
+
+    def __init__(self, command: Sequence[str], log_file: Path) -> None:
+        self._command = command
+        self._log_file = log_file
+        try:
+            with log_file.open("wb") as output:
+                self._process = subprocess.Popen(  # noqa: S603 - the run's own setting, no shell
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # a group of its own, which ends with all its children
+                )
+        except OSError as error:
+            raise ConfigError(
+                f"synthesis.server_command: {command[0]!r} cannot be run: {error.strerror}"
+            ) from None
+
+    def check(self) -> None:
+        """Do nothing while the server runs.
+
+        Raises:
+            RemoteError: It has ended.
+        """
+        code = self._process.poll()
+        if code is not None:
+            raise RemoteError(
+                f"the server {self._command[0]} ended with exit code {code}; its last words: "
+                f"{self._last_words()}"
+            )
+
+    def wait_until(self, is_healthy: Callable[[], bool], deadline_seconds: float) -> None:
+        """Wait for the server to be ready.
+
+        Raises:
+            RemoteError: It has ended, or is not ready in time.
+        """
+        started = time.monotonic()
+        while not is_healthy():
+            self.check()
+            if time.monotonic() - started > deadline_seconds:
+                raise RemoteError(
+                    f"the server {self._command[0]} is not ready after {deadline_seconds:g} s "
+                    "(synthesis_server_start_seconds); its last words: " + self._last_words()
+                )
+            time.sleep(_POLL_SECONDS)
+        log.info("%s: ready after %.0f s", self._command[0], time.monotonic() - started)
+
+    def stop(self) -> None:
+        """End the server and its children, gently at first."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_SECONDS)
+
+    def _last_words(self) -> str:
+        text = self._log_file.read_bytes()[-4000:].decode(errors="replace")
+        return " | ".join([line.strip() for line in text.splitlines() if line.strip()][-3:]) or "-"
+
+
+@contextmanager
+def running_server(command: Sequence[str]) -> Iterator[ServerProcess]:
+    """Run a server for as long as the block lasts, also when this process is told to end."""
+    with tempfile.TemporaryDirectory() as folder, _termination_as_exit():
+        process = ServerProcess(command, Path(folder) / "log")
+        try:
+            yield process
+        finally:
+            process.stop()
+
+
+@contextmanager
+def _termination_as_exit() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that what was started is ended too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,171 @@
+"""What a sweep runs: its cells, each a complete set of settings, checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from daftt_core.config import Config, flat_fields, from_flat, to_flat
+from daftt_core.errors import ConfigError
+from daftt_core.preflight import resolve
+from daftt_core.records import digest
+from daftt_core.workspace import Run
+
+__all__ = ["Cell", "Sweep", "plan_sweep"]
+
+_VARIED = {
+    "fractions": "data_labelled_fraction",
+    "ratios": "curation_ratio",
+    "modes": "synthesis_mode",
+}
+"""What a sweep varies, and the setting that each stands for."""
+
+_OF_THE_PIPELINE = "cluster_"  # what pods get is one for the whole sweep
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a sweep.
+
+    Attributes:
+        name: Name of its folder.
+        fraction: Share of the training pool that is labelled.
+        ratio: Synthetic examples of each source for every labelled one, at most; 0: no limit.
+        mode: What the teacher writes.
+        config: All its settings.
+        run: The run they make.
+    """
+
+    name: str
+    fraction: float
+    ratio: float
+    mode: str
+    config: Config
+    run: Run
+
+    @property
+    def item(self) -> dict[str, str]:
+        """The cell as an item of the pipeline's loop, which hands on texts alone."""
+        return {
+            "cell": self.name,
+            "fraction": f"{self.fraction!r}",
+            "ratio": f"{self.ratio!r}",
+            "mode": self.mode,
+        }
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep.
+
+    Attributes:
+        name: Name of its folder; it does not depend on the cells, so that one may be added later.
+        uri: Its folder, or its prefix in a storage.
+        cells: The cells.
+    """
+
+    name: str
+    uri: str
+    cells: tuple[Cell, ...]
+
+
+def plan_sweep(
+    settings: Mapping[str, object],
+    fractions: Sequence[object],
+    ratios: Sequence[object],
+    modes: Sequence[object],
+) -> Sweep:
+    """Lay out a sweep's cells, the smallest fraction first.
+
+    Args:
+        settings: Flat settings that all cells share; what is left out takes its default.
+        fractions: Values of ``data_labelled_fraction``.
+        ratios: Values of ``curation_ratio``.
+        modes: Values of ``synthesis_mode``.
+
+    Raises:
+        ConfigError: Names every mistake of the settings and of the values.
+        TaskError: The task is unknown or wrong.
+    """
+    values = {"fractions": list(fractions), "ratios": list(ratios), "modes": list(modes)}
+    mistakes = [*_misplaced(settings), *_missing(values)]
+    checked: list[Config] = []
+    for varied in product(*values.values()):
+        own = dict(zip(_VARIED.values(), varied, strict=True))
+        try:
+            checked.append(from_flat({**settings, **own}))
+        except ConfigError as error:
+            mistakes += str(error).splitlines()
+    mistakes += _repeated(checked)
+    if mistakes:
+        raise ConfigError("\n".join(dict.fromkeys(mistakes)))
+    checked.sort(key=lambda config: config.data.labelled_fraction)
+    common = checked[0]
+    name = common.run.name or _name(common)
+    uri = f"{common.run.output.rstrip('/')}/{name}"
+    return Sweep(name, uri, tuple(_cell(config, uri) for config in checked))
+
+
+def _misplaced(settings: Mapping[str, object]) -> Iterator[str]:
+    known = flat_fields()
+    for plural, name in _VARIED.items():
+        if settings.get(name, known[name].default) != known[name].default:
+            yield f"{name}: a sweep sets it for each cell; give {plural} instead"
+    for name in settings:
+        if name.startswith(_OF_THE_PIPELINE):
+            yield f"{name}: is a parameter of the sweep itself; give it there, not in settings"
+
+
+def _missing(values: Mapping[str, Sequence[object]]) -> Iterator[str]:
+    for name, some in values.items():
+        if not some:
+            yield f"{name}: at least one value is needed"
+    if any(_is_zero(value) for value in values["fractions"]):
+        yield "fractions: 0 is no share of the labelled examples; it must be above 0"
+
+
+def _is_zero(value: object) -> bool:
+    try:
+        return float(str(value)) == 0
+    except ValueError:  # no number at all: the configuration says so
+        return False
+
+
+def _repeated(configs: Sequence[Config]) -> Iterator[str]:
+    seen = set()
+    for config in configs:
+        name = _cell_name(config)
+        if name in seen:
+            yield f"{name}: this cell is asked for twice; remove a repeated value"
+        seen.add(name)
+
+
+def _name(common: Config) -> str:
+    deciding = {
+        name: value
+        for name, value in to_flat(common).items()
+        if name not in (*_VARIED.values(), "output", "name")
+        and not name.startswith(("job_", "cluster_"))
+    }
+    task = resolve(common).task
+    return f"{task.id}-sweep-{digest(deciding, task, length=8)}"
+
+
+def _cell_name(config: Config) -> str:
+    # %r and not %g: 0.1234567 and 0.1234568 are two fractions
+    fraction, ratio = config.data.labelled_fraction, config.curation.ratio
+    return f"fraction-{fraction!r}-ratio-{ratio!r}-{config.synthesis.mode}".replace(".0-", "-")
+
+
+def _cell(config: Config, uri: str) -> Cell:
+    name = _cell_name(config)
+    own = from_flat({**to_flat(config), "output": uri, "name": name})
+    return Cell(
+        name=name,
+        fraction=own.data.labelled_fraction,
+        ratio=own.curation.ratio,
+        mode=own.synthesis.mode,
+        config=own,
+        run=resolve(own).model_copy(update={"family": uri}),
+    )

@@ -1,0 +1,195 @@
+"""What came of a sweep's cells, collected from their folders: one table as JSON, CSV and HTML."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any, Literal
+
+from jinja2 import Environment, StrictUndefined
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from daftt_core.errors import DafttError, StorageError
+from daftt_core.evaluation import EVALUATION, ArmResult, Evaluation, read_evaluation
+from daftt_core.progress import log
+from daftt_core.reporting import formats
+from daftt_core.reporting.data import REPORT
+from daftt_core.statuses import StageStatus
+from daftt_core.storage import open_storage
+from daftt_core.sweep.plan import Cell, Sweep
+from daftt_core.workspace import run_statuses
+
+__all__ = ["CellResult", "SweepTable", "arm_rows", "read_table", "render", "write_table"]
+
+_JSON = "sweep.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class CellResult(_Part):
+    """What came of one cell.
+
+    Attributes:
+        cell: Its name.
+        fraction: Share of the training pool that is labelled.
+        ratio: Synthetic examples of each source for every labelled one, at most; 0: no limit.
+        mode: What the teacher writes.
+        status: ``unfinished`` where it was interrupted, or has not begun.
+        message: Why it is not done.
+        exit_code: The code of the error it failed with; 0 where it has none.
+        evaluation: How its arms compare; None while it is not done.
+    """
+
+    cell: str
+    fraction: float
+    ratio: float
+    mode: str
+    status: Literal["done", "failed", "unfinished"]
+    message: str = ""
+    exit_code: int = 0
+    evaluation: Evaluation | None = None
+
+
+class SweepTable(_Part):
+    """What came of a sweep.
+
+    Attributes:
+        name: Its name.
+        uri: Where it is.
+        cells: Its cells, in the sweep's order.
+    """
+
+    name: str
+    uri: str
+    cells: tuple[CellResult, ...]
+
+    @property
+    def lost(self) -> list[CellResult]:
+        """The cells without a result."""
+        return [cell for cell in self.cells if cell.status != "done"]
+
+
+def write_table(sweep: Sweep) -> SweepTable:
+    """Collect the cells' results; ``sweep.json``, ``.csv`` and ``.html`` are kept in its folder.
+
+    Raises:
+        StorageError: The sweep's folder cannot be read or written.
+    """
+    table = SweepTable(name=sweep.name, uri=sweep.uri, cells=tuple(map(_result, sweep.cells)))
+    storage = open_storage(sweep.uri)
+    storage.write(_JSON, (table.model_dump_json(indent=1) + "\n").encode())
+    storage.write("sweep.csv", _csv(table).encode())
+    storage.write("sweep.html", render(table).encode())
+    for cell in table.lost:
+        log.warning("%s: %s: %s", cell.cell, cell.status, cell.message)
+    return table
+
+
+def read_table(sweep: Sweep) -> SweepTable | None:
+    """What :func:`write_table` wrote last; None where it has written nothing.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    content = open_storage(sweep.uri).read(_JSON)
+    if content is None:
+        return None
+    try:
+        return SweepTable.model_validate_json(content.data)
+    except ValidationError:
+        raise StorageError(
+            f"{sweep.uri}/{_JSON}: is not a sweep's table; another version of DAFTT may have "
+            "written it: run the sweep again"
+        ) from None
+
+
+def _result(cell: Cell) -> CellResult:
+    about: dict[str, Any] = {
+        "cell": cell.name,
+        "fraction": cell.fraction,
+        "ratio": cell.ratio,
+        "mode": cell.mode,
+    }
+    try:
+        statuses = run_statuses(cell.run)
+        failed = [status for status in statuses if status.state == "failed"]
+        if _is_evaluated(statuses):
+            return CellResult(**about, status="done", evaluation=read_evaluation(cell.run))
+    except DafttError as error:
+        return CellResult(**about, status="failed", message=str(error), exit_code=error.exit_code)
+    if failed:
+        message = "; ".join(f"stage {status.stage}: {status.message}" for status in failed)
+        code = failed[0].exit_code
+        return CellResult(**about, status="failed", message=message, exit_code=code)
+    last = f"it came as far as stage {statuses[-1].stage}" if statuses else "it has not begun"
+    return CellResult(**about, status="unfinished", message=last)
+
+
+def _is_evaluated(statuses: list[StageStatus]) -> bool:
+    """Whether the evaluation is the last thing done; an older one is of other settings."""
+    last = [status for status in statuses if status.stage != REPORT][-1:]
+    return [(status.stage, status.state) for status in last] == [(EVALUATION, "done")]
+
+
+def arm_rows(table: SweepTable) -> Iterator[dict[str, Any]]:
+    """One row for each arm of each cell, or one for a cell without a result."""
+    for cell in table.cells:
+        about = cell.model_dump(include={"cell", "fraction", "ratio", "mode", "status"})
+        if cell.evaluation is None:
+            yield {**about, **_NO_ARM, "message": cell.message}
+            continue
+        for arm in cell.evaluation.arms:
+            chosen = arm.arm == cell.evaluation.chosen_arm
+            yield {**about, **_arm(arm), "chosen_on_dev": chosen, "message": ""}
+
+
+def _arm(arm: ArmResult) -> dict[str, Any]:
+    counts, gain = arm.training_examples, arm.comparison
+    return {
+        "arm": arm.arm,
+        "real": counts.get("real", 0),
+        "synthetic": counts.get("annotated", 0) + counts.get("generated", 0),
+        "dev_mean": arm.dev_mean,
+        "mean": arm.mean,
+        "low": arm.interval.low,
+        "high": arm.interval.high,
+        "gain": gain.gain if gain else None,
+        "gain_low": gain.interval.low if gain else None,
+        "gain_high": gain.interval.high if gain else None,
+    }
+
+
+_COLUMNS = (
+    *("cell", "fraction", "ratio", "mode", "status", "arm", "real", "synthetic", "dev_mean"),
+    *("mean", "low", "high", "gain", "gain_low", "gain_high", "chosen_on_dev", "message"),
+)
+_NO_ARM = dict.fromkeys(_COLUMNS[_COLUMNS.index("arm") : -1])
+
+
+def _csv(table: SweepTable) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(arm_rows(table))
+    return text.getvalue()
+
+
+def render(table: SweepTable) -> str:
+    """The table as one self-contained HTML page."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {"percent": formats.percent, "points": formats.gain}
+    page = resources.files("daftt_core.sweep").joinpath("table.html").read_text(encoding="utf-8")
+    done = [cell.evaluation for cell in table.cells if cell.evaluation]
+    return environment.from_string(page).render(
+        name=table.name,
+        uri=table.uri,
+        rows=list(arm_rows(table)),
+        done=len(done),
+        cells=len(table.cells),
+        metric=formats.metric_title(done[0].metric) if done else "score",
+        sure=formats.coverage(done[0].confidence) if done else "",
+    )

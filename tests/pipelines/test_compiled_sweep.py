@@ -1,0 +1,98 @@
+"""The compiled sweep: cells of the main pipeline's stages, a table whatever happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from daftt_core.cli.compile import PIPELINES, is_up_to_date
+from daftt_core.config import Config, flat_fields, to_flat
+
+PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
+COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled"
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((COMPILED / f"{name}.yaml").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def spec() -> dict[str, Any]:
+    return read("sweep")[0]
+
+
+def steps(spec: dict[str, Any], component: str) -> dict[str, Any]:
+    return spec["components"][component]["dag"]["tasks"]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_compiled_file_is_what_the_code_compiles_to(name: str) -> None:
+    assert is_up_to_date(COMPILED / f"{name}.yaml")
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_task_is_handed_what_it_names(name: str) -> None:
+    # kfp forgets some in the bodies of loops, and a cluster then refuses the task
+    spec, _ = read(name)
+    for component in (spec["root"], *spec["components"].values()):
+        handed = component.get("inputDefinitions", {}).get("parameters", {})
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            inputs = task.get("inputs", {}).get("parameters", {})
+            for source in inputs.values():
+                constant = str(source.get("runtimeValue", {}).get("constant", ""))
+                assert set(PLACEHOLDER.findall(constant)) <= set(inputs)
+                parameter = source.get("componentInputParameter")
+                assert parameter is None or parameter in handed
+
+
+def test_the_table_is_made_whatever_becomes_of_the_cells(spec: dict[str, Any]) -> None:
+    root = spec["root"]["dag"]["tasks"]
+    assert set(root) == {"collect-sweep", "exit-handler-1"}
+    assert root["collect-sweep"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+
+
+def test_the_cells_are_one_loop_over_what_the_first_step_lays_out(spec: dict[str, Any]) -> None:
+    tasks = steps(spec, "comp-exit-handler-1")
+    loop, plan = (tasks[name] for name in sorted(tasks))
+    assert [plan["taskInfo"]["name"], loop["taskInfo"]["name"]] == ["plan-sweep", "cells"]
+    items = loop["parameterIterator"]["items"]["inputParameter"]
+    assert items == "pipelinechannel--plan-sweep-Output"
+    assert list(steps(spec, loop["componentRef"]["name"])) == ["sweep-cell"]
+
+
+def test_a_cell_has_the_stages_of_a_run(spec: dict[str, Any]) -> None:
+    run = steps(read("daftt")[0], "comp-exit-handler-1")
+    cell = steps(spec, "comp-sweep-cell")
+    assert set(cell) - {"preflight-cell"} == set(run) - {"preflight"}
+
+
+def test_pods_are_alike_in_both_pipelines() -> None:
+    run, sweep = (
+        read(name)[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        for name in ("daftt", "sweep")
+    )
+    for name in set(run) - {"exec-preflight", "exec-summarize"}:
+        assert set(run[name]) == set(sweep[name]), name
+        assert run[name]["activeDeadlineSeconds"] == sweep[name]["activeDeadlineSeconds"]
+
+
+def test_pod_settings_are_the_configurations(spec: dict[str, Any]) -> None:
+    shown = spec["root"]["inputDefinitions"]["parameters"]
+    assert {"settings", "fractions", "ratios", "modes"} < set(shown)
+    assert all(parameter["description"] for parameter in shown.values())
+    defaults = to_flat(Config())
+    pods = {name for name in flat_fields() if name.startswith("cluster_")}
+    assert pods == {name for name in shown if name.startswith("cluster_")}
+    for name in pods:
+        assert shown[name]["defaultValue"] == defaults[name]
+        assert shown[name]["description"] == flat_fields()[name].description
+
+
+def test_arms_are_trained_that_curation_has_left_something_for(spec: dict[str, Any]) -> None:
+    for tasks in (steps(spec, "comp-sweep-cell"), steps(read("daftt")[0], "comp-exit-handler-1")):
+        arms = tasks["train-arms-2"]["inputs"]["parameters"]["arms"]["taskOutputParameter"]
+        assert arms == {"outputParameterKey": "arms", "producerTask": "curate"}

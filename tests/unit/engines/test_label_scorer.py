@@ -1,0 +1,67 @@
+"""The distribution over labels, on an engine whose scores are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from toy_task import write_task
+
+from daftt_core.engines import Completion, LabelScorer
+from daftt_core.evaluation import Calibration
+from daftt_core.records import Example
+from daftt_core.tasks import Prompt, Task, load_task
+
+
+class Leaning:
+    """Prefers one label whatever it is asked, and twice as much where the input says so."""
+
+    def __init__(self, leaning: Sequence[float]) -> None:
+        self._leaning = np.log(leaning)
+        self.asked: list[str] = []
+
+    def score(self, prompts: Sequence[Prompt], answers: Sequence[str]) -> NDArray[np.float64]:
+        self.asked += [prompt.body.strip() for prompt in prompts]
+        said = [[np.log(4.0) if a.strip() in p.body else 0.0 for a in answers] for p in prompts]
+        return np.asarray(said) + self._leaning - 3.0
+
+    def write(self, *_: object, **__: object) -> list[Completion]:
+        raise AssertionError("a label is never read from a written answer")
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return load_task(str(write_task(tmp_path)))
+
+
+def scorer(task: Task, **settings: object) -> tuple[LabelScorer, Leaning]:
+    engine = Leaning([0.9, 0.1])
+    return LabelScorer(engine, task, **settings), engine  # type: ignore[arg-type]
+
+
+def asking(task: Task) -> list[Example]:
+    return [Example.of(f"it is {label.verbalizer} here") for label in task.labels[:1]]
+
+
+def test_a_leaning_that_has_nothing_to_do_with_the_input_is_divided_out(task: Task) -> None:
+    found, engine = scorer(task, correct_prior=True)
+    assert np.exp(found.log_prior()) == pytest.approx([0.9, 0.1])
+    assert found.probs(asking(task))[0] == pytest.approx([0.8, 0.2])  # 4 to 1
+    found.probs(asking(task))
+    assert engine.asked.count("N/A") == 1  # measured once
+
+
+def test_without_the_correction_the_leaning_counts(task: Task) -> None:
+    found, engine = scorer(task, correct_prior=False)
+    assert found.probs(asking(task))[0] == pytest.approx([36 / 37, 1 / 37])  # 4 x 9 to 1
+    assert "N/A" not in engine.asked
+
+
+def test_calibration_comes_after_the_correction(task: Task) -> None:
+    found, _ = scorer(
+        task, correct_prior=True, calibration=Calibration(temperature=2.0, bias=(0.0, 0.0))
+    )
+    assert found.probs(asking(task))[0] == pytest.approx([2 / 3, 1 / 3])  # 2 to 1: sqrt of 4 to 1

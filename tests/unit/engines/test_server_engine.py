@@ -1,0 +1,189 @@
+"""The server engine against a server that answers as expected, late, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shlex
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from completions_server import CompletionsServer, log_prob
+
+from daftt_core.config import SynthesisConfig
+from daftt_core.engines import Engine, completions_api, open_engine, server_process
+from daftt_core.errors import ConfigError, ModelError, RemoteError, TaskError
+from daftt_core.tasks import Prompt
+
+PROMPTS = [Prompt("Say:", f" number {n}", " Output:") for n in range(12)]
+HOW = {"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 8}
+
+
+@pytest.fixture
+def server() -> Iterator[CompletionsServer]:
+    with CompletionsServer().running() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completions_api, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(completions_api, "_PATIENCE_SECONDS", 2.0)
+
+
+def engine_for(server: CompletionsServer, **more: object) -> Engine:
+    config = SynthesisConfig(engine="server", server_url=server.url, **more)  # type: ignore[arg-type]
+    with open_engine(config, Path("unused")) as opened:
+        assert not opened.is_tuned
+        assert opened.model == "base, as a server has it"
+        return opened.engine
+
+
+def test_an_answer_counts_with_all_its_tokens(server: CompletionsServer) -> None:
+    scores = engine_for(server).score(PROMPTS, [" good", " very bad"])
+    expected = [log_prob(" good"), log_prob(" very") + log_prob(" bad")]
+    np.testing.assert_allclose(scores, [expected] * len(PROMPTS))
+
+
+def test_a_text_comes_with_its_confidence_and_is_asked_for_with_its_seed(
+    server: CompletionsServer,
+) -> None:
+    written = engine_for(server).write(PROMPTS[:2], [3, 2**62 + 5], **HOW)
+    assert [one.text for one in written] == [" fine", " fine"]
+    assert all(one.finished for one in written)
+    assert written[0].confidence == pytest.approx(math.exp(log_prob(" fine")))
+    asked = sorted(server.bodies, key=lambda body: body["prompt"])
+    assert [body["seed"] for body in asked] == [3, 5]
+    assert asked[0]["prompt"] == "Say: number 0 Output:"
+    assert (asked[0]["temperature"], asked[0]["top_p"], asked[0]["max_tokens"]) == (0.5, 0.9, 8)
+
+
+def test_no_more_prompts_are_asked_at_once_than_allowed(server: CompletionsServer) -> None:
+    engine_for(server, server_concurrency=3).write(PROMPTS, [0] * len(PROMPTS), **HOW)
+    assert len(server.bodies) == len(PROMPTS)
+    assert server.busiest <= 3
+
+
+def test_a_busy_server_is_asked_again(server: CompletionsServer) -> None:
+    server.faults = [429, 0, 503, 500]
+    written = engine_for(server, server_concurrency=1).write(PROMPTS, [0] * len(PROMPTS), **HOW)
+    assert len(written) == len(PROMPTS)
+    assert server.faults == []
+
+
+def test_a_server_that_stays_busy_is_an_error(server: CompletionsServer) -> None:
+    server.faults = [503] * 10_000
+    with pytest.raises(RemoteError, match="cannot be used: it answers 503: not now"):
+        engine_for(server).write(PROMPTS[:1], [0], **HOW)
+
+
+def test_a_missing_key_is_named(server: CompletionsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.key = "sesame"
+    with pytest.raises(RemoteError, match=r"refuses the key \(401.*DAFTT_SERVER_API_KEY"):
+        engine_for(server).write(PROMPTS[:1], [0], **HOW)
+    monkeypatch.setenv("DAFTT_SERVER_API_KEY", "sesame")
+    assert engine_for(server).write(PROMPTS[:1], [0], **HOW)[0].text == " fine"
+
+
+def test_an_unknown_model_is_refused(server: CompletionsServer) -> None:
+    with pytest.raises(ModelError, match=r"'bass' must be a model .*\(base\); did you mean 'base'"):
+        engine_for(server, server_model="bass")
+
+
+def test_a_long_input_is_cut_until_it_fits(server: CompletionsServer) -> None:
+    server.context = 200
+    long = Prompt("Say:", " word" * 100, " Output:")
+    assert engine_for(server).write([long], [0], **HOW)[0].text == " fine"
+    prompt = server.bodies[-1]["prompt"]
+    assert prompt.startswith("Say: word word")
+    assert prompt.endswith(" Output:")
+    server.context = 10
+    with pytest.raises(ModelError, match="finds a prompt too long"):
+        engine_for(server).write([long], [0], **HOW)
+
+
+def test_a_server_that_cannot_score_is_refused(server: CompletionsServer) -> None:
+    server.echoes = False
+    with pytest.raises(ModelError, match="does not give log-probabilities of given answers"):
+        engine_for(server).score(PROMPTS, [" good", " bad"])
+
+
+def test_a_label_that_begins_another_is_refused(server: CompletionsServer) -> None:
+    with pytest.raises(TaskError, match="'good' is the beginning of 'goodness'"):
+        engine_for(server).score(PROMPTS, [" good", " goodness"])
+
+
+def started(code: str, **more: object) -> SynthesisConfig:
+    command = shlex.join([sys.executable, "-c", code, "{port}"])
+    return SynthesisConfig(engine="server", server_command=command, **more)  # type: ignore[arg-type]
+
+
+def test_a_server_that_ends_at_once_tells_its_last_words() -> None:
+    with (
+        pytest.raises(RemoteError, match="exit code 3; its last words: no GPU here"),
+        open_engine(started("print('no GPU here'); raise SystemExit(3)"), Path("unused")),
+    ):
+        pass
+
+
+def test_a_server_that_is_never_ready_is_given_up_and_ended() -> None:
+    slow = started("import time; time.sleep(60)", server_start_seconds=1)
+    with (
+        pytest.raises(RemoteError, match="not ready after 1 s"),
+        open_engine(slow, Path("unused")),
+    ):
+        pass
+
+
+def test_the_children_of_a_server_end_with_it(tmp_path: Path) -> None:
+    child = f"import time; open({str(tmp_path / 'alive')!r}, 'w').close(); time.sleep(60)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with server_process.running_server([sys.executable, "-c", parent]) as process:
+        waiting = threading.Event()
+        while not (tmp_path / "alive").exists():
+            waiting.wait(0.05)
+        group = process._process.pid
+    deadline = time.monotonic() + 10
+    while members(group) and time.monotonic() < deadline:
+        waiting.wait(0.05)
+    assert members(group) == []
+
+
+def members(group: int) -> list[Path]:
+    """The processes of a group that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            found += [stat.parent] if its_group == str(group) and state != "Z" else []
+    return found
+
+
+def test_a_program_that_is_not_there_is_a_mistake_in_the_settings() -> None:
+    config = SynthesisConfig(engine="server", server_command="no-such-server --port {port}")
+    with (
+        pytest.raises(ConfigError, match="server_command: 'no-such-server' cannot be run"),
+        open_engine(config, Path("unused")),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"engine": "server"}, "needs either server_url or server_command"),
+        ({"server_url": "http://host"}, "engine is local: set engine to server"),
+        ({"engine": "server", "server_url": "host:80"}, "must begin with http"),
+        ({"engine": "server", "server_command": "vllm serve {model}"}, r"must say \{port\}"),
+        ({"engine": "server", "server_command": "[1]"}, "must be a JSON list of strings"),
+        ({"engine": "server", "server_command": "a 'b"}, "No closing quotation"),
+    ],
+)
+def test_settings_that_name_no_server_are_refused(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SynthesisConfig.model_validate(settings)
