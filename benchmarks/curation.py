@@ -180,7 +180,7 @@ def _curate(folder: str) -> dict[str, float]:
     stages = [path.parent for path in Path(folder).glob("run/synthetic/*/manifest.json")]
     digests = {f"synthetic/{path.name}": _digest(path) for path in stages}
     started, cpu = time.perf_counter(), time.process_time()
-    result = curate(run, _CONFIG, _digest(run.folder / "data"), digests)
+    result = curate(run, _CONFIG, _digest(run.folder / "data"), digests, [])
     return {
         "seconds": time.perf_counter() - started,
         "cpu": time.process_time() - cpu,

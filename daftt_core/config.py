@@ -366,8 +366,8 @@ class SynthesisConfig(Section):
     )
     server_url: str = Field(
         default="",
-        description="Address of a running server, such as http://host:8000/v1; its key, if it "
-        "wants one, comes from the environment variable DAFTT_SERVER_API_KEY.",
+        description="Address of a running server, with scheme, port and path (usually /v1); its "
+        "key, if it wants one, comes from the environment variable DAFTT_SERVER_API_KEY.",
     )
     server_command: str = Field(
         default="",

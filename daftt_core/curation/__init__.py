@@ -1,6 +1,7 @@
 """Which synthetic examples are kept, and why the others are not."""
 
 from daftt_core.curation.curate import CURATED, FUNNEL, SOURCES, curate
+from daftt_core.curation.diversity import Diversity
 from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
 from daftt_core.curation.language import check_language
 from daftt_core.curation.review import Finding, Review, make_sheet, read_marks, read_review
@@ -15,6 +16,7 @@ __all__ = [
     "QUESTIONS",
     "SET_FILTERS",
     "SOURCES",
+    "Diversity",
     "Finding",
     "Outcome",
     "Review",

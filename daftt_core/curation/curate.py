@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from daftt_core.arms import left_out
 from daftt_core.config import CurationConfig
+from daftt_core.curation.diversity import measure_diversity
 from daftt_core.curation.echo import EchoIndex
 from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
 from daftt_core.curation.sieve import KEPT, READ, Outcome, run_filters
@@ -28,6 +29,7 @@ __all__ = ["CURATED", "FUNNEL", "SOURCES", "curate"]
 CURATED = "curated"
 FUNNEL = "funnel.json"
 SOURCES = ("annotated", "generated")
+_COMPARED = 2000  # examples of a source; more would say the same and take memory
 
 
 def curate(
@@ -44,7 +46,9 @@ def curate(
 
     - ``funnel``: for each source how many examples were ``read``, ``rejected`` (by filter, in the
       filters' order) and ``kept``; ``problems``, what made the unusable ones so; ``redacted``, how
-      many of the kept ones were; and ``by_label`` how many were read and kept;
+      many of the kept ones were; ``by_label`` how many were read and kept; and ``diversity``, how
+      different the inputs of at most 2,000 of the kept ones, drawn by the run's seed, are from each
+      other and from the labelled ones (a :class:`Diversity`, or None where nothing can be said);
     - ``label_agreement``: the share of usable generated examples that the teacher, asked again,
       gives the label it wrote them for; None where there are none;
     - ``arms``, those that can be trained, and ``left_out``, the others and why.
@@ -74,7 +78,11 @@ def curate(
                 kept = _checked(outcome.kept(source), around.heldout, tally)
                 write_jsonl(folder / f"{source}.jsonl", kept)
             write_jsonl(folder / "rejected.jsonl", outcome.rejected())
-        funnel = {source: _funnel(source, outcome, around, tally) for source in SOURCES}
+            diversity = _diversity(run, data_digest, outcome)
+        funnel = {
+            source: {**_funnel(source, outcome, around, tally), "diversity": diversity[source]}
+            for source in SOURCES
+        }
         _warn_of_gaps(funnel)
         without = _leave_out(arms, funnel)
         found = {
@@ -126,6 +134,21 @@ def _checked(
             )
         tally.redacted[example.source] += example.origin is not None
         yield example
+
+
+def _diversity(run: Run, data_digest: str, outcome: Outcome) -> dict[str, Any]:
+    folder, _ = read_stage(run, "data", data_digest)
+    real = [_input(example) for example in iterate_jsonl(folder / "labelled.jsonl", Example)]
+    measured = {}
+    for source in SOURCES:
+        drawn = outcome.draw(source, _COMPARED, run.seed)
+        found = measure_diversity([_input(example) for example in drawn], real)
+        measured[source] = found.model_dump() if found else None
+    return measured
+
+
+def _input(example: Example) -> str:
+    return f"{example.text}\n{example.text_pair or ''}".strip()
 
 
 @dataclass

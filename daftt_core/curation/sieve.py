@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from zlib import crc32
@@ -9,7 +10,7 @@ from zlib import crc32
 from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS, settle
 from daftt_core.curation.spool import Row, Spool
 from daftt_core.curation.surroundings import Reason, Surroundings
-from daftt_core.records import Rejection, SyntheticExample
+from daftt_core.records import Rejection, SyntheticExample, seed_for
 
 __all__ = ["KEPT", "READ", "Outcome", "run_filters"]
 
@@ -33,6 +34,18 @@ class Outcome:
     def kept(self, source: str | None = None) -> Iterator[SyntheticExample]:
         """The kept examples by id; of one source only, where one is named."""
         return (row.read() for row in self._kept if source in (None, row.source))
+
+    def draw(self, source: str, count: int, seed: int) -> Iterator[SyntheticExample]:
+        """Kept examples of one source drawn at random, in the order of the draw.
+
+        Args:
+            source: The source.
+            count: How many to draw; all, where there are fewer.
+            seed: The run's seed.
+        """
+        rows = (row for row in self._kept if row.source == source)
+        drawn = heapq.nsmallest(count, rows, key=lambda row: seed_for(seed, "draw", row.id))
+        return (row.read() for row in drawn)
 
     def rejected(self) -> Iterator[Rejection]:
         """The rejected examples by filter, in the filters' order, and then by id."""

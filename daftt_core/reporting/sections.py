@@ -146,9 +146,26 @@ def _funnel(source: str, funnel: Funnel) -> dict[str, Any]:
             for reason, count in funnel.rejected.items()
         ],
         "redacted": number(funnel.redacted) if funnel.redacted else "",
+        "diversity": _diversity(funnel.diversity) if funnel.diversity else "",
         "labels": list(funnel.by_label),
         "by_label": _by_label(funnel),
     }
+
+
+def _diversity(found: Diversity) -> str:
+    """How different the kept inputs are, in a sentence."""
+    sentence = (
+        f"Of the words in {number(found.texts)} of the kept inputs, {share(found.distinct_1)} are "
+        f"different words; of the pairs of words, {share(found.distinct_2)}."
+    )
+    if found.mean_similarity is not None:
+        sentence += f" Two inputs are {share(found.mean_similarity)} alike on average."
+    if found.nearest_real is not None:
+        sentence += (
+            f" Half of them are {share(found.nearest_real)} or more like the closest labelled "
+            f"input, and {share(found.near_real_share)} nearly the same as it."
+        )
+    return f"{sentence} (0% alike: no word in common; 100%: the same words.)"
 
 
 def _by_label(funnel: Funnel) -> list[dict[str, Any]]:

@@ -57,11 +57,12 @@ def around(
     heldout: list[str] | None = None,
     labelled: list[str] | None = None,
     unlabelled: list[str] | None = None,
+    seed: int = 0,
 ) -> Surroundings:
     shown = [Example.of(text) for text in labelled or []]
     return Surroundings(
         config=config,
-        seed=7,
+        seed=seed,
         task=task,
         heldout=Heldout(
             [Fingerprint.of(Example.of(text)) for text in heldout or []], config.overlap_words

@@ -296,7 +296,21 @@ def _funnel(read: int, rejected: dict[str, int]) -> dict[str, Any]:
     halves = {reason: count // 2 for reason, count in rejected.items()}
     half = {"read": read // 2, "rejected": halves, "kept": kept // 2}
     by_label = dict.fromkeys(LABELS, half)
-    return {"read": read, "rejected": rejected, "kept": kept, "redacted": 3, "by_label": by_label}
+    return {
+        "read": read,
+        "rejected": rejected,
+        "kept": kept,
+        "redacted": 3,
+        "diversity": {
+            "texts": kept,
+            "distinct_1": 0.21,
+            "distinct_2": 0.74,
+            "mean_similarity": 0.034,
+            "nearest_real": 0.28,
+            "near_real_share": 0.02,
+        },
+        "by_label": by_label,
+    }
 
 
 def _train_arm(run: Run, config: Config, arm: str) -> None:
