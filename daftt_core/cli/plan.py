@@ -207,7 +207,8 @@ def _assumptions(config: Config, plan: Plan) -> list[str]:
         f"training reaches {assumed.training_utilization:.0%} of {peak:g} TFLOP/s "
         f"({'bfloat16' if setup.bf16 else 'float32'}; {gpu.source}); small models reach less",
         f"the other stages read at {assumed.inference_utilization:.0%} of "
-        f"{gpu.peak_flops(bf16=False) / 1e12:g} TFLOP/s (models are loaded in float32), and write "
+        f"{gpu.peak_flops(bf16=True) / 1e12:g} TFLOP/s (students in float32: "
+        f"{gpu.peak_flops(bf16=False) / 1e12:g}) and write "
         f"at {assumed.bandwidth_utilization:.0%} of {gpu.bandwidth_gb:,.0f} GB/s, on one GPU",
         "memory counts the logits of all tokens; packing computes those of the answers alone",
         "students learn from every synthetic example that curation may keep",

@@ -198,7 +198,7 @@ def host_bytes(shape: ModelShape, setup: Setup) -> float:
 
 
 def inference_parts(
-    shape: ModelShape, *, batch_size: int, row_tokens: int, weight_bytes: int = FLOAT32
+    shape: ModelShape, *, batch_size: int, row_tokens: int, weight_bytes: int
 ) -> MemoryParts:
     """What one GPU holds while a model labels or writes.
 
@@ -206,7 +206,7 @@ def inference_parts(
         shape: The model.
         batch_size: Rows in one forward pass.
         row_tokens: Tokens of a row, prompt and answer.
-        weight_bytes: Bytes of a weight; models are loaded in float32.
+        weight_bytes: Bytes of a weight.
     """
     tokens = batch_size * row_tokens
     widest = max(b.hidden + 4 * b.attention + 3 * b.feed_forward for b in shape.blocks)

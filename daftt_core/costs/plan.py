@@ -25,7 +25,7 @@ from daftt_core.costs.throughput import (
     training_seconds,
     writing_seconds,
 )
-from daftt_core.costs.training_setup import Method, Offload, Setup
+from daftt_core.costs.training_setup import BFLOAT16, FLOAT32, Method, Offload, Setup
 
 if TYPE_CHECKING:
     from daftt_core.tasks import Task
@@ -182,6 +182,7 @@ class _Stages:
     ) -> None:
         self._config, self._task, self._gpu, self._assumed = config, task, gpu, assumed
         self._teacher, self._setup = teacher, setup
+        self._asked_bytes = BFLOAT16 if gpu.has_bfloat16 else FLOAT32
         self._student = model_shape("student", config.student.model, len(task.label_names) or 2)
 
     def all(self, arms: Sequence[str]) -> Iterator[StagePlan]:
@@ -209,6 +210,7 @@ class _Stages:
     def _train_teacher(self) -> StagePlan:
         teacher = self._config.teacher
         examples = self._config.data.labelled_count * (2 if teacher.directions == "both" else 1)
+        examples += self._mixed_in(examples)
         tokens = teacher.epochs * examples * self._tokens(teacher.max_length)
         steps = teacher.epochs * math.ceil(examples / teacher.batch_size)
         seconds = training_seconds(
@@ -216,6 +218,12 @@ class _Stages:
         )
         parts = training_parts(self._teacher, self._setup)
         return self._stage("teacher", self._setup.gpus, parts, tokens, seconds)
+
+    def _mixed_in(self, learned: int) -> int:
+        """Instances of other tasks, as :mod:`daftt_core.data.mixture` chooses them, at most."""
+        mixture = self._config.mixture
+        wanted = round(learned * (1 - mixture.share) / mixture.share)
+        return min(mixture.tasks * mixture.instances, wanted)
 
     def _label(self, name: str, rows: int) -> StagePlan:
         seconds, tokens = self._answers(rows)
@@ -226,7 +234,14 @@ class _Stages:
         synthesis = self._config.synthesis
         prompt = self._tokens(synthesis.max_length)
         if self._task.is_classification:
-            seconds = reading_seconds(self._teacher, self._gpu, rows, prompt, self._assumed)
+            seconds = reading_seconds(
+                self._teacher,
+                self._gpu,
+                rows,
+                prompt,
+                self._assumed,
+                weight_bytes=self._asked_bytes,
+            )
             return seconds, rows * prompt
         return self._written(rows)
 
@@ -239,8 +254,9 @@ class _Stages:
             rows,
             prompt,
             synthesis.max_new_tokens,
-            synthesis.batch_size,
+            self._rows_at_once(),
             self._assumed,
+            weight_bytes=self._asked_bytes,
         )
         return seconds, rows * (prompt + synthesis.max_new_tokens)
 
@@ -250,10 +266,17 @@ class _Stages:
         seconds, tokens = (sum(column) for column in zip(*parts, strict=True))
         return self._stage("generation", 1, self._asking(), int(tokens), seconds)
 
+    def _rows_at_once(self) -> int:
+        synthesis = self._config.synthesis
+        return max(1, min(synthesis.batch_size, synthesis.batch_tokens // synthesis.max_length))
+
     def _asking(self) -> MemoryParts:
         synthesis = self._config.synthesis
         return inference_parts(
-            self._teacher, batch_size=synthesis.batch_size, row_tokens=synthesis.max_length
+            self._teacher,
+            batch_size=self._rows_at_once(),
+            row_tokens=synthesis.max_length,
+            weight_bytes=self._asked_bytes,
         )
 
     def _train_students(self, arms: Sequence[str]) -> StagePlan:
@@ -295,14 +318,19 @@ class _Stages:
         prompt = self._tokens(student.max_length)
         tokens = rows * prompt
         if self._task.is_classification:
-            seconds = reading_seconds(self._student, self._gpu, rows, prompt, self._assumed)
+            seconds = reading_seconds(
+                self._student, self._gpu, rows, prompt, self._assumed, weight_bytes=FLOAT32
+            )
         else:
             tokens += rows * student.max_target_length
             seconds = writing_seconds(
                 self._student, self._gpu, rows, prompt, student.max_target_length,
-                _PREDICTED_AT_ONCE, self._assumed,
+                _PREDICTED_AT_ONCE, self._assumed, weight_bytes=FLOAT32,
             )  # fmt: skip
         parts = inference_parts(
-            self._student, batch_size=_PREDICTED_AT_ONCE, row_tokens=self._student_tokens()
+            self._student,
+            batch_size=_PREDICTED_AT_ONCE,
+            row_tokens=self._student_tokens(),
+            weight_bytes=FLOAT32,
         )
         return self._stage("predictions", 1, parts, tokens, seconds)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from daftt_core.costs.machines import Gpu
 from daftt_core.costs.shapes import ModelShape
-from daftt_core.costs.training_setup import Setup
+from daftt_core.costs.training_setup import BFLOAT16, Setup
 
 __all__ = ["Assumptions", "reading_seconds", "training_seconds", "writing_seconds"]
 
@@ -60,10 +60,16 @@ def training_seconds(
 
 
 def reading_seconds(
-    shape: ModelShape, gpu: Gpu, rows: int, row_tokens: int, assumed: Assumptions
+    shape: ModelShape,
+    gpu: Gpu,
+    rows: int,
+    row_tokens: int,
+    assumed: Assumptions,
+    *,
+    weight_bytes: int,
 ) -> float:
-    """Time in which one GPU takes in ``rows`` texts; models are loaded in float32."""
-    speed = gpu.peak_flops(bf16=False) * assumed.inference_utilization
+    """Time in which one GPU takes in ``rows`` texts, with weights of so many bytes."""
+    speed = gpu.peak_flops(bf16=weight_bytes == BFLOAT16) * assumed.inference_utilization
     return rows * row_tokens * _forward_operations(shape, row_tokens) / speed
 
 
@@ -75,13 +81,16 @@ def writing_seconds(
     new_tokens: int,
     batch_size: int,
     assumed: Assumptions,
+    *,
+    weight_bytes: int,
 ) -> float:
     """Time in which one GPU writes ``new_tokens`` tokens for each of ``rows`` prompts."""
     steps = math.ceil(rows / batch_size) * new_tokens
-    reading = 4 * shape.products / (gpu.bandwidth_gb * 1e9 * assumed.bandwidth_utilization)
-    speed = gpu.peak_flops(bf16=False) * assumed.inference_utilization
+    bandwidth = gpu.bandwidth_gb * 1e9 * assumed.bandwidth_utilization
+    reading = weight_bytes * shape.products / bandwidth
+    speed = gpu.peak_flops(bf16=weight_bytes == BFLOAT16) * assumed.inference_utilization
     computing = batch_size * 2 * shape.products / speed
-    prompts = reading_seconds(shape, gpu, rows, prompt_tokens, assumed)
+    prompts = reading_seconds(shape, gpu, rows, prompt_tokens, assumed, weight_bytes=weight_bytes)
     return prompts + steps * max(reading, computing)
 
 

@@ -14,7 +14,7 @@ from daftt_core.engines.engine import Engine
 from daftt_core.engines.local import LocalEngine
 from daftt_core.engines.server import ServerEngine
 from daftt_core.engines.server_process import free_port, running_server
-from daftt_core.modeling import limit_threads, load_causal_lm
+from daftt_core.modeling import asking_dtype, limit_threads, load_causal_lm
 from daftt_core.progress import log
 
 __all__ = ["OpenEngine", "open_engine", "open_local"]
@@ -44,7 +44,7 @@ def open_local(config: SynthesisConfig, model: str | Path) -> LocalEngine:
     """
     limit_threads()
     return LocalEngine(
-        *load_causal_lm(model),
+        *load_causal_lm(model, dtype=asking_dtype()),
         batch_size=config.batch_size,
         batch_tokens=config.batch_tokens,
         max_length=config.max_length,

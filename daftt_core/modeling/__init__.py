@@ -8,6 +8,7 @@ from daftt_core.modeling.identity import model_digest
 from daftt_core.modeling.limits import context_length
 from daftt_core.modeling.loading import load_causal_lm, load_classifier, load_seq2seq
 from daftt_core.modeling.machine import (
+    asking_dtype,
     be_quiet,
     choose_device,
     limit_threads,
@@ -17,6 +18,7 @@ from daftt_core.modeling.machine import (
 from daftt_core.modeling.saving import save_model
 
 __all__ = [
+    "asking_dtype",
     "be_quiet",
     "choose_device",
     "context_length",

@@ -1,4 +1,4 @@
-"""Loading a model and its tokenizer for one of three jobs, all in float32.
+"""Loading a model and its tokenizer for one of three jobs, in float32 unless told otherwise.
 
 Only safetensors (or GGUF, converted to it) is read, and no code that comes with a model is run. A
 model whose weights do not cover the job is refused rather than filled up with random numbers; the
@@ -40,17 +40,22 @@ _KINDS = {
 }
 
 
-def load_causal_lm(name: str | Path, device: torch.device | None = None) -> Loaded:
+def load_causal_lm(
+    name: str | Path,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Loaded:
     """A language model that continues a text, on the device, in evaluation mode.
 
     Args:
         name: What :func:`find_model` understands.
         device: Where to; None chooses.
+        dtype: Number format of its weights.
 
     Raises:
         ModelError: The model is missing, incomplete or of another kind.
     """
-    return _load_generator(AutoModelForCausalLM, name, device)
+    return _load_generator(AutoModelForCausalLM, name, device, dtype)
 
 
 def load_seq2seq(name: str | Path) -> Loaded:
@@ -94,9 +99,14 @@ def load_classifier(name: str | Path, label_names: Sequence[str]) -> Loaded:
     return _finish(path, model)
 
 
-def _load_generator(auto: Any, name: str | Path, device: torch.device | None = None) -> Loaded:
+def _load_generator(
+    auto: Any,
+    name: str | Path,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Loaded:
     path = find_model(name)
-    model, fresh = _load_weights(auto, path, {})
+    model, fresh = _load_weights(auto, path, {}, dtype)
     _refuse_gaps(path, auto, fresh)
     return _finish(path, model, device)
 
@@ -111,14 +121,14 @@ def _load_config(path: Path) -> PreTrainedConfig:
 
 
 def _load_weights(
-    auto: Any, path: Path, settings: dict[str, Any]
+    auto: Any, path: Path, settings: dict[str, Any], dtype: torch.dtype = torch.float32
 ) -> tuple[PreTrainedModel, list[str]]:
     """The model, and the names of the weights that were not stored and are random now."""
     be_quiet()
     try:
         model, found = auto.from_pretrained(
             path,
-            dtype=torch.float32,
+            dtype=dtype,
             use_safetensors=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,

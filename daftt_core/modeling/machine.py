@@ -13,7 +13,15 @@ from transformers.utils import logging as transformers_logging
 from daftt_core.config import Precision
 from daftt_core.errors import ConfigError
 
-__all__ = ["LOOP_WIDTH", "be_quiet", "choose_device", "limit_threads", "set_seeds", "use_bfloat16"]
+__all__ = [
+    "LOOP_WIDTH",
+    "asking_dtype",
+    "be_quiet",
+    "choose_device",
+    "limit_threads",
+    "set_seeds",
+    "use_bfloat16",
+]
 
 LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
 
@@ -21,6 +29,16 @@ LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
 def choose_device() -> torch.device:
     """The CUDA device when there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def asking_dtype() -> torch.dtype:
+    """The number format of a teacher that is asked and not trained.
+
+    bfloat16 on GPUs that have it: half the memory, and large teachers are trained in it. float32
+    elsewhere, where a small model's labels should be exact.
+    """
+    on_gpu = torch.cuda.is_available() and use_bfloat16("auto")
+    return torch.bfloat16 if on_gpu else torch.float32
 
 
 def use_bfloat16(precision: Precision) -> bool:

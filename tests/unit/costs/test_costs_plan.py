@@ -71,13 +71,13 @@ def test_offload_costs_time_in_each_step():
 
 
 def test_writing_waits_for_the_weights():
-    # one token for one row after a prompt of one token: read the float32 weights once
-    seconds = writing_seconds(_NEOX, _A100, 1, 1, 1, 1, Assumptions())
-    reading = 4 * _NEOX.products / (0.5 * 2039e9)
+    # one token for one row after a prompt of one token: read the weights once
+    seconds = writing_seconds(_NEOX, _A100, 1, 1, 1, 1, Assumptions(), weight_bytes=2)
+    reading = 2 * _NEOX.products / (0.5 * 2039e9)
     assert seconds == pytest.approx(reading, rel=0.2)
-    assert reading_seconds(_NEOX, _A100, 10, 100, Assumptions()) == pytest.approx(
-        1000 * 2 * _NEOX.products / (0.3 * 19.5e12), rel=0.05
-    )
+    for weight_bytes, peak in ((4, 19.5e12), (2, 312e12)):
+        taken = reading_seconds(_NEOX, _A100, 10, 100, Assumptions(), weight_bytes=weight_bytes)
+        assert taken == pytest.approx(1000 * 2 * _NEOX.products / (0.3 * peak), rel=0.05)
 
 
 def test_the_whole_pipeline_is_planned():

@@ -38,9 +38,13 @@ def prompts(task: Task) -> list[Prompt]:
 
 
 def make_engine(
-    folder: Path, batch_size: int, max_length: int = 128, batch_tokens: int = 8192
+    folder: Path,
+    batch_size: int,
+    max_length: int = 128,
+    batch_tokens: int = 8192,
+    dtype: torch.dtype = torch.float32,
 ) -> LocalEngine:
-    model, tokenizer = load_causal_lm(folder)
+    model, tokenizer = load_causal_lm(folder, dtype=dtype)
     return LocalEngine(
         model,
         tokenizer,
@@ -272,3 +276,12 @@ def test_another_failure_is_not_taken_for_a_want_of_memory(
     engine._model.register_forward_pre_hook(fail)
     with pytest.raises(RuntimeError, match="a bug"):
         engine.score(prompts, ANSWERS)
+
+
+def test_a_model_in_bfloat16_says_nearly_the_same(folder: Path, prompts: list[Prompt]) -> None:
+    exact, rounded = (
+        make_engine(folder, 8, dtype=dtype).score(prompts, ANSWERS)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert not np.array_equal(rounded, exact)
+    np.testing.assert_allclose(rounded, exact, rtol=0.03)
