@@ -366,8 +366,8 @@ class SynthesisConfig(Section):
     )
     server_url: str = Field(
         default="",
-        description="Address of a running server, such as http://host:8000/v1; its key, if it "
-        "wants one, comes from the environment variable DAFTT_SERVER_API_KEY.",
+        description="Address of a running server, with scheme, port and path (usually /v1); its "
+        "key, if it wants one, comes from the environment variable DAFTT_SERVER_API_KEY.",
     )
     server_command: str = Field(
         default="",
@@ -434,6 +434,45 @@ class CurationConfig(Section):
     )
     min_characters: int = Field(default=10, ge=0, description="Least length of a kept input.")
     max_characters: int = Field(default=2000, ge=1, description="Greatest length of a kept input.")
+    check_format: bool = Field(
+        default=True,
+        description="Remove texts with control characters, without a word, with the prompt's field "
+        "names, or that repeat themselves.",
+    )
+    language: str = Field(
+        default="",
+        pattern=r"^([a-z]{2,3})?$",
+        description="ISO 639-1 code of the inputs' language, such as en; inputs that are clearly "
+        "in another one are removed. Empty: any language.",
+    )
+    personal_data: Literal["redact", "drop", "keep"] = Field(
+        default="redact",
+        description="E-mail addresses, phone and card numbers: replace them (redact), remove the "
+        "example (drop), or do not look (keep).",
+    )
+    phone_region: str = Field(
+        default="",
+        pattern=r"^([A-Z]{2})?$",
+        description="Country (ISO 3166, such as US) whose phone numbers are known without a "
+        "country code. Empty: only numbers that begin with one.",
+    )
+    echo_words: int = Field(
+        default=4, ge=2, le=20, description="Length of the runs of words that tell an echo."
+    )
+    echo_share: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="A generated input that has this share of its runs of words from the prompt or "
+        "from one labelled example is removed; 0: none is.",
+    )
+    near_duplicate: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="Jaccard similarity of character 5-grams from which two inputs are near "
+        "duplicates, of which one stays: 0.6 to 1; 0: do not look.",
+    )
     overlap_words: int = Field(
         default=8,
         ge=2,
@@ -448,6 +487,13 @@ class CurationConfig(Section):
         description="Kept examples of each source for every labelled one, at most, drawn at "
         "random by label; 0: no limit.",
     )
+
+    @field_validator("near_duplicate")
+    @classmethod
+    def _check_near_duplicate(cls, value: float) -> float:
+        if 0 < value < 0.6:
+            raise ValueError("must be 0, or at least 0.6: below that, unlike texts are compared")
+        return value
 
 
 class StudentConfig(Section):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,7 +21,7 @@ from daftt_core.errors import DataError
 from daftt_core.records import Example, content_id, normalize
 from daftt_core.storage import write_text
 
-__all__ = ["Fingerprint", "Heldout", "write_fingerprints"]
+__all__ = ["Fingerprint", "Heldout", "words_of", "write_fingerprints"]
 
 _WORD = re.compile(r"\w+")
 # 64 bits a word: a million different words collide with a chance of 3 in 100 million.
@@ -98,6 +99,9 @@ class Heldout:
     def __len__(self) -> int:
         return len(self._fingerprints)
 
+    def __contains__(self, example_id: str) -> bool:
+        return example_id in self._ids
+
     def collides(self, text: str, text_pair: str | None = None) -> str | None:
         """The id of a held-out example that an input is, or shares a run of words with.
 
@@ -119,11 +123,17 @@ class Heldout:
         return None
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text, normalized: runs of letters, digits and underscores."""
+    return _WORD.findall(normalize(text))
+
+
 def _hashed(text: str, text_pair: str | None) -> tuple[tuple[str, ...], ...]:
     texts = [text] if text_pair is None else [text, text_pair]
-    return tuple(tuple(map(_hash, _WORD.findall(normalize(one)))) for one in texts)
+    return tuple(tuple(map(_hash, words_of(one))) for one in texts)
 
 
+@lru_cache(maxsize=2**16)  # a language's frequent words make up most of its texts
 def _hash(word: str) -> str:
     return hashlib.sha256(word.encode()).hexdigest()[:_HASH_DIGITS]
 

@@ -56,10 +56,15 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
 
     Raises:
         TaskError: The task is unknown or wrong.
-        ConfigError: The teacher cannot fit the GPUs that the settings name.
+        ConfigError: The teacher cannot fit the GPUs that the settings name, or the language asked
+            for cannot be recognized.
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
     """
     run = run or resolve(config)
+    if config.curation.language:
+        from daftt_core.curation import check_language  # its libraries take seconds to load
+
+        check_language(config.curation.language)
     check_teacher_fits(config)
     check_run(run, _NEEDED_BYTES)
 

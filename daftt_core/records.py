@@ -26,6 +26,7 @@ __all__ = [
     "SyntheticExample",
     "content_id",
     "digest",
+    "iterate_jsonl",
     "normalize",
     "read_jsonl",
     "seed_for",
@@ -102,6 +103,7 @@ class SyntheticExample(Example):
         distribution: Calibrated probability of every label; empty for text outputs.
         asked: The output the teacher was asked to write an input for; None when annotated.
         problem: Why the teacher's answer could not be used; None when it could.
+        origin: The id it had before curation changed its text; None where it did not.
     """
 
     source: Literal["annotated", "generated"]
@@ -109,6 +111,7 @@ class SyntheticExample(Example):
     distribution: dict[str, float] = {}
     asked: str | None = None
     problem: str | None = None
+    origin: str | None = None
 
 
 class Rejection(_Record):
@@ -176,10 +179,11 @@ def read_jsonl(path: Path, model: type[R]) -> list[R]:
     Raises:
         DataError: The file is missing, or a line does not hold such a record.
     """
-    return list(_iterate(path, model))
+    return list(iterate_jsonl(path, model))
 
 
-def _iterate(path: Path, model: type[R]) -> Iterator[R]:
+def iterate_jsonl(path: Path, model: type[R]) -> Iterator[R]:
+    """The records of :func:`read_jsonl` one by one, for files that need not fit in memory."""
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     with path.open("rb") as file:

@@ -18,6 +18,7 @@ from daftt_core.cli.outcome import INTERRUPTED, StoppedError
 from daftt_core.cli.plan import plan_command
 from daftt_core.cli.reap import reap_command
 from daftt_core.cli.report import report_command
+from daftt_core.cli.review import review_command
 from daftt_core.cli.run import run_command
 from daftt_core.cli.runs import runs_command
 from daftt_core.cli.schedule import schedule_command
@@ -87,6 +88,7 @@ for _command in (
     sweep_command,
     runs_command,
     report_command,
+    review_command,
     reap_command,
     clean_command,
     compile_command,

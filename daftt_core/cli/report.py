@@ -15,7 +15,7 @@ from daftt_core.storage import open_storage
 if TYPE_CHECKING:
     from daftt_core.workspace import Run
 
-__all__ = ["read_run", "report_command", "report_path"]
+__all__ = ["find_run", "read_run", "report_command", "report_path"]
 
 _LATEST = "latest"
 
@@ -43,7 +43,7 @@ def report_command(run: str, output: str, opens: bool) -> None:
     """
     from daftt_core.reporting import write_report
 
-    found = read_run(_find(run, output))
+    found = read_run(find_run(run, output))
     write_report(found)
     path = report_path(found)
     click.echo(path)
@@ -76,7 +76,16 @@ def read_run(uri: str) -> Run:
     return Run.model_validate_json(text).model_copy(update={"uri": uri})
 
 
-def _find(name: str, output: str) -> str:
+def find_run(name: str, output: str) -> str:
+    """The folder or URI of a run, from its folder, its place in a bucket, its name, or 'latest'.
+
+    Args:
+        name: What was typed.
+        output: Folder or prefix under which runs are looked for.
+
+    Raises:
+        StorageError: There is no such run.
+    """
     if name == _LATEST:
         runs = find_runs(output)
         if not runs:

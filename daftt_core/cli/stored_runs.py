@@ -61,7 +61,9 @@ def find_runs(output: str) -> list[StoredRun]:
 def _read(uri: str) -> StoredRun | None:
     storage = open_storage(uri)
     folder = storage.folder
-    statuses = read_statuses(folder) if folder else read_remote_statuses(storage)
+    found = read_statuses(folder) if folder else read_remote_statuses(storage)
+    # people may look at a run's examples long after it has ended
+    statuses = [status for status in found if not status.stage.startswith("review/")]
     if not statuses:
         return None
     status, headline = _ending(storage, statuses)

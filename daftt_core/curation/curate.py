@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from daftt_core.arms import left_out
 from daftt_core.config import CurationConfig
-from daftt_core.curation.filters import FILTERS, Outcome, Surroundings, run_filters, settle
+from daftt_core.curation.diversity import measure_diversity
+from daftt_core.curation.echo import EchoIndex
+from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
+from daftt_core.curation.sieve import KEPT, READ, Outcome, run_filters
+from daftt_core.curation.spool import Spool
+from daftt_core.curation.surroundings import Surroundings
 from daftt_core.errors import DataError
 from daftt_core.heldout import Heldout
-from daftt_core.progress import log
-from daftt_core.records import SyntheticExample, read_jsonl, write_jsonl
-from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
+from daftt_core.progress import Progress, log
+from daftt_core.records import Example, SyntheticExample, iterate_jsonl, write_jsonl
+from daftt_core.storage import write_text
+from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
-__all__ = ["CURATED", "curate"]
+__all__ = ["CURATED", "FUNNEL", "SOURCES", "curate"]
 
 CURATED = "curated"
-_SOURCES = ("annotated", "generated")
+FUNNEL = "funnel.json"
+SOURCES = ("annotated", "generated")
+_COMPARED = 2000  # examples of a source; more would say the same and take memory
 
 
 def curate(
@@ -31,14 +41,19 @@ def curate(
 ) -> StageResult:
     """Filter what the teacher wrote.
 
-    Writes ``annotated.jsonl``, ``generated.jsonl`` and ``rejected.jsonl``. The summary holds
+    Writes ``annotated.jsonl``, ``generated.jsonl``, ``rejected.jsonl`` and ``funnel.json``. The
+    summary holds
 
     - ``funnel``: for each source how many examples were ``read``, ``rejected`` (by filter, in the
-      filters' order) and ``kept``; ``problems``, what made the unusable ones so; and ``by_label``
-      how many were read and kept;
+      filters' order) and ``kept``; ``problems``, what made the unusable ones so; ``redacted``, how
+      many of the kept ones were; ``by_label`` how many were read and kept; and ``diversity``, how
+      different the inputs of at most 2,000 of the kept ones, drawn by the run's seed, are from each
+      other and from the labelled ones (a :class:`Diversity`, or None where nothing can be said);
     - ``label_agreement``: the share of usable generated examples that the teacher, asked again,
       gives the label it wrote them for; None where there are none;
     - ``arms``, those that can be trained, and ``left_out``, the others and why.
+
+    ``funnel.json`` is the same with the rejections of each label by filter.
 
     Args:
         run: The run.
@@ -56,51 +71,59 @@ def curate(
 
     def work(folder: Path) -> dict[str, Any]:
         around = _surroundings(run, config, data_digest)
-        examples = _read(run, synthetic)
-        outcome = run_filters(examples, around)
-        _check_no_leak(outcome.kept, around.heldout)
-        for source in _SOURCES:
-            kept = (example for example in outcome.kept if example.source == source)
-            write_jsonl(folder / f"{source}.jsonl", kept)
-        write_jsonl(folder / "rejected.jsonl", outcome.rejected)
-        funnel = {source: _funnel(source, examples, outcome, around) for source in _SOURCES}
+        tally = _Tally()
+        with Spool(folder) as spool:
+            outcome = run_filters(tally.of(_read(run, synthetic)), around, spool)
+            for source in SOURCES:
+                kept = _checked(outcome.kept(source), around.heldout, tally)
+                write_jsonl(folder / f"{source}.jsonl", kept)
+            write_jsonl(folder / "rejected.jsonl", outcome.rejected())
+            diversity = _diversity(run, data_digest, outcome)
+        funnel = {
+            source: {**_funnel(source, outcome, around, tally), "diversity": diversity[source]}
+            for source in SOURCES
+        }
         _warn_of_gaps(funnel)
         without = _leave_out(arms, funnel)
-        return {
+        found = {
             "funnel": funnel,
-            "label_agreement": _label_agreement(examples),
+            "label_agreement": tally.label_agreement,
             "arms": [arm for arm in arms if arm not in without],
             "left_out": without,
         }
+        write_text(folder / FUNNEL, json.dumps(found, indent=1) + "\n")
+        return {**found, "funnel": {name: _short(counts) for name, counts in funnel.items()}}
 
     return run_stage(run, CURATED, inputs, work)
 
 
 def _surroundings(run: Run, config: CurationConfig, data_digest: str) -> Surroundings:
     folder, _ = read_stage(run, "data", data_digest)
-    ids = {
-        name: frozenset(example.id for example in read_examples(run, "data", data_digest, name))
-        for name in ("labelled", "unlabelled")
-    }
+    labelled = list(iterate_jsonl(folder / "labelled.jsonl", Example))
+    unlabelled = iterate_jsonl(folder / "unlabelled.jsonl", Example)
     return Surroundings(
         config=config,
         seed=run.seed,
         task=run.task,
         heldout=Heldout.load(folder / "heldout.json", config.overlap_words),
-        labelled_ids=ids["labelled"],
-        unlabelled_ids=ids["unlabelled"],
+        labelled_ids=frozenset(example.id for example in labelled),
+        unlabelled_ids=frozenset(example.id for example in unlabelled),
+        echoes=EchoIndex(run.task, labelled, config.echo_words),
     )
 
 
-def _read(run: Run, synthetic: Mapping[str, str]) -> list[SyntheticExample]:
-    examples: list[SyntheticExample] = []
-    for stage in sorted(synthetic):
-        folder, _ = read_stage(run, stage, synthetic[stage])
-        examples += read_jsonl(folder / "examples.jsonl", SyntheticExample)
-    return examples
+def _read(run: Run, synthetic: Mapping[str, str]) -> Iterator[SyntheticExample]:
+    folders = [read_stage(run, stage, synthetic[stage])[0] for stage in sorted(synthetic)]
+    paths = [folder / "examples.jsonl" for folder in folders]
+    progress = Progress("curate", sum(path.stat().st_size for path in paths), "bytes")
+    for path in paths:
+        yield from iterate_jsonl(path, SyntheticExample)
+        progress.advance(path.stat().st_size)
 
 
-def _check_no_leak(kept: Sequence[SyntheticExample], heldout: Heldout) -> None:
+def _checked(
+    kept: Iterable[SyntheticExample], heldout: Heldout, tally: _Tally
+) -> Iterator[SyntheticExample]:
     """A last look, whatever the filters did: a leak would make every score worthless."""
     for example in kept:
         other = heldout.collides(example.text, example.text_pair)
@@ -109,27 +132,74 @@ def _check_no_leak(kept: Sequence[SyntheticExample], heldout: Heldout) -> None:
                 f"curation kept example {example.id} although it overlaps with the dev or test "
                 f"example {other}; the filter 'overlap' is missing or broken"
             )
+        tally.redacted[example.source] += example.origin is not None
+        yield example
 
 
-def _funnel(
-    source: str, examples: Sequence[SyntheticExample], outcome: Outcome, around: Surroundings
-) -> dict[str, Any]:
-    read = [settle(e, around.config, around.task) for e in examples if e.source == source]
-    kept = [example for example in outcome.kept if example.source == source]
-    rejected = Counter(r.reason for r in outcome.rejected if r.example.source == source)
-    read_by_label, kept_by_label = (
-        Counter(example.output for example in some) for some in (read, kept)
-    )
+def _diversity(run: Run, data_digest: str, outcome: Outcome) -> dict[str, Any]:
+    folder, _ = read_stage(run, "data", data_digest)
+    real = [_input(example) for example in iterate_jsonl(folder / "labelled.jsonl", Example)]
+    measured = {}
+    for source in SOURCES:
+        drawn = outcome.draw(source, _COMPARED, run.seed)
+        found = measure_diversity([_input(example) for example in drawn], real)
+        measured[source] = found.model_dump() if found else None
+    return measured
+
+
+def _input(example: Example) -> str:
+    return f"{example.text}\n{example.text_pair or ''}".strip()
+
+
+@dataclass
+class _Tally:
+    """Counts what the filters do not."""
+
+    problems: Counter[tuple[str, str]] = field(default_factory=Counter)
+    redacted: Counter[str] = field(default_factory=Counter)
+    agreed: int = 0
+    asked: int = 0
+
+    def of(self, examples: Iterable[SyntheticExample]) -> Iterator[SyntheticExample]:
+        for example in examples:
+            if example.problem is not None:
+                self.problems[example.source, example.problem] += 1
+            elif example.asked is not None and example.output is not None:
+                self.asked += 1
+                self.agreed += example.asked == example.output
+            yield example
+
+    @property
+    def label_agreement(self) -> float | None:
+        return self.agreed / self.asked if self.asked else None
+
+
+def _funnel(source: str, outcome: Outcome, around: Surroundings, tally: _Tally) -> dict[str, Any]:
+    names = [*EXAMPLE_FILTERS, *SET_FILTERS]
+    total, by_label = Counter[str](), {label: Counter[str]() for label in around.task.label_names}
+    for (of_source, name, label), count in outcome.counts.items():
+        if of_source == source:
+            total[name] += count
+            if label in by_label:
+                by_label[label][name] += count
+
+    def counts(of: Counter[str]) -> dict[str, Any]:
+        rejected = {name: of[name] for name in names if of[name]}
+        return {"read": of[READ], "rejected": rejected, "kept": of[KEPT]}
+
+    problems = {p: n for (of_source, p), n in sorted(tally.problems.items()) if of_source == source}
     return {
-        "read": len(read),
-        "rejected": {name: rejected[name] for name in FILTERS if rejected[name]},
-        "kept": len(kept),
-        "problems": dict(sorted(Counter(e.problem for e in read if e.problem).items())),
-        "by_label": {
-            label: {"read": read_by_label[label], "kept": kept_by_label[label]}
-            for label in around.task.label_names
-        },
+        **counts(total),
+        "redacted": tally.redacted[source],
+        "problems": problems,
+        "by_label": {label: counts(some) for label, some in by_label.items()},
     }
+
+
+def _short(funnel: Mapping[str, Any]) -> dict[str, Any]:
+    labels = funnel["by_label"].items()
+    short = {label: {"read": some["read"], "kept": some["kept"]} for label, some in labels}
+    return {**funnel, "by_label": short}
 
 
 def _warn_of_gaps(funnel: Mapping[str, Mapping[str, Any]]) -> None:
@@ -166,12 +236,3 @@ def _leave_out(arms: Sequence[str], funnel: Mapping[str, Mapping[str, Any]]) -> 
 def _account(source: str, counts: Mapping[str, Any]) -> str:
     why = ", ".join(f"{count} by {name}" for name, count in counts["rejected"].items())
     return f"{source}: {counts['read']} read" + (f", rejected {why}" if why else "")
-
-
-def _label_agreement(examples: Sequence[SyntheticExample]) -> float | None:
-    pairs = [
-        (example.asked, example.output)
-        for example in examples
-        if example.problem is None and example.asked is not None and example.output is not None
-    ]
-    return sum(asked == said for asked, said in pairs) / len(pairs) if pairs else None

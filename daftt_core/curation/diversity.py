@@ -19,6 +19,7 @@ from daftt_core.records import normalize
 __all__ = ["Diversity", "distinct_share", "measure_diversity"]
 
 _NEAR = 0.8
+_AT_ONCE = 100  # texts compared with the real ones at once: bounds memory by the real ones
 
 
 class Diversity(BaseModel):
@@ -83,7 +84,7 @@ def measure_diversity(texts: Sequence[str], real: Sequence[str]) -> Diversity | 
     if not texts:
         return None
     own, others = every[: len(texts)], every[len(texts) :]
-    nearest = (own @ others.T).max(axis=1).toarray().ravel() if real else None
+    nearest = _nearest(own, others) if real else None
     return Diversity(
         texts=len(texts),
         distinct_1=distinct_share(texts, 1),
@@ -92,6 +93,13 @@ def measure_diversity(texts: Sequence[str], real: Sequence[str]) -> Diversity | 
         nearest_real=None if nearest is None else float(np.median(nearest)),
         near_real_share=None if nearest is None else float((nearest >= _NEAR).mean()),
     )
+
+
+def _nearest(own: Any, others: Any) -> Any:
+    """For each row of ``own`` the cosine with the closest row of ``others``."""
+    starts = range(0, own.shape[0], _AT_ONCE)
+    parts = ((own[start : start + _AT_ONCE] @ others.T).max(axis=1) for start in starts)
+    return np.concatenate([part.toarray().ravel() for part in parts])
 
 
 def _mean_similarity(vectors: Any) -> float | None:

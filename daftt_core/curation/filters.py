@@ -1,75 +1,35 @@
 """The filters that a synthetic example passes, in order, and why it may be rejected.
 
-A filter takes the examples that are left and splits them into kept and rejected. It looks at
-nothing but its arguments, and the order of the examples does not matter to it. A new filter is a
-function and a line in ``FILTERS``.
+There are two kinds, and neither depends on the order in which examples come:
+
+- an *example filter* looks at one example. It returns it, changed or not, or the reason against it;
+- a *set filter* looks at all examples that are left together, one row each, in the order of their
+  ids. It yields for each row None, or the reason against it.
+
+A new filter is a function and a line in ``EXAMPLE_FILTERS`` or ``SET_FILTERS``.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from daftt_core.config import CurationConfig
-from daftt_core.heldout import Heldout
-from daftt_core.records import Rejection, SyntheticExample, seed_for
+from daftt_core.curation.language import foreign_language
+from daftt_core.curation.near import near_duplicates
+from daftt_core.curation.personal import find_personal_data, redact
+from daftt_core.curation.spool import Row
+from daftt_core.curation.surroundings import Reason, Surroundings
+from daftt_core.heldout import words_of
+from daftt_core.records import SyntheticExample, content_id, seed_for
 from daftt_core.tasks import Task
 
-__all__ = ["FILTERS", "Filter", "Outcome", "Surroundings", "run_filters", "settle"]
+__all__ = ["EXAMPLE_FILTERS", "RELATIVE", "SET_FILTERS", "ExampleFilter", "SetFilter", "settle"]
 
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What the filters know besides the examples.
-
-    Attributes:
-        config: The settings.
-        seed: The run's seed.
-        task: The task.
-        heldout: The dev and test examples, to be recognized and not read.
-        labelled_ids: Ids of the real labelled examples.
-        unlabelled_ids: Ids of the real inputs that were offered for annotation.
-    """
-
-    config: CurationConfig
-    seed: int
-    task: Task
-    heldout: Heldout
-    labelled_ids: frozenset[str]
-    unlabelled_ids: frozenset[str]
-
-
-@dataclass
-class Outcome:
-    """What a filter makes of the examples it is given; each is in one of the two lists."""
-
-    kept: list[SyntheticExample] = field(default_factory=list)
-    rejected: list[Rejection] = field(default_factory=list)
-
-
-# Why an example is rejected, and the id of what it collides with; None where it is kept.
-_Verdict = tuple[str, str | None] | None
-Filter = Callable[[Sequence[SyntheticExample], Surroundings], Outcome]
-
-
-def run_filters(examples: Sequence[SyntheticExample], around: Surroundings) -> Outcome:
-    """Send examples through all filters.
-
-    Args:
-        examples: Of both sources, in any order.
-        around: What the filters know besides.
-
-    Returns:
-        The kept ones by id, and the rejected ones by filter and then by id.
-    """
-    left, rejected = sorted(examples, key=_order), list[Rejection]()
-    for apply in FILTERS.values():
-        outcome = apply(left, around)
-        left = outcome.kept
-        rejected += outcome.rejected
-    return Outcome(left, rejected)
+ExampleFilter = Callable[[SyntheticExample, Surroundings], SyntheticExample | Reason]
+SetFilter = Callable[[Sequence[Row], Surroundings], Iterable[Reason | None]]
 
 
 def settle(example: SyntheticExample, config: CurationConfig, task: Task) -> SyntheticExample:
@@ -85,198 +45,269 @@ def settle(example: SyntheticExample, config: CurationConfig, task: Task) -> Syn
     return example.model_copy(update={"output": asked, "confidence": confidence})
 
 
-def _order(example: SyntheticExample) -> tuple[str, ...]:
-    # "annotated" comes before "generated": of two equal inputs the real one stays
-    return (example.id, example.source, example.model_dump_json())
-
-
-def _one_by_one(
-    name: str, examples: Sequence[SyntheticExample], judge: Callable[[SyntheticExample], _Verdict]
-) -> Outcome:
-    outcome = Outcome()
-    for example in examples:
-        verdict = judge(example)
-        if verdict is None:
-            outcome.kept.append(example)
-        else:
-            detail, other = verdict
-            outcome.rejected.append(
-                Rejection(example=example, reason=name, detail=detail, collides_with=other)
-            )
-    return outcome
-
-
-def _unusable(examples: Sequence[SyntheticExample], around: Surroundings) -> Outcome:
+def _unusable(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
     """The teacher's answer could not be read, or is no label of the task."""
     labels = around.task.label_names
-
-    def judge(example: SyntheticExample) -> _Verdict:
-        if example.problem is not None:
-            return example.problem, None
-        if example.output is None:
-            return "it has no output", None
-        for said in (example.output, example.asked):
-            if around.task.is_classification and said is not None and said not in labels:
-                return f"{said!r} is not one of the labels {', '.join(labels)}", None
-        return None
-
-    return _one_by_one("unusable", examples, judge)
+    if example.problem is not None:
+        return Reason(example.problem)
+    if example.output is None:
+        return Reason("it has no output")
+    for said in (example.output, example.asked):
+        if around.task.is_classification and said is not None and said not in labels:
+            return Reason(f"{said!r} is not one of the labels {', '.join(labels)}")
+    return example
 
 
-def _length(examples: Sequence[SyntheticExample], around: Surroundings) -> Outcome:
+def _personal(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
+    """There is an e-mail address, a phone or a card number in it, and such are to be dropped."""
+    config = around.config
+    if config.personal_data == "keep":
+        return example
+    changed, kinds = {}, set()
+    for field in ("text", "text_pair", "output"):
+        text = getattr(example, field)
+        if text is None or (field == "output" and around.task.is_classification):
+            continue
+        findings = find_personal_data(text, config.phone_region)
+        kinds |= {finding.kind for finding in findings}
+        if findings:
+            changed[field] = redact(text, findings)
+    if not changed:
+        return example
+    if config.personal_data == "drop":
+        return Reason(f"it holds: {', '.join(sorted(kinds))}")
+    redacted = example.model_copy(update=changed)
+    new_id = content_id(redacted.text, redacted.text_pair)
+    return redacted.model_copy(update={"id": new_id, "origin": example.origin or example.id})
+
+
+def _length(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
     """The input is too short or too long."""
     least, most = around.config.min_characters, around.config.max_characters
-
-    def judge(example: SyntheticExample) -> _Verdict:
-        count = len(example.text.strip()) + len((example.text_pair or "").strip())
-        if least <= count <= most:
-            return None
-        return f"{count} characters; {least} to {most} are allowed", None
-
-    return _one_by_one("length", examples, judge)
+    count = len(example.text.strip()) + len((example.text_pair or "").strip())
+    if least <= count <= most:
+        return example
+    return Reason(f"{count} characters; {least} to {most} are allowed")
 
 
-def _duplicate(examples: Sequence[SyntheticExample], around: Surroundings) -> Outcome:
-    """The input is that of a labelled example, of another synthetic one, or an echo."""
-    seen: set[str] = set()
-
-    def judge(example: SyntheticExample) -> _Verdict:
-        if example.id in around.labelled_ids:
-            return "a labelled example has this input", example.id
-        if example.source == "generated" and example.id in around.unlabelled_ids:
-            return "an echo: a real unlabelled example has this input", example.id
-        if example.id in seen:
-            return "another synthetic example has this input", example.id
-        seen.add(example.id)
-        return None
-
-    return _one_by_one("duplicate", sorted(examples, key=_order), judge)
+_FIELD_NAME = re.compile(r"^\s*(definition|input|output|explanation)\s*:", re.I | re.M)
+# controls except tab and line ends, halves of surrogate pairs, and the mark of a lost character
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
+_RUN_WORDS, _LEAST_ROUNDS = 3, 4
 
 
-def _overlap(examples: Sequence[SyntheticExample], around: Surroundings) -> Outcome:
+def _format(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
+    """The input is no proper text, or what the teacher wrote goes round in circles."""
+    if not around.config.check_format:
+        return example
+    inputs = [text for text in (example.text, example.text_pair) if text is not None]
+    for text in inputs:
+        if odd := _NO_TEXT.search(text):
+            return Reason(f"the character U+{ord(odd.group()):04X}, which is no text")
+        if not words_of(text):
+            return Reason("no word")
+    written = inputs if example.source == "generated" else []
+    if not around.task.is_classification and example.output is not None:
+        written = [*written, example.output]
+    for text in written:
+        if name := _FIELD_NAME.search(text):
+            return Reason(f"the prompt's field {name.group().strip()!r}")
+        if (circle := _circle(words_of(text))) is not None:
+            return Reason(f"it says {circle!r} over and over")
+    return example
+
+
+def _circle(words: Sequence[str]) -> str | None:
+    """The run of words that fills half of a text or more, over and over."""
+    runs = Counter(zip(*(words[start:] for start in range(_RUN_WORDS)), strict=False))
+    for run, count in runs.most_common(1):
+        if count >= _LEAST_ROUNDS and 2 * _RUN_WORDS * count >= len(words):
+            return " ".join(run)
+    return None
+
+
+def _language(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
+    """The input is clearly in another language."""
+    wanted = around.config.language
+    if wanted:
+        text = f"{example.text}\n{example.text_pair or ''}".strip()
+        found = foreign_language(text, wanted)
+        if found is not None:
+            return Reason(f"its language is {found}, not {wanted}")
+    return example
+
+
+def _copy(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
+    """The input is that of a labelled example or, where it should be new, of an unlabelled one."""
+    for own_id in filter(None, (example.id, example.origin)):
+        if own_id in around.labelled_ids:
+            return Reason("a labelled example has this input", own_id)
+        if example.source == "generated" and own_id in around.unlabelled_ids:
+            return Reason("an echo: a real unlabelled example has this input", own_id)
+    return example
+
+
+def _echo(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
+    """The input repeats the prompt or an example that the teacher learned from."""
+    if example.source == "annotated" or not around.config.echo_share:
+        return example
+    found = around.echoes.closest(example, around.config.echo_share)
+    if found is None:
+        return example
+    share, other = found
+    what = "the prompt" if other is None else "a labelled example"
+    words = around.config.echo_words
+    return Reason(f"{share:.0%} of its runs of {words} words are those of {what}", other)
+
+
+def _overlap(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
     """The input is, or shares a run of words with, a dev or test example."""
-
-    def judge(example: SyntheticExample) -> _Verdict:
-        other = around.heldout.collides(example.text, example.text_pair)
-        if other is None:
-            return None
-        if other == example.id:
-            return "a dev or test example has this input", other
-        words = around.config.overlap_words
-        return f"it shares {words} words in a row with a dev or test example", other
-
-    return _one_by_one("overlap", examples, judge)
+    other = around.heldout.collides(example.text, example.text_pair)
+    if example.origin is not None and example.origin in around.heldout:
+        other = example.origin
+    if other is None:
+        return example
+    if other in (example.id, example.origin):
+        return Reason("a dev or test example has this input", other)
+    words = around.config.overlap_words
+    return Reason(f"it shares {words} words in a row with a dev or test example", other)
 
 
-def _verify(examples: Sequence[SyntheticExample], around: Surroundings) -> Outcome:
+def _verify(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
     """The teacher, asked again, gives another label than the one it wrote the input for."""
-    settled = [settle(example, around.config, around.task) for example in examples]
+    settled = settle(example, around.config, around.task)
     if around.config.verify != "drop" or not around.task.is_classification:
-        return Outcome(settled)
-
-    def judge(example: SyntheticExample) -> _Verdict:
-        if example.asked is None or example.asked == example.output:
-            return None
-        return f"written for {example.asked!r}, labelled {example.output!r}", None
-
-    return _one_by_one("verify", settled, judge)
+        return settled
+    if example.asked is None or example.asked == example.output:
+        return settled
+    return Reason(f"written for {example.asked!r}, labelled {example.output!r}")
 
 
-def _confidence(examples: Sequence[SyntheticExample], around: Surroundings) -> Outcome:
-    """The confidence is below the threshold, or low among the annotated ones of its label."""
-    least, share = around.config.min_confidence, around.config.keep_share
-    sure = [example for example in examples if example.confidence >= least]
-    ranked = [e for e in sure if e.source == "annotated" and around.task.is_classification]
-    counts = Counter(example.output for example in ranked)
+def _confidence(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
+    """The confidence is below the threshold."""
+    least = around.config.min_confidence
+    if example.confidence >= least:
+        return example
+    return Reason(f"{example.confidence:.3f} is below {least:g}")
+
+
+def _duplicate(
+    rows: Sequence[Row],
+    around: Surroundings,  # noqa: ARG001  (every set filter is called like this)
+) -> Iterator[Reason | None]:
+    """Another synthetic example has the input."""
+    before = ""
+    for row in rows:
+        same = row.id == before
+        before = row.id
+        yield Reason("another synthetic example has this input", row.id) if same else None
+
+
+def _near_duplicate(rows: Sequence[Row], around: Surroundings) -> Iterable[Reason | None]:
+    """Another synthetic example has nearly the same input."""
+    threshold = around.config.near_duplicate
+    if not threshold:
+        return [None] * len(rows)
+    found = near_duplicates(rows, threshold)
+    return (hit and Reason(f"{hit[0]:.3f} like another synthetic example", hit[1]) for hit in found)
+
+
+def _share(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | None]:
+    """The confidence is low among the annotated ones of its label."""
+    share = around.config.keep_share
+    ranked = [row for row in rows if row.source == "annotated" and row.label is not None]
+    counts = Counter(row.label for row in ranked)
     # rounded first: 0.1 * 30 is 3.0000000000000004, and must not keep a fourth
     places = {label: math.ceil(round(share * count, 6)) for label, count in counts.items()}
     ranks = _ranks(ranked)
-
-    def judge(example: SyntheticExample) -> _Verdict:
-        if example.confidence < least:
-            return f"{example.confidence:.3f} is below {least:g}", None
-        is_ranked = example.source == "annotated" and example.id in ranks
-        if is_ranked and ranks[example.id] >= places[example.output]:
-            return (
-                f"{example.confidence:.3f} is not among the most confident {share:.0%} of the "
-                f"{counts[example.output]} annotated {example.output!r}",
-                None,
+    for row in rows:
+        if row.id in ranks and ranks[row.id] >= places[row.label]:
+            yield Reason(
+                f"{row.confidence:.3f} is not among the most confident {share:.0%} of the "
+                f"{counts[row.label]} annotated {row.label!r}"
             )
-        return None
+        else:
+            yield None
 
-    return _one_by_one("confidence", examples, judge)
 
-
-def _balance(examples: Sequence[SyntheticExample], around: Surroundings) -> Outcome:
+def _balance(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | None]:
     """There are more generated examples of this label than of the rarest one."""
+    generated = [row for row in rows if row.source == "generated"]
     if not around.config.balance or not around.task.is_classification:
-        return Outcome(list(examples))
-    generated = [example for example in examples if example.source == "generated"]
-    counts = Counter(example.output for example in generated)
+        generated = []
+    counts = Counter(row.label for row in generated)
     places = min((counts[label] for label in around.task.label_names), default=0)
     ranks = _ranks(generated)
-
-    def judge(example: SyntheticExample) -> _Verdict:
-        if example.source == "annotated" or ranks[example.id] < places:
-            return None
-        return f"{places} of the {counts[example.output]} generated {example.output!r} stay", None
-
-    return _one_by_one("balance", examples, judge)
+    for row in rows:
+        if row.id not in ranks or ranks[row.id] < places:
+            yield None
+        else:
+            yield Reason(f"{places} of the {counts[row.label]} generated {row.label!r} stay")
 
 
-def _ratio(examples: Sequence[SyntheticExample], around: Surroundings) -> Outcome:
+def _ratio(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | None]:
     """There are more examples of this source than the ratio to the labelled ones allows."""
     if not around.config.ratio:
-        return Outcome(list(examples))
+        yield from [None] * len(rows)
+        return
     limit = round(around.config.ratio * len(around.labelled_ids))
-    counts = Counter(example.source for example in examples)
-    places = {source: _drawing(examples, source, around) for source in counts}
-
-    def judge(example: SyntheticExample) -> _Verdict:
-        if places[example.source][example.id] < limit:
-            return None
-        return f"{limit} of the {counts[example.source]} {example.source} ones are drawn", None
-
-    return _one_by_one("ratio", examples, judge)
+    counts = Counter(row.source for row in rows)
+    places = {source: _drawing(rows, source, around.seed) for source in counts}
+    for row in rows:
+        if places[row.source][row.id] < limit:
+            yield None
+        else:
+            yield Reason(f"{limit} of the {counts[row.source]} {row.source} ones are drawn")
 
 
-def _drawing(
-    examples: Sequence[SyntheticExample], source: str, around: Surroundings
-) -> Mapping[str, int]:
+def _drawing(rows: Sequence[Row], source: str, seed: int) -> Mapping[str, int]:
     """For each id its place in a random order in which every beginning has all labels' shares.
 
     A smaller ratio's examples are so among a larger one's.
     """
     by_label: dict[str | None, list[str]] = {}
-    for example in examples:
-        if example.source == source:
-            label = example.output if around.task.is_classification else None
-            by_label.setdefault(label, []).append(example.id)
+    for row in rows:
+        if row.source == source:
+            by_label.setdefault(row.label, []).append(row.id)
     spread = []
     for ids in by_label.values():
-        ids.sort(key=lambda each: seed_for(around.seed, "ratio", each))
+        ids.sort(key=lambda each: seed_for(seed, "ratio", each))
         spread += [((place + 0.5) / len(ids), each) for place, each in enumerate(ids)]
     return {each: place for place, (_, each) in enumerate(sorted(spread))}
 
 
-def _ranks(examples: Sequence[SyntheticExample]) -> Mapping[str, int]:
+def _ranks(rows: Sequence[Row]) -> Mapping[str, int]:
     """For each id its place among the examples of its label, the most confident being 0."""
     seen: Counter[str | None] = Counter()
     ranks = {}
-    for example in sorted(examples, key=lambda example: (-example.confidence, example.id)):
-        ranks[example.id] = seen[example.output]
-        seen[example.output] += 1
+    for row in sorted(rows, key=lambda row: (-row.confidence, row.id)):
+        ranks[row.id] = seen[row.label]
+        seen[row.label] += 1
     return ranks
 
 
-FILTERS: dict[str, Filter] = {
+EXAMPLE_FILTERS: dict[str, ExampleFilter] = {
     "unusable": _unusable,
+    "personal_data": _personal,
     "length": _length,
-    "duplicate": _duplicate,
+    "format": _format,
+    "language": _language,
+    "copy": _copy,
+    "echo": _echo,
     "overlap": _overlap,
     "verify": _verify,
     "confidence": _confidence,
+}
+"""The filters that look at one example, by name, in the order in which they are applied."""
+
+SET_FILTERS: dict[str, SetFilter] = {
+    "duplicate": _duplicate,
+    "near_duplicate": _near_duplicate,
+    "share": _share,
     "balance": _balance,
     "ratio": _ratio,
 }
-"""The filters by name, in the order in which they are applied."""
+"""The filters that look at all that are left then, by name, in the order of their application."""
+
+RELATIVE = frozenset({"share"})
+"""Filters that keep a part of whatever they get; the others reject nothing a second time."""

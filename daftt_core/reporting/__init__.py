@@ -5,7 +5,7 @@ from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.data import collect
 from daftt_core.reporting.page import render
 from daftt_core.reporting.summary import summarize
-from daftt_core.reporting.text import stage_table, summary_table
+from daftt_core.reporting.text import review_table, stage_table, summary_table
 from daftt_core.reporting.write import write_report
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "collect",
     "confusion",
     "render",
+    "review_table",
     "stage_table",
     "summarize",
     "summary_table",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.config import Config
+from daftt_core.curation import Diversity, Review
 from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
 from daftt_core.records import Rejection, SyntheticExample
 from daftt_core.storage import FileEntry
@@ -160,13 +161,17 @@ class Funnel(_Part):
         read: Examples the teacher wrote.
         rejected: Number of examples by the filter that rejected them, in the filters' order.
         kept: Examples left.
-        by_label: How many were read and kept of each label; empty for text outputs.
+        redacted: How many of those left had personal data replaced.
+        diversity: How different those left are from each other and from the labelled examples.
+        by_label: The same for each label; empty for text outputs.
     """
 
     read: int
     rejected: dict[str, int]
     kept: int
-    by_label: dict[str, dict[str, int]] = {}
+    redacted: int = 0
+    diversity: Diversity | None = None
+    by_label: dict[str, Funnel] = {}
 
 
 class Curation(_Part):
@@ -208,6 +213,7 @@ class ReportData(_Part):
         assessment: How good the teacher is.
         curation: What curation kept.
         samples: Some synthetic examples, by source.
+        review: What people found in a sample of the kept examples.
         evaluation: How the arms compare.
     """
 
@@ -223,6 +229,7 @@ class ReportData(_Part):
     assessment: Assessment | None = None
     curation: Curation | None = None
     samples: tuple[Sample, ...] = ()
+    review: Review | None = None
     evaluation: Evaluation | None = None
 
     @property

@@ -6,8 +6,8 @@ what is missing the reason is given.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from daftt_core.config import Config
+from daftt_core.curation import CURATED, FUNNEL, read_review
 from daftt_core.errors import StorageError
 from daftt_core.evaluation import Evaluation
-from daftt_core.records import Rejection, SyntheticExample, read_jsonl, seed_for
+from daftt_core.records import Rejection, SyntheticExample, iterate_jsonl, seed_for
 from daftt_core.reporting.content import (
     Assessment,
     Curation,
@@ -27,7 +28,6 @@ from daftt_core.reporting.content import (
     StageRecord,
     TrainingStep,
 )
-from daftt_core.storage import MANIFEST
 from daftt_core.workspace import (
     Run,
     StageStatus,
@@ -89,7 +89,7 @@ def collect(run: Run) -> ReportData:
         assessment=_read(run, "assessment", "assessment.json", Assessment)
         if "assessment" in shown
         else None,
-        **(_curation(run) if "curated" in shown else {}),
+        **(_curation(run) if CURATED in shown else {}),
         evaluation=_read(run, "evaluation", "evaluation.json", Evaluation)
         if "evaluation" in shown
         else None,
@@ -125,34 +125,36 @@ def _understand(path: Path, kind: Any, text: str | bytes) -> Any:
 
 def _curation(run: Run) -> dict[str, Any]:
     """What curation kept, and samples of each source."""
-    folder, manifest = read_stage(run, "curated")
-    curation = _understand(folder / MANIFEST, Curation, json.dumps(manifest.summary))
-    rejections = read_jsonl(folder / "rejected.jsonl", Rejection)
+    folder, _ = read_stage(run, CURATED)
+    curation = _read(run, CURATED, FUNNEL, Curation)
     samples = []
     for source, funnel in curation.funnel.items():
-        rejected = [entry for entry in rejections if entry.example.source == source]
         if funnel.read:
-            kept = read_jsonl(folder / f"{source}.jsonl", SyntheticExample)
+            kept = iterate_jsonl(folder / f"{source}.jsonl", SyntheticExample)
+            entries = iterate_jsonl(folder / "rejected.jsonl", Rejection)
+            rejected = (entry for entry in entries if entry.example.source == source)
             sample = Sample(
                 source=source,
                 kept=_choose(run.seed, kept, lambda example: example.id),
                 rejected=_choose(run.seed, rejected, lambda entry: entry.example.id),
             )
             samples.append(sample)
-    return {"curation": curation, "samples": samples}
+    return {"curation": curation, "samples": samples, "review": read_review(run)}
 
 
-def _choose(seed: int, records: Sequence[R], id_of: Callable[[R], str]) -> tuple[R, ...]:
+def _choose(seed: int, records: Iterable[R], id_of: Callable[[R], str]) -> tuple[R, ...]:
     """A few records, whatever order they come in."""
-    ranked = sorted(records, key=lambda record: seed_for(seed, "sample", id_of(record)))
-    return tuple(ranked[:SAMPLES_PER_SOURCE])
+
+    def place(record: R) -> int:
+        return seed_for(seed, "sample", id_of(record))
+
+    return tuple(heapq.nsmallest(SAMPLES_PER_SOURCE, records, key=place))
 
 
 def _stages(
     run: Run, config: Config | None
 ) -> tuple[tuple[StageRecord, ...], tuple[MissingStage, ...]]:
-    statuses = {status.stage: status for status in run_statuses(run)}
-    statuses.pop(REPORT, None)
+    statuses = {status.stage: status for status in run_statuses(run) if _is_work(status.stage)}
     records = {record.name: record for record in _committed(run)}
     for name in [name for name in records if config and not _asked_for(name, config)]:
         del records[name]
@@ -178,7 +180,7 @@ def _stages(
 def _committed(run: Run) -> Iterator[StageRecord]:
     for name in finished_stages(run):
         manifest = stage_manifest(run, name)
-        if manifest is None or name == REPORT:
+        if manifest is None or not _is_work(name):
             continue
         yield StageRecord(
             name=name,
@@ -188,6 +190,11 @@ def _committed(run: Run) -> Iterator[StageRecord]:
             seconds=manifest.seconds,
             peak_memory_bytes=manifest.peak_memory_bytes,
         )
+
+
+def _is_work(name: str) -> bool:
+    """Whether a stage is one of the pipeline's, and not about its results."""
+    return _split(name)[0] not in (REPORT, "review")
 
 
 def _asked_for(name: str, config: Config) -> bool:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from daftt_core import __version__
 from daftt_core.evaluation import GOLD_ARM
-from daftt_core.reporting import arms, provenance, sections
+from daftt_core.reporting import arms, card, provenance, sections
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.escape import visible
 from daftt_core.reporting.formats import number
@@ -22,6 +22,7 @@ _CONTENTS = {
     "matrices": ("confusion", "Errors"),
     "teacher": ("teacher", "Teacher"),
     "curation": ("curation", "Curation"),
+    "review": ("review", "Review"),
     "samples": ("examples", "Examples"),
     "times": ("time", "Time"),
     "provenance": ("provenance", "Provenance"),
@@ -36,6 +37,7 @@ def render(data: ReportData) -> str:
         "matrices": arms.matrices(data.evaluation),
         "teacher": sections.teacher(data),
         "curation": sections.curation(data),
+        "review": sections.review(data),
         "samples": sections.samples(data),
         "times": sections.times(data.stages),
         "provenance": provenance.tables(data),
@@ -48,6 +50,7 @@ def render(data: ReportData) -> str:
         css=Markup(_read("report.css")),  # noqa: S704  (a file of this package)
         run_name=data.run_name,
         finished=data.finished,
+        card=card.write_card(data) if data.curation else "",
         headline=arms.headline(data),
         missing=data.missing,
         failed=any(stage.failed for stage in data.missing),

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from daftt_core.config import Config, flat_fields, to_flat
+from daftt_core.curation import QUESTIONS, Diversity, Finding
 from daftt_core.evaluation import Abstention
 from daftt_core.progress import duration
 from daftt_core.records import SyntheticExample
@@ -16,7 +17,7 @@ from daftt_core.reporting.figures import draw_learning_curve, draw_reliability
 from daftt_core.reporting.formats import memory, metric_title, number, percent, score, share, size
 from daftt_core.reporting.mixture import mixture
 
-__all__ = ["curation", "samples", "settings", "teacher", "times"]
+__all__ = ["curation", "review", "samples", "settings", "teacher", "times"]
 
 _SOURCE_NAMES = {
     "annotated": "Annotated: real inputs, labels by the teacher",
@@ -144,9 +145,67 @@ def _funnel(source: str, funnel: Funnel) -> dict[str, Any]:
             }
             for reason, count in funnel.rejected.items()
         ],
-        "labels": ", ".join(
-            f"{number(counts['kept'])} {label}" for label, counts in funnel.by_label.items()
+        "redacted": number(funnel.redacted) if funnel.redacted else "",
+        "diversity": _diversity(funnel.diversity) if funnel.diversity else "",
+        "labels": list(funnel.by_label),
+        "by_label": _by_label(funnel),
+    }
+
+
+def _diversity(found: Diversity) -> str:
+    """How different the kept inputs are, in a sentence."""
+    sentence = (
+        f"Of the words in {number(found.texts)} of the kept inputs, {share(found.distinct_1)} are "
+        f"different words; of the pairs of words, {share(found.distinct_2)}."
+    )
+    if found.mean_similarity is not None:
+        sentence += f" Two inputs are {share(found.mean_similarity)} alike on average."
+    if found.nearest_real is not None:
+        sentence += (
+            f" Half of them are {share(found.nearest_real)} or more like the closest labelled "
+            f"input, and {share(found.near_real_share)} nearly the same as it."
+        )
+    return f"{sentence} (0% alike: no word in common; 100%: the same words.)"
+
+
+def _by_label(funnel: Funnel) -> list[dict[str, Any]]:
+    """The funnel's steps with a number for each label."""
+    parts = funnel.by_label.values()
+    steps = [
+        ("written by the teacher", [number(part.read) for part in parts]),
+        *(
+            (reason, [f"\u2212{number(part.rejected.get(reason, 0))}" for part in parts])
+            for reason in funnel.rejected
         ),
+        ("kept", [number(part.kept) for part in parts]),
+    ]
+    return [{"name": name, "counts": counts} for name, counts in steps] if parts else []
+
+
+def review(data: ReportData) -> dict[str, Any] | None:
+    """What people found in a sample of the kept examples."""
+    if data.review is None:
+        return None
+    groups = list(dict.fromkeys(finding.group for finding in data.review.findings))
+    by_place = {(finding.group, finding.question): finding for finding in data.review.findings}
+    return {
+        "count": number(by_place[groups[0], "usable"].count),
+        "questions": [name for _, name in QUESTIONS.values()],
+        "rows": [
+            {
+                "name": group,
+                "cells": [_rate(by_place[group, question]) for question in QUESTIONS],
+            }
+            for group in groups
+        ],
+    }
+
+
+def _rate(finding: Finding) -> dict[str, Any]:
+    return {
+        "rate": f"{percent(finding.faults / finding.count)}%",
+        "interval": (percent(finding.low), percent(finding.high)),
+        "counts": f"{number(finding.faults)} of {number(finding.count)}",
     }
 
 

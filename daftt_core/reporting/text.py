@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from daftt_core.curation import QUESTIONS, read_review
+from daftt_core.errors import StorageError
 from daftt_core.evaluation import ArmResult, Evaluation
 from daftt_core.progress import duration
 from daftt_core.reporting.data import stage_records
@@ -19,7 +21,7 @@ from daftt_core.reporting.formats import (
 )
 from daftt_core.workspace import Run
 
-__all__ = ["stage_table", "summary_table"]
+__all__ = ["review_table", "stage_table", "summary_table"]
 
 
 def summary_table(evaluation: Evaluation) -> str:
@@ -68,6 +70,28 @@ def stage_table(run: Run) -> str:
     total = duration(sum(stage.seconds for stage in stages))
     peak = memory(max((stage.peak_memory_bytes for stage in stages), default=0))
     return _aligned([["stage", "time", "peak memory"], *rows, ["total", total, peak]])
+
+
+def review_table(run: Run) -> str:
+    """What people found in a sample of the kept examples, with 95% intervals in percent.
+
+    Raises:
+        StorageError: Nobody has looked at this run's examples.
+    """
+    review = read_review(run)
+    if review is None:
+        raise StorageError(f"{run.uri}: nobody has reviewed what its curation kept")
+    rows = [
+        [
+            finding.group,
+            QUESTIONS[finding.question][1],
+            f"{number(finding.faults)} of {number(finding.count)}",
+            f"{percent(finding.faults / finding.count)}%",
+            f"{percent(finding.low)} to {percent(finding.high)}",
+        ]
+        for finding in review.findings
+    ]
+    return _aligned([["examples", "fault", "found", "rate", "95% interval"], *rows])
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

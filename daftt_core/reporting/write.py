@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from daftt_core.reporting.card import DATA_CARD, write_card
 from daftt_core.reporting.data import REPORT, collect
 from daftt_core.reporting.page import look, render
 from daftt_core.storage import write_text
@@ -14,7 +15,9 @@ __all__ = ["write_report"]
 
 
 def write_report(run: Run) -> StageResult:
-    """Write ``report/report.html`` from the files of the run's stages.
+    """Write ``report/report.html`` and ``report/data-card.md`` from the files of the run's stages.
+
+    The latter is the synthetic examples' data card, and only where there are such examples.
 
     It works for a run that failed or was stopped as well: the report then says what is missing
     and why. A report that says the same already is left as it is.
@@ -31,6 +34,8 @@ def write_report(run: Run) -> StageResult:
 
     def work(folder: Path) -> dict[str, Any]:
         write_text(folder / "report.html", render(data))
+        if data.curation:
+            write_text(folder / DATA_CARD, write_card(data))
         return {
             "headline": data.evaluation.headline if data.evaluation else "",
             "missing": [stage.name for stage in data.missing],

@@ -60,6 +60,13 @@ def test_a_mended_run_is_no_longer_failed(output) -> None:
     assert {found.name: found.status for found in find_runs(str(output))}["failed"] == "done"
 
 
+def test_a_review_does_not_change_what_became_of_a_run(output) -> None:
+    run_stage(_run(output, "done"), "review/sheet", [], lambda folder: {})
+    with pytest.raises(DataError):
+        run_stage(_run(output, "done"), "review/marks", [], _fail)
+    assert {found.name: found.status for found in find_runs(str(output))}["done"] == "done"
+
+
 def test_no_runs(tmp_path, capsys) -> None:
     assert main(["runs", "--output", str(tmp_path / "nowhere")]) == 0
     assert "There is no run in" in capsys.readouterr().out

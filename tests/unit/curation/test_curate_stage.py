@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from daftt_core.config import CurationConfig
-from daftt_core.curation import FILTERS, curate
+from daftt_core.curation import EXAMPLE_FILTERS, FUNNEL, curate
+from daftt_core.curation.diversity import measure_diversity
 from daftt_core.errors import DataError, StorageError
 from daftt_core.heldout import write_fingerprints
 from daftt_core.records import (
@@ -23,6 +26,7 @@ from daftt_core.workspace import Run, StageResult, run_stage
 
 ARMS = ["real+both", "real+annotated", "real+generated"]
 CONFIG = CurationConfig(min_characters=5, keep_share=1.0, balance=False)
+NO_PAIRS = CONFIG.model_copy(update={"near_duplicate": 0})
 
 
 @pytest.fixture
@@ -72,10 +76,13 @@ def _curate(run: Run, config: CurationConfig = CONFIG) -> StageResult:
 
 def test_the_funnel_counts_everything_that_was_read(run: Run) -> None:
     summary = _curate(run).summary
+    for counts in summary["funnel"].values():
+        assert counts.pop("diversity")["texts"] == counts["kept"]
     assert summary["funnel"]["annotated"] == {
         "read": 3,
         "rejected": {"length": 1, "overlap": 1},
         "kept": 1,
+        "redacted": 0,
         "problems": {},
         "by_label": {
             "negative": {"read": 2, "kept": 0},
@@ -84,8 +91,9 @@ def test_the_funnel_counts_everything_that_was_read(run: Run) -> None:
     }
     assert summary["funnel"]["generated"] == {
         "read": 4,
-        "rejected": {"unusable": 1, "duplicate": 1},
+        "rejected": {"unusable": 1, "copy": 1},
         "kept": 2,
+        "redacted": 0,
         "problems": {"unfinished": 1},
         "by_label": {
             "negative": {"read": 2, "kept": 1},
@@ -103,7 +111,38 @@ def test_kept_and_rejected_examples_are_written(run: Run) -> None:
     rejected = read_jsonl(folder / "rejected.jsonl", Rejection)
     assert [example.text for example in annotated] == ["an unlabelled film"]
     assert {e.text for e in generated} == {"a made-up film", "another made-up film"}
-    assert [r.reason for r in rejected] == ["unusable", "length", "duplicate", "overlap"]
+    assert [r.reason for r in rejected] == ["unusable", "length", "copy", "overlap"]
+
+
+def test_diversity_is_measured_on_what_was_kept_against_the_labelled(run: Run) -> None:
+    summary = _curate(run).summary
+    kept = read_jsonl(run.folder / "curated" / "generated.jsonl", SyntheticExample)
+    expected = measure_diversity([example.text for example in kept], ["a labelled film"])
+    found = summary["funnel"]["generated"]["diversity"]
+    assert expected is not None
+    assert found == pytest.approx(expected.model_dump())
+    assert found["near_real_share"] == 0
+    assert 0 < found["nearest_real"] < 1
+    stored = json.loads((run.folder / "curated" / FUNNEL).read_text())
+    assert stored["funnel"]["generated"]["diversity"] == found
+
+
+def test_diversity_of_many_is_that_of_a_draw(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["daftt_core.curation.curate"], "_COMPARED", 10)
+    many = [_example(f"film with number {i}", "annotated", "positive") for i in range(40)]
+    halves = (many[::2], many[1::2])
+    found = []
+    for shards in ((many,), halves):
+        synthetic: dict[str, str] = {}
+        for place, shard in enumerate(shards):
+            name = f"synthetic/annotated-{place:03d}-of-{len(shards):03d}"
+            synthetic |= _synthetic(run, name, shard)
+        summary = curate(run, NO_PAIRS, _data(run), synthetic, []).summary
+        assert summary["funnel"]["annotated"]["kept"] == 40
+        assert summary["funnel"]["generated"]["diversity"] is None
+        found.append(summary["funnel"]["annotated"]["diversity"])
+    assert found[0]["texts"] == 10
+    assert found[0] == found[1]
 
 
 def test_with_verify_off_labels_are_counted_as_they_were_asked_for(run: Run) -> None:
@@ -141,7 +180,7 @@ def test_a_label_without_any_example_is_announced(
 def test_a_leak_stops_the_stage_even_if_the_filter_is_gone(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(FILTERS, "overlap")
+    monkeypatch.delitem(EXAMPLE_FILTERS, "overlap")
     with pytest.raises(DataError, match=f"{content_id('a held-out film')}.*'overlap' is missing"):
         _curate(run)
     assert not (run.folder / "curated" / "manifest.json").exists()

@@ -239,7 +239,7 @@ def _synthetic_example(
     source: str, place: int, text: str = "", output: str = ""
 ) -> SyntheticExample:
     label = output or LABELS[place % 2]
-    sentence = text or f"{TEXTS[label][place % 4]} ({place})"
+    sentence = text or f"{TEXTS[label][place % 4]} ({source} {place})"
     confidence = 0.995 - 0.013 * place
     return SyntheticExample(
         **Example.of(sentence, output=label).model_dump(),
@@ -277,22 +277,40 @@ def _curated(run: Run, config: Config, hostile: tuple[str, ...], _: object) -> N
                 for place in range(0 if hostile else 15)
             ]
         write_jsonl(folder / "rejected.jsonl", rejected)
-        return {
+        found = {
             "funnel": {
-                "annotated": _funnel(1500, {"length": 6, "overlap": 41, "confidence": 553}),
+                "annotated": _funnel(1500, {"length": 6, "overlap": 41, "share": 553}),
                 "generated": _funnel(600, {"unusable": 12, "duplicate": 31, "balance": 37}),
             },
             "label_agreement": 0.78,
             "left_out": {"real+spoken": "curation kept no spoken example"},
         }
+        write_text(folder / "funnel.json", json.dumps(found))
+        return found
 
     run_stage(run, "curated", [config.curation, hostile], work)
 
 
 def _funnel(read: int, rejected: dict[str, int]) -> dict[str, Any]:
     kept = read - sum(rejected.values())
-    by_label = {label: {"read": read // 2, "kept": kept // 2} for label in LABELS}
-    return {"read": read, "rejected": rejected, "kept": kept, "by_label": by_label}
+    halves = {reason: count // 2 for reason, count in rejected.items()}
+    half = {"read": read // 2, "rejected": halves, "kept": kept // 2}
+    by_label = dict.fromkeys(LABELS, half)
+    return {
+        "read": read,
+        "rejected": rejected,
+        "kept": kept,
+        "redacted": 3,
+        "diversity": {
+            "texts": kept,
+            "distinct_1": 0.21,
+            "distinct_2": 0.74,
+            "mean_similarity": 0.034,
+            "nearest_real": 0.28,
+            "near_real_share": 0.02,
+        },
+        "by_label": by_label,
+    }
 
 
 def _train_arm(run: Run, config: Config, arm: str) -> None:

@@ -80,7 +80,13 @@ def test_every_section_shows_what_the_stages_found(page: Page) -> None:
     for words in (
         "negative 1,192 79% 308 21%",  # confusion matrix of the chosen arm
         "Of 2,100 examples with the teacher's labels, 1,420 were kept",
-        "confidence \u2212553",
+        "share \u2212553 kept 900",
+        "share \u2212276 \u2212276 kept 450 450",  # by label
+        "Of the words in 900 of the kept inputs, 21% are different words; of the pairs of words, "
+        "74%. Two inputs are 3% alike on average. Half of them are 28% or more like the closest "
+        "labelled input, and 2% nearly the same as it.",
+        "Personal data was replaced in 3 of the kept examples",
+        "task_categories: - text-classification",  # the data card
         "real+spoken was left out: curation kept no spoken example.",
         "The teacher passed its gate: its accuracy on dev is 86.5%, more than the 69.0%",
         "Expected calibration error: 0.117 before calibration, 0.031 after",

@@ -69,6 +69,7 @@ def test_another_model_by_url_is_judged_beside_the_tuned_teacher(tmp_path: Path)
         )
     found = Assessment.model_validate_json((folder / "assessment.json").read_text())
     assert found.teacher == "base, as a server has it"
-    assert len(server.bodies) == 1 + 24 * 2  # one probe, then each dev example with each label
+    # one probe, then each dev example and each of three inputs without content with each label
+    assert len(server.bodies) == 1 + (24 + 3) * 2
     assert found.tuned_dev_score == found.untuned_dev_score  # no epochs: the same model
     assert found.ece_before is not None

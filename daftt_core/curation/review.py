@@ -1,0 +1,200 @@
+"""People look at some of the kept examples: a sheet for them, and what they found.
+
+``review/sheet`` holds the examples that were drawn and says from which curation; ``review/marks``
+holds what was found. The sheet itself is a copy that leaves the run and comes back filled in.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from scipy.stats import binomtest
+
+from daftt_core.curation.curate import CURATED, SOURCES
+from daftt_core.curation.sheet import QUESTIONS, Question, read_sheet, sheet_of
+from daftt_core.errors import DataError, StorageError
+from daftt_core.records import SyntheticExample, iterate_jsonl, read_jsonl, seed_for, write_jsonl
+from daftt_core.storage import write_text
+from daftt_core.workspace import Run, StageResult, read_stage, run_stage, stage_manifest
+
+__all__ = ["Finding", "Review", "make_sheet", "read_marks", "read_review"]
+
+_MARKS = "review/marks"
+_SHEET = "review/sheet"
+_EXAMPLES, _RESULT = "examples.jsonl", "review.json"
+_ALL = "all"
+_CONFIDENCE = 0.95
+
+
+class Finding(BaseModel):
+    """How many of some examples have a fault.
+
+    Attributes:
+        group: ``all``, or a source.
+        question: The column that was marked.
+        faults: Examples with the fault.
+        count: Examples looked at.
+        low: Lower end of Wilson's 95% interval of the share of faults.
+        high: Its upper end.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    group: str
+    question: Question
+    faults: int
+    count: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, group: str, question: Question, faults: int, count: int) -> Finding:
+        """A finding with its interval (Wilson, 1927; without continuity correction)."""
+        interval = binomtest(faults, count).proportion_ci(_CONFIDENCE, method="wilson")
+        return cls(
+            group=group,
+            question=question,
+            faults=faults,
+            count=count,
+            low=float(interval.low),
+            high=float(interval.high),
+        )
+
+
+class Review(BaseModel):
+    """What people found in a sheet.
+
+    Attributes:
+        curated: Digest of the curation that the examples are from.
+        findings: By group and question.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    curated: str
+    findings: tuple[Finding, ...]
+
+
+def make_sheet(run: Run, path: Path, count: int) -> int:
+    """Write a sheet of kept examples for people to mark.
+
+    They are drawn at random by the run's seed, from each source and label in proportion, and at
+    least one from each; each is in a random place.
+
+    Args:
+        run: The run, with its curation finished.
+        path: Where the sheet is written; it must not be there yet.
+        count: Examples to draw; all, where there are fewer.
+
+    Returns:
+        The number of examples on the sheet.
+
+    Raises:
+        StorageError: The curation is not finished, or the file is there or cannot be written.
+        DataError: Nothing was kept.
+    """
+    if path.exists():
+        raise StorageError(f"{path}: is there already; read it with --read, or remove it")
+    folder, manifest = read_stage(run, CURATED)
+    curated = manifest.digest
+
+    def work(stage: Path) -> dict[str, Any]:
+        chosen = _choose(run, folder, count)
+        write_jsonl(stage / _EXAMPLES, chosen)
+        return {"examples": len(chosen), CURATED: curated}
+
+    run_stage(run, _SHEET, [curated, count], work)
+    drawn = read_jsonl(read_stage(run, _SHEET)[0] / _EXAMPLES, SyntheticExample)
+    if not drawn:
+        raise DataError(f"{folder}: curation kept no example, so there is nothing to review")
+    try:
+        # with a byte order mark: spreadsheet programs take the file for UTF-8 then
+        path.write_text(sheet_of(drawn), encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
+    return len(drawn)
+
+
+def read_marks(run: Run, path: Path) -> StageResult:
+    """Read a marked sheet and keep what was found, as the stage ``review/marks``.
+
+    Raises:
+        StorageError: No sheet was made, or the curation was made anew since.
+        DataError: The sheet cannot be read as one; names file and line of every mistake.
+    """
+    if stage_manifest(run, _SHEET) is None:
+        raise StorageError(f"{run.uri}: no sheet was made of this run; make one with: daftt review")
+    folder, manifest = read_stage(run, _SHEET)
+    curated = read_stage(run, CURATED)[1].digest
+    if manifest.summary.get(CURATED) != curated:
+        raise StorageError(f"{run.uri}: was curated anew since the sheet was made; make another")
+    drawn = {example.id: example for example in read_jsonl(folder / _EXAMPLES, SyntheticExample)}
+    marks = read_sheet(path, drawn)
+
+    def work(stage: Path) -> dict[str, Any]:
+        review = Review(curated=curated, findings=tuple(_findings(drawn, marks)))
+        write_text(stage / _RESULT, review.model_dump_json(indent=1) + "\n")
+        write_text(stage / "marks.json", json.dumps(marks, indent=1, sort_keys=True) + "\n")
+        return {f"{each.group} {each.question}": each.faults for each in review.findings}
+
+    return run_stage(run, _MARKS, [manifest.digest, marks], work)
+
+
+def read_review(run: Run) -> Review | None:
+    """What people found in this run's kept examples; None where nobody has looked at them."""
+    if stage_manifest(run, _MARKS) is None:
+        return None
+    folder, _ = read_stage(run, _MARKS)
+    review = Review.model_validate_json((folder / _RESULT).read_bytes())
+    curated = stage_manifest(run, CURATED)
+    return review if curated is not None and review.curated == curated.digest else None
+
+
+def _choose(run: Run, folder: Path, count: int) -> list[SyntheticExample]:
+    def kept() -> Iterator[SyntheticExample]:
+        for source in SOURCES:
+            yield from iterate_jsonl(folder / f"{source}.jsonl", SyntheticExample)
+
+    def stratum(example: SyntheticExample) -> tuple[str, str]:
+        return example.source, (example.output or "") if run.task.is_classification else ""
+
+    def draw(example: SyntheticExample) -> int:
+        return seed_for(run.seed, "review", example.id)
+
+    sizes = Counter(map(stratum, kept()))
+    places = _shares(sizes, count)
+    chosen: list[SyntheticExample] = []
+    for name, size in places.items():
+        members = (example for example in kept() if stratum(example) == name)
+        chosen += heapq.nsmallest(size, members, key=draw)
+    return sorted(chosen, key=draw)
+
+
+def _shares(sizes: Mapping[tuple[str, str], int], count: int) -> dict[tuple[str, str], int]:
+    """How many to draw from each stratum: in proportion, by the largest remainders, at least 1."""
+    total = sum(sizes.values())
+    count = min(count, total)
+    exact = {name: count * size / total for name, size in sizes.items()}
+    places = {name: max(1, int(share)) for name, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: (int(exact[name]) - exact[name], name))
+    for name in by_remainder:
+        if sum(places.values()) < count and places[name] < sizes[name]:
+            places[name] += 1
+    return places
+
+
+def _findings(
+    drawn: Mapping[str, SyntheticExample], marks: Mapping[str, Mapping[str, str]]
+) -> Iterator[Finding]:
+    for group in (_ALL, *SOURCES):
+        members = [marks[own_id] for own_id, one in drawn.items() if group in (_ALL, one.source)]
+        for question, (fault, _) in QUESTIONS.items():
+            faults = sum(mark[question] == fault for mark in members)
+            if members:
+                yield Finding.of(group, question, faults, len(members))

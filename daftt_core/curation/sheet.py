@@ -1,0 +1,126 @@
+"""The sheet that people mark: a CSV file that every spreadsheet program opens and saves.
+
+What a teacher wrote may be hostile: no cell may be taken for a formula. What comes back is read
+strictly: a mark that is missing or misspelled is an error with its line, never a guess.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from daftt_core.errors import DataError, did_you_mean
+from daftt_core.records import SyntheticExample
+
+__all__ = ["QUESTIONS", "Question", "read_sheet", "sheet_of"]
+
+_COLUMNS = ("id", "source", "label", "text", "text_pair", "label_ok", "hallucination", "usable")
+Question = Literal["label_ok", "hallucination", "usable"]
+QUESTIONS: dict[Question, tuple[str, str]] = {
+    "label_ok": ("n", "wrong labels"),
+    "hallucination": ("y", "hallucinations"),
+    "usable": ("n", "unusable texts"),
+}
+"""For each column to be marked the answer that is a fault, and what the fault is called."""
+
+# A spreadsheet program takes a cell that begins so for a formula (OWASP, "CSV Injection").
+_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_SHOWN_MISTAKES = 20
+
+
+def sheet_of(drawn: Sequence[SyntheticExample]) -> str:
+    """The sheet as CSV, with empty cells for the marks."""
+    text = io.StringIO()
+    # quoted throughout: a program that splits at semicolons must not find a cell inside a text
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerow(_COLUMNS)
+    for example in drawn:
+        cells = (example.output, example.text, example.text_pair)
+        # "#": an id such as 1234e56 would become a number
+        row = [f"#{example.id}", example.source, *(_harmless(cell or "") for cell in cells)]
+        writer.writerow([*row, "", "", ""])
+    return text.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    """A cell that no spreadsheet program takes for a formula."""
+    shown = _CONTROL.sub("\ufffd", cell)
+    return f"'{shown}" if _FORMULA.match(shown) else shown
+
+
+def read_sheet(path: Path, drawn: Mapping[str, object]) -> dict[str, dict[str, str]]:
+    """The marks on a sheet by id, and for each question ``y`` or ``n``.
+
+    Args:
+        path: The marked sheet.
+        drawn: The examples that must be on it, by id.
+
+    Raises:
+        DataError: The file is no sheet, or not each example is marked; names line and column.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is not UTF-8 text; save the sheet as CSV in UTF-8") from None
+    rows = _rows(path, text)
+    marks: dict[str, dict[str, str]] = {}
+    mistakes = []
+    for line, row in rows:
+        own_id = row["id"].strip().removeprefix("#")
+        if own_id not in drawn or own_id in marks:
+            what = "is on the sheet twice" if own_id in marks else "is not on this run's sheet"
+            mistakes.append(f"{path}, line {line}: id: {row['id']!r} {what}")
+            continue
+        marks[own_id] = {}
+        for question in QUESTIONS:
+            mark = row[question].strip().lower()
+            if mark not in ("y", "n"):
+                found = repr(row[question]) if mark else "it is empty"
+                mistakes.append(f"{path}, line {line}: {question}: {found}; write y or n")
+            marks[own_id][question] = mark
+    missing = [example_id for example_id in drawn if example_id not in marks]
+    if missing:
+        mistakes.append(
+            f"{path}: {len(missing)} examples of the sheet are missing, such as #{missing[0]}"
+        )
+    if mistakes:
+        more = len(mistakes) - _SHOWN_MISTAKES
+        shown = mistakes[:_SHOWN_MISTAKES] + [f"and {more} more mistakes"] * (more > 0)
+        raise DataError("\n".join(shown))
+    return marks
+
+
+def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row with the line it begins in; programs write commas, semicolons or tabs between."""
+    heading = (text.splitlines() or [""])[0].strip()
+    delimiter = max(",;\t", key=heading.count)
+    names = next(csv.reader([heading], delimiter=delimiter), [])
+    for name in names:
+        if name not in _COLUMNS:
+            known = ", ".join(_COLUMNS)
+            raise DataError(
+                f"{path}, line 1: there is no column {name!r}{did_you_mean(name, _COLUMNS)} "
+                f"(known: {known})"
+            )
+    if absent := [name for name in ("id", *QUESTIONS) if name not in names]:
+        raise DataError(f"{path}, line 1: the column {absent[0]!r} is missing")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            if line > 1 and any(cell.strip() for cell in cells):
+                if len(cells) != len(names):
+                    raise DataError(
+                        f"{path}, line {line}: has {len(cells)} cells; {len(names)} are wanted"
+                    )
+                yield line, dict(zip(names, cells, strict=True))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}, line {line}: is not CSV: {error}") from None

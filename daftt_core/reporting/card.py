@@ -1,0 +1,181 @@
+"""The data card of the synthetic examples, in the form of a Hugging Face data set card.
+
+It says what was made from what: Markdown under a YAML heading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import yaml
+
+from daftt_core import __version__
+from daftt_core.assets import known_assets
+from daftt_core.curation import CURATED, QUESTIONS
+from daftt_core.reporting.content import Curation, Funnel, ReportData
+from daftt_core.reporting.formats import number, percent
+
+__all__ = ["DATA_CARD", "write_card"]
+
+DATA_CARD = "data-card.md"
+
+# Where the hub's list of licenses has the name, it is used; anything else is spelled out.
+_LICENSES = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+_MADE = {
+    "annotated": "real inputs that the teacher labelled",
+    "generated": "inputs that the teacher wrote, and their outputs",
+}
+
+
+def write_card(data: ReportData) -> str:
+    """The data card, as Markdown.
+
+    Args:
+        data: What the report shows; its curation must be there.
+    """
+    curation = data.curation
+    if curation is None:
+        return ""
+    heading = yaml.safe_dump(_heading(data, curation), sort_keys=False, allow_unicode=True)
+    parts = [
+        f"---\n{heading}---",
+        f"# Synthetic examples of {data.run_name}",
+        f"{data.task.description} Made by DAFTT {__version__} in run `{data.run_name}`, "
+        f"seed {data.seed}.",
+        _section("What it is", _counts(curation)),
+        _section("What it was made from", _origins(data)),
+        _section("How it was made", _settings(data)),
+        *(_section(f"What became of the {name} examples", _funnel(funnel))
+          for name, funnel in curation.funnel.items() if funnel.read),
+        _section("What people found", _review(data)),
+        _section("What to know before using it", _limits(data)),
+    ]  # fmt: skip
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _heading(data: ReportData, curation: Curation) -> dict[str, Any]:
+    kept = {name: funnel.kept for name, funnel in curation.funnel.items() if funnel.kept}
+    total = sum(kept.values())
+    language = data.config.curation.language if data.config else ""
+    task = "text-classification" if data.task.is_classification else "text-generation"
+    return {
+        "pretty_name": f"Synthetic examples of {data.run_name}",
+        **_license(str(_data_summary(data).get("license") or "")),
+        **({"language": [language]} if language else {}),
+        "task_categories": [task],
+        "size_categories": [next((name for most, name in _SIZES if total < most), "n>1M")],
+        "annotations_creators": ["machine-generated"],
+        "language_creators": ["found"] * ("annotated" in kept)
+        + ["machine-generated"] * ("generated" in kept),
+        "tags": ["synthetic", "daftt"],
+        "configs": [
+            {"config_name": name, "data_files": f"{CURATED}/{name}.jsonl"} for name in kept
+        ],
+    }
+
+
+def _license(text: str) -> dict[str, str]:
+    name = text.lower().partition(" ")[0]
+    if name in _LICENSES:
+        return {"license": name}
+    return {"license": "other", "license_name": text} if text else {"license": "unknown"}
+
+
+def _data_summary(data: ReportData) -> dict[str, Any]:
+    record = data.stage("data")
+    return record.summary if record else {}
+
+
+def _counts(curation: Curation) -> Iterator[str]:
+    for name, funnel in curation.funnel.items():
+        if funnel.read:
+            labels = ", ".join(
+                f"{number(part.kept)} {label}" for label, part in funnel.by_label.items()
+            )
+            shown = f" ({labels})" if labels else ""
+            yield f"- {number(funnel.kept)} {name} examples: {_MADE[name]}{shown}"
+
+
+def _origins(data: ReportData) -> Iterator[str]:
+    summary = _data_summary(data)
+    license_ = summary.get("license") or "not stated; ask its owner"
+    yield f"- Real data: {summary.get('source') or 'not known'}. License: {license_}"
+    for name, digest in summary.get("sha256", {}).items():
+        yield f"- SHA-256 of `data_{name}`: `{digest}`"
+    sizes = summary.get("sizes", {})
+    if sizes:
+        yield "- Splits: " + ", ".join(f"{number(size)} {name}" for name, size in sizes.items())
+    if data.config:
+        teacher = data.config.teacher.model
+        asset = known_assets().get(teacher)
+        terms = asset.license if asset else "see its model card; it may bind what it writes"
+        yield f"- Teacher: {teacher}, fine-tuned on the labelled examples. License: {terms}"
+
+
+def _settings(data: ReportData) -> Iterator[str]:
+    if data.config is None:
+        yield "The settings of the run are not known."
+        return
+    synthesis, assessed = data.config.synthesis, data.assessment
+    yield f"- Mode: {synthesis.mode}"
+    yield f"- Temperature of annotation: {synthesis.annotate_temperature:g}"
+    yield (
+        f"- Temperature of generation: {synthesis.generate_temperature:g}, top-p "
+        f"{synthesis.generate_top_p:g}"
+    )
+    if assessed:
+        yield (
+            f"- The teacher's {assessed.metric} on {number(assessed.dev_examples)} dev examples: "
+            f"{percent(assessed.dev_score)}"
+        )
+    for name, value in data.config.curation:
+        yield f"- `curation_{name}`: {value if value != '' else '(none)'}"
+
+
+def _funnel(funnel: Funnel) -> Iterator[str]:
+    labels = list(funnel.by_label)
+    yield _row(["step", "examples", *labels])
+    yield _row(["---", *["---:"] * (1 + len(labels))])
+    parts = [funnel, *funnel.by_label.values()]
+    yield _row(["written by the teacher", *(number(part.read) for part in parts)])
+    for reason in funnel.rejected:
+        lost = (number(part.rejected.get(reason, 0)) for part in parts)
+        yield _row([f"rejected: {reason}", *lost])
+    yield _row(["kept", *(number(part.kept) for part in parts)])
+    if funnel.redacted:
+        yield f"\nPersonal data was replaced in {number(funnel.redacted)} of the kept examples."
+
+
+def _review(data: ReportData) -> Iterator[str]:
+    if data.review is None:
+        yield "Nobody has reviewed a sample of it (`daftt review`)."
+        return
+    yield _row(["examples", "fault", "found", "rate in percent", "95% interval (Wilson)"])
+    yield _row(["---", "---", "---:", "---:", "---:"])
+    for finding in data.review.findings:
+        found = f"{number(finding.faults)} of {number(finding.count)}"
+        rate = percent(finding.faults / finding.count)
+        interval = f"{percent(finding.low)} to {percent(finding.high)}"
+        yield _row([finding.group, QUESTIONS[finding.question][1], found, rate, interval])
+
+
+def _limits(data: ReportData) -> Iterator[str]:
+    yield "- The outputs are a model's. They can be wrong, and carry what it was trained on."
+    words = data.config.curation.overlap_words if data.config else None
+    shared = f" or shares {words} words in a row with one" if words else ""
+    yield f"- No example is a dev or test example of the run{shared}; other test sets may overlap."
+    if data.config and data.config.curation.personal_data == "keep":
+        yield "- Personal data was not looked for."
+    else:
+        yield "- E-mail addresses, phone and card numbers were looked for; names were not."
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    shown = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(shown)} |"

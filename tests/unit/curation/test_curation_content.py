@@ -1,0 +1,237 @@
+"""The filters that look into a text: personal data, format, language, echoes, near duplicates."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations
+
+import pytest
+from curation_examples import TITLES, around, changed, made, reasons, run_filters
+
+from daftt_core.config import from_flat
+from daftt_core.curation import check_language
+from daftt_core.curation.near import bands_for, similarity
+from daftt_core.curation.personal import find_personal_data, redact
+from daftt_core.errors import ConfigError
+from daftt_core.preflight import preflight
+from daftt_core.records import Example, content_id
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "redacted"),
+    [
+        ("Write to jo.doe+x@mail.example.org.", "", "Write to [e-mail]."),
+        ("<a@b.de>, (c@d.co.uk)", "", "<[e-mail]>, ([e-mail])"),
+        ("ask müller@straße.de today", "", "ask [e-mail] today"),
+        ("a film @ 9, not@an address", "", "a film @ 9, not@an address"),
+        ("call +1 202 555 0123 now", "", "call [phone] now"),
+        ("call +49 30 901820", "", "call [phone]"),
+        ("call 202-456-1111 now", "US", "call [phone] now"),
+        ("call 202-456-1111 now", "", "call 202-456-1111 now"),
+        ("tel 030 901820, Berlin", "DE", "tel [phone], Berlin"),
+        ("The 1984-85 season: 10 out of 10", "US", "The 1984-85 season: 10 out of 10"),
+        # test numbers that card networks publish, and one with a wrong check digit
+        ("card 4111 1111 1111 1111.", "", "card [card]."),
+        ("card 5555-5555-5555-4444", "", "card [card]"),
+        ("card 378282246310005", "", "card [card]"),
+        ("card 4111 1111 1111 1112.", "", "card 4111 1111 1111 1112."),
+        ("earned 3,141,592,653,589 dollars", "US", "earned 3,141,592,653,589 dollars"),
+        ("a@b.org +1 202 555 0123 x@y.org", "", "[e-mail] [phone] [e-mail]"),
+    ],
+)
+def test_personal_data_is_found_and_nothing_else(text: str, region: str, redacted: str) -> None:
+    found = find_personal_data(text, region)
+    assert redact(text, found) == redacted
+    assert find_personal_data(redacted, region) == []
+
+
+def test_a_redacted_example_has_a_new_id_and_keeps_its_origin() -> None:
+    original = made("mail me at jo@example.org about the film", "annotated")
+    kept = run_filters([original], around()).kept[0]
+    assert kept.text == "mail me at [e-mail] about the film"
+    assert kept.id == content_id(kept.text) != original.id
+    assert kept.origin == original.id
+
+
+def test_examples_that_differ_in_personal_data_only_are_duplicates() -> None:
+    outcome = run_filters([made(f"mail {name}@example.org now") for name in "abc"], around())
+    assert [r.reason for r in outcome.rejected] == ["duplicate", "duplicate"]
+
+
+def test_personal_data_can_be_dropped_or_kept() -> None:
+    example = made("mail me at jo@example.org")
+    dropped = run_filters([example], around(changed(personal_data="drop"))).rejected[0]
+    assert (dropped.reason, dropped.detail) == ("personal_data", "it holds: e-mail")
+    assert dropped.example == example
+    assert run_filters([example], around(changed(personal_data="keep"))).kept == [example]
+
+
+def test_a_held_out_or_real_example_is_known_after_redaction_too() -> None:
+    text = "mail me at jo@example.org"
+    assert reasons([made(text)], around(heldout=[text])) == {"mail me at [e-mail]": "overlap"}
+    assert reasons([made(text)], around(labelled=[text])) == {"mail me at [e-mail]": "copy"}
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("a bell\x07 rings", "U+0007"),
+        ("lost \ufffd character", "U+FFFD"),
+        ("!!! ... ---", "no word"),
+        ("a fine film\nOutput: positive", "'Output:'"),
+        ("so very good so very good so very good so very good", "'so very good' over and over"),
+    ],
+)
+def test_what_is_no_proper_text_is_rejected_and_says_why(text: str, detail: str) -> None:
+    rejected = run_filters([made(text)], around(changed(check_format=True))).rejected
+    assert [r.reason for r in rejected] == ["format"]
+    assert detail in rejected[0].detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Its output: a mess of a film.",
+        "Très drôle 👍🏽",
+        "很好的电影",
+        "2 + 2\tis\n4",
+        "so so so so bad",
+    ],
+)
+def test_unusual_text_is_still_text(text: str) -> None:
+    assert reasons([made(text)], around(changed(check_format=True))) == {}
+
+
+def test_a_real_input_may_look_odd_and_what_the_teacher_writes_may_not() -> None:
+    circle = "no no no no no no no"
+    checked = changed(check_format=True)
+    assert reasons([made(circle, "annotated")], around(checked)) == {}
+    assert reasons([made(circle)], around(checked)) == {circle: "format"}
+    title = made("a text", "annotated", output=circle)
+    assert reasons([title], around(checked, task=TITLES)) == {"a text": "format"}
+    # four times in forty words is no circle
+    article = " and ".join(f"the united states of {i} and {i} more words here" for i in range(4))
+    assert reasons([made(article)], around(checked)) == {}
+
+
+ENGLISH = ["A taut, intelligent psychological drama.", "Too long.", "The plot is thin and silly."]
+FOREIGN = ["Der Film ist viel zu lang und furchtbar langweilig.", "Le dernier film est très long."]
+
+
+def test_what_is_clearly_in_another_language_is_rejected() -> None:
+    examples = [made(text) for text in ENGLISH + FOREIGN]
+    assert reasons(examples, around()) == {}
+    outcome = run_filters(examples, around(changed(language="en")))
+    assert {r.example.text: r.detail for r in outcome.rejected} == {
+        FOREIGN[0]: "its language is de, not en",
+        FOREIGN[1]: "its language is fr, not en",
+    }
+
+
+def test_a_language_nobody_knows_is_refused_before_anything_runs(tmp_path: object) -> None:
+    check_language("")
+    check_language("de")
+    with pytest.raises(ConfigError, match=r"curation\.language: 'xx' is not a language"):
+        preflight(from_flat({"curation_language": "xx", "output": str(tmp_path)}))
+
+
+LABELLED = [
+    "a warm and funny film about two sisters and their old house by the sea",
+    "the jokes arrive late and leave early in this long and loud sequel",
+]
+
+
+def test_an_echo_of_a_labelled_example_or_of_the_prompt_is_rejected() -> None:
+    setting = around(changed(echo_words=3, echo_share=0.7), labelled=LABELLED)
+    examples = [
+        made(f"{LABELLED[0]} again"),
+        made("two sisters and their dog live in an old house by the river"),
+        made("Write a sentence."),
+        made(f"{LABELLED[1]}!", "annotated"),
+    ]
+    outcome = run_filters(examples, setting)
+    found = {r.example.text: (r.reason, r.collides_with) for r in outcome.rejected}
+    assert found == {
+        examples[0].text: ("echo", content_id(LABELLED[0])),
+        examples[2].text: ("echo", None),
+    }
+
+
+@pytest.mark.parametrize(("share", "rejected"), [(0.8, True), (0.81, False)])
+def test_an_echo_states_its_share(share: float, rejected: bool) -> None:
+    # 4 of the 5 runs of three words are those of the labelled example
+    shown = ["one two three four five six"]
+    setting = around(changed(echo_words=3, echo_share=share), labelled=shown)
+    found = run_filters([made("one two three four five six seven")], setting).rejected
+    assert ["80%" in each.detail for each in found] == [True] * rejected
+
+
+def test_words_of_many_examples_make_no_echo_of_one() -> None:
+    setting = around(
+        changed(echo_words=2, echo_share=0.9), labelled=["one two three", "three four five"]
+    )
+    assert run_filters([made("one two three four five")], setting).rejected == []
+
+
+LONG = "a warm and funny film about two sisters and their old house by the sea in late summer"
+
+
+def test_a_near_duplicate_names_the_one_that_stays_and_how_alike_they_are() -> None:
+    texts = [LONG, LONG.replace("sea", "bay"), "something else altogether, with other words in it"]
+    outcome = run_filters(map(made, texts), around(changed(near_duplicate=0.7)))
+    assert len(outcome.kept) == 2
+    rejected = outcome.rejected[0]
+    assert rejected.reason == "near_duplicate"
+    assert {rejected.example.text, *(e.text for e in outcome.kept)} == set(texts)
+    expected = similarity(Example.of(texts[0]), Example.of(texts[1]))
+    assert rejected.detail == f"{expected:.3f} like another synthetic example"
+    assert rejected.collides_with in {content_id(texts[0]), content_id(texts[1])}
+
+
+def test_similarity_is_that_of_sets_of_character_grams() -> None:
+    # "abcdef" has abcde and bcdef, "abcdex" has abcde and bcdex: 1 of 3
+    assert similarity(Example.of("abcdef"), Example.of("ABCDEX")) == pytest.approx(1 / 3)
+    assert similarity(Example.of("ab"), Example.of("ab")) == 1
+    assert similarity(Example.of("ab"), Example.of("ba")) == 0
+
+
+def test_a_pair_is_as_alike_as_the_part_that_differs_more() -> None:
+    premise = "a long premise that many hypotheses of a data set share among each other"
+    pairs = [made(premise, text_pair=f"{word} sentence") for word in ("first", "other", "third")]
+    assert run_filters(pairs, around(changed(near_duplicate=0.6))).rejected == []
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.7, 0.8, 0.9, 1.0])
+def test_the_bands_find_nearly_all_at_the_threshold_and_little_below(threshold: float) -> None:
+    bands, width = bands_for(threshold)
+    assert bands * width <= 128
+    assert 1 - (1 - threshold**width) ** bands >= 0.95
+    assert 1 - (1 - (threshold / 4) ** width) ** bands < 0.02
+
+
+def test_planted_near_duplicates_are_found_as_comparing_all_pairs_finds_them() -> None:
+    choice = random.Random(3)
+    words = ["".join(choice.choices("abcdefghij", k=5)) for _ in range(300)]
+    texts = [" ".join(choice.choices(words, k=20)) for _ in range(60)]
+    for text in texts[:40]:
+        changed_words = text.split()
+        for _ in range(choice.randint(1, 3)):
+            changed_words[choice.randrange(20)] = choice.choice(words)
+        texts.append(" ".join(changed_words))
+    examples = list({made(text).id: made(text) for text in texts}.values())
+    alike = {
+        frozenset((a.id, b.id)) for a, b in combinations(examples, 2) if similarity(a, b) >= 0.7
+    }
+    outcome = run_filters(examples, around(changed(near_duplicate=0.7)))
+    found = {frozenset((r.example.id, str(r.collides_with))) for r in outcome.rejected}
+    assert len(alike) > 15
+    assert found <= alike
+    kept = {example.id for example in outcome.kept}
+    missed = [pair for pair in alike if pair <= kept]
+    assert len(missed) <= 0.05 * len(alike)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.59])
+def test_a_threshold_that_would_compare_unlike_texts_is_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match=r"near_duplicate.*must be 0, or at least 0\.6"):
+        from_flat({"curation_near_duplicate": value})
