@@ -161,7 +161,8 @@ def test_several_processes_run_under_torchrun_in_the_cluster_and_here() -> None:
     request = job_request(gpus_per_node=2)
     torchrun = ["-m", "daftt_core.gang"]
     assert request.command()[1:3] == torchrun
-    assert request.local_command()[1:5] == [*torchrun, "--standalone", "--nproc-per-node=2"]
+    meeting = ["--standalone", "--local-addr=127.0.0.1"]
+    assert request.local_command()[1:6] == [*torchrun, *meeting, "--nproc-per-node=2"]
     assert request.command()[-2:] == request.local_command()[-2:] == list(request.program)
 
 
