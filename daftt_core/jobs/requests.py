@@ -81,7 +81,7 @@ class JobRequest:
         if self.processes_per_node == 1:
             return [sys.executable, *self.program]
         count = f"--nproc-per-node={self.processes_per_node}"
-        # The processes meet on this machine, whose own name is not known everywhere (in a container).
+        # They meet on this machine, whose own name is not known everywhere (in a container).
         meeting = ["--standalone", "--local-addr=127.0.0.1"]
         return [sys.executable, "-m", _GANG, *meeting, count, *self.program]
 
