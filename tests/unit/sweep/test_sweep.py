@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from scipy.stats import binom
 
 from daftt_core.errors import ConfigError, DataError, TaskError
@@ -17,7 +16,6 @@ from daftt_core.records import Prediction, write_jsonl
 from daftt_core.storage import write_text
 from daftt_core.sweep import Cell, Sweep, effect_sentences, plan_sweep, read_table, write_table
 from daftt_core.workspace import run_stage
-
 
 ONE = {"fractions": [0.1], "ratios": [1], "modes": ["both"], "mixtures": [0]}
 
