@@ -56,7 +56,8 @@ ENV PATH=/opt/daftt/bin:$PATH \
     XDG_CACHE_HOME=/tmp/cache \
     DAFTT_CACHE=/tmp/daftt \
     MPLCONFIGDIR=/tmp/matplotlib \
-    HF_HOME=/tmp/huggingface
+    HF_HOME=/tmp/huggingface \
+    HF_HUB_DISABLE_XET=1
 WORKDIR /tmp
 # A number, so that Kubernetes can tell that it is not root.
 USER 1000:1000

@@ -13,8 +13,25 @@ import sys
 import sysconfig
 from pathlib import Path
 
-UNUSED_FOLDERS = ("**/__pycache__", "**/tests", "pyarrow/include", "pyarrow/src")
+UNUSED_FOLDERS = (
+    "**/__pycache__",
+    "**/tests",
+    # A second way to download from the Hub; the image says that the first one is to be used.
+    "hf_xet",
+    # Fonts other than the one that is drawn with, and pictures to try things on.
+    "matplotlib/mpl-data/fonts/afm",
+    "matplotlib/mpl-data/fonts/pdfcorefonts",
+    "matplotlib/mpl-data/sample_data",
+    "numpy/f2py",
+    # Which town a phone number belongs to.
+    "phonenumbers/geodata",
+    "pyarrow/include",
+    "pyarrow/src",
+    "sklearn/datasets/data",
+    "sklearn/datasets/images",
+)
 UNUSED_FILES = (
+    "**/*.a",
     "**/*.c",
     "**/*.cpp",
     "**/*.h",
@@ -28,6 +45,11 @@ UNUSED_FILES = (
     "pyarrow/libarrow_flight*",
     "pyarrow/libarrow_python_flight*",
     "pyarrow/libarrow_s3*",
+    # Wheels have no links: these are the library under its other two names.
+    "pyarrow/libarrow_python.so",
+    "pyarrow/libarrow_python.so.*.*.*",
+    # Makers of network cards, for a check of their addresses.
+    "stdnum/*.dat",
 )
 
 

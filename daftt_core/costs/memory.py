@@ -124,7 +124,8 @@ def _cast_weights(shape: ModelShape, setup: Setup) -> int:
     for each product and live as long as the layer's activations.
     """
     if setup.method == "lora" and setup.gradient_checkpointing:
-        return shape.vocabulary * shape.hidden + max(b.parameters for b in shape.blocks)
+        head = 0 if shape.kind == "classifier" else shape.vocabulary * shape.hidden
+        return head + max(b.parameters for b in shape.blocks)
     return shape.products + (setup.trained(shape) if setup.method == "lora" else 0)
 
 

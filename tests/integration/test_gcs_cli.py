@@ -10,10 +10,12 @@ import pytest
 
 from daftt_core.cli import main
 from daftt_core.config import Config
+from daftt_core.curation import CURATED, FUNNEL, SOURCES
 from daftt_core.errors import DataError
 from daftt_core.keeping import keep
 from daftt_core.preflight import preflight, resolve
-from daftt_core.storage import commit, open_storage
+from daftt_core.records import Example, SyntheticExample, write_jsonl
+from daftt_core.storage import commit, open_storage, write_text
 from daftt_core.workspace import Run, read_stage, run_stage
 
 
@@ -52,6 +54,34 @@ def test_the_report_of_a_run_in_a_bucket_is_written_and_fetched(
     assert "<h1>" in Path(paths.pop()).read_text()
     assert read_stage(run, "report")
     assert main(["report", "latest", "--output", output]) == 0
+
+
+def test_the_sheet_of_a_run_in_a_bucket_is_written_here(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = [
+        SyntheticExample(**Example.of(f"film {i}", output="positive").model_dump(), source=source)
+        for i, source in enumerate(SOURCES * 10)
+    ]
+
+    def curated(folder: Path) -> dict[str, Any]:
+        for source in SOURCES:
+            write_jsonl(folder / f"{source}.jsonl", [one for one in kept if one.source == source])
+        counts = {"read": 10, "rejected": {}, "kept": 10}
+        write_text(folder / FUNNEL, json.dumps({"funnel": dict.fromkeys(SOURCES, counts)}))
+        write_jsonl(folder / "rejected.jsonl", [])
+        return {}
+
+    run_stage(run, CURATED, [], curated)
+    assert main(["review", run.uri, "--count", "12"]) == 0
+    assert "review.csv: 12 examples; mark them" in capsys.readouterr().out
+    sheet = Path("review.csv")
+    sheet.write_text(sheet.read_text("utf-8-sig").replace('"","","",""', '"","y","n","y"'))
+    assert main(["review", run.uri, "--read", "review.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "0 of 12" in out
+    assert "What people found" in Path(out.splitlines()[-1]).read_text()
 
 
 @pytest.mark.parametrize("words", [["{uri}-other"], ["other", "--output", "{output}"]])

@@ -197,3 +197,10 @@ def test_a_model_that_writes_needs_its_weights_and_its_cache():
 def test_an_unknown_gpu_is_said_with_those_known():
     with pytest.raises(ConfigError, match="'a100-8' is not known; did you mean 'a100-80'"):
         find_gpu("a100-8")
+
+
+def test_a_small_classifier_needs_no_more_with_checkpointing():
+    shape = _SHAPES["all-minilm-l6-v2"]
+    setup = Setup(method="lora", lora_rank=1, micro_batch_size=1, row_tokens=16, bf16=True)
+    less = training_parts(shape, replace(setup, gradient_checkpointing=True))
+    assert less.total <= training_parts(shape, setup).total
