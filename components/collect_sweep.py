@@ -11,6 +11,7 @@ def collect_sweep(
     fractions: list,
     ratios: list,
     modes: list,
+    mixtures: list,
     table: dsl.Output[dsl.HTML],
 ):
     """Collect the results of all cells; a cell that failed leaves its error there.
@@ -23,6 +24,7 @@ def collect_sweep(
         fractions: Shares of the training pool.
         ratios: Synthetic examples for every labelled one.
         modes: What the teacher writes.
+        mixtures: Numbers of other tasks that the teacher learns.
         table: The table.
     """
     from pathlib import Path
@@ -31,5 +33,8 @@ def collect_sweep(
     from daftt_core.sweep import plan_sweep, render, write_table
 
     with stage_process():
-        found = write_table(plan_sweep(settings, fractions, ratios, modes))
+        sweep = plan_sweep(
+            settings, fractions=fractions, ratios=ratios, modes=modes, mixtures=mixtures
+        )
+        found = write_table(sweep)
         Path(table.path).write_text(render(found), encoding="utf-8")

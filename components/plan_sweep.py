@@ -6,7 +6,7 @@ from components.images import CORE_IMAGE
 
 
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
-def plan_sweep(settings: dict, fractions: list, ratios: list, modes: list) -> list:
+def plan_sweep(settings: dict, fractions: list, ratios: list, modes: list, mixtures: list) -> list:
     """Check every cell's settings, and report every mistake in one message.
 
     Args:
@@ -14,6 +14,7 @@ def plan_sweep(settings: dict, fractions: list, ratios: list, modes: list) -> li
         fractions: Shares of the training pool.
         ratios: Synthetic examples for every labelled one.
         modes: What the teacher writes.
+        mixtures: Numbers of other tasks that the teacher learns.
 
     Returns:
         The items of the loop over cells.
@@ -22,4 +23,5 @@ def plan_sweep(settings: dict, fractions: list, ratios: list, modes: list) -> li
     from daftt_core.sweep import plan_sweep as plan
 
     with stage_process():
-        return [cell.item for cell in plan(settings, fractions, ratios, modes).cells]
+        sweep = plan(settings, fractions=fractions, ratios=ratios, modes=modes, mixtures=mixtures)
+        return [cell.item for cell in sweep.cells]

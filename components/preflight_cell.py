@@ -8,7 +8,9 @@ from components.images import CORE_IMAGE
 
 
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
-def preflight_cell(settings: dict, fraction: str, ratio: str, mode: str) -> NamedTuple(
+def preflight_cell(
+    settings: dict, fraction: str, ratio: str, mode: str, mixture_tasks: str
+) -> NamedTuple(
     "Outputs",
     [
         ("run", str),
@@ -31,6 +33,7 @@ def preflight_cell(settings: dict, fraction: str, ratio: str, mode: str) -> Name
         fraction: The cell's share of the training pool.
         ratio: The cell's synthetic examples for every labelled one.
         mode: What the cell's teacher writes.
+        mixture_tasks: Other tasks that the cell's teacher learns.
 
     Returns:
         The run and each stage's section as JSON, and the items of the pipeline's two loops.
@@ -40,6 +43,12 @@ def preflight_cell(settings: dict, fraction: str, ratio: str, mode: str) -> Name
     from daftt_core.sweep import plan_sweep
 
     with stage_process():
-        (cell,) = plan_sweep(settings, [fraction], [ratio], [mode]).cells
+        (cell,) = plan_sweep(
+            settings,
+            fractions=[fraction],
+            ratios=[ratio],
+            modes=[mode],
+            mixtures=[mixture_tasks],
+        ).cells
         preflight(cell.config, cell.run)
         return hand_out(cell.config, cell.run)

@@ -131,14 +131,14 @@ class Rejection(_Record):
 
 
 class Prediction(_Record):
-    """A student's answer to one example.
+    """A model's answer to one example.
 
     Attributes:
         id: The example's id.
-        arm: The arm the student belongs to.
-        seed: The student's seed.
+        arm: The arm the student belongs to; ``teacher`` for the teacher.
+        seed: The student's seed; the run's for the teacher.
         gold: The true output.
-        output: The student's output.
+        output: The model's output.
         distribution: Probability of every label; empty for text outputs.
     """
 

@@ -1,4 +1,4 @@
-"""The whole pipeline many times: fractions of labels x synthetic-to-real ratios x modes.
+"""The whole pipeline many times: fractions of labels x ratios x modes x mixtures.
 
 A cell is a run of its own, with the stages of the main pipeline. One cell's failure ends no other;
 the table at the end says what came of each.
@@ -23,6 +23,7 @@ def sweep_cell(
     fraction: str,
     ratio: str,
     mode: str,
+    mixture_tasks: str,
     gpu_type: str,
     gpus: str,
     teacher_gpus: str,
@@ -41,14 +42,21 @@ def sweep_cell(
         gpu_type, gpus, cpus, memory, node_selector, tolerations, hub_secret, pull_secret
     )
     checked = light.take(
-        preflight_cell(settings=settings, fraction=fraction, ratio=ratio, mode=mode)
+        preflight_cell(
+            settings=settings,
+            fraction=fraction,
+            ratio=ratio,
+            mode=mode,
+            mixture_tasks=mixture_tasks,
+        )
     )
     run_stages(checked, light, pod, teacher_gpus)
 
 
 @dsl.pipeline(
     name="daftt-sweep",
-    description="Compare fractions of labels, synthetic-to-real ratios and modes in one table.",
+    description="Compare fractions of labels, synthetic-to-real ratios, modes and mixtures in one "
+    "table.",
 )
 @describe_parameters
 def sweep_pipeline(  # noqa: D417 - describe_parameters adds the others
@@ -56,6 +64,7 @@ def sweep_pipeline(  # noqa: D417 - describe_parameters adds the others
     fractions: list = [0.01, 0.02, 0.05, 0.1],  # noqa: B006
     ratios: list = [1, 4, 16, 0],  # noqa: B006
     modes: list = ["both"],  # noqa: B006
+    mixtures: list = [_D.mixture.tasks],  # noqa: B006
     cluster_gpu_type: str = _D.cluster.gpu_type,
     cluster_gpus: str = _D.cluster.gpus,
     cluster_teacher_gpus: str = _D.cluster.teacher_gpus,
@@ -75,8 +84,15 @@ def sweep_pipeline(  # noqa: D417 - describe_parameters adds the others
         fractions: Shares of the training pool to label, such as 0.01 for 1%.
         ratios: Synthetic examples of each source for every labelled one; 0 is no limit.
         modes: What the teacher writes: annotate, generate, both.
+        mixtures: Numbers of other tasks that the teacher learns too; 0 is none.
     """
-    varied = {"settings": settings, "fractions": fractions, "ratios": ratios, "modes": modes}
+    varied = {
+        "settings": settings,
+        "fractions": fractions,
+        "ratios": ratios,
+        "modes": modes,
+        "mixtures": mixtures,
+    }
     light = LightPod(cluster_light_cpus, cluster_light_memory, cluster_pull_secret)
     with dsl.ExitHandler(light.take(collect_sweep(**varied)), name="sweep"):
         planned = light.take(plan_sweep(**varied))
@@ -86,6 +102,7 @@ def sweep_pipeline(  # noqa: D417 - describe_parameters adds the others
                 fraction=cell.fraction,
                 ratio=cell.ratio,
                 mode=cell.mode,
+                mixture_tasks=cell.mixture_tasks,
                 gpu_type=cluster_gpu_type,
                 gpus=cluster_gpus,
                 teacher_gpus=cluster_teacher_gpus,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import click
 from daftt_core.cli.remote import Connection, Remote, connect, with_connection, with_dry_run
 from daftt_core.cli.settings import read_config, with_settings
 from daftt_core.cli.upload import Version, upload_version, with_pipeline
-from daftt_core.cli.variations import sweep_parameters, with_variations
+from daftt_core.cli.variations import sweep_parameters, take_variations, with_variations
 from daftt_core.config import Config, to_flat
 from daftt_core.costs import check_teacher_fits
 from daftt_core.errors import ConfigError
@@ -71,9 +72,6 @@ def place_order(
     experiment: str,
     service_account: str,
     dry_run: bool,
-    fractions: str | None,
-    ratios: str | None,
-    modes: str | None,
     **given: Any,
 ) -> Order:
     """Check the settings, connect, upload the pipeline if it is not there, find its experiment.
@@ -88,21 +86,19 @@ def place_order(
         experiment: Name of the experiment, which is created where it is missing.
         service_account: As whom the pods run.
         dry_run: Show requests that would change something, and do not send them.
-        fractions: Fractions of a sweep, separated by commas.
-        ratios: The same of its ratios.
-        modes: The same of its modes.
-        given: Values of the settings' options; None where one was not given.
+        given: Values of the settings' options and of a sweep's; None where one was not given.
 
     Raises:
         ConfigError: Names every mistake of the settings.
         RemoteError: Kubeflow Pipelines cannot be reached, or refuses.
     """
+    variations = take_variations(given)
     config = read_config(settings_file, given)
     _check_for_cluster(config)
     if pipeline == "sweep":
-        name, parameters = _sweep(config, fractions, ratios, modes)
+        name, parameters = _sweep(config, variations)
     else:
-        _check_no_variation(fractions=fractions, ratios=ratios, modes=modes)
+        _check_no_variation(variations)
         name, parameters = _run_name(config), to_flat(config)
     remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
     version = upload_version(remote, pipeline)
@@ -111,17 +107,15 @@ def place_order(
     return Order(remote, version, str(found.experiment_id), service_account, name, parameters)
 
 
-def _sweep(
-    config: Config, fractions: str | None, ratios: str | None, modes: str | None
-) -> tuple[str, dict[str, Any]]:
+def _sweep(config: Config, variations: Mapping[str, str | None]) -> tuple[str, dict[str, Any]]:
     from daftt_core.sweep import plan_sweep
 
-    varied, pods = sweep_parameters(config, fractions, ratios, modes)
+    varied, pods = sweep_parameters(config, variations)
     return plan_sweep(**varied).name, varied | pods
 
 
-def _check_no_variation(**given: str | None) -> None:
-    for name, value in given.items():
+def _check_no_variation(variations: Mapping[str, str | None]) -> None:
+    for name, value in variations.items():
         if value is not None:
             raise ConfigError(f"--{name}: is for a sweep: add --pipeline sweep, or leave it out")
 

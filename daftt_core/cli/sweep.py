@@ -1,4 +1,4 @@
-"""``daftt sweep``: fractions of labels x synthetic-to-real ratios x modes, on this machine."""
+"""``daftt sweep``: fractions of labels x ratios x modes x mixtures, on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 from daftt_core.cli.launch import Attempt, compiled_pipeline, run_pipeline
 from daftt_core.cli.outcome import RunFailedError, StoppedError, explain_failure
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
-from daftt_core.cli.variations import sweep_parameters, with_variations
+from daftt_core.cli.variations import sweep_parameters, take_variations, with_variations
 from daftt_core.cli.watch import Watch, display_for, under
 from daftt_core.errors import DafttError
 from daftt_core.storage import local_folder
@@ -24,19 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["sweep_command"]
 
 
-@click.command("sweep", cls=SettingsCommand, short_help="Run fractions x ratios x modes here.")
+@click.command(
+    "sweep", cls=SettingsCommand, short_help="Run fractions x ratios x modes x mixtures here."
+)
 @with_settings
 @with_variations
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def sweep_command(
     settings_file: Path | None,
-    fractions: str | None,
-    ratios: str | None,
-    modes: str | None,
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Run the pipeline once for each fraction, ratio and mode, and put the results in one table.
+    """Run the pipeline once for each fraction, ratio, mode and mixture; one table has the results.
 
     Each cell is a run of its own in the sweep's folder. What two of them have in common, such as
     the teacher of a fraction, is made once. The same command goes on where an interrupted sweep
@@ -47,11 +46,12 @@ def sweep_command(
     Examples:
       daftt sweep --fractions 0.01,0.05 --ratios 1,4,0
       daftt sweep --modes annotate,generate --ratios 0 --student-seeds 5
+      daftt sweep --mixtures 0,6 --fractions 0.01 --ratios 4
     """
-    from daftt_core.sweep import plan_sweep
+    from daftt_core.sweep import effect_sentences, plan_sweep
 
-    config = read_config(settings_file, given)
-    varied, pods = sweep_parameters(config, fractions, ratios, modes)
+    variations = take_variations(given)
+    varied, pods = sweep_parameters(read_config(settings_file, given), variations)
     sweep = plan_sweep(**varied)
     table = _run(sweep, varied | pods)
     if as_json:
@@ -59,6 +59,8 @@ def sweep_command(
     else:
         width = None if sys.stdout.isatty() else 1000
         Console(width=width).print(_shown(table))
+        for sentence in effect_sentences(table.mixtures):
+            click.echo(sentence)
         click.echo(f"Table: {local_folder(sweep.uri) / 'sweep.html'} (and .csv, .json)")
     if table.lost:
         sentences = "\n".join(f"{cell.cell}: {cell.status}: {cell.message}" for cell in table.lost)
@@ -97,19 +99,21 @@ def _shown(table: SweepTable) -> Table:
     from daftt_core.sweep import arm_rows
 
     shown = Table(box=None, pad_edge=False)
-    for heading in ("fraction", "ratio", "mode", "arm", "real", "synthetic", "mean", "gain"):
+    place = ("fraction", "ratio", "mode", "mixture", "teacher (dev)")
+    for heading in (*place, "arm", "real", "synthetic", "mean", "gain"):
         words = heading in ("mode", "arm")
         shown.add_column(heading, justify="left" if words else "right")
     shown.add_column("interval")
     for row in arm_rows(table):
-        place = [f"{row['fraction']:g}", f"{row['ratio']:g}", row["mode"]]
+        cell = [f"{row['fraction']:g}", f"{row['ratio']:g}", row["mode"], str(row["mixture_tasks"])]
+        cell.append(formats.percent(row["teacher_dev"]))
         if row["arm"] is None:
-            shown.add_row(*place, row["status"])
+            shown.add_row(*cell, row["status"])
             continue
         gain = row["gain"]
         between = f"{formats.gain(row['gain_low'])} to {formats.gain(row['gain_high'])}"
         shown.add_row(
-            *place,
+            *cell,
             f"{row['arm']} *" if row["chosen_on_dev"] else row["arm"],
             str(row["real"]),
             str(row["synthetic"]),

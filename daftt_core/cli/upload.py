@@ -53,7 +53,7 @@ def with_pipeline(command: Any) -> Any:
         type=click.Choice(list(PIPELINES)),
         default="daftt",
         show_default=True,
-        help="One run, or a sweep over fractions, ratios and modes.",
+        help="One run, or a sweep over fractions, ratios, modes and mixtures.",
     )(command)
 
 

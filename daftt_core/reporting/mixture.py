@@ -47,8 +47,11 @@ def _sentence(data: ReportData, found: Mixture) -> str:
     )
     if data.assessment is None:
         return learned
-    scored = score(data.assessment.dev_score, data.assessment.metric)
+    found_on_dev = data.assessment
+    tuned = found_on_dev.tuned_dev_score
+    scored = score(found_on_dev.dev_score if tuned is None else tuned, found_on_dev.metric)
     return (
-        f"{learned} Its {metric_title(data.assessment.metric)} on dev with this mixture is "
-        f"{scored}; whether the mixture helped, only the same run with mixture_tasks 0 can tell."
+        f"{learned} Its {metric_title(found_on_dev.metric)} on dev with this mixture is {scored}; "
+        "whether the mixture helped, only the same run with mixture_tasks 0 can tell: "
+        f"daftt sweep --mixtures 0,{count} makes both and compares their teachers on dev."
     )

@@ -18,6 +18,7 @@ _VARIED = {
     "fractions": "data_labelled_fraction",
     "ratios": "curation_ratio",
     "modes": "synthesis_mode",
+    "mixtures": "mixture_tasks",
 }
 """What a sweep varies, and the setting that each stands for."""
 
@@ -33,6 +34,7 @@ class Cell:
         fraction: Share of the training pool that is labelled.
         ratio: Synthetic examples of each source for every labelled one, at most; 0: no limit.
         mode: What the teacher writes.
+        mixture_tasks: Other tasks that the teacher learns; 0: none.
         config: All its settings.
         run: The run they make.
     """
@@ -41,6 +43,7 @@ class Cell:
     fraction: float
     ratio: float
     mode: str
+    mixture_tasks: int
     config: Config
     run: Run
 
@@ -52,6 +55,7 @@ class Cell:
             "fraction": f"{self.fraction!r}",
             "ratio": f"{self.ratio!r}",
             "mode": self.mode,
+            "mixture_tasks": str(self.mixture_tasks),
         }
 
 
@@ -72,9 +76,11 @@ class Sweep:
 
 def plan_sweep(
     settings: Mapping[str, object],
+    *,
     fractions: Sequence[object],
     ratios: Sequence[object],
     modes: Sequence[object],
+    mixtures: Sequence[object],
 ) -> Sweep:
     """Lay out a sweep's cells, the smallest fraction first.
 
@@ -83,12 +89,13 @@ def plan_sweep(
         fractions: Values of ``data_labelled_fraction``.
         ratios: Values of ``curation_ratio``.
         modes: Values of ``synthesis_mode``.
+        mixtures: Values of ``mixture_tasks``.
 
     Raises:
         ConfigError: Names every mistake of the settings and of the values.
         TaskError: The task is unknown or wrong.
     """
-    values = {"fractions": list(fractions), "ratios": list(ratios), "modes": list(modes)}
+    values = {"fractions": fractions, "ratios": ratios, "modes": modes, "mixtures": mixtures}
     mistakes = [*_misplaced(settings), *_missing(values)]
     checked: list[Config] = []
     for varied in product(*values.values()):
@@ -155,7 +162,8 @@ def _name(common: Config) -> str:
 def _cell_name(config: Config) -> str:
     # %r and not %g: 0.1234567 and 0.1234568 are two fractions
     fraction, ratio = config.data.labelled_fraction, config.curation.ratio
-    return f"fraction-{fraction!r}-ratio-{ratio!r}-{config.synthesis.mode}".replace(".0-", "-")
+    name = f"fraction-{fraction!r}-ratio-{ratio!r}-{config.synthesis.mode}".replace(".0-", "-")
+    return f"{name}-mixture-{config.mixture.tasks}" if config.mixture.tasks else name
 
 
 def _cell(config: Config, uri: str) -> Cell:
@@ -166,6 +174,7 @@ def _cell(config: Config, uri: str) -> Cell:
         fraction=own.data.labelled_fraction,
         ratio=own.curation.ratio,
         mode=own.synthesis.mode,
+        mixture_tasks=own.mixture.tasks,
         config=own,
         run=resolve(own).model_copy(update={"family": uri}),
     )

@@ -18,6 +18,13 @@ from daftt_core.reporting import formats
 from daftt_core.reporting.data import REPORT
 from daftt_core.statuses import StageStatus
 from daftt_core.storage import open_storage
+from daftt_core.sweep.mixtures import (
+    MixtureEffect,
+    TeacherScores,
+    effect_sentences,
+    mixture_effects,
+    read_teacher_scores,
+)
 from daftt_core.sweep.plan import Cell, Sweep
 from daftt_core.workspace import run_statuses
 
@@ -38,9 +45,11 @@ class CellResult(_Part):
         fraction: Share of the training pool that is labelled.
         ratio: Synthetic examples of each source for every labelled one, at most; 0: no limit.
         mode: What the teacher writes.
+        mixture_tasks: Other tasks that the teacher learns; 0: none.
         status: ``unfinished`` where it was interrupted, or has not begun.
         message: Why it is not done.
         exit_code: The code of the error it failed with; 0 where it has none.
+        teacher: How its teacher does on dev; None while it is not done.
         evaluation: How its arms compare; None while it is not done.
     """
 
@@ -48,9 +57,11 @@ class CellResult(_Part):
     fraction: float
     ratio: float
     mode: str
+    mixture_tasks: int
     status: Literal["done", "failed", "unfinished"]
     message: str = ""
     exit_code: int = 0
+    teacher: TeacherScores | None = None
     evaluation: Evaluation | None = None
 
 
@@ -61,11 +72,13 @@ class SweepTable(_Part):
         name: Its name.
         uri: Where it is.
         cells: Its cells, in the sweep's order.
+        mixtures: Whether mixtures helped, where cells differ in the mixture alone.
     """
 
     name: str
     uri: str
     cells: tuple[CellResult, ...]
+    mixtures: tuple[MixtureEffect, ...]
 
     @property
     def lost(self) -> list[CellResult]:
@@ -79,7 +92,10 @@ def write_table(sweep: Sweep) -> SweepTable:
     Raises:
         StorageError: The sweep's folder cannot be read or written.
     """
-    table = SweepTable(name=sweep.name, uri=sweep.uri, cells=tuple(map(_result, sweep.cells)))
+    cells = tuple(map(_result, sweep.cells))
+    scores = {cell.cell: cell.teacher for cell in cells if cell.teacher}
+    effects = tuple(mixture_effects(sweep.cells, scores))
+    table = SweepTable(name=sweep.name, uri=sweep.uri, cells=cells, mixtures=effects)
     storage = open_storage(sweep.uri)
     storage.write(_JSON, (table.model_dump_json(indent=1) + "\n").encode())
     storage.write("sweep.csv", _csv(table).encode())
@@ -113,12 +129,18 @@ def _result(cell: Cell) -> CellResult:
         "fraction": cell.fraction,
         "ratio": cell.ratio,
         "mode": cell.mode,
+        "mixture_tasks": cell.mixture_tasks,
     }
     try:
         statuses = run_statuses(cell.run)
         failed = [status for status in statuses if status.state == "failed"]
         if _is_evaluated(statuses):
-            return CellResult(**about, status="done", evaluation=read_evaluation(cell.run))
+            return CellResult(
+                **about,
+                status="done",
+                teacher=read_teacher_scores(cell.run),
+                evaluation=read_evaluation(cell.run),
+            )
     except DafttError as error:
         return CellResult(**about, status="failed", message=str(error), exit_code=error.exit_code)
     if failed:
@@ -135,10 +157,15 @@ def _is_evaluated(statuses: list[StageStatus]) -> bool:
     return [(status.stage, status.state) for status in last] == [(EVALUATION, "done")]
 
 
+_OF_CELL = {"cell", "fraction", "ratio", "mode", "mixture_tasks", "status"}
+
+
 def arm_rows(table: SweepTable) -> Iterator[dict[str, Any]]:
     """One row for each arm of each cell, or one for a cell without a result."""
     for cell in table.cells:
-        about = cell.model_dump(include={"cell", "fraction", "ratio", "mode", "status"})
+        about = cell.model_dump(include=_OF_CELL)
+        about["teacher_dev"] = cell.teacher.dev_score if cell.teacher else None
+        about["untuned_dev"] = cell.teacher.untuned_dev_score if cell.teacher else None
         if cell.evaluation is None:
             yield {**about, **_NO_ARM, "message": cell.message}
             continue
@@ -164,7 +191,8 @@ def _arm(arm: ArmResult) -> dict[str, Any]:
 
 
 _COLUMNS = (
-    *("cell", "fraction", "ratio", "mode", "status", "arm", "real", "synthetic", "dev_mean"),
+    *("cell", "fraction", "ratio", "mode", "mixture_tasks", "status", "teacher_dev"),
+    *("untuned_dev", "arm", "real", "synthetic", "dev_mean"),
     *("mean", "low", "high", "gain", "gain_low", "gain_high", "chosen_on_dev", "message"),
 )
 _NO_ARM = dict.fromkeys(_COLUMNS[_COLUMNS.index("arm") : -1])
@@ -188,6 +216,7 @@ def render(table: SweepTable) -> str:
         name=table.name,
         uri=table.uri,
         rows=list(arm_rows(table)),
+        effects=effect_sentences(table.mixtures),
         done=len(done),
         cells=len(table.cells),
         metric=formats.metric_title(done[0].metric) if done else "score",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,21 @@ from daftt_core.evaluation.calibration import (
     reliability_bins,
 )
 from daftt_core.progress import Progress, log
-from daftt_core.records import Example, seed_for
+from daftt_core.records import Example, Prediction, seed_for, write_jsonl
 from daftt_core.storage import write_text
 from daftt_core.tasks import answer_prompt, parse_answer
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
 
 __all__ = ["Assessment", "assess"]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One model on dev: its answers, their score, and the assessment's fields about calibration."""
+
+    answers: list[Prediction]
+    score: float
+    calibrated: dict[str, Any]
 
 
 class Assessment(BaseModel):
@@ -83,6 +93,9 @@ def assess(
 ) -> StageResult:
     """Score the teacher on dev, calibrate it, and decide whether it may teach.
 
+    What the tuned teacher answered to each dev example is kept in ``dev-predictions.jsonl``, so
+    that two teachers can be compared example by example.
+
     Args:
         run: The run.
         config: The teacher's settings.
@@ -101,26 +114,27 @@ def assess(
         _, baseline_manifest = read_stage(run, "students/real", baseline)
         teacher_folder, _ = read_stage(run, "teacher", teacher)
         progress = Progress("assess teacher", 2, "models")
-        untuned_score, _ = _judge(run, synthesis, open_local(synthesis, config.model), dev)
+        untuned = _judge(run, synthesis, open_local(synthesis, config.model), dev)
         progress.advance()
         with open_engine(synthesis, teacher_folder) as opened:
-            dev_score, calibrated = _judge(run, synthesis, opened.engine, dev)
-        tuned_score = None
+            teaching = _judge(run, synthesis, opened.engine, dev)
+        tuned = teaching
         if not opened.is_tuned:
-            tuned_score, _ = _judge(run, synthesis, open_local(synthesis, teacher_folder), dev)
+            tuned = _judge(run, synthesis, open_local(synthesis, teacher_folder), dev)
         progress.advance()
         baseline_score = float(np.mean(baseline_manifest.summary["dev_scores"]))
         assessment = Assessment(
             metric=metric_for_task(run.task),
             dev_examples=len(dev),
             teacher=opened.model,
-            dev_score=dev_score,
-            tuned_dev_score=tuned_score,
-            untuned_dev_score=untuned_score,
+            dev_score=teaching.score,
+            tuned_dev_score=None if opened.is_tuned else tuned.score,
+            untuned_dev_score=untuned.score,
             baseline_dev_score=baseline_score,
-            passed=dev_score > baseline_score,
-            **calibrated,
+            passed=teaching.score > baseline_score,
+            **teaching.calibrated,
         )
+        write_jsonl(folder / "dev-predictions.jsonl", tuned.answers)
         write_text(folder / "assessment.json", assessment.model_dump_json(indent=1))
         if assessment.calibration is not None:
             write_text(folder / "calibration.json", assessment.calibration.model_dump_json())
@@ -184,16 +198,17 @@ def _open_gate(run: Run, found: dict[str, Any]) -> None:
         )
 
 
-def _judge(
-    run: Run, synthesis: SynthesisConfig, engine: Engine, dev: Sequence[Example]
-) -> tuple[float, dict[str, Any]]:
-    """One model's dev score, and the assessment's fields about its calibration."""
+def _judge(run: Run, synthesis: SynthesisConfig, engine: Engine, dev: Sequence[Example]) -> _Judged:
     calibrated: dict[str, Any] = {}
+    distributions: list[dict[str, float]] = [{}] * len(dev)
     if run.task.is_classification:
         scorer = LabelScorer(engine, run.task, correct_prior=synthesis.correct_prior)
-        predicted, calibrated = _calibrate(run, synthesis, dev, scorer.log_probs(dev))
+        probs, calibrated = _calibrate(run, synthesis, dev, scorer.log_probs(dev))
+        labels = run.task.label_names
+        predicted = [labels[index] for index in probs.argmax(axis=1)]
+        distributions = [dict(zip(labels, row, strict=True)) for row in probs.tolist()]
         prior = np.exp(scorer.log_prior()).tolist()
-        calibrated["label_prior"] = dict(zip(run.task.label_names, prior, strict=True))
+        calibrated["label_prior"] = dict(zip(labels, prior, strict=True))
     else:
         completions = engine.write(
             [answer_prompt(run.task, one) for one in dev],
@@ -203,14 +218,25 @@ def _judge(
             max_new_tokens=synthesis.max_new_tokens,
         )
         predicted = [parse_answer(run.task, one.text) or "" for one in completions]
-    gold = [example.output or "" for example in dev]
-    return score(metric_for_task(run.task), predicted, gold), calibrated
+    answers = [
+        Prediction(
+            id=example.id,
+            arm="teacher",
+            seed=run.seed,
+            gold=example.output or "",
+            output=output,
+            distribution=distribution,
+        )
+        for example, output, distribution in zip(dev, predicted, distributions, strict=True)
+    ]
+    found = score(metric_for_task(run.task), predicted, [answer.gold for answer in answers])
+    return _Judged(answers, found, calibrated)
 
 
 def _calibrate(
     run: Run, synthesis: SynthesisConfig, dev: Sequence[Example], log_probs: NDArray[np.float64]
-) -> tuple[list[str], dict[str, Any]]:
-    """Cross-fitted predictions, the calibration with what it mends, and when to abstain."""
+) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    """Cross-fitted probabilities, the calibration with what it mends, and when to abstain."""
     labels = run.task.label_names
     gold = np.array([labels.index(example.output or "") for example in dev])
     half = np.array([seed_for(run.seed, "calibration", example.id) % 2 for example in dev])
@@ -226,7 +252,7 @@ def _calibrate(
         abstention = choose_threshold(
             after.max(axis=1), chosen == gold, half, synthesis.min_precision
         )
-    return [labels[index] for index in chosen], {
+    return after, {
         "abstention": abstention,
         "calibration": fit_temperature_and_bias(log_probs, gold),
         "ece_before": expected_calibration_error(probs, gold),

@@ -89,18 +89,20 @@ def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
 def test_a_cell_is_checked_and_handed_out_as_a_run_is(tmp_path: Path) -> None:
     flat = to_flat(toy_config(tmp_path, name="sweep"))
     settings = {name: value for name, value in flat.items() if not name.startswith("cluster_")}
-    varied = (settings, [0.5], [2], ["annotate"])
+    varied = (settings, [0.5], [2], ["annotate"], [6])
     (item,) = plan_sweep.python_func(*varied)
     assert item == {
-        "cell": "fraction-0.5-ratio-2-annotate",
+        "cell": "fraction-0.5-ratio-2-annotate-mixture-6",
         "fraction": "0.5",
         "ratio": "2.0",
         "mode": "annotate",
+        "mixture_tasks": "6",
     }
     del item["cell"]
     outputs = preflight_cell.python_func(settings, **item)
-    run, data, _, _, _, curation, *_, shards, arms = outputs
-    assert f"{tmp_path}/runs/sweep/fraction-0.5-ratio-2-annotate" in run
+    run, data, mixture, _, _, curation, *_, shards, arms = outputs
+    assert f"{tmp_path}/runs/sweep/fraction-0.5-ratio-2-annotate-mixture-6" in run
+    assert '"tasks":6' in mixture
     assert '"labelled_fraction":0.5' in data
     assert '"ratio":2.0' in curation
     assert {shard["source"] for shard in shards} == {"annotated"}

@@ -64,6 +64,15 @@ def test_the_cells_are_one_loop_over_what_the_first_step_lays_out(spec: dict[str
     assert list(steps(spec, loop["componentRef"]["name"])) == ["sweep-cell"]
 
 
+def test_without_being_told_a_sweep_varies_no_mixture(spec: dict[str, Any]) -> None:
+    assert spec["root"]["inputDefinitions"]["parameters"]["mixtures"]["defaultValue"] == [0]
+
+
+def test_a_cell_is_told_all_that_varies(spec: dict[str, Any]) -> None:
+    handed = steps(spec, "comp-sweep-cell")["preflight-cell"]["inputs"]["parameters"]
+    assert {"settings", "fraction", "ratio", "mode", "mixture_tasks"} < set(handed)
+
+
 def test_a_cell_has_the_stages_of_a_run(spec: dict[str, Any]) -> None:
     run = steps(read("daftt")[0], "comp-exit-handler-1")
     cell = steps(spec, "comp-sweep-cell")
@@ -82,7 +91,7 @@ def test_pods_are_alike_in_both_pipelines() -> None:
 
 def test_pod_settings_are_the_configurations(spec: dict[str, Any]) -> None:
     shown = spec["root"]["inputDefinitions"]["parameters"]
-    assert {"settings", "fractions", "ratios", "modes"} < set(shown)
+    assert {"settings", "fractions", "ratios", "modes", "mixtures"} < set(shown)
     assert all(parameter["description"] for parameter in shown.values())
     defaults = to_flat(Config())
     pods = {name for name in flat_fields() if name.startswith("cluster_")}

@@ -62,19 +62,28 @@ def test_submit_sends_every_setting_and_starts_the_same_run_once(server: KfpServ
 
 def test_a_sweep_is_a_pipeline_of_its_own(server: KfpServer, capsys) -> None:
     words = ("submit", "--pipeline", "sweep", *OUTPUT, "--fractions", "0.01, 0.1", "--ratios", "2")
-    words += ("--student-seeds", "5", "--cluster-gpus", "1")
+    words += ("--mixtures", "0,6", "--student-seeds", "5", "--cluster-gpus", "1")
     first = call(capsys, *words)
     assert first["name"].startswith("movie-reviews-sweep-")
     assert server.body_of("POST /pipelines")["display_name"] == "daftt-sweep"
     parameters = server.body_of("POST /runs")["runtime_config"]["parameters"]
     assert parameters["fractions"] == ["0.01", "0.1"]
     assert (parameters["ratios"], parameters["modes"]) == (["2"], ["both"])
+    assert parameters["mixtures"] == ["0", "6"]
     assert parameters["settings"]["student_seeds"] == 5
     assert parameters["cluster_gpus"] == "1"
     assert "cluster_gpus" not in parameters["settings"]
     spec = next(yaml.safe_load_all(compiled_pipeline("sweep").read_text()))
     assert set(parameters) == set(spec["root"]["inputDefinitions"]["parameters"])
     assert call(capsys, *words) == {**first, "started": False}
+
+
+def test_a_wrong_mixture_of_a_sweep_is_told_before_anything_starts(tmp_path, capsys) -> None:
+    assert main(["sweep", "--output", str(tmp_path), "--mixtures", "0,few"]) == 2
+    assert capsys.readouterr().err.startswith("error: mixture.tasks: 'few' should be a valid int")
+    assert main(["sweep", "--output", str(tmp_path), "--mixture-tasks", "6"]) == 2
+    assert "mixture_tasks: a sweep sets it for each cell; give mixtures" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_only_a_sweep_varies_is_refused_elsewhere(server, capsys) -> None:

@@ -36,7 +36,9 @@ def test_the_teacher_s_section_shows_the_mixture_and_claims_no_effect(tmp_path: 
         "Beside the target task, which makes 75% of what it learned from, the teacher was given 43 "
         "instances of 2 other tasks. Its accuracy on dev with this mixture is"
     ) in page.text
-    assert "only the same run with mixture_tasks 0 can tell" in page.text
+    assert (
+        "only the same run with mixture_tasks 0 can tell: daftt sweep --mixtures 0,2" in page.text
+    )
     assert f"headline_topic DAFTT CC0-1.0 22 {'ab' * 32}" in page.text
     assert f"<b> DAFTT CC0-1.0 21 {'ab' * 32}" in page.text
     assert "task363_sst2 excluded by 'sst2'" in page.text

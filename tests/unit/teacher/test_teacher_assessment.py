@@ -13,6 +13,7 @@ from daftt_core.data import prepare
 from daftt_core.errors import GateError
 from daftt_core.evaluation import Calibration
 from daftt_core.preflight import resolve
+from daftt_core.records import Prediction, read_jsonl
 from daftt_core.teacher import Assessment, assess, train
 from daftt_core.workspace import StageResult, run_stage
 
@@ -40,6 +41,10 @@ def test_a_better_teacher_passes_and_is_calibrated(tmp_path: Path) -> None:
     stored = Calibration.model_validate_json((folder / "calibration.json").read_text())
     assert stored == found.calibration
     assert result.summary["dev_score"] == found.dev_score
+    answers = read_jsonl(folder / "dev-predictions.jsonl", Prediction)
+    assert len({one.id for one in answers}) == found.dev_examples
+    assert sum(one.output == one.gold for one in answers) / 24 == pytest.approx(found.dev_score)
+    assert all(max(one.distribution, key=one.distribution.get) == one.output for one in answers)
 
 
 def test_a_teacher_that_is_not_better_stops_the_run_and_says_why(tmp_path: Path) -> None:
@@ -72,4 +77,7 @@ def test_another_model_by_url_is_judged_beside_the_tuned_teacher(tmp_path: Path)
     # one probe, then each dev example and each of three inputs without content with each label
     assert len(server.bodies) == 1 + (24 + 3) * 2
     assert found.tuned_dev_score == found.untuned_dev_score  # no epochs: the same model
+    answers = read_jsonl(folder / "dev-predictions.jsonl", Prediction)
+    right = sum(one.output == one.gold for one in answers)
+    assert right / 24 == pytest.approx(found.tuned_dev_score)  # of the tuned one, not the server's
     assert found.ece_before is not None
