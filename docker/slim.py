@@ -22,7 +22,6 @@ UNUSED_FOLDERS = (
     "matplotlib/mpl-data/fonts/afm",
     "matplotlib/mpl-data/fonts/pdfcorefonts",
     "matplotlib/mpl-data/sample_data",
-    "numpy/f2py",
     # Which town a phone number belongs to.
     "phonenumbers/geodata",
     "pyarrow/include",
