@@ -18,8 +18,13 @@ UNUSED_FOLDERS = (
     "**/tests",
     # A second way to download from the Hub; the image says that the first one is to be used.
     "hf_xet",
-    # For PDF and PostScript; figures are SVG.
-    "fontTools",
+    # For fonts in PDF and PostScript; figures are SVG.
+    "fontTools/feaLib",
+    "fontTools/otlLib",
+    "fontTools/pens",
+    "fontTools/subset",
+    "fontTools/ttLib",
+    "fontTools/varLib",
     # Fonts other than the one that is drawn with, and pictures to try things on.
     "matplotlib/mpl-data/fonts/afm",
     "matplotlib/mpl-data/fonts/pdfcorefonts",
