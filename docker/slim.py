@@ -19,12 +19,15 @@ UNUSED_FOLDERS = (
     # A second way to download from the Hub; the image says that the first one is to be used.
     "hf_xet",
     # For fonts in PDF and PostScript; figures are SVG.
+    "fontTools/cu2qu",
     "fontTools/feaLib",
     "fontTools/otlLib",
     "fontTools/pens",
+    "fontTools/qu2cu",
     "fontTools/subset",
     "fontTools/ttLib",
     "fontTools/varLib",
+    "fontTools/voltLib",
     # Fonts other than the one that is drawn with, and pictures to try things on.
     "matplotlib/mpl-data/fonts/afm",
     "matplotlib/mpl-data/fonts/pdfcorefonts",
