@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -178,11 +179,16 @@ def _distilabel(prompts: list[Prompt], batch_size: int, tokens: int) -> float:
             f"torch=={torch.__version__.split('+')[0]}",
         ]
         subprocess.run([python, "-m", "pip", "install", "-q", *needed], check=True)
+    model = folder / "model"
+    shutil.copytree(find_model(TEACHER), model, dirs_exist_ok=True)
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # as older transformers call it
+    (model / "tokenizer_config.json").write_text(json.dumps(settings))
     asked = folder / "asked.json"
     asked.write_text(
         json.dumps(
             {
-                "model": str(find_model(TEACHER)),
+                "model": str(model),
                 "prompts": sorted(map(str, prompts), key=len, reverse=True),
                 "batch_size": batch_size,
                 "tokens": tokens,
