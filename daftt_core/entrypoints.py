@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,4 +90,12 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        ended_with = main()
+    except SystemExit as ended:
+        ended_with = ended.code if isinstance(ended.code, int) else 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is committed. Threads that libraries leave behind can abort an interpreter that is going
+    # down (seen with gloo), and the launcher would take that for the program's own failure.
+    os._exit(ended_with)
