@@ -1,0 +1,43 @@
+"""The whole configuration: what each setting means, what it allows, and its one default.
+
+Each stage has a *section*. The Kubeflow UI, the command line and YAML files show the same settings
+as flat names, ``<section>_<field>`` (the ``run`` section goes without its prefix):
+``student_learning_rate`` is ``student.learning_rate``. :func:`from_flat` checks all of them at
+once and reports every mistake in one message.
+"""
+
+from daftt_core.config.cluster import ClusterConfig, GpuModel, JobConfig
+from daftt_core.config.flat import (
+    Config,
+    flat_fields,
+    from_flat,
+    parse_section,
+    read_settings,
+    to_flat,
+)
+from daftt_core.config.run import DataConfig, EvaluationConfig, MixtureConfig, RunConfig
+from daftt_core.config.section import Section
+from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
+from daftt_core.config.training import Precision, StudentConfig, TeacherConfig
+
+__all__ = [
+    "ClusterConfig",
+    "Config",
+    "CurationConfig",
+    "DataConfig",
+    "EvaluationConfig",
+    "GpuModel",
+    "JobConfig",
+    "MixtureConfig",
+    "Precision",
+    "RunConfig",
+    "Section",
+    "StudentConfig",
+    "SynthesisConfig",
+    "TeacherConfig",
+    "flat_fields",
+    "from_flat",
+    "parse_section",
+    "read_settings",
+    "to_flat",
+]

@@ -1,0 +1,260 @@
+"""Settings of where the work is done: the teacher's job, and the pods of a cluster."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from daftt_core.config.section import Section, read_json
+
+__all__ = [
+    "ClusterConfig",
+    "GpuModel",
+    "JobConfig",
+]
+
+
+GpuModel = Literal[
+    "", "a100-40", "a100-80", "h100-80", "h200-141", "l4-24", "t4-16", "v100-16", "v100-32"
+]
+
+
+_NAME = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+
+
+class JobConfig(Section):
+    """Where the teacher is trained: on this machine, or as a job in the cluster."""
+
+    launcher: Literal["local", "pytorchjob", "trainjob"] = Field(
+        default="local",
+        description="Train in the step itself (local), as a PyTorchJob of the Training Operator, "
+        "or as a TrainJob of Kubeflow Trainer.",
+    )
+    image: str = Field(
+        default="", description="Image of the job's pods. Empty: the project's training image."
+    )
+    nodes: int = Field(default=1, ge=1, le=1000, description="Pods of the job, one on each node.")
+    gpus_per_node: int = Field(
+        default=0, ge=0, le=64, description="GPUs of each pod; 0: what the machine has, or none."
+    )
+    gpu_model: GpuModel = Field(
+        default="",
+        description="Kind of the GPUs that train the teacher. Where it is said, a teacher that "
+        "cannot fit is refused before anything starts. Empty: not known.",
+    )
+    gpu_resource: str = Field(
+        default="nvidia.com/gpu", min_length=1, description="Name the cluster gives its GPUs."
+    )
+    processes_per_node: int = Field(
+        default=0, ge=0, le=64, description="Processes of each pod; 0: one for each GPU, or one."
+    )
+    cpu: str = Field(default="4", pattern=_QUANTITY, description="CPU cores of each pod.")
+    memory: str = Field(default="16Gi", pattern=_QUANTITY, description="Memory of each pod.")
+    shm_size: str = Field(
+        default="2Gi",
+        pattern=_QUANTITY,
+        description="Shared memory (/dev/shm) of each pod; it counts as the pod's memory.",
+    )
+    node_selector: str = Field(
+        default="", description='Labels of the nodes to use, a JSON object such as {"pool": "gpu"}.'
+    )
+    tolerations: str = Field(
+        default="",
+        description="Taints that are no obstacle, a JSON list such as "
+        '[{"key": "nvidia.com/gpu", "operator": "Exists"}].',
+    )
+    priority_class: str = Field(
+        default="", pattern=_NAME, description="Priority class of the pods. Empty: none."
+    )
+    queue: str = Field(
+        default="", pattern=_NAME, description="Kueue's LocalQueue. Empty: start without a queue."
+    )
+    service_account: str = Field(
+        default="", pattern=_NAME, description="Service account of the pods. Empty: the default."
+    )
+    namespace: str = Field(
+        default="", pattern=_NAME, description="Namespace of the job. Empty: that of the step."
+    )
+    secrets: str = Field(
+        default="",
+        description="Secrets the pods see as environment variables, such as "
+        "HF_TOKEN=huggingface/token (variable=secret/key, separated by commas).",
+    )
+    env: str = Field(
+        default="",
+        description='Environment variables of the pods, a JSON object such as {"NCCL_DEBUG": '
+        '"INFO"}; nothing secret.',
+    )
+    runtime: str = Field(
+        default="torch-distributed",
+        pattern=_NAME,
+        description="ClusterTrainingRuntime that a TrainJob builds on.",
+    )
+    deadline_seconds: int = Field(
+        default=86_400, ge=60, description="The job is ended when it has run for so long."
+    )
+    start_timeout_seconds: int = Field(
+        default=1800,
+        ge=1,
+        description="The job is given up when its pods have not started for so long; waiting in "
+        "a queue does not count.",
+    )
+    ttl_seconds: int = Field(
+        default=86_400, ge=60, description="A finished job is removed after so long."
+    )
+    max_restarts: int = Field(
+        default=3,
+        ge=0,
+        description="Restarts after an eviction, a lost node, too little memory or a preemption.",
+    )
+    grace_seconds: int = Field(
+        default=600,
+        ge=60,
+        description="Time a pod of the job has to store a checkpoint when it is told to end; a "
+        "node that is taken away may give less.",
+    )
+
+    @property
+    def each_nodes_processes(self) -> int:
+        """Processes of each pod: as asked for, or one for each GPU."""
+        return self.processes_per_node or max(1, self.gpus_per_node)
+
+    @model_validator(mode="after")
+    def _fit_the_launcher(self) -> JobConfig:
+        if self.launcher == "local" and self.nodes > 1:
+            raise ValueError("launcher local has one machine: set nodes to 1, or another launcher")
+        if self.launcher == "trainjob" and self.priority_class:
+            raise ValueError("a TrainJob takes its priority class from its runtime: leave it empty")
+        return self
+
+    @model_validator(mode="after")
+    def _read_what_is_packed(self) -> JobConfig:
+        self.labels_of_nodes()
+        self.tolerated()
+        self.variables()
+        self.secret_keys()
+        return self
+
+    def labels_of_nodes(self) -> dict[str, str]:
+        """``node_selector``, read."""
+        return _strings("node_selector", self.node_selector)
+
+    def variables(self) -> dict[str, str]:
+        """``env``, read."""
+        return _strings("env", self.env)
+
+    def tolerated(self) -> list[dict[str, Any]]:
+        """``tolerations``, read."""
+        found = read_json("tolerations", self.tolerations, "[]")
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise ValueError("tolerations must be a JSON list of objects")
+        return found
+
+    def secret_keys(self) -> dict[str, tuple[str, str]]:
+        """``secrets``, read: for each environment variable, the secret and the key in it."""
+        found: dict[str, tuple[str, str]] = {}
+        for item in filter(None, (part.strip() for part in self.secrets.split(","))):
+            variable, _, source = item.partition("=")
+            secret, _, key = source.partition("/")
+            if not (variable.isidentifier() and secret and key):
+                raise ValueError(f"secrets: {item!r} must be VARIABLE=secret/key")
+            found[variable] = (secret, key)
+        return found
+
+
+def _strings(name: str, text: str) -> dict[str, str]:
+    found = read_json(name, text, "{}")
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ValueError(f"{name} must be a JSON object whose values are strings")
+    return found
+
+
+def _parse_json(value: object) -> object:
+    """A text as the JSON it holds: a form or a command line can give nothing else."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("is not JSON") from None
+
+
+_CPUS = r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$"
+_BYTES = r"^[0-9]+(\.[0-9]+)?([KMGTPE]i?)?$"
+_OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+_TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
+
+
+class ClusterConfig(Section):
+    """What the pods of a cluster get; a run on one machine takes no notice of it."""
+
+    # "4" and 4 are the same count; Kubernetes wants text
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    gpu_type: str = Field(
+        default="nvidia.com/gpu",
+        pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
+        description="Resource name of the cluster's GPUs.",
+    )
+    gpus: str = Field(
+        default="0",
+        pattern=r"^[0-9]+$",
+        description="GPUs of each pod that runs a model: assessment, synthesis, students, test "
+        "predictions.",
+    )
+    teacher_gpus: str = Field(
+        default="0",
+        pattern=r"^[0-9]+$",
+        description="GPUs of the teacher's own step; 0 where a job of several pods trains it.",
+    )
+    cpus: str = Field(
+        default="2", pattern=_CPUS, description="CPU cores of each pod that runs a model."
+    )
+    memory: str = Field(
+        default="8Gi", pattern=_BYTES, description="Memory of each pod that runs a model."
+    )
+    light_cpus: str = Field(
+        default="1", pattern=_CPUS, description="CPU cores of each pod that runs none."
+    )
+    light_memory: str = Field(
+        default="2Gi", pattern=_BYTES, description="Memory of each pod that runs none."
+    )
+    node_selector: Annotated[dict[str, str], BeforeValidator(_parse_json)] = Field(
+        default={},
+        description="Labels of the nodes for pods that run a model, as JSON, such as "
+        '{"cloud.google.com/gke-accelerator": "nvidia-l4"}.',
+    )
+    tolerations: Annotated[list[dict[str, Any]], BeforeValidator(_parse_json)] = Field(
+        default=[],
+        description="Taints that pods that run a model tolerate, as JSON, such as "
+        '[{"key": "nvidia.com/gpu", "operator": "Exists"}].',
+    )
+    hub_secret: str = Field(
+        default="daftt-hub",
+        pattern=_OBJECT_NAME,
+        description="Secret whose key 'token' opens private models of the Hub; it may be missing.",
+    )
+    pull_secret: str = Field(
+        default="daftt-registry",
+        pattern=_OBJECT_NAME,
+        description="Secret that opens a private image registry; it may be missing.",
+    )
+
+    @field_validator("tolerations")
+    @classmethod
+    def _check_tolerations(cls, tolerations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for toleration in tolerations:
+            for key in toleration:
+                if key not in _TOLERATION_KEYS:
+                    known = ", ".join(sorted(_TOLERATION_KEYS))
+                    raise ValueError(f"a toleration has no {key!r} (it may have: {known})")
+        return tolerations

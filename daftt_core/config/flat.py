@@ -1,0 +1,152 @@
+"""All sections together, and their flat form, which the UI, flags and YAML files show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+from daftt_core.config.cluster import ClusterConfig, JobConfig
+from daftt_core.config.run import DataConfig, EvaluationConfig, MixtureConfig, RunConfig
+from daftt_core.config.section import Section
+from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
+from daftt_core.config.training import StudentConfig, TeacherConfig
+from daftt_core.errors import ConfigError, did_you_mean
+
+__all__ = [
+    "Config",
+    "flat_fields",
+    "from_flat",
+    "parse_section",
+    "read_settings",
+    "to_flat",
+]
+
+
+class Config(Section):
+    """All sections."""
+
+    run: RunConfig = RunConfig()
+    data: DataConfig = DataConfig()
+    mixture: MixtureConfig = MixtureConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
+    curation: CurationConfig = CurationConfig()
+    student: StudentConfig = StudentConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    job: JobConfig = JobConfig()
+    cluster: ClusterConfig = ClusterConfig()
+
+    @model_validator(mode="after")
+    def _divide_the_teachers_batch(self) -> Config:
+        try:
+            self.teacher.micro_batches(self.job.nodes * self.job.each_nodes_processes)
+        except ValueError as error:
+            raise ValueError(f"teacher: {error}") from None
+        return self
+
+
+_UNPREFIXED = "run"
+
+
+def flat_fields() -> dict[str, FieldInfo]:
+    """The flat name of every setting, with its type, default, limits and description."""
+    fields: dict[str, FieldInfo] = {}
+    for section, info in Config.model_fields.items():
+        model = cast(type[Section], info.annotation)
+        for name, field in model.model_fields.items():
+            fields[name if section == _UNPREFIXED else f"{section}_{name}"] = field
+    return fields
+
+
+def _split(flat_name: str) -> tuple[str, str]:
+    section, _, field = flat_name.partition("_")
+    if section != _UNPREFIXED and section in Config.model_fields and field:
+        return section, field
+    return _UNPREFIXED, flat_name
+
+
+def from_flat(settings: Mapping[str, object]) -> Config:
+    """Nest and check flat settings; what is left out takes its default.
+
+    Raises:
+        ConfigError: Names every unknown setting and every bad value, one line each.
+    """
+    known = flat_fields()
+    mistakes = [
+        f"{name}: there is no such parameter{did_you_mean(name, known)}"
+        for name in settings
+        if name not in known
+    ]
+    nested: dict[str, dict[str, object]] = {}
+    for name, value in settings.items():
+        if name in known:
+            section, field = _split(name)
+            nested.setdefault(section, {})[field] = value
+    try:
+        config = Config.model_validate(nested)
+    except ValidationError as error:
+        mistakes += [_sentence(details) for details in error.errors()]
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return config
+
+
+def _sentence(details: Any) -> str:
+    where = ".".join(map(str, details["loc"]))
+    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if isinstance(details["input"], str | int | float | bool):
+        return f"{where}: {details['input']!r} {message}"
+    return f"{where}: {message}"
+
+
+def to_flat(config: Config) -> dict[str, Any]:
+    """The inverse of :func:`from_flat`."""
+    return {
+        name: getattr(getattr(config, section), field)
+        for name in flat_fields()
+        for section, field in [_split(name)]
+    }
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def parse_section(model: type[S], text: str) -> S:
+    """Read one section from the JSON that an earlier stage wrote.
+
+    Raises:
+        ConfigError: The text is not such a section.
+    """
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        lines = "\n".join(_sentence(details) for details in error.errors())
+        raise ConfigError(f"{model.__name__}: {lines}") from None
+
+
+def read_settings(path: Path) -> dict[str, object]:
+    """Read flat settings from a YAML file.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML, or does not map names to values.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
+        raise ConfigError(f"{path}: must map parameter names to values, such as 'seed: 7'")
+    return settings

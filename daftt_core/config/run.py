@@ -1,0 +1,156 @@
+"""Settings of the run itself: task and place, data, the teacher's other tasks, the comparison."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from daftt_core.config.section import Section
+
+__all__ = [
+    "DataConfig",
+    "EvaluationConfig",
+    "MixtureConfig",
+    "RunConfig",
+]
+
+
+class RunConfig(Section):
+    """What is run, and where its results go."""
+
+    task: str = Field(
+        default="movie-reviews",
+        min_length=1,
+        description="Name of a built-in task, or path of a task's YAML file.",
+    )
+    output: str = Field(
+        default="runs",
+        min_length=1,
+        description="Folder (or storage prefix) under which each run gets a folder of its own.",
+    )
+    name: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Name of the run's folder. Empty: task and a digest of the settings, so that "
+        "the same command continues the same run.",
+    )
+    seed: int = Field(
+        default=13, ge=0, description="Seed of every random choice: splits, training, sampling."
+    )
+    on_gate_fail: Literal["stop", "continue"] = Field(
+        default="stop",
+        description="What happens when the teacher is not better on dev than the baseline "
+        "student: stop (the run fails, nothing more is spent) or continue.",
+    )
+
+
+class DataConfig(Section):
+    """Where examples come from and how they are split."""
+
+    train: str = Field(
+        default="",
+        description="File of labelled examples (.csv, .tsv, .jsonl). Empty: the task's own data.",
+    )
+    dev: str = Field(
+        default="", description="File of labelled dev examples. Empty: split off from train."
+    )
+    test: str = Field(
+        default="", description="File of labelled test examples. Empty: split off from train."
+    )
+    unlabelled: str = Field(
+        default="",
+        description="File of inputs to annotate. Empty: the rest of train, its labels hidden.",
+    )
+    labelled_count: int = Field(
+        default=64, ge=1, description="Labelled examples to learn from, stratified by label."
+    )
+    labelled_fraction: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the training pool to learn from; if above 0 it replaces "
+        "labelled_count (the paper: 0.01 to 0.1).",
+    )
+    dev_count: int = Field(
+        default=200, ge=1, description="Dev examples, at most: they choose settings and thresholds."
+    )
+    test_count: int = Field(
+        default=1000, ge=1, description="Test examples, at most: the evaluation alone reads them."
+    )
+    dev_share: float = Field(
+        default=0.1, gt=0, lt=1, description="Share of train reserved for dev when it is split."
+    )
+    test_share: float = Field(
+        default=0.2, gt=0, lt=1, description="Share of train reserved for test when it is split."
+    )
+    unlabelled_count: int = Field(
+        default=1500, ge=0, description="Unlabelled examples offered to the teacher, at most."
+    )
+
+    @model_validator(mode="after")
+    def _leave_a_pool(self) -> DataConfig:
+        if self.dev_share + self.test_share >= 0.9:
+            raise ValueError("dev_share and test_share together must leave a tenth for training")
+        return self
+
+
+class MixtureConfig(Section):
+    """Which other tasks the teacher learns beside the target task."""
+
+    source: str = Field(
+        default="",
+        description="Folder or gs:// prefix of Super-NaturalInstructions task files; or a saved "
+        "data set's folder or Hugging Face Hub id with the columns task_name, definition, inputs "
+        "and targets. Empty: the small mixture that comes with DAFTT.",
+    )
+    tasks: int = Field(default=0, ge=0, description="Tasks to mix in; 0: no mixture.")
+    instances: int = Field(
+        default=40, ge=1, description="Instances of each task, at most; larger tasks weigh no more."
+    )
+    weighting: Literal["proportional", "temperature"] = Field(
+        default="proportional",
+        description="Tasks weigh in proportion to their instances, or more evenly (temperature).",
+    )
+    temperature: float = Field(
+        default=2.0,
+        ge=1,
+        description="With weighting temperature, a task of n instances weighs n^(1/temperature).",
+    )
+    share: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="The target task's share of the training, which decides how many instances "
+        "are taken from all tasks together.",
+    )
+    positive_examples: int = Field(
+        default=0, ge=0, le=10, description="Solved examples shown before each instance, at most."
+    )
+    exclude: str = Field(
+        default="",
+        description="Tasks or sources to leave out, such as task363,rotten_tomatoes: whole words "
+        "of a task's name, source or URL. The task's own mixture_exclude holds as well.",
+    )
+    languages: str = Field(
+        default="English",
+        description="Languages of the tasks taken, separated by commas. Empty: all.",
+    )
+    overlap_words: int = Field(
+        default=8,
+        ge=2,
+        description="An instance that shares this many words in a row with dev or test is left "
+        "out.",
+    )
+
+
+class EvaluationConfig(Section):
+    """How the arms are compared."""
+
+    bootstrap_samples: int = Field(
+        default=5000, ge=100, le=1_000_000, description="Resamples behind each interval."
+    )
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals.")

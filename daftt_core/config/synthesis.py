@@ -1,0 +1,200 @@
+"""Settings of what the teacher writes, and of what is kept of it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Literal
+
+from pydantic import (
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from daftt_core.config.section import Section, read_json
+
+__all__ = [
+    "CurationConfig",
+    "SynthesisConfig",
+]
+
+
+class SynthesisConfig(Section):
+    """What the teacher writes."""
+
+    mode: Literal["annotate", "generate", "both"] = Field(
+        default="both",
+        description="annotate unlabelled inputs, generate new pairs, or both.",
+    )
+    annotate_temperature: float = Field(
+        default=0.1, ge=0, le=2, description="Sampling temperature of labels (the paper: 0.1)."
+    )
+    correct_prior: bool = Field(
+        default=True,
+        description="Divide the teacher's preference for some labels, measured on inputs without "
+        "content, out of its answers.",
+    )
+    min_precision: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of labels that should be right, as measured on dev: below the "
+        "confidence that reaches it the teacher gives no label. 0: it always gives one.",
+    )
+    generate_count: int = Field(default=600, ge=1, description="New inputs to write.")
+    generate_temperature: float = Field(
+        default=0.8, gt=0, le=2, description="Sampling temperature of inputs (the paper: 0.8)."
+    )
+    generate_top_p: float = Field(
+        default=0.95, gt=0, le=1, description="Nucleus of the sampled distribution."
+    )
+    max_new_tokens: int = Field(
+        default=48, ge=1, description="Tokens of a written text, at most; a longer one is rejected."
+    )
+    max_length: int = Field(
+        default=256,
+        ge=32,
+        description="Tokens of prompt and answer together; longer inputs lose their end.",
+    )
+    batch_size: int = Field(default=32, ge=1, description="Sequences in one forward pass, at most.")
+    batch_tokens: int = Field(
+        default=8192,
+        ge=1,
+        description="Tokens in one forward pass, and in the cache of the texts that are written "
+        "side by side, at most; lowered by itself when memory runs out.",
+    )
+    engine: Literal["local", "server"] = Field(
+        default="local",
+        description="What asks the teacher: this process (local) or an OpenAI-compatible "
+        "completions server (server), given by synthesis_server_url or synthesis_server_command.",
+    )
+    server_url: str = Field(
+        default="",
+        description="Address of a running server, with scheme, port and path (usually /v1); its "
+        "key, if it wants one, comes from the environment variable DAFTT_SERVER_API_KEY.",
+    )
+    server_command: str = Field(
+        default="",
+        description="Command that starts a server beside each stage, as words or a JSON list; "
+        "{model} is the fine-tuned teacher's folder and {port} a free port, as in: vllm serve "
+        "{model} --port {port}.",
+    )
+    server_model: str = Field(
+        default="", description="Name of the model on the server; may be empty if it has only one."
+    )
+    server_concurrency: int = Field(
+        default=16, ge=1, le=1024, description="Prompts that a server is asked at the same time."
+    )
+    server_start_seconds: int = Field(
+        default=900, ge=1, description="How long a started server may take to load its model."
+    )
+    chunk_size: int = Field(
+        default=64, ge=1, description="Examples finished and committed together."
+    )
+    shards: int = Field(default=2, ge=1, le=256, description="Tasks that share the work of a mode.")
+
+    @model_validator(mode="after")
+    def _name_one_server(self) -> SynthesisConfig:
+        named = bool(self.server_url) + bool(self.server_command)
+        if self.engine == "local" and (named or self.server_model):
+            raise ValueError("a server is described, but engine is local: set engine to server")
+        if self.engine == "server" and named != 1:
+            raise ValueError("engine server needs either server_url or server_command")
+        if self.server_url and not self.server_url.startswith(("http://", "https://")):
+            raise ValueError("server_url must begin with http:// or https://")
+        if self.server_command and not any("{port}" in word for word in self.server_words()):
+            raise ValueError("server_command must say {port} where the port goes")
+        return self
+
+    def server_words(self) -> list[str]:
+        """``server_command``, read: its program and arguments."""
+        if not self.server_command.lstrip().startswith("["):
+            try:
+                return shlex.split(self.server_command)
+            except ValueError as error:
+                raise ValueError(f"server_command: {error}") from None
+        words = read_json("server_command", self.server_command, "[]")
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("server_command must be a JSON list of strings")
+        return words
+
+
+class CurationConfig(Section):
+    """Which synthetic examples are kept."""
+
+    verify: Literal["off", "drop", "relabel"] = Field(
+        default="relabel",
+        description="Generated pairs are labelled again by the teacher: ignore that (off), keep "
+        "only pairs that agree (drop), or take the new label (relabel).",
+    )
+    min_confidence: float = Field(
+        default=0.0, ge=0, le=1, description="Least confidence of a kept example."
+    )
+    keep_share: float = Field(
+        default=0.6,
+        gt=0,
+        le=1,
+        description="Share of each label's annotated examples to keep, the most confident first.",
+    )
+    min_characters: int = Field(default=10, ge=0, description="Least length of a kept input.")
+    max_characters: int = Field(default=2000, ge=1, description="Greatest length of a kept input.")
+    check_format: bool = Field(
+        default=True,
+        description="Remove texts with control characters, without a word, with the prompt's field "
+        "names, or that repeat themselves.",
+    )
+    language: str = Field(
+        default="",
+        pattern=r"^([a-z]{2,3})?$",
+        description="ISO 639-1 code of the inputs' language, such as en; inputs that are clearly "
+        "in another one are removed. Empty: any language.",
+    )
+    personal_data: Literal["redact", "drop", "keep"] = Field(
+        default="redact",
+        description="E-mail addresses, phone and card numbers: replace them (redact), remove the "
+        "example (drop), or do not look (keep).",
+    )
+    phone_region: str = Field(
+        default="",
+        pattern=r"^([A-Z]{2})?$",
+        description="Country (ISO 3166, such as US) whose phone numbers are known without a "
+        "country code. Empty: only numbers that begin with one.",
+    )
+    echo_words: int = Field(
+        default=4, ge=2, le=20, description="Length of the runs of words that tell an echo."
+    )
+    echo_share: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="A generated input that has this share of its runs of words from the prompt or "
+        "from one labelled example is removed; 0: none is.",
+    )
+    near_duplicate: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="Jaccard similarity of character 5-grams from which two inputs are near "
+        "duplicates, of which one stays: 0.6 to 1; 0: do not look.",
+    )
+    overlap_words: int = Field(
+        default=8,
+        ge=2,
+        description="An input that shares this many words in a row with dev or test is removed.",
+    )
+    balance: bool = Field(
+        default=True, description="Keep the same number of generated examples for each label."
+    )
+    ratio: float = Field(
+        default=0.0,
+        ge=0,
+        description="Kept examples of each source for every labelled one, at most, drawn at "
+        "random by label; 0: no limit.",
+    )
+
+    @field_validator("near_duplicate")
+    @classmethod
+    def _check_near_duplicate(cls, value: float) -> float:
+        if 0 < value < 0.6:
+            raise ValueError("must be 0, or at least 0.6: below that, unlike texts are compared")
+        return value

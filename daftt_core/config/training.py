@@ -1,0 +1,185 @@
+"""Settings of what is trained: the teacher and the students."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from daftt_core.config.section import Section
+
+__all__ = [
+    "Precision",
+    "StudentConfig",
+    "TeacherConfig",
+]
+
+
+Precision = Literal["auto", "float32", "bfloat16"]
+_PRECISION = (
+    "Number format of the training's matrix products: float32, bfloat16, or auto (bfloat16 where "
+    "the processor multiplies it faster)."
+)
+
+
+class TeacherConfig(Section):
+    """How the teacher is fine-tuned and judged."""
+
+    model: str = Field(
+        default="smollm2-135m-instruct",
+        min_length=1,
+        description="Teacher: a bundled model, a model folder, or a Hugging Face Hub id.",
+    )
+    epochs: int = Field(default=3, ge=0, description="Passes over the examples; 0: not tuned.")
+    learning_rate: float = Field(default=5e-5, gt=0, lt=1, description="Peak learning rate.")
+    batch_size: int = Field(default=8, ge=1, description="Examples per optimizer step.")
+    warmup_ratio: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the steps in which the rate rises."
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay.")
+    adam_beta1: float = Field(
+        default=0.9, ge=0, lt=1, description="Adam: how long the mean of the gradients lasts."
+    )
+    adam_beta2: float = Field(
+        default=0.999, ge=0, lt=1, description="Adam: how long the mean of their squares lasts."
+    )
+    adam_epsilon: float = Field(
+        default=1e-8, gt=0, description="Adam: what keeps its quotient finite."
+    )
+    max_grad_norm: float = Field(default=1.0, gt=0, description="Gradient clipping norm.")
+    precision: Precision = Field(default="auto", description=_PRECISION)
+    max_length: int = Field(
+        default=256, ge=16, description="Tokens per example; longer inputs are cut and counted."
+    )
+    directions: Literal["label", "both"] = Field(
+        default="both",
+        description="Learn to answer inputs (label), or also to write inputs for answers (both).",
+    )
+    packing: bool = Field(
+        default=True,
+        description="Put several examples into one row, none seeing another, so that nothing is "
+        "padded and shared beginnings are computed once; models for which that is not known to be "
+        "exact are padded.",
+    )
+    method: Literal["full", "lora"] = Field(
+        default="full",
+        description="Train all weights (full), or small matrices beside them that are merged at "
+        "the end (lora).",
+    )
+    lora_rank: int = Field(default=16, ge=1, description="Rank of LoRA's matrices.")
+    lora_alpha: int = Field(
+        default=32, ge=1, description="LoRA's scale: what it learns counts alpha / rank times."
+    )
+    lora_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of LoRA's inputs dropped while training."
+    )
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="Stop after so many epochs without a lower loss on dev; 0: never. The best "
+        "epoch's weights are kept in any case.",
+    )
+    checkpoint_steps: int = Field(
+        default=16, ge=1, description="Optimizer steps between two checkpoints."
+    )
+    keep_checkpoints: int = Field(
+        default=2, ge=1, description="Checkpoints kept while the teacher is trained, the newest."
+    )
+    micro_batch_size: int = Field(
+        default=0,
+        ge=0,
+        description="Examples that one process takes through the model at once; the rest of its "
+        "share of a batch follows before the optimizer's step. 0: its whole share.",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Compute activations again in the backward pass instead of keeping them: less "
+        "memory, about a third more work.",
+    )
+    zero_stage: int = Field(
+        default=0,
+        ge=0,
+        le=3,
+        description="What DeepSpeed divides among the processes: 1 the optimizer's state, 2 also "
+        "gradients, 3 also weights; 0: nothing, without DeepSpeed.",
+    )
+    offload: Literal["none", "cpu", "nvme"] = Field(
+        default="none",
+        description="Where what ZeRO has divided is kept: on the GPUs (none), in the machine's "
+        "memory (cpu), or on its disk (nvme; with zero_stage 3).",
+    )
+    offload_folder: str = Field(
+        default="", description="Folder on each machine's fast disk, for offload nvme."
+    )
+
+    @model_validator(mode="after")
+    def _fit_the_stage(self) -> TeacherConfig:
+        if self.offload != "none" and self.zero_stage == 0:
+            raise ValueError(f"offload {self.offload} needs a zero_stage of 1, 2 or 3")
+        if self.offload == "nvme" and (self.zero_stage < 3 or not self.offload_folder):
+            raise ValueError("offload nvme needs zero_stage 3 and an offload_folder")
+        return self
+
+    def micro_batches(self, processes: int) -> tuple[int, int]:
+        """How processes share a batch: examples in one forward pass, and forward passes a step.
+
+        Args:
+            processes: Processes that train the teacher together.
+
+        Raises:
+            ValueError: The batch cannot be divided evenly.
+        """
+        each = processes * max(1, self.micro_batch_size)
+        if self.batch_size % each:
+            micro = f", {self.micro_batch_size} at once," if self.micro_batch_size else ""
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be divided among {processes} "
+                f"process{'es' if processes > 1 else ''}{micro} without a rest; choose a multiple "
+                f"of {each}"
+            )
+        share = self.batch_size // processes
+        size = self.micro_batch_size or share
+        return size, share // size
+
+
+class StudentConfig(Section):
+    """How the students are trained."""
+
+    model: str = Field(
+        default="all-minilm-l6-v2",
+        min_length=1,
+        description="Student: a bundled model, a model folder, or a Hugging Face Hub id.",
+    )
+    seeds: int = Field(default=3, ge=1, le=50, description="Students per arm.")
+    epochs: int = Field(default=2, ge=1, description="Passes over an arm's examples, at most.")
+    min_steps: int = Field(
+        default=60,
+        ge=0,
+        description="Optimizer steps at least; small arms get more passes to reach it.",
+    )
+    learning_rate: float = Field(default=2e-4, gt=0, lt=1, description="Peak learning rate.")
+    batch_size: int = Field(default=16, ge=1, description="Examples per optimizer step.")
+    warmup_ratio: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the steps in which the rate rises."
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="Decoupled weight decay.")
+    precision: Precision = Field(default="auto", description=_PRECISION)
+    max_length: int = Field(
+        default=96, ge=8, description="Tokens of an input; longer ones are cut and counted."
+    )
+    max_target_length: int = Field(
+        default=64, ge=2, description="Tokens of an output text; longer ones are cut and counted."
+    )
+    gold_arm: bool = Field(
+        default=True,
+        description="Also train on the true labels of the unlabelled inputs, where they are "
+        "known: the upper bound.",
+    )
+
+    def steps(self, example_count: int) -> int:
+        """Optimizer steps of one student: its epochs, and ``min_steps`` at least."""
+        return max(self.epochs * math.ceil(example_count / self.batch_size), self.min_steps)
