@@ -87,7 +87,7 @@ def tiny_gpt_neox(folder: Path, texts: Iterable[str]) -> Path:
     return _save(folder, GPTNeoXForCausalLM, config, tokenizer)
 
 
-def tiny_llama(folder: Path, texts: Iterable[str]) -> Path:
+def tiny_llama(folder: Path, texts: Iterable[str], *, tied: bool = False) -> Path:
     """The same with Llama's layers; two query heads share a head of keys and values."""
     tokenizer = _causal_tokenizer(texts)
     config = LlamaConfig(
@@ -100,6 +100,7 @@ def tiny_llama(folder: Path, texts: Iterable[str]) -> Path:
         max_position_embeddings=256,
         bos_token_id=tokenizer.eos_token_id,
         eos_token_id=tokenizer.eos_token_id,
+        tie_word_embeddings=tied,
     )
     return _save(folder, LlamaForCausalLM, config, tokenizer)
 

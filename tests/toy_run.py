@@ -8,8 +8,11 @@ from tiny_models import tiny_bert, tiny_gpt_neox
 from toy_task import vocabulary, write_remarks, write_task
 
 from daftt_core.config import Config, from_flat
+from daftt_core.data import prepare
+from daftt_core.preflight import resolve
+from daftt_core.workspace import StageResult
 
-__all__ = ["toy_config"]
+__all__ = ["toy_config", "train_once"]
 
 
 def toy_config(folder: Path, **settings: object) -> Config:
@@ -51,3 +54,12 @@ def toy_config(folder: Path, **settings: object) -> Config:
             **settings,
         }
     )
+
+
+def train_once(config: Config) -> tuple[Path, StageResult]:
+    """Prepare the data and train the teacher; its folder, and what the stage hands on."""
+    from daftt_core.teacher import train  # loads torch
+
+    run = resolve(config)
+    data = prepare(run, config.data)
+    return run.folder / "teacher", train(run, config.teacher, data.digest)

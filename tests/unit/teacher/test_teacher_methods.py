@@ -9,18 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_run import toy_config
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from tiny_models import tiny_llama
+from toy_run import toy_config, train_once
+from toy_task import vocabulary
+from transformers import AutoModelForCausalLM
 
-from daftt_core.config import Config
-from daftt_core.data import prepare
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import load_causal_lm
 from daftt_core.preflight import resolve
-from daftt_core.teacher import train
 from daftt_core.teacher.checkpoints import CommitCheckpoints
 from daftt_core.teacher.divergence import EXPLODED, ExplosionRule
-from daftt_core.workspace import StageResult
 
 
 @pytest.fixture(autouse=True)
@@ -28,44 +26,17 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def train_once(config: Config) -> tuple[Path, StageResult]:
-    run = resolve(config)
-    data = prepare(run, config.data)
-    return run.folder / "teacher", train(run, config.teacher, data.digest)
-
-
 def curve(folder: Path, name: str) -> list[float]:
     history = json.loads((folder / "history.json").read_text())
     return [entry[name] for entry in history if name in entry]
-
-
-def tiny_llama(folder: Path, like: str) -> Path:
-    """A Llama with the tokenizer of another tiny model."""
-    other, tokenizer = load_causal_lm(like)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=other.config.vocab_size,
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        intermediate_size=128,
-        max_position_embeddings=256,
-        bos_token_id=tokenizer.eos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.mark.parametrize("architecture", ["gpt_neox", "llama"])
 def test_packing_does_not_change_what_is_learned(tmp_path: Path, architecture: str) -> None:
     settings: dict[str, object] = {"teacher_epochs": 2, "teacher_precision": "float32"}
     if architecture == "llama":
-        base = toy_config(tmp_path).teacher.model
-        settings["teacher_model"] = str(tiny_llama(tmp_path / "llama", base))
+        llama = tiny_llama(tmp_path / "llama", vocabulary(), tied=True)
+        settings["teacher_model"] = str(llama)
     packed, _ = train_once(toy_config(tmp_path, name="packed", **settings))
     padded, _ = train_once(toy_config(tmp_path, name="padded", teacher_packing=False, **settings))
     for name in ("loss", "dev_loss"):

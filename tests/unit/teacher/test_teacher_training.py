@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
-from toy_run import toy_config
+from toy_run import toy_config, train_once
 
 from daftt_core.config import Config
-from daftt_core.data import prepare
 from daftt_core.engines import LabelScorer, LocalEngine
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import load_causal_lm
@@ -24,22 +23,15 @@ from daftt_core.preflight import resolve
 from daftt_core.ranks import Rank
 from daftt_core.records import Example
 from daftt_core.tasks import load_task
-from daftt_core.teacher import train
 from daftt_core.teacher.checkpoints import agreed_checkpoint, newest_checkpoint
 from daftt_core.teacher.examples import IGNORED, reading_order, training_set, whole_batches
 from daftt_core.teacher.together import Group
-from daftt_core.workspace import StageResult, read_examples
+from daftt_core.workspace import read_examples
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def train_once(config: Config) -> tuple[Path, StageResult]:
-    run = resolve(config)
-    data = prepare(run, config.data)
-    return run.folder / "teacher", train(run, config.teacher, data.digest)
 
 
 def losses(folder: Path) -> list[float]:
