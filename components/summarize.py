@@ -23,6 +23,7 @@ def summarize(
     data_dev_share: float,
     data_test_share: float,
     data_unlabelled_count: int,
+    data_slice_column: str,
     mixture_source: str,
     mixture_tasks: int,
     mixture_instances: int,

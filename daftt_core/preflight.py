@@ -87,7 +87,9 @@ def hand_out(config: Config, run: Run) -> tuple[object, ...]:
         config.data,
         config.mixture,
         config.teacher,
-        config.synthesis,
+        # the loops below say what the mode decides; without it, cells of a sweep that differ in
+        # their mode share what the teacher says
+        config.synthesis.model_copy(update={"mode": Config().synthesis.mode}),
         config.curation,
         config.student,
         config.evaluation,

@@ -38,6 +38,7 @@ def daftt_pipeline(
     data_dev_share: float = _D.data.dev_share,
     data_test_share: float = _D.data.test_share,
     data_unlabelled_count: int = _D.data.unlabelled_count,
+    data_slice_column: str = _D.data.slice_column,
     mixture_source: str = _D.mixture.source,
     mixture_tasks: int = _D.mixture.tasks,
     mixture_instances: int = _D.mixture.instances,

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from daftt_core import __version__
 from daftt_core.evaluation import GOLD_ARM
-from daftt_core.reporting import arms, card, provenance, sections
+from daftt_core.reporting import arms, card, provenance, sections, students
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.escape import visible
 from daftt_core.reporting.formats import number
@@ -19,7 +19,9 @@ __all__ = ["look", "render"]
 
 _CONTENTS = {
     "arms": ("arms", "Students"),
+    "measures": ("measures", "Measures"),
     "matrices": ("confusion", "Errors"),
+    "slices": ("slices", "Slices"),
     "teacher": ("teacher", "Teacher"),
     "curation": ("curation", "Curation"),
     "review": ("review", "Review"),
@@ -34,7 +36,10 @@ def render(data: ReportData) -> str:
     """The report as HTML; the same data gives the same text."""
     view: dict[str, Any] = {
         "arms": arms.arms(data.evaluation),
+        "measures": students.measures(data.evaluation),
         "matrices": arms.matrices(data.evaluation),
+        "class_scores": students.class_scores(data.evaluation),
+        "slices": students.slices(data.evaluation),
         "teacher": sections.teacher(data),
         "curation": sections.curation(data),
         "review": sections.review(data),

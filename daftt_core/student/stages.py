@@ -23,7 +23,7 @@ from daftt_core.modeling import (
     set_seeds,
 )
 from daftt_core.progress import Progress, log
-from daftt_core.records import Example, Prediction, seed_for, write_jsonl
+from daftt_core.records import TRAITS, Example, Prediction, seed_for, write_jsonl
 from daftt_core.storage import commit, sound_manifest
 from daftt_core.student.arms import read_arm
 from daftt_core.student.encoding import Encoded, encode
@@ -88,7 +88,7 @@ def predict_test(
     """Let every student of every arm answer the test examples.
 
     Stage ``predictions`` gets one ``<arm>.jsonl`` of :class:`Prediction` for each arm; arms that
-    an interrupted attempt finished are not answered again.
+    an interrupted attempt finished are not answered again. ``traits.json`` is that of the test.
 
     Args:
         run: The run.
@@ -104,6 +104,8 @@ def predict_test(
 
     def work(folder: Path) -> dict[str, Any]:
         test = read_examples(run, "test", test_digest, "test")
+        traits = read_stage(run, "test", test_digest)[0] / TRAITS
+        shutil.copyfile(traits, folder / TRAITS)  # the evaluation does not read test
         by_arm = len(test) * config.seeds
         missing = [arm for arm in arm_digests if not (folder / f"{arm}.jsonl").is_file()]
         finished = len(arm_digests) - len(missing)
