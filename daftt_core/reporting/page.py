@@ -15,7 +15,7 @@ from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.escape import visible
 from daftt_core.reporting.formats import number
 
-__all__ = ["look", "render"]
+__all__ = ["look", "render", "stylesheet"]
 
 _CONTENTS = {
     "arms": ("arms", "Students"),
@@ -62,6 +62,11 @@ def render(data: ReportData) -> str:
         facts=_facts(data),
         version=__version__,
     )
+
+
+def stylesheet() -> str:
+    """The look of the report, for other pages."""
+    return _read("report.css")
 
 
 def look() -> list[str]:

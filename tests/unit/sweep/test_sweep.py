@@ -212,7 +212,7 @@ def test_the_table_says_what_came_of_every_cell(tmp_path: Path) -> None:
     page = (folder / "sweep.html").read_text()
     assert "failed: stage data: the file is &lt;empty&gt;" in page
     assert "+10.0" in page
-    assert "<td>75.0</td>" in page
+    assert '<td class="number">75.0</td>' in page
     assert table.mixtures == ()
     assert "trained once" not in page
 
