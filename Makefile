@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint typecheck compile check-compiled lock clean \
+.PHONY: help setup demo demo-sweep test test-all lint typecheck compile check-compiled lock clean \
   images images-lock k8s-check
 
 VENV := .venv
@@ -33,6 +33,12 @@ demo: $(STAMP) ## Run the demo: fetch its models and data, compile, run, show th
 	$(BIN)/daftt fetch
 	$(BIN)/daftt compile
 	$(BIN)/daftt run
+
+demo-sweep: $(STAMP) ## Sweep the demo over labels and ratios (under 60 minutes on 2 cores)
+	$(BIN)/daftt fetch
+	$(BIN)/daftt compile
+	$(BIN)/daftt sweep --name demo-sweep --fractions 0.01,0.02 --ratios 2,6,0 --modes both \
+	  --data-dev-count 400 --student-seeds 2 --no-student-gold-arm --synthesis-shards 1
 
 test: $(STAMP) ## Run the fast tests (under 10 minutes on 2 cores)
 	$(BIN)/pytest -q

@@ -110,7 +110,7 @@ def read_traits(folder: Path, answers: Answers) -> Traits | None:
         traits = Traits.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise DataError(f"{path}: {error.errors()[0]['msg']}; predict again") from None
-    known = [traits.characters, *([traits.values] if traits.column else [])]
+    known = [set(traits.characters), *([set(traits.values)] if traits.column else [])]
     if any(id_ not in some for id_ in answers.ids for some in known):
         raise DataError(f"{path}: is not about the test examples that were answered; predict again")
     return traits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from daftt_core.evaluation import Interval
 from daftt_core.reporting.canvas import COLOURS, new_figure, to_svg
@@ -46,7 +46,7 @@ def draw_curves(curves: Sequence[Curve], split: Split, title: str, name: str) ->
             (0.13, (58 + 22 * rows) / height, 0.84, 1 - (66 + 22 * rows) / height)
         )
         real = _score(curves[0].real, split)[0]
-        style = {"color": COLOURS["muted"], "linewidth": 1, "linestyle": ":"}
+        style: Any = {"color": COLOURS["muted"], "linewidth": 1, "linestyle": ":"}
         axes.axhline(100 * real, label="real examples only", **style)
         for place, curve in enumerate(curves):
             label = curve.arm if len(modes) == 1 else f"{curve.arm} ({curve.mode})"
@@ -79,8 +79,8 @@ def _draw_curve(
         if interval is not None:
             ends = (100 * interval.low, 100 * interval.high)
             axes.plot((x, x), ends, color=colour, linewidth=2.5, alpha=0.4)
-        if point is saturation:
-            ring = {"marker": "o", "markersize": 15, "markerfacecolor": "none"}
+        if point is saturation and point is not curve.points[-1]:
+            ring: Any = {"marker": "o", "markersize": 15, "markerfacecolor": "none"}
             axes.plot([x], [100 * score], markeredgecolor=colour, markeredgewidth=1.3, **ring)
     axes.plot(
         across,

@@ -94,10 +94,7 @@ def _panels(curves: Sequence[Curve]) -> Iterator[dict[str, Any]]:
         yield {
             "title": title,
             "figures": [
-                {
-                    "split": split,
-                    "drawn": Markup(drawn),  # noqa: S704  (its text is escaped by the XML writer)
-                }
+                Markup(drawn)  # noqa: S704  (its text is escaped by the XML writer)
                 for split in ("dev", "test")
                 for drawn in [draw_curves(group, split, f"{title}, {split}", f"{split}-{number}")]
             ],

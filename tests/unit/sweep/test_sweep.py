@@ -12,6 +12,7 @@ from scipy.stats import binom
 
 from daftt_core.errors import ConfigError, DataError, TaskError
 from daftt_core.evaluation import ArmResult, Comparison, Evaluation, Interval
+from daftt_core.preflight import hand_out, synthesis_shards
 from daftt_core.records import Prediction, write_jsonl
 from daftt_core.storage import write_text
 from daftt_core.sweep import Cell, Sweep, effect_sentences, plan_sweep, read_table, write_table
@@ -152,6 +153,16 @@ def test_a_cell_is_found_again_from_its_item_and_from_what_json_makes_of_setting
             mixtures=[item["mixture_tasks"]],
         ).cells
         assert again == cell
+
+
+def test_cells_of_different_modes_share_what_the_teacher_says(tmp_path: Path) -> None:
+    settings = {"output": str(tmp_path)}
+    cells = plan_sweep(settings, **{**ONE, "modes": ["annotate", "both"]}).cells
+    (*_, synthesis), (*_, same) = (hand_out(cell.config, cell.run)[:5] for cell in cells)
+    assert synthesis == same
+    shards = [synthesis_shards(cell.config) for cell in cells]
+    assert all(shard in shards[1] for shard in shards[0])
+    assert len(shards[0]) < len(shards[1])
 
 
 def test_a_sweep_keeps_its_folder_when_cells_are_added(tmp_path: Path) -> None:
