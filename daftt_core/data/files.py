@@ -207,7 +207,7 @@ def _text(value: object, column: str) -> tuple[str, str]:
 def _slice_value(value: object, column: str) -> tuple[str, str]:
     """A value on one line and cut to what a table can show, and what is wrong with it."""
     if isinstance(value, bool | int | float):
-        return json.dumps(value), ""
+        return json.dumps(value)[:_MOST_SLICE_CHARACTERS], ""
     if value is None or (isinstance(value, str) and not normalize(value)):
         return "", ""
     text, problem = _text(value, column)
