@@ -28,7 +28,7 @@ from daftt_core.data.sources import own_source
 from daftt_core.engines import decoding, encode_all
 from daftt_core.engines.caches import prefix_cache
 from daftt_core.engines.drawing import draw
-from daftt_core.modeling import load_causal_lm
+from daftt_core.modeling import load_causal_lm, pack_weights
 from daftt_core.tasks import load_task, writing_prompt
 
 TEACHER = "smollm2-135m-instruct"
@@ -45,6 +45,8 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     model, tokenizer = load_causal_lm(TEACHER)
+    packed, _ = load_causal_lm(TEACHER)
+    pack_weights(packed)
     lengths = _lengths(tokenizer, arguments.texts)
     print(
         f"{len(lengths)} texts of {min(lengths)} to {max(lengths)} tokens, "
@@ -57,7 +59,7 @@ def main() -> None:
     prefix, bodies = encoded[0].prefix, [one.rest for one in encoded]
     size = arguments.batch_size
     for warm in (8, len(lengths)):
-        ours = _ours(model, tokenizer, prefix, bodies[:warm], lengths[:warm], size)
+        ours = _ours(packed, tokenizer, prefix, bodies[:warm], lengths[:warm], size)
         plain = _plain(model, tokenizer, prefix, bodies[:warm], lengths[:warm], size)
     tokens = sum(lengths)
     print(
@@ -159,6 +161,7 @@ def _plain(
                 do_sample=True,
                 temperature=TEMPERATURE,
                 top_p=TOP_P,
+                top_k=0,  # no limit of its own, as here
                 eos_token_id=end,
                 pad_token_id=end,
             )

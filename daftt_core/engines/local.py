@@ -22,6 +22,7 @@ from daftt_core.engines.encoding import Encoded, encode_all
 from daftt_core.engines.engine import Completion
 from daftt_core.engines.memory import Limits
 from daftt_core.errors import ModelError
+from daftt_core.modeling import pack_weights
 from daftt_core.tasks import Prompt
 
 __all__ = ["LocalEngine"]
@@ -37,7 +38,7 @@ class LocalEngine:
     memory runs out, fewer go together from then on.
 
     Args:
-        model: The model; it is set to evaluation mode.
+        model: The model; it is set to evaluation mode and can only be asked from now on.
         tokenizer: Its tokenizer, with a padding token.
         batch_size: Sequences side by side, at most.
         batch_tokens: Tokens in one forward pass, and in the cache of all texts that are written
@@ -65,6 +66,7 @@ class LocalEngine:
                 "serve it (synthesis_engine=server)"
             )
         torch.nn.Module.eval(model)
+        pack_weights(model)
         self._model: Any = model  # its methods come and go with its class
         self._tokenizer = tokenizer
         self._limits = Limits(batch_size, batch_tokens)
