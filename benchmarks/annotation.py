@@ -72,7 +72,9 @@ def main() -> None:
     model, tokenizer = load_causal_lm(TEACHER)
     task, prompts = _prompts(arguments.examples)
     answers = [f" {label.verbalizer}" for label in task.labels]
-    engine = LocalEngine(model, tokenizer, batch_size=arguments.batch_size, max_length=MAX_LENGTH)
+    flops = _flops_needed(model, tokenizer, prompts)
+    asked, _ = load_causal_lm(TEACHER)
+    engine = LocalEngine(asked, tokenizer, batch_size=arguments.batch_size, max_length=MAX_LENGTH)
     limit = _matmul_flops(torch.float32)
     print(f"one matrix product: {limit / 1e9:.0f} GFLOP/s with {torch.get_num_threads()} threads")
 
@@ -85,7 +87,6 @@ def main() -> None:
         scores = engine.score(prompts, answers)
 
     seconds = _fastest(ours, arguments.rounds)
-    flops = _flops_needed(model, tokenizer, prompts)
     print(
         f"labels scored: {len(prompts) / seconds:.2f} examples/s "
         f"({flops / seconds / limit:.0%} of the matrix product's speed)"

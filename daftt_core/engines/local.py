@@ -21,6 +21,7 @@ from daftt_core.engines.decoding import Sampling, Text, write_texts
 from daftt_core.engines.encoding import Encoded, encode_all
 from daftt_core.engines.engine import Completion
 from daftt_core.engines.memory import Limits
+from daftt_core.engines.prefix_attention import let_share_prefix
 from daftt_core.errors import ModelError
 from daftt_core.modeling import pack_weights
 from daftt_core.tasks import Prompt
@@ -67,6 +68,7 @@ class LocalEngine:
             )
         torch.nn.Module.eval(model)
         pack_weights(model)
+        self._shares_prefix = let_share_prefix(model)
         self._model: Any = model  # its methods come and go with its class
         self._tokenizer = tokenizer
         self._limits = Limits(batch_size, batch_tokens)
@@ -159,13 +161,17 @@ class LocalEngine:
         depths = torch.tensor(tree.depths, dtype=torch.long)
         within = torch.cat([torch.arange(width), width - 1 + depths])
         positions = (len(prefix) + within - torch.tensor(gaps).unsqueeze(1)).clamp(min=0)
+        before: dict[str, Any]
+        if self._shares_prefix:
+            before = {"shared_prefix": self._prefix(prefix), "use_cache": False}
+        else:
+            before = {"past_key_values": shared_by_rows(self._prefix(prefix)), "use_cache": True}
         output = self._model(
             input_ids=ids.to(device),
-            attention_mask=self._mask(tree, len(prefix), width, gaps),
+            attention_mask=self._mask(tree, 0 if self._shares_prefix else len(prefix), width, gaps),
             position_ids=positions.to(device),
-            past_key_values=shared_by_rows(self._prefix(prefix)),
-            use_cache=True,
             logits_to_keep=len(tree.tokens) + 1,
+            **before,
         )
         logits = output.logits.float()
         totals = logits.logsumexp(-1).double().cpu()
