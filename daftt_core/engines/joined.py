@@ -1,7 +1,7 @@
 """Rows of different lengths read as one, after a prefix that they share.
 
-Padded rows in a batch spend a good part of the work on padding, and a cache has to give each row its
-copy of the prefix's keys and values, and each head of a group another. Here the rows stand one after
+A padded batch spends a good part of its work on padding, and a cache has to give each row its copy
+of the prefix's keys and values, and each head of a group another. Here the rows stand one after
 another without padding. All tokens look at the one prefix together, and at their own row's tokens
 apart; the two results are joined by the weight that each would have in one softmax (as
 FlashAttention joins its blocks: arXiv 2205.14135, section 3.1).

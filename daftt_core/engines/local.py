@@ -20,8 +20,8 @@ from daftt_core.engines.caches import prefix_cache, shared_by_rows
 from daftt_core.engines.decoding import Sampling, Text, write_texts
 from daftt_core.engines.encoding import Encoded, encode_all
 from daftt_core.engines.engine import Completion
-from daftt_core.engines.memory import Limits
 from daftt_core.engines.joined import Joined, let_join_rows
+from daftt_core.engines.memory import Limits
 from daftt_core.errors import ModelError
 from daftt_core.modeling import pack_weights
 from daftt_core.tasks import Prompt

@@ -1,7 +1,7 @@
 """Weights laid out as the CPU's matrix products want them, done once before a model is asked.
 
-PyTorch's own products on a CPU rearrange a weight each time they use it. With the few rows of a step
-of writing that costs more than the product itself.
+PyTorch's own products on a CPU rearrange a weight each time they use it. With the few rows of a
+step of writing that costs more than the product itself.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class _PackedLinear(torch.nn.Module):
 def pack_weights(model: Any) -> None:
     """Replace a model's linear layers by faster ones that can be used but not trained or saved.
 
-    Results differ from the plain layers' in rounding only. Layers on a GPU, or in another format than
-    float32, stay as they are.
+    Results differ from the plain layers' in rounding only. Layers on a GPU, or in another format
+    than float32, stay as they are.
 
     Args:
         model: Any module; it is changed in place.
     """
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
