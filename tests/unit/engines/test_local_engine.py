@@ -105,6 +105,21 @@ def test_scores_do_not_depend_on_the_neighbours(folder: Path, prompts: list[Prom
     np.testing.assert_allclose(alone, together, atol=1e-4)
 
 
+def test_a_family_whose_rows_cannot_be_joined_is_scored_in_padded_rows(
+    folder: Path, prompts: list[Prompt]
+) -> None:
+    model, tokenizer = load_causal_lm(folder)
+    model.config.model_type = "unheard-of"
+    padded = LocalEngine(model, tokenizer, batch_size=16, max_length=128)
+    shapes: list[int] = []
+    model.register_forward_pre_hook(
+        lambda module, args, given: shapes.append(len(given["input_ids"])), with_kwargs=True
+    )
+    scores = padded.score(prompts, ANSWERS)
+    assert max(shapes) == 16
+    np.testing.assert_allclose(make_engine(folder, 16).score(prompts, ANSWERS), scores, atol=1e-4)
+
+
 def test_the_prefix_may_change_between_calls(
     folder: Path, prompts: list[Prompt], task: Task
 ) -> None:
