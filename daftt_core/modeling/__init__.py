@@ -15,6 +15,7 @@ from daftt_core.modeling.machine import (
     set_seeds,
     use_bfloat16,
 )
+from daftt_core.modeling.packing import pack_weights
 from daftt_core.modeling.saving import save_model
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "load_classifier",
     "load_seq2seq",
     "model_digest",
+    "pack_weights",
     "save_model",
     "set_seeds",
     "use_bfloat16",
