@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from transformers import PreTrainedTokenizerBase
 
@@ -23,15 +24,17 @@ class Encoded:
 
     Attributes:
         prefix: Tokens that all prompts of a task and direction share.
-        rest: Tokens of body and suffix.
+        rest: Tokens of the solved examples, the body and the suffix.
         answer: Tokens of the answer and its end mark; empty when there is no answer.
         cut: Whether body or answer had to be shortened.
+        shown: How many of the prompt's solved examples there was room for.
     """
 
     prefix: list[int]
     rest: list[int]
     answer: list[int]
     cut: bool
+    shown: int = 0
 
 
 def encode(
@@ -39,7 +42,8 @@ def encode(
 ) -> Encoded:
     """Tokenize a prompt into at most ``max_length`` tokens.
 
-    The end of the body is cut first, then the end of the answer (which then lacks its end mark).
+    The last solved examples are left out first. Then the end of the body is cut, and then the end
+    of the answer (which then lacks its end mark).
 
     Args:
         prompt: What to tokenize.
@@ -70,7 +74,9 @@ def encode_all(
     Raises:
         ModelError: The fixed parts of a prompt do not fit.
     """
-    parts = ((p.prefix, p.body, p.suffix, p.answer) for p in prompts)
+    parts = (
+        (p.prefix, *p.shown, p.turn(0), p.turn(1), p.body, p.suffix, p.answer) for p in prompts
+    )
     texts = list({text: None for part in parts for text in part if text})
     found = tokenizer(texts, add_special_tokens=False).input_ids if texts else []
     tokens = {"": [], **{text: list(ids) for text, ids in zip(texts, found, strict=True)}}
@@ -79,6 +85,8 @@ def encode_all(
     return [
         _fit(
             beginning + tokens[prompt.prefix],
+            [tokens[each] for each in prompt.shown],
+            (tokens[prompt.turn(0)], tokens[prompt.turn(1)]),
             tokens[prompt.body],
             tokens[prompt.suffix],
             [] if prompt.answer is None else tokens[prompt.answer] + ending,
@@ -91,6 +99,8 @@ def encode_all(
 
 def _fit(
     prefix: list[int],
+    shown: Sequence[list[int]],
+    turns: tuple[list[int], list[int]],
     body: list[int],
     suffix: list[int],
     answer: list[int],
@@ -98,15 +108,20 @@ def _fit(
     reserve: int,
 ) -> Encoded:
     room = max_length - len(prefix) - len(suffix) - reserve
+    lengths = accumulate(map(len, shown), initial=len(turns[1]) + len(body) + len(answer))
+    count = max(sum(length <= room for length in lengths) - 1, 0)
+    before = [token for each in shown[:count] for token in each] + turns[min(count, 1)]
+    room -= len(before)
     if room < 2:
+        fixed = len(prefix) + len(before) + len(suffix)
         raise ModelError(
-            f"the task's definition takes {len(prefix) + len(suffix)} tokens and leaves no room "
+            f"the task's definition takes {fixed} tokens and leaves no room "
             f"for an input within max_length {max_length}; shorten it or raise max_length"
         )
     kept_body = body[: max(room - len(answer), room // 2)]
     kept_answer = answer[: room - len(kept_body)]
     cut = len(kept_body) < len(body) or len(kept_answer) < len(answer)
-    return Encoded(prefix, kept_body + suffix, kept_answer, cut)
+    return Encoded(prefix, before + kept_body + suffix, kept_answer, cut, count)
 
 
 def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:

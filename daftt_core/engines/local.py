@@ -116,18 +116,19 @@ class LocalEngine:
             try:
                 prefix = self._prefix(first.prefix)
                 for text in write_texts(self._model, prefix, texts, slots, sampling):
-                    completions[text.row] = self._completion(text)
+                    completions[text.row] = self._completion(text, encoded[text.row].shown)
             except (RuntimeError, MemoryError) as error:
                 self._limits.shrink(error, slots, width)
         return [completions[row] for row in range(len(prompts))]
 
-    def _completion(self, text: Text) -> Completion:
+    def _completion(self, text: Text, shown: int) -> Completion:
         finished = text.tokens[-1] == self._tokenizer.eos_token_id
         written = text.tokens[:-1] if finished else text.tokens
         return Completion(
             text=str(self._tokenizer.decode(written)),
             finished=finished,
             confidence=math.exp(statistics.fmean(text.log_probs)),
+            shown=shown,
         )
 
     def _answer_tokens(self, answers: Sequence[str]) -> list[list[int]]:

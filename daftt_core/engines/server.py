@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,8 +38,8 @@ class ServerEngine:
     last digits of the logits and now and then a token. The local engine has no such exception.
 
     A text ends with the model's end mark or a blank line, so that a model that was not tuned, and
-    knows no end mark here, does not go on with an example of its own. The body of a prompt that is
-    too long for the server is cut at its end.
+    knows no end mark here, does not go on with an example of its own. Of a prompt that is too long
+    for the server the last solved examples are left out, and then its body is cut at its end.
 
     Args:
         api: The server.
@@ -66,7 +67,7 @@ class ServerEngine:
         if key not in self._ways:
             self._ways[key] = find_way(self._api, self._model, answers)
         way = self._ways[key]
-        rows = self._each(lambda prompt: self._cut_to_fit(prompt, way.score), prompts)
+        rows = self._each(lambda prompt: self._cut_to_fit(prompt, way.score)[0], prompts)
         return np.array(rows, dtype=np.float64).reshape(len(prompts), len(answers))
 
     def write(
@@ -96,7 +97,8 @@ class ServerEngine:
                 "logprobs": 1,
                 "stop": [_END],
             }
-            return self._cut_to_fit(prompt, lambda text: self._write(text, settings))
+            written, shown = self._cut_to_fit(prompt, lambda text: self._write(text, settings))
+            return replace(written, shown=shown)
 
         return self._each(write_one, list(zip(prompts, seeds, strict=True)))
 
@@ -110,15 +112,19 @@ class ServerEngine:
             confidence=math.exp(statistics.fmean(log_probs)) if log_probs else 0.0,
         )
 
-    def _cut_to_fit(self, prompt: Prompt, ask: Callable[[str], T]) -> T:
-        body = prompt.body
+    def _cut_to_fit(self, prompt: Prompt, ask: Callable[[str], T]) -> tuple[T, int]:
+        """The answer, and how many of the prompt's solved examples it was asked with."""
+        shown = len(prompt.shown)
         while True:
             try:
-                return ask(f"{prompt.prefix}{body}{prompt.suffix}")
+                return ask(prompt.asking(shown)), shown
             except PromptTooLongError:
-                if len(body) < _LEAST_BODY:
+                if shown:
+                    shown -= 1
+                    continue
+                if len(prompt.body) < _LEAST_BODY:
                     raise
-                body = body[: len(body) * 3 // 4]
+                prompt = replace(prompt, body=prompt.body[: len(prompt.body) * 3 // 4])
                 log.info("an input is too long for the server and loses its end")
 
     def _each(self, work: Callable[[U], T], items: Sequence[U]) -> list[T]:

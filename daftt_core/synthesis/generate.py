@@ -8,43 +8,45 @@ from typing import Any
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.engines import Completion, Engine
-from daftt_core.records import SyntheticExample, digest, seed_for
+from daftt_core.records import SyntheticExample, digest, iterate_jsonl, seed_for
 from daftt_core.synthesis.labels import Outputs, open_teacher
+from daftt_core.synthesis.requests import Requests
 from daftt_core.synthesis.shards import run_chunks, shard_name
-from daftt_core.tasks import parse_input, writing_prompt
-from daftt_core.workspace import Run, StageResult, run_stage
+from daftt_core.tasks import parse_input
+from daftt_core.workspace import Run, StageResult, read_examples, run_stage
 
 __all__ = ["generate"]
 
 
 def generate(
-    run: Run, config: SynthesisConfig, shard: int, teacher: str, assessment: str
+    run: Run, config: SynthesisConfig, shard: int, data: str, teacher: str, assessment: str
 ) -> StageResult:
     """Write one shard of the new examples.
 
-    In a classification task the labels take turns as what is asked for; the written input is then
-    labelled as if it were a real one. What cannot be read as an input is kept, marked with its
-    problem.
+    In a classification task each is asked for with a label; the written input is then labelled as
+    if it were a real one. What cannot be read as an input is kept, marked with its problem.
 
     Args:
         run: The run.
         config: How the teacher is asked.
         shard: Which shard, from 0.
+        data: Digest of the ``data`` stage.
         teacher: Digest of the ``teacher`` stage.
         assessment: Digest of the ``assessment`` stage.
     """
 
     def work(folder: Path) -> dict[str, Any]:
+        requests = Requests(run, config, read_examples(run, "data", data, "labelled"))
         with open_teacher(run, config, teacher) as engine:
             outputs = Outputs(run, config, engine, assessment)
 
             def make(chunk: Sequence[int]) -> list[SyntheticExample]:
-                written = _write_inputs(run, config, engine, chunk)
+                written = _write_inputs(run, config, engine, requests, chunk)
                 usable = [one for one in written if one.problem is None]
                 given = iter(outputs.give(usable, temperature=0.0))
                 return [one if one.problem else next(given) for one in written]
 
-            return run_chunks(
+            summary = run_chunks(
                 folder,
                 f"generate, shard {shard + 1} of {config.shards}",
                 range(config.generate_count),
@@ -53,45 +55,41 @@ def generate(
                 shard=shard,
                 shards=config.shards,
             )
+        made = iterate_jsonl(folder / "examples.jsonl", SyntheticExample)
+        return {**summary, "demonstrations_left_out": requests.left_out(made)}
 
     name = shard_name("generated", shard, config.shards)
-    return run_stage(run, name, [config, shard, teacher, assessment], work)
+    return run_stage(run, name, [config, shard, data, teacher, assessment], work)
 
 
 def _write_inputs(
-    run: Run, config: SynthesisConfig, engine: Engine, numbers: Sequence[int]
+    run: Run, config: SynthesisConfig, engine: Engine, requests: Requests, numbers: Sequence[int]
 ) -> list[SyntheticExample]:
-    labels = run.task.label_names
-    asked = [labels[number % len(labels)] if labels else None for number in numbers]
     completions = engine.write(
-        [writing_prompt(run.task, None, label) for label in asked],
+        [requests.prompt(number) for number in numbers],
         [seed_for(run.seed, "generate", str(number)) for number in numbers],
         temperature=config.generate_temperature,
         top_p=config.generate_top_p,
         max_new_tokens=config.max_new_tokens,
     )
     return [
-        _read_input(run, completion, label, number)
-        for completion, label, number in zip(completions, asked, numbers, strict=True)
+        _read_input(run, completion, requests, number)
+        for completion, number in zip(completions, numbers, strict=True)
     ]
 
 
 def _read_input(
-    run: Run, completion: Completion, asked: str | None, number: int
+    run: Run, completion: Completion, requests: Requests, number: int
 ) -> SyntheticExample:
+    shown = requests.demonstrations(number)[: completion.shown]
+    asked = {"asked": requests.label(number), "shown": tuple(one.id for one in shown)}
     example = parse_input(run.task, completion.text)
     if example is not None and completion.finished:
-        return SyntheticExample(
-            id=example.id,
-            text=example.text,
-            text_pair=example.text_pair,
-            source="generated",
-            asked=asked,
-        )
+        return SyntheticExample(**example.model_dump(), source="generated", **asked)
     return SyntheticExample(
         id=digest("unusable", number),
         text=completion.text,
         source="generated",
-        asked=asked,
         problem="not an input" if completion.finished else "unfinished",
+        **asked,
     )

@@ -205,6 +205,30 @@ def test_a_long_input_loses_its_end_and_keeps_the_rest(folder: Path, task: Task)
     assert tokenizer.decode(encoded.prefix) == prompt.prefix
 
 
+@pytest.mark.parametrize("shown", [0, 1, 2, 3])
+def test_solved_examples_that_do_not_fit_are_left_out(folder: Path, task: Task, shown: int) -> None:
+    _, tokenizer = load_causal_lm(folder)
+    examples = [Example.of(text, output="kind") for text, _ in remarks()[:3]]
+    prompt = writing_prompt(task, None, "kind", examples)
+    whole = len(tokenizer(prompt.asking(shown)).input_ids)
+    encoded = encode(prompt, tokenizer, max_length=whole + 5, reserve=5)
+    assert (encoded.shown, encoded.cut) == (shown, False)
+    assert tokenizer.decode([*encoded.prefix, *encoded.rest]) == prompt.asking(shown)
+    if shown:
+        assert encode(prompt, tokenizer, max_length=whole + 4, reserve=5).shown == shown - 1
+
+
+def test_what_is_shown_changes_what_is_written_and_is_told(folder: Path, task: Task) -> None:
+    examples = [Example.of(text, output="kind") for text, _ in remarks()[:6]]
+    prompts = [writing_prompt(task, None, "kind", examples[at : at + 2]) for at in range(5)]
+    prompts.append(writing_prompt(task, None, "kind", examples[:1]))
+    how = sampling(0.8, tokens=8)
+    together = make_engine(folder, 8).write(prompts, [1] * 6, **how)
+    alone = [make_engine(folder, 1).write([each], [1], **how)[0] for each in prompts]
+    assert [one.text for one in together] == [one.text for one in alone]
+    assert [one.shown for one in together] == [2, 2, 2, 2, 2, 1]
+
+
 def test_a_definition_that_fills_the_context_is_refused(folder: Path, task: Task) -> None:
     _, tokenizer = load_causal_lm(folder)
     with pytest.raises(ModelError, match="leaves no room for an input within max_length 10"):
