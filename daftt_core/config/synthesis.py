@@ -14,9 +14,14 @@ from pydantic import (
 from daftt_core.config.section import Section, read_json
 
 __all__ = [
+    "STREAMS",
     "CurationConfig",
     "SynthesisConfig",
 ]
+
+STREAMS = 17
+"""Independent sequences of synthesis; a shard has whole ones. A prime, so that in each of them all
+labels take their turn."""
 
 
 class SynthesisConfig(Section):
@@ -89,9 +94,13 @@ class SynthesisConfig(Section):
         default=900, ge=1, description="How long a started server may take to load its model."
     )
     chunk_size: int = Field(
-        default=64, ge=1, description="Examples finished and committed together."
+        default=64,
+        ge=1,
+        description="Examples committed together, at least; the teacher is asked for 64 at a time.",
     )
-    shards: int = Field(default=2, ge=1, le=256, description="Tasks that share the work of a mode.")
+    shards: int = Field(
+        default=2, ge=1, le=STREAMS, description="Tasks that share the work of a mode."
+    )
 
     @model_validator(mode="after")
     def _name_one_server(self) -> SynthesisConfig:

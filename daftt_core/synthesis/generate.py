@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from daftt_core.config import SynthesisConfig
 from daftt_core.engines import Completion, Engine
 from daftt_core.records import SyntheticExample, digest, seed_for
 from daftt_core.synthesis.labels import Outputs, open_teacher
-from daftt_core.synthesis.shards import run_chunks, shard_name
+from daftt_core.synthesis.shards import STREAMS, deciding, run_streams, shard_name, streams_of
 from daftt_core.tasks import parse_input, writing_prompt
 from daftt_core.workspace import Run, StageResult, run_stage
 
@@ -35,27 +36,41 @@ def generate(
     """
 
     def work(folder: Path) -> dict[str, Any]:
+        streams = [
+            [_Numbered.of(run, number) for number in range(stream, config.generate_count, STREAMS)]
+            for stream in streams_of(shard, config.shards)
+        ]
         with open_teacher(run, config, teacher) as engine:
             outputs = Outputs(run, config, engine, assessment)
 
-            def make(chunk: Sequence[int]) -> list[SyntheticExample]:
-                written = _write_inputs(run, config, engine, chunk)
+            def make(block: Sequence[_Numbered]) -> list[SyntheticExample]:
+                written = _write_inputs(run, config, engine, [one.number for one in block])
                 usable = [one for one in written if one.problem is None]
                 given = iter(outputs.give(usable, temperature=0.0))
                 return [one if one.problem else next(given) for one in written]
 
-            return run_chunks(
+            return run_streams(
                 folder,
                 f"generate, shard {shard + 1} of {config.shards}",
-                range(config.generate_count),
+                streams,
                 make,
                 chunk_size=config.chunk_size,
-                shard=shard,
-                shards=config.shards,
             )
 
     name = shard_name("generated", shard, config.shards)
-    return run_stage(run, name, [config, shard, teacher, assessment], work)
+    return run_stage(run, name, [deciding(config), teacher, assessment], work)
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """A new input to write; its number decides what is asked for and how it is drawn."""
+
+    number: int
+    id: str
+
+    @classmethod
+    def of(cls, run: Run, number: int) -> _Numbered:
+        return cls(number, digest("generated", run.seed, number))
 
 
 def _write_inputs(
