@@ -72,6 +72,7 @@ def preflight(
     synthesis_demonstrations: int,
     synthesis_generate_temperature: float,
     synthesis_generate_top_p: float,
+    synthesis_stop_novelty: float,
     synthesis_max_new_tokens: int,
     synthesis_max_length: int,
     synthesis_batch_size: int,

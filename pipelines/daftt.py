@@ -85,6 +85,7 @@ def daftt_pipeline(
     synthesis_demonstrations: int = _D.synthesis.demonstrations,
     synthesis_generate_temperature: float = _D.synthesis.generate_temperature,
     synthesis_generate_top_p: float = _D.synthesis.generate_top_p,
+    synthesis_stop_novelty: float = _D.synthesis.stop_novelty,
     synthesis_max_new_tokens: int = _D.synthesis.max_new_tokens,
     synthesis_max_length: int = _D.synthesis.max_length,
     synthesis_batch_size: int = _D.synthesis.batch_size,

@@ -14,9 +14,18 @@ from pydantic import (
 from daftt_core.config.section import Section, read_json
 
 __all__ = [
+    "NOVELTY_WINDOW",
+    "STREAMS",
     "CurationConfig",
     "SynthesisConfig",
 ]
+
+STREAMS = 17
+"""Independent sequences of synthesis; a shard has whole ones. A prime, so that in each of them all
+labels take their turn."""
+
+NOVELTY_WINDOW = 20
+"""The inputs of a stream, last written, of which ``stop_novelty`` is the least share of new ones."""
 
 
 class SynthesisConfig(Section):
@@ -74,6 +83,15 @@ class SynthesisConfig(Section):
     generate_top_p: float = Field(
         default=0.95, gt=0, le=1, description="Nucleus of the sampled distribution."
     )
+    stop_novelty: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=f"New inputs are written in {STREAMS} independent streams; a stream ends when, "
+        f"of its last {NOVELTY_WINDOW} readable inputs, less than this share is new: neither equal "
+        "to an earlier one of the stream nor 0.8 like it (as in curation_near_duplicate). 0: all "
+        "are written.",
+    )
     max_new_tokens: int = Field(
         default=48, ge=1, description="Tokens of a written text, at most; a longer one is rejected."
     )
@@ -115,9 +133,13 @@ class SynthesisConfig(Section):
         default=900, ge=1, description="How long a started server may take to load its model."
     )
     chunk_size: int = Field(
-        default=64, ge=1, description="Examples finished and committed together."
+        default=64,
+        ge=1,
+        description="Examples committed together, at least; the teacher is asked for 64 at a time.",
     )
-    shards: int = Field(default=2, ge=1, le=256, description="Tasks that share the work of a mode.")
+    shards: int = Field(
+        default=2, ge=1, le=STREAMS, description="Tasks that share the work of a mode."
+    )
 
     @model_validator(mode="after")
     def _let_samples_differ(self) -> SynthesisConfig:

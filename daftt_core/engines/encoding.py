@@ -17,6 +17,8 @@ from daftt_core.tasks import Prompt
 
 __all__ = ["Encoded", "encode", "encode_all"]
 
+_LEAST_ROOM = 2
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -108,11 +110,12 @@ def _fit(
     reserve: int,
 ) -> Encoded:
     room = max_length - len(prefix) - len(suffix) - reserve
-    lengths = accumulate(map(len, shown), initial=len(turns[1]) + len(body) + len(answer))
+    needed = max(len(body) + len(answer), _LEAST_ROOM)
+    lengths = accumulate(map(len, shown), initial=len(turns[1]) + needed)
     count = max(sum(length <= room for length in lengths) - 1, 0)
     before = [token for each in shown[:count] for token in each] + turns[min(count, 1)]
     room -= len(before)
-    if room < 2:
+    if room < _LEAST_ROOM:
         fixed = len(prefix) + len(before) + len(suffix)
         raise ModelError(
             f"the task's definition takes {fixed} tokens and leaves no room "

@@ -162,6 +162,7 @@ class Funnel(_Part):
         rejected: Number of examples by the filter that rejected them, in the filters' order.
         kept: Examples left.
         redacted: How many of those left had personal data replaced.
+        problems: How many could not be used, by what was wrong with them.
         diversity: How different those left are from each other and from the labelled examples.
         by_label: The same for each label; empty for text outputs.
     """
@@ -170,6 +171,7 @@ class Funnel(_Part):
     rejected: dict[str, int]
     kept: int
     redacted: int = 0
+    problems: dict[str, int] = {}
     diversity: Diversity | None = None
     by_label: dict[str, Funnel] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from daftt_core.config import SynthesisConfig
 from daftt_core.engines import Completion, Engine
 from daftt_core.records import SyntheticExample, digest, iterate_jsonl, seed_for
 from daftt_core.synthesis.labels import Outputs, open_teacher
+from daftt_core.synthesis.novelty import Novelty
 from daftt_core.synthesis.requests import Requests
-from daftt_core.synthesis.shards import run_chunks, shard_name
+from daftt_core.synthesis.shards import STREAMS, deciding, run_streams, shard_name, streams_of
 from daftt_core.tasks import parse_input
 from daftt_core.workspace import Run, StageResult, read_examples, run_stage
 
@@ -24,7 +26,9 @@ def generate(
     """Write one shard of the new examples.
 
     In a classification task each is asked for with a label; the written input is then labelled as
-    if it were a real one. What cannot be read as an input is kept, marked with its problem.
+    if it were a real one. What cannot be read as an input is kept, marked with its problem. A
+    stream of examples ends early where its inputs are no longer new (:class:`Novelty`); the summary
+    says how many were ``not_written``, and how many ``demonstrations_left_out`` for want of room.
 
     Args:
         run: The run.
@@ -37,29 +41,49 @@ def generate(
 
     def work(folder: Path) -> dict[str, Any]:
         requests = Requests(run, config, read_examples(run, "data", data, "labelled"))
+        streams = [
+            [_Numbered.of(run, number) for number in range(stream, config.generate_count, STREAMS)]
+            for stream in streams_of(shard, config.shards)
+        ]
         with open_teacher(run, config, teacher) as engine:
             outputs = Outputs(run, config, engine, assessment)
 
-            def make(chunk: Sequence[int]) -> list[SyntheticExample]:
-                written = _write_inputs(run, config, engine, requests, chunk)
+            def make(block: Sequence[_Numbered]) -> list[SyntheticExample]:
+                numbers = [one.number for one in block]
+                written = _write_inputs(run, config, engine, requests, numbers)
                 usable = [one for one in written if one.problem is None]
                 given = iter(outputs.give(usable, temperature=0.0))
                 return [one if one.problem else next(given) for one in written]
 
-            summary = run_chunks(
+            summary = run_streams(
                 folder,
                 f"generate, shard {shard + 1} of {config.shards}",
-                range(config.generate_count),
+                streams,
                 make,
                 chunk_size=config.chunk_size,
-                shard=shard,
-                shards=config.shards,
+                watch=lambda: Novelty(config.stop_novelty).is_spent_by,
             )
         made = iterate_jsonl(folder / "examples.jsonl", SyntheticExample)
-        return {**summary, "demonstrations_left_out": requests.left_out(made)}
+        return {
+            **summary,
+            "not_written": sum(map(len, streams)) - summary["examples"],
+            "demonstrations_left_out": requests.left_out(made),
+        }
 
     name = shard_name("generated", shard, config.shards)
-    return run_stage(run, name, [config, shard, data, teacher, assessment], work)
+    return run_stage(run, name, [deciding(config), data, teacher, assessment], work)
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """A new input to write; its number decides what is asked for and how it is drawn."""
+
+    number: int
+    id: str
+
+    @classmethod
+    def of(cls, run: Run, number: int) -> _Numbered:
+        return cls(number, digest("generated", run.seed, number))
 
 
 def _write_inputs(

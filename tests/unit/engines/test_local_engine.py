@@ -210,7 +210,7 @@ def test_solved_examples_that_do_not_fit_are_left_out(folder: Path, task: Task, 
     _, tokenizer = load_causal_lm(folder)
     examples = [Example.of(text, output="kind") for text, _ in remarks()[:3]]
     prompt = writing_prompt(task, None, "kind", examples)
-    whole = len(tokenizer(prompt.asking(shown)).input_ids)
+    whole = len(tokenizer(prompt.asking(shown)).input_ids) + 1  # a body has room for two tokens
     encoded = encode(prompt, tokenizer, max_length=whole + 5, reserve=5)
     assert (encoded.shown, encoded.cut) == (shown, False)
     assert tokenizer.decode([*encoded.prefix, *encoded.rest]) == prompt.asking(shown)

@@ -14,11 +14,10 @@ from daftt_core.data import prepare
 from daftt_core.engines import Completion
 from daftt_core.evaluation import Abstention, Calibration
 from daftt_core.preflight import resolve
-from daftt_core.records import SyntheticExample, read_jsonl, write_jsonl
+from daftt_core.records import SyntheticExample, read_jsonl
 from daftt_core.synthesis import annotate, generate, shard_name
 from daftt_core.synthesis.generate import _read_input
 from daftt_core.synthesis.requests import Requests
-from daftt_core.synthesis.shards import run_chunks
 from daftt_core.teacher import train
 from daftt_core.workspace import Run, read_examples, run_stage, stage_manifest
 
@@ -133,7 +132,7 @@ def test_demonstrations_are_of_the_label_and_the_same_in_any_shard(taught: Taugh
     left_out = sum(2 - len(one.shown) for one in made)
     summary = stage_manifest(taught.run, shard_name("generated", 0, 1)).summary
     assert summary["demonstrations_left_out"] == left_out
-    assert 0 < left_out < 60  # the toy teacher has room for 64 tokens
+    assert 0 < left_out < 60
 
 
 def test_another_seed_writes_other_texts(taught: Taught, tmp_path: Path) -> None:
@@ -163,35 +162,3 @@ def test_what_cannot_be_read_as_an_input_is_kept_with_its_problem(
     assert example.problem == problem
     assert example.text.strip() == text.strip()
     assert example.output is None
-
-
-def test_finished_chunks_are_not_made_again(tmp_path: Path) -> None:
-    calls: list[list[int]] = []
-
-    def make(chunk: list[int]) -> list[SyntheticExample]:
-        calls.append(list(chunk))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return [made(number) for number in chunk]
-
-    arguments = {"chunk_size": 4, "shard": 0, "shards": 1}
-    with pytest.raises(KeyboardInterrupt):
-        run_chunks(tmp_path, "write", range(10), make, **arguments)
-    assert not (tmp_path / "examples.jsonl").exists()
-    summary = run_chunks(tmp_path, "write", range(10), make, **arguments)
-    assert calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9], [8, 9]]
-    written = read_jsonl(tmp_path / "examples.jsonl", SyntheticExample)
-    assert written == [made(number) for number in range(10)]
-    assert summary == {"examples": 10, "unusable": 2}
-
-
-def made(number: int) -> SyntheticExample:
-    problem = "unfinished" if number % 5 == 0 else None
-    return SyntheticExample(id=str(number), text="x", source="generated", problem=problem)
-
-
-def test_a_shard_without_work_is_empty_and_not_an_error(tmp_path: Path) -> None:
-    summary = run_chunks(tmp_path, "write", [1], lambda _: [], chunk_size=4, shard=1, shards=2)
-    assert summary == {"examples": 0, "unusable": 0}
-    assert write_jsonl(tmp_path / "none.jsonl", []) == 0
-    assert (tmp_path / "examples.jsonl").read_text() == ""
