@@ -25,7 +25,7 @@ STREAMS = 17
 labels take their turn."""
 
 NOVELTY_WINDOW = 20
-"""The inputs of a stream, last written, of which ``stop_novelty`` is the least share of new ones."""
+"""How many of a stream's inputs, the last ones, ``stop_novelty`` looks at."""
 
 
 class SynthesisConfig(Section):
