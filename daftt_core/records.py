@@ -104,6 +104,7 @@ class SyntheticExample(Example):
         asked: The output the teacher was asked to write an input for; None when annotated.
         problem: Why the teacher's answer could not be used; None when it could.
         origin: The id it had before curation changed its text; None where it did not.
+        shortened: Whether the teacher was shown its input without the end.
     """
 
     source: Literal["annotated", "generated"]
@@ -112,6 +113,7 @@ class SyntheticExample(Example):
     asked: str | None = None
     problem: str | None = None
     origin: str | None = None
+    shortened: bool = False
 
 
 class Rejection(_Record):

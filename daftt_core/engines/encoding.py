@@ -1,7 +1,8 @@
 """From prompts to tokens, the same for training and for asking.
 
 Prefix, body, suffix and answer are tokenized apart, so that cutting a body never touches the rest
-and a prefix has the same tokens before every body.
+and a prefix has the same tokens before every body. What looks like one of
+the tokenizer's special tokens, such as ``<|im_end|>``, is spelled out: a text is only ever text.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ class Encoded:
         rest: Tokens of body and suffix.
         answer: Tokens of the answer and its end mark; empty when there is no answer.
         cut: Whether body or answer had to be shortened.
+        shown: Share of the body's tokens that are left, in [0, 1].
     """
 
     prefix: list[int]
     rest: list[int]
     answer: list[int]
     cut: bool
+    shown: float
 
 
 def encode(
@@ -72,7 +75,9 @@ def encode_all(
     """
     parts = ((p.prefix, p.body, p.suffix, p.answer) for p in prompts)
     texts = list({text: None for part in parts for text in part if text})
-    found = tokenizer(texts, add_special_tokens=False).input_ids if texts else []
+    found: list[list[int]] = []
+    if texts:
+        found = tokenizer(texts, add_special_tokens=False, split_special_tokens=True).input_ids
     tokens = {"": [], **{text: list(ids) for text, ids in zip(texts, found, strict=True)}}
     beginning = _beginning(tokenizer)
     ending = [tokenizer.eos_token_id]
@@ -106,7 +111,8 @@ def _fit(
     kept_body = body[: max(room - len(answer), room // 2)]
     kept_answer = answer[: room - len(kept_body)]
     cut = len(kept_body) < len(body) or len(kept_answer) < len(answer)
-    return Encoded(prefix, kept_body + suffix, kept_answer, cut)
+    shown = len(kept_body) / len(body) if body else 1.0
+    return Encoded(prefix, kept_body + suffix, kept_answer, cut, shown)
 
 
 def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:

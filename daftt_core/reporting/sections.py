@@ -146,10 +146,20 @@ def _funnel(source: str, funnel: Funnel) -> dict[str, Any]:
             for reason, count in funnel.rejected.items()
         ],
         "redacted": number(funnel.redacted) if funnel.redacted else "",
+        "set_aside": _set_aside(funnel),
         "diversity": _diversity(funnel.diversity) if funnel.diversity else "",
         "labels": list(funnel.by_label),
         "by_label": _by_label(funnel),
     }
+
+
+def _set_aside(funnel: Funnel) -> str:
+    """Why examples were unusable, and how many of the others were not read to their end."""
+    reasons = ", ".join(f"{reason} {number(count)}" for reason, count in funnel.problems.items())
+    sentence = f"Unusable because: {reasons}." if reasons else ""
+    if funnel.shortened:
+        sentence += f" The teacher read {number(funnel.shortened)} without their end."
+    return sentence.strip()
 
 
 def _diversity(found: Diversity) -> str:

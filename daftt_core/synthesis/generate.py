@@ -10,6 +10,7 @@ from typing import Any
 from daftt_core.config import SynthesisConfig
 from daftt_core.engines import Completion, Engine
 from daftt_core.records import SyntheticExample, digest, seed_for
+from daftt_core.synthesis.asking import ask_each, give_outputs
 from daftt_core.synthesis.labels import Outputs, open_teacher
 from daftt_core.synthesis.shards import STREAMS, deciding, run_streams, shard_name, streams_of
 from daftt_core.tasks import parse_input, writing_prompt
@@ -44,10 +45,12 @@ def generate(
             outputs = Outputs(run, config, engine, assessment)
 
             def make(block: Sequence[_Numbered]) -> list[SyntheticExample]:
-                written = _write_inputs(run, config, engine, [one.number for one in block])
-                usable = [one for one in written if one.problem is None]
-                given = iter(outputs.give(usable, temperature=0.0))
-                return [one if one.problem else next(given) for one in written]
+                written = ask_each(
+                    lambda some: _write_inputs(run, config, engine, [one.number for one in some]),
+                    block,
+                    lambda one, problem: _unusable(run, one.number, "", problem),
+                )
+                return give_outputs(outputs, engine, run.task, written, temperature=0.0)
 
             return run_streams(
                 folder,
@@ -76,8 +79,7 @@ class _Numbered:
 def _write_inputs(
     run: Run, config: SynthesisConfig, engine: Engine, numbers: Sequence[int]
 ) -> list[SyntheticExample]:
-    labels = run.task.label_names
-    asked = [labels[number % len(labels)] if labels else None for number in numbers]
+    asked = [_label_for(run, number) for number in numbers]
     completions = engine.write(
         [writing_prompt(run.task, None, label) for label in asked],
         [seed_for(run.seed, "generate", str(number)) for number in numbers],
@@ -86,14 +88,17 @@ def _write_inputs(
         max_new_tokens=config.max_new_tokens,
     )
     return [
-        _read_input(run, completion, label, number)
-        for completion, label, number in zip(completions, asked, numbers, strict=True)
+        _read_input(run, completion, number)
+        for completion, number in zip(completions, numbers, strict=True)
     ]
 
 
-def _read_input(
-    run: Run, completion: Completion, asked: str | None, number: int
-) -> SyntheticExample:
+def _label_for(run: Run, number: int) -> str | None:
+    labels = run.task.label_names
+    return labels[number % len(labels)] if labels else None
+
+
+def _read_input(run: Run, completion: Completion, number: int) -> SyntheticExample:
     example = parse_input(run.task, completion.text)
     if example is not None and completion.finished:
         return SyntheticExample(
@@ -101,12 +106,17 @@ def _read_input(
             text=example.text,
             text_pair=example.text_pair,
             source="generated",
-            asked=asked,
+            asked=_label_for(run, number),
         )
+    problem = "not an input" if completion.finished else "unfinished"
+    return _unusable(run, number, completion.text, problem)
+
+
+def _unusable(run: Run, number: int, text: str, problem: str) -> SyntheticExample:
     return SyntheticExample(
         id=digest("unusable", number),
-        text=completion.text,
+        text=text,
         source="generated",
-        asked=asked,
-        problem="not an input" if completion.finished else "unfinished",
+        asked=_label_for(run, number),
+        problem=problem,
     )

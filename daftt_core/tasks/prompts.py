@@ -7,6 +7,7 @@ long; and a *suffix* after which the answer begins.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from daftt_core.records import Example
 from daftt_core.tasks.task import Task
 
 __all__ = [
+    "FIELD_NAME",
     "Prompt",
     "answer_prompt",
     "mixture_prompt",
@@ -23,6 +25,10 @@ __all__ = [
 ]
 
 _SUFFIX = "\nOutput:"
+
+FIELD_NAME = re.compile(r"^\s*(definition|input|output|explanation)\s*:", re.I | re.M)
+"""A line that begins as a prompt's own do. No input brings one into a prompt by itself, because it is
+put into one line there, or two where it is a pair."""
 
 
 @dataclass(frozen=True)
