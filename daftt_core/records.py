@@ -125,6 +125,7 @@ class SyntheticExample(Example):
         shown: Ids of the real examples that the prompt showed, in their order.
         problem: Why the teacher's answer could not be used; None when it could.
         origin: The id it had before curation changed its text; None where it did not.
+        shortened: Whether the teacher was shown its input without the end.
     """
 
     source: Literal["annotated", "generated"]
@@ -135,6 +136,7 @@ class SyntheticExample(Example):
     shown: tuple[str, ...] = ()
     problem: str | None = None
     origin: str | None = None
+    shortened: bool = False
 
 
 class Rejection(_Record):

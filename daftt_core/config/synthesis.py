@@ -98,7 +98,8 @@ class SynthesisConfig(Section):
     max_length: int = Field(
         default=256,
         ge=32,
-        description="Tokens of prompt and answer together; longer inputs lose their end.",
+        description="Tokens of prompt and answer together; longer inputs lose their end, and one "
+        "that would lose half of itself is set aside.",
     )
     batch_size: int = Field(default=32, ge=1, description="Sequences in one forward pass, at most.")
     batch_tokens: int = Field(

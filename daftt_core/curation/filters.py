@@ -24,7 +24,7 @@ from daftt_core.curation.spool import Row
 from daftt_core.curation.surroundings import Reason, Surroundings
 from daftt_core.heldout import words_of
 from daftt_core.records import SyntheticExample, content_id, seed_for
-from daftt_core.tasks import Task
+from daftt_core.tasks import FIELD_NAME, Task
 
 __all__ = ["EXAMPLE_FILTERS", "RELATIVE", "SET_FILTERS", "ExampleFilter", "SetFilter", "settle"]
 
@@ -82,9 +82,6 @@ def _length(example: SyntheticExample, around: Surroundings) -> SyntheticExample
     return Reason(f"{count} characters; {least} to {most} are allowed")
 
 
-_FIELD_NAME = re.compile(
-    r"^\s*(?:(?:definition|input|output|explanation)\s*:|positive example \d)", re.I | re.M
-)
 # controls except tab and line ends, halves of surrogate pairs, and the mark of a lost character
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 _RUN_WORDS, _LEAST_ROUNDS = 3, 4
@@ -104,7 +101,7 @@ def _format(example: SyntheticExample, around: Surroundings) -> SyntheticExample
     if not around.task.is_classification and example.output is not None:
         written = [*written, example.output]
     for text in written:
-        if name := _FIELD_NAME.search(text):
+        if name := FIELD_NAME.search(text):
             return Reason(f"the prompt's field {name.group().strip()!r}")
         if (circle := _circle(words_of(text))) is not None:
             return Reason(f"it says {circle!r} over and over")

@@ -1,7 +1,8 @@
 """From prompts to tokens, the same for training and for asking.
 
 Prefix, body, suffix and answer are tokenized apart, so that cutting a body never touches the rest
-and a prefix has the same tokens before every body.
+and a prefix has the same tokens before every body. What looks like one of
+the tokenizer's special tokens, such as ``<|im_end|>``, is spelled out: a text is only ever text.
 """
 
 from __future__ import annotations
@@ -29,14 +30,16 @@ class Encoded:
         rest: Tokens of the solved examples, the body and the suffix.
         answer: Tokens of the answer and its end mark; empty when there is no answer.
         cut: Whether body or answer had to be shortened.
-        shown: How many of the prompt's solved examples there was room for.
+        solved: How many of the prompt's solved examples there was room for.
+        shown: Share of the body's tokens that are left, in [0, 1].
     """
 
     prefix: list[int]
     rest: list[int]
     answer: list[int]
     cut: bool
-    shown: int = 0
+    solved: int
+    shown: float
 
 
 def encode(
@@ -77,17 +80,19 @@ def encode_all(
         ModelError: The fixed parts of a prompt do not fit.
     """
     parts = (
-        (p.prefix, *p.shown, p.turn(0), p.turn(1), p.body, p.suffix, p.answer) for p in prompts
+        (p.prefix, *p.solved, p.turn(0), p.turn(1), p.body, p.suffix, p.answer) for p in prompts
     )
     texts = list({text: None for part in parts for text in part if text})
-    found = tokenizer(texts, add_special_tokens=False).input_ids if texts else []
+    found: list[list[int]] = []
+    if texts:
+        found = tokenizer(texts, add_special_tokens=False, split_special_tokens=True).input_ids
     tokens = {"": [], **{text: list(ids) for text, ids in zip(texts, found, strict=True)}}
     beginning = _beginning(tokenizer)
     ending = [tokenizer.eos_token_id]
     return [
         _fit(
             beginning + tokens[prompt.prefix],
-            [tokens[each] for each in prompt.shown],
+            [tokens[each] for each in prompt.solved],
             (tokens[prompt.turn(0)], tokens[prompt.turn(1)]),
             tokens[prompt.body],
             tokens[prompt.suffix],
@@ -101,7 +106,7 @@ def encode_all(
 
 def _fit(
     prefix: list[int],
-    shown: Sequence[list[int]],
+    solved: Sequence[list[int]],
     turns: tuple[list[int], list[int]],
     body: list[int],
     suffix: list[int],
@@ -111,9 +116,9 @@ def _fit(
 ) -> Encoded:
     room = max_length - len(prefix) - len(suffix) - reserve
     needed = max(len(body) + len(answer), _LEAST_ROOM)
-    lengths = accumulate(map(len, shown), initial=len(turns[1]) + needed)
+    lengths = accumulate(map(len, solved), initial=len(turns[1]) + needed)
     count = max(sum(length <= room for length in lengths) - 1, 0)
-    before = [token for each in shown[:count] for token in each] + turns[min(count, 1)]
+    before = [token for each in solved[:count] for token in each] + turns[min(count, 1)]
     room -= len(before)
     if room < _LEAST_ROOM:
         fixed = len(prefix) + len(before) + len(suffix)
@@ -124,7 +129,8 @@ def _fit(
     kept_body = body[: max(room - len(answer), room // 2)]
     kept_answer = answer[: room - len(kept_body)]
     cut = len(kept_body) < len(body) or len(kept_answer) < len(answer)
-    return Encoded(prefix, before + kept_body + suffix, kept_answer, cut, count)
+    shown = len(kept_body) / len(body) if body else 1.0
+    return Encoded(prefix, before + kept_body + suffix, kept_answer, cut, count, shown)
 
 
 def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:

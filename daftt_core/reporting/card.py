@@ -19,7 +19,7 @@ from daftt_core.reporting.written import (
     confidence_sentence,
     diversity_sentence,
     how_inputs_were_asked_for,
-    problems_sentence,
+    set_aside_sentence,
 )
 
 __all__ = ["DATA_CARD", "write_card"]
@@ -153,7 +153,7 @@ def _funnel(funnel: Funnel) -> Iterator[str]:
         lost = (number(part.rejected.get(reason, 0)) for part in parts)
         yield _row([f"rejected: {reason}", *lost])
     yield _row(["kept", *(number(part.kept) for part in parts)])
-    if problems := problems_sentence(funnel):
+    if problems := set_aside_sentence(funnel):
         yield f"\n{problems}"
     if funnel.diversity:
         yield f"\n{diversity_sentence(funnel.diversity)}"

@@ -20,7 +20,7 @@ from daftt_core.reporting.written import (
     confidence_sentence,
     diversity_sentence,
     how_inputs_were_asked_for,
-    problems_sentence,
+    set_aside_sentence,
 )
 
 __all__ = ["curation", "review", "samples", "settings", "teacher", "times"]
@@ -154,7 +154,7 @@ def _funnel(source: str, funnel: Funnel) -> dict[str, Any]:
             for reason, count in funnel.rejected.items()
         ],
         "redacted": number(funnel.redacted) if funnel.redacted else "",
-        "problems": problems_sentence(funnel),
+        "set_aside": set_aside_sentence(funnel),
         "diversity": diversity_sentence(funnel.diversity) if funnel.diversity else "",
         "labels": list(funnel.by_label),
         "by_label": _by_label(funnel),

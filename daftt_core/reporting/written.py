@@ -14,7 +14,7 @@ __all__ = [
     "confidence_sentence",
     "diversity_sentence",
     "how_inputs_were_asked_for",
-    "problems_sentence",
+    "set_aside_sentence",
 ]
 
 _AGREEMENTS = {"rouge-l": "ROUGE-L", "exact": "exact match"}
@@ -72,12 +72,13 @@ def _stop(synthesis: SynthesisConfig, not_written: int) -> str:
     )
 
 
-def problems_sentence(funnel: Funnel) -> str:
-    """What made the teacher's answers unusable; empty where all were usable."""
-    if not funnel.problems:
-        return ""
-    counts = ", ".join(f"{number(count)} {name}" for name, count in funnel.problems.items())
-    return f"Answers set aside as unusable: {counts}."
+def set_aside_sentence(funnel: Funnel) -> str:
+    """Why examples were unusable, and how many of the others were not read to their end."""
+    reasons = ", ".join(f"{reason} {number(count)}" for reason, count in funnel.problems.items())
+    sentence = f"Unusable because: {reasons}." if reasons else ""
+    if funnel.shortened:
+        sentence += f" The teacher read {number(funnel.shortened)} without their end."
+    return sentence.strip()
 
 
 def diversity_sentence(found: Diversity) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.records import Example, SyntheticExample
+from daftt_core.synthesis.asking import give_outputs
 from daftt_core.synthesis.labels import Outputs, open_teacher
 from daftt_core.synthesis.shards import (
     deciding,
@@ -50,7 +51,7 @@ def annotate(
                     )
                     for example in block
                 ]
-                return outputs.give(made, config.annotate_temperature)
+                return give_outputs(outputs, engine, run.task, made, config.annotate_temperature)
 
             return run_streams(
                 folder,

@@ -10,6 +10,7 @@ from typing import Any
 from daftt_core.config import SynthesisConfig
 from daftt_core.engines import Completion, Engine
 from daftt_core.records import SyntheticExample, digest, iterate_jsonl, seed_for
+from daftt_core.synthesis.asking import ask_each, give_outputs
 from daftt_core.synthesis.labels import Outputs, open_teacher
 from daftt_core.synthesis.novelty import Novelty
 from daftt_core.synthesis.requests import Requests
@@ -49,11 +50,14 @@ def generate(
             outputs = Outputs(run, config, engine, assessment)
 
             def make(block: Sequence[_Numbered]) -> list[SyntheticExample]:
-                numbers = [one.number for one in block]
-                written = _write_inputs(run, config, engine, requests, numbers)
-                usable = [one for one in written if one.problem is None]
-                given = iter(outputs.give(usable, temperature=0.0))
-                return [one if one.problem else next(given) for one in written]
+                written = ask_each(
+                    lambda some: _write_inputs(
+                        run, config, engine, requests, [one.number for one in some]
+                    ),
+                    block,
+                    lambda one, problem: _unusable(requests, one.number, "", problem),
+                )
+                return give_outputs(outputs, engine, run.task, written, temperature=0.0)
 
             summary = run_streams(
                 folder,
@@ -105,15 +109,30 @@ def _write_inputs(
 def _read_input(
     run: Run, completion: Completion, requests: Requests, number: int
 ) -> SyntheticExample:
-    shown = requests.demonstrations(number)[: completion.shown]
-    asked = {"asked": requests.label(number), "shown": tuple(one.id for one in shown)}
+    shown = requests.demonstrations(number)[: completion.solved]
+    ids = tuple(one.id for one in shown)
     example = parse_input(run.task, completion.text)
     if example is not None and completion.finished:
-        return SyntheticExample(**example.model_dump(), source="generated", **asked)
+        return SyntheticExample(
+            id=example.id,
+            text=example.text,
+            text_pair=example.text_pair,
+            source="generated",
+            asked=requests.label(number),
+            shown=ids,
+        )
+    problem = "not an input" if completion.finished else "unfinished"
+    return _unusable(requests, number, completion.text, problem, ids)
+
+
+def _unusable(
+    requests: Requests, number: int, text: str, problem: str, shown: tuple[str, ...] = ()
+) -> SyntheticExample:
     return SyntheticExample(
         id=digest("unusable", number),
-        text=completion.text,
+        text=text,
         source="generated",
-        problem="not an input" if completion.finished else "unfinished",
-        **asked,
+        asked=requests.label(number),
+        shown=shown,
+        problem=problem,
     )

@@ -100,7 +100,8 @@ def run_streams(
             says whether this was the last one that is wanted.
 
     Returns:
-        The summary: how many examples were made, and how many cannot be used.
+        The summary: how many examples were made, how many of them cannot be used, and how many
+        the teacher was shown without their end.
     """
     chunks = _Chunks(folder / ".chunks", chunk_size)
     finished = sum(item.id in chunks.made for stream in streams for item in stream)
@@ -121,7 +122,11 @@ def run_streams(
     chunks.commit()
     made = [chunks.made[one] for one in sorted(reached)]
     write_jsonl(folder / "examples.jsonl", made)
-    return {"examples": len(made), "unusable": sum(e.problem is not None for e in made)}
+    return {
+        "examples": len(made),
+        "unusable": sum(one.problem is not None for one in made),
+        "shortened": sum(one.shortened for one in made),
+    }
 
 
 def _blocks(stream: Sequence[T]) -> Iterator[Sequence[T]]:

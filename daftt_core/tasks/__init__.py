@@ -4,6 +4,7 @@ A task is one YAML file. Those in ``builtin/`` are known by name; any other is g
 """
 
 from daftt_core.tasks.prompts import (
+    FIELD_NAME,
     TURN,
     Prompt,
     answer_prompt,
@@ -16,6 +17,7 @@ from daftt_core.tasks.registry import builtin_tasks, load_task
 from daftt_core.tasks.task import Columns, Label, Task
 
 __all__ = [
+    "FIELD_NAME",
     "TURN",
     "Columns",
     "Label",

@@ -8,6 +8,7 @@ and body; where a prompt is too long, the last of them are left out before anyth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from daftt_core.records import Example
 from daftt_core.tasks.task import Task
 
 __all__ = [
+    "FIELD_NAME",
     "TURN",
     "Prompt",
     "answer_prompt",
@@ -29,6 +31,12 @@ TURN = "Now complete the following example -"
 
 _SUFFIX = "\nOutput:"
 
+FIELD_NAME = re.compile(
+    r"^\s*(?:(?:definition|input|output|explanation)\s*:|positive example \d)", re.I | re.M
+)
+"""A line that begins as a prompt's own do. No input brings one into a prompt by itself, because it
+is put into one line there, or two where it is a pair."""
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -39,28 +47,28 @@ class Prompt:
         body: The part of this example, with its leading space.
         suffix: The end of the prompt, where the answer begins.
         answer: What the teacher should write (with its leading space), or None when it is asked.
-        shown: Solved examples, each from the line break before it to its end.
+        solved: Solved examples, each from the line break before it to its end.
     """
 
     prefix: str
     body: str
     suffix: str = _SUFFIX
     answer: str | None = None
-    shown: tuple[str, ...] = ()
+    solved: tuple[str, ...] = ()
 
-    def turn(self, shown: int) -> str:
+    def turn(self, solved: int) -> str:
         """What stands between the solved examples and the body, when so many are shown."""
-        if not self.shown:
+        if not self.solved:
             return ""
-        return f"\n\n{TURN}\nInput:" if shown else "\n\nInput:"
+        return f"\n\n{TURN}\nInput:" if solved else "\n\nInput:"
 
-    def asking(self, shown: int) -> str:
+    def asking(self, solved: int) -> str:
         """The prompt without its answer, with so many of its solved examples."""
-        examples = "".join(self.shown[:shown])
-        return f"{self.prefix}{examples}{self.turn(shown)}{self.body}{self.suffix}"
+        examples = "".join(self.solved[:solved])
+        return f"{self.prefix}{examples}{self.turn(solved)}{self.body}{self.suffix}"
 
     def __str__(self) -> str:
-        return f"{self.asking(len(self.shown))}{self.answer or ''}"
+        return f"{self.asking(len(self.solved))}{self.answer or ''}"
 
 
 def answer_prompt(task: Task, example: Example) -> Prompt:
@@ -92,7 +100,7 @@ def writing_prompt(
         for number, one in enumerate(shown, start=1)
     )
     start = f"Definition: {task.writing_definition}" + ("" if blocks else "\n\nInput:")
-    return Prompt(start, _wanted(task, output), answer=answer, shown=blocks)
+    return Prompt(start, _wanted(task, output), answer=answer, solved=blocks)
 
 
 def mixture_prompt(

@@ -210,12 +210,13 @@ def test_solved_examples_that_do_not_fit_are_left_out(folder: Path, task: Task, 
     _, tokenizer = load_causal_lm(folder)
     examples = [Example.of(text, output="kind") for text, _ in remarks()[:3]]
     prompt = writing_prompt(task, None, "kind", examples)
-    whole = len(tokenizer(prompt.asking(shown)).input_ids) + 1  # a body has room for two tokens
+    expected = tokenizer(prompt.asking(shown)).input_ids
+    whole = len(expected) + 1  # a body has room for two tokens
     encoded = encode(prompt, tokenizer, max_length=whole + 5, reserve=5)
-    assert (encoded.shown, encoded.cut) == (shown, False)
-    assert tokenizer.decode([*encoded.prefix, *encoded.rest]) == prompt.asking(shown)
+    assert (encoded.solved, encoded.cut) == (shown, False)
+    assert [*encoded.prefix, *encoded.rest] == expected
     if shown:
-        assert encode(prompt, tokenizer, max_length=whole + 4, reserve=5).shown == shown - 1
+        assert encode(prompt, tokenizer, max_length=whole + 4, reserve=5).solved == shown - 1
 
 
 def test_what_is_shown_changes_what_is_written_and_is_told(folder: Path, task: Task) -> None:
@@ -226,7 +227,7 @@ def test_what_is_shown_changes_what_is_written_and_is_told(folder: Path, task: T
     together = make_engine(folder, 8).write(prompts, [1] * 6, **how)
     alone = [make_engine(folder, 1).write([each], [1], **how)[0] for each in prompts]
     assert [one.text for one in together] == [one.text for one in alone]
-    assert [one.shown for one in together] == [2, 2, 2, 2, 2, 1]
+    assert [one.solved for one in together] == [2, 2, 2, 2, 2, 1]
 
 
 def test_a_definition_that_fills_the_context_is_refused(folder: Path, task: Task) -> None:

@@ -91,7 +91,7 @@ def test_what_was_asked_for_and_what_was_not_written_is_said() -> None:
         assert "at most 3; 7 had no room and were left out." in text
         assert "Of 600 new inputs 42 were not written: a stream of them ended as soon as" in text
         assert "fewer than 50% of its last 20 inputs were new." in text
-        assert "Answers set aside as unusable: 3 not an input, 1 unfinished." in text
+        assert "Unusable because: not an input 3, unfinished 1." in text
 
 
 def test_nothing_is_said_of_new_inputs_where_none_were_asked_for() -> None:

@@ -120,19 +120,17 @@ def test_the_labels_asked_for_are_balanced_and_none_is_lost(taught: Taught) -> N
 
 
 def test_demonstrations_are_of_the_label_and_the_same_in_any_shard(taught: Taught) -> None:
-    wanted = {"demonstrations": 2, "max_length": 85}
+    wanted = {"demonstrations": 2, "max_length": 80}
     made = taught.generated(taught.settings(shards=1, **wanted))
     shared = taught.generated(taught.settings(shards=3, chunk_size=5, **wanted))
     assert by_id(made) == by_id(shared)
     labels = {
         one.id: one.output for one in read_examples(taught.run, "data", taught.data, "labelled")
     }
-    assert all({labels[each] for each in one.shown} == {one.asked} for one in made if one.shown)
+    assert all([labels[each] for each in one.shown] == [one.asked] for one in made)
     assert len({one.shown for one in made}) > 10
-    left_out = sum(2 - len(one.shown) for one in made)
     summary = stage_manifest(taught.run, shard_name("generated", 0, 1)).summary
-    assert summary["demonstrations_left_out"] == left_out
-    assert 0 < left_out < 60
+    assert summary["demonstrations_left_out"] == 30  # there is room for one
 
 
 def test_another_seed_writes_other_texts(taught: Taught, tmp_path: Path) -> None:
