@@ -140,7 +140,7 @@ def test_what_cannot_be_read_as_an_input_is_kept_with_its_problem(
     taught: Taught, text: str, finished: bool, problem: str | None
 ) -> None:
     completion = Completion(text, finished, confidence=0.5)
-    example = _read_input(taught.run, completion, "kind", 7)
+    example = _read_input(taught.run, completion, 7)
     assert example.problem == problem
     assert example.text.strip() == text.strip()
     assert example.output is None
