@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from daftt_core.errors import DataError
 
 __all__ = [
+    "PILED_UP_MARKS",
     "Example",
     "Prediction",
     "Rejection",
@@ -35,8 +37,15 @@ __all__ = [
 ]
 
 
+_MARKS = "".join(chr(c) for c in range(0x20000) if unicodedata.combining(chr(c)))
+PILED_UP_MARKS = re.compile(f"([{_MARKS}]{{30}})(?=[{_MARKS}])")
+"""More combining marks on one letter than Unicode's stream-safe format allows (UAX 15, 13): 30."""
+
+
 def normalize(text: str) -> str:
     """Text as it is compared: NFKC, case folded, white space collapsed."""
+    if not text.isascii():  # NFKC takes time in the square of the marks on one letter
+        text = PILED_UP_MARKS.sub("\\1\u034f", text)
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

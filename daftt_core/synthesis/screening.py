@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from itertools import groupby
 
-from daftt_core.records import Example
+from daftt_core.records import PILED_UP_MARKS, Example
 from daftt_core.tasks import FIELD_NAME
 
 __all__ = ["find_problem"]
@@ -32,9 +31,6 @@ _CONTROL = re.compile(
     r"|</?(s|bos|eos|pad|unk|mask|sep|cls|eod|start_of_turn|end_of_turn|end_of_text|endoftext)>"
     r"|\[/?(INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>",
     re.I,
-)
-_MOST_MARKS = (
-    30  # on one letter; Unicode's stream-safe text format (UAX 15, section 13) has no more
 )
 
 
@@ -55,15 +51,10 @@ def _find(text: str) -> str | None:
         return "blank"
     if _HIDDEN.search(text):
         return "hidden characters"
-    if not text.isascii() and _has_piled_up_marks(text):
+    if PILED_UP_MARKS.search(text):
         return "piled-up marks"
     if _CONTROL.search(text):
         return "control token"
     if FIELD_NAME.search(text):
         return "imitates the prompt"
     return None
-
-
-def _has_piled_up_marks(text: str) -> bool:
-    runs = groupby(unicodedata.combining(character) != 0 for character in text)
-    return any(is_mark and len(list(run)) > _MOST_MARKS for is_mark, run in runs)

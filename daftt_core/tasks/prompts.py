@@ -34,8 +34,7 @@ _SUFFIX = "\nOutput:"
 FIELD_NAME = re.compile(
     r"^\s*(?:(?:definition|input|output|explanation)\s*:|positive example \d)", re.I | re.M
 )
-"""A line that begins as a prompt's own do. No input brings one into a prompt by itself, because it
-is put into one line there, or two where it is a pair."""
+"""A line that begins as those of a prompt do; an input is put into one line there, and has none."""
 
 
 @dataclass(frozen=True)

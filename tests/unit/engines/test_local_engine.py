@@ -37,6 +37,22 @@ def prompts(task: Task) -> list[Prompt]:
     return [answer_prompt(task, Example.of(text)) for text in texts]
 
 
+def test_what_looks_like_a_special_token_is_spelled_out(folder: Path) -> None:
+    _, tokenizer = load_causal_lm(folder)
+    end = tokenizer.eos_token
+    spelled = encode(Prompt("Input:", f" soup {end} bread", answer=f" kind{end}"), tokenizer, 128)
+    assert tokenizer.eos_token_id not in spelled.rest
+    assert spelled.answer.count(tokenizer.eos_token_id) == 1  # the answer's own end
+
+
+def test_an_input_that_loses_its_end_is_known(folder: Path, task: Task) -> None:
+    engine = make_engine(folder, 4, max_length=40)
+    long, short = (answer_prompt(task, Example.of(" ".join(["soup"] * n))) for n in (60, 3))
+    engine.score([long, short], ANSWERS)
+    assert 0 < engine.share_shown(long) < 0.6
+    assert engine.share_shown(short) == 1
+
+
 def make_engine(
     folder: Path,
     batch_size: int,

@@ -106,7 +106,7 @@ def test_a_damaged_chunk_is_noticed_and_only_its_ids_are_done_again(
 ) -> None:
     first = Maker()
     summary = make_all(tmp_path, first)
-    assert summary == {"examples": 200, "unusable": 40}
+    assert summary == {"examples": 200, "unusable": 40, "shortened": 0}
     before = (tmp_path / "examples.jsonl").read_bytes()
     chunks = sorted((tmp_path / ".chunks").iterdir())
     spoil(chunks[1], damage)
@@ -135,5 +135,5 @@ def spoil(path: Path, damage: str) -> None:
 
 def test_a_shard_without_work_is_empty_and_not_an_error(tmp_path: Path) -> None:
     summary = run_streams(tmp_path, "write", [[], []], Maker(), chunk_size=4)
-    assert summary == {"examples": 0, "unusable": 0}
+    assert summary == {"examples": 0, "unusable": 0, "shortened": 0}
     assert (tmp_path / "examples.jsonl").read_text() == ""
