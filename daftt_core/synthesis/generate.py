@@ -42,10 +42,7 @@ def generate(
 
     def work(folder: Path) -> dict[str, Any]:
         requests = Requests(run, config, read_examples(run, "data", data, "labelled"))
-        streams = [
-            [_Numbered.of(run, number) for number in range(stream, config.generate_count, STREAMS)]
-            for stream in streams_of(shard, config.shards)
-        ]
+        streams = _streams(run, config, shard)
         with open_teacher(run, config, teacher) as engine:
             outputs = Outputs(run, config, engine, assessment)
 
@@ -88,6 +85,13 @@ class _Numbered:
     @classmethod
     def of(cls, run: Run, number: int) -> _Numbered:
         return cls(number, digest("generated", run.seed, number))
+
+
+def _streams(run: Run, config: SynthesisConfig, shard: int) -> list[list[_Numbered]]:
+    return [
+        [_Numbered.of(run, number) for number in range(stream, config.generate_count, STREAMS)]
+        for stream in streams_of(shard, config.shards)
+    ]
 
 
 def _write_inputs(
