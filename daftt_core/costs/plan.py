@@ -192,7 +192,7 @@ class _Stages:
             yield self._train_teacher()
         yield self._label("assessment", 2 * data.dev_count)  # before and after the tuning
         if synthesis.mode != "generate" and data.unlabelled_count:
-            yield self._label("annotation", data.unlabelled_count)
+            yield self._label("annotation", self._outputs(data.unlabelled_count))
         if synthesis.mode != "annotate":
             yield self._generate()
         yield self._train_students(arms)
@@ -229,8 +229,12 @@ class _Stages:
         seconds, tokens = self._answers(rows)
         return self._stage(name, 1, self._asking(), tokens, seconds)
 
+    def _outputs(self, inputs: int) -> int:
+        """How many outputs are written for so many inputs."""
+        return inputs if self._task.is_classification else inputs * self._config.synthesis.samples
+
     def _answers(self, rows: int) -> tuple[float, int]:
-        """Seconds and tokens of the teacher's outputs for so many inputs."""
+        """Seconds and tokens of so many of the teacher's outputs."""
         synthesis = self._config.synthesis
         prompt = self._tokens(synthesis.max_length)
         if self._task.is_classification:
@@ -262,7 +266,7 @@ class _Stages:
 
     def _generate(self) -> StagePlan:
         rows = self._config.synthesis.generate_count
-        parts = [self._written(rows), self._answers(rows)]
+        parts = [self._written(rows), self._answers(self._outputs(rows))]
         seconds, tokens = (sum(column) for column in zip(*parts, strict=True))
         return self._stage("generation", 1, self._asking(), int(tokens), seconds)
 
