@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from daftt_core.records import Example
-from daftt_core.student.encoding import encode
+from daftt_core.student.encoding import Encoded, Reading
 from daftt_core.tasks import Task
 
 __all__ = ["Answer", "answer"]
@@ -29,11 +28,8 @@ class Answer:
 def answer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    task: Task,
-    examples: Sequence[Example],
-    *,
-    max_length: int,
-    max_target_length: int,
+    reading: Reading,
+    questions: Encoded,
     on_batch: Callable[[int], None],
 ) -> list[Answer]:
     """Answer examples in order of their length, so that a batch is hardly padded.
@@ -41,33 +37,32 @@ def answer(
     Args:
         model: The student.
         tokenizer: Its tokenizer.
-        task: The task.
-        examples: What to answer; their outputs are not looked at.
-        max_length: Tokens of an input, at most.
-        max_target_length: Tokens of a written output, at most.
+        reading: How it takes examples in.
+        questions: What to answer, as :func:`encode` gives it without outputs.
         on_batch: Called after each batch with its number of examples.
 
     Returns:
         One answer per example, in the order of the examples.
     """
-    dataset = encode(tokenizer, task, examples, max_length, None).dataset
-    lengths = dataset["length"]
-    order = sorted(range(len(examples)), key=lambda index: lengths[index])
-    rows = dataset.remove_columns("length").to_list()
+    lengths = questions.dataset["length"][:]
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
+    rows = questions.dataset.remove_columns("length").to_list()
+    side = "left" if reading.continues else "right"  # what is written follows the input at once
     answers: dict[int, Answer] = {}
     for start in range(0, len(order), _BATCH_SIZE):
         batch = order[start : start + _BATCH_SIZE]
-        inputs = tokenizer.pad([rows[index] for index in batch], return_tensors="pt")
-        inputs = inputs.to(model.device)
+        inputs = tokenizer.pad(
+            [rows[index] for index in batch], return_tensors="pt", padding_side=side
+        ).to(model.device)
         with torch.inference_mode():
             found = (
-                _classify(model, task, inputs)
-                if task.is_classification
-                else _write(model, tokenizer, inputs, max_target_length)
+                _classify(model, reading.task, inputs)
+                if reading.task.is_classification
+                else _write(model, tokenizer, inputs, reading)
             )
         answers.update(zip(batch, found, strict=True))
         on_batch(len(batch))
-    return [answers[index] for index in range(len(examples))]
+    return [answers[index] for index in range(len(lengths))]
 
 
 def _classify(
@@ -88,10 +83,12 @@ def _write(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     inputs: Mapping[str, torch.Tensor],
-    max_target_length: int,
+    reading: Reading,
 ) -> list[Answer]:
     written = cast(Any, model).generate(
-        **inputs, max_new_tokens=max_target_length, num_beams=1, do_sample=False
+        **inputs, max_new_tokens=reading.max_target_length, num_beams=1, do_sample=False
     )
+    if reading.continues:
+        written = written[:, inputs["input_ids"].shape[1] :]
     texts = tokenizer.batch_decode(written, skip_special_tokens=True)
     return [Answer(text.strip(), {}) for text in texts]

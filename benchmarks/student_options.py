@@ -1,0 +1,133 @@
+"""What each option of student training does to an arm, on dev: of a finished run, with intervals.
+
+    python benchmarks/student_options.py runs/movie-reviews-e3af247b
+    python benchmarks/student_options.py runs/movie-reviews-e3af247b --arm real+both --seeds 3
+
+The arm is trained anew from the run's own examples, once for each option and seed; a seed means the
+same head and the same dropout under every option. The students answer what the dev split holds
+beside the examples that the run itself used as dev, so that stopping early, which looks at those,
+gains nothing by having seen them. Test is not read. The interval of a difference is a paired
+bootstrap over dev examples (and seeds, where there are several).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from daftt_core.config import Config
+from daftt_core.data import prepare
+from daftt_core.errors import DataError
+from daftt_core.evaluation import metric_for_task
+from daftt_core.evaluation.registry import score_examples
+from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
+from daftt_core.modeling import load_classifier, load_text_to_text
+from daftt_core.records import Example
+from daftt_core.student import read_arm, train_arm
+from daftt_core.student.encoding import Reading, encode
+from daftt_core.student.prediction import answer
+from daftt_core.workspace import Run, read_examples, stage_manifest
+
+OPTIONS: dict[str, dict[str, object]] = {
+    "defaults": {},
+    "patience 3": {"patience": 3},
+    "example_weights class": {"example_weights": "class"},
+    "example_weights confidence": {"example_weights": "confidence"},
+    "soft_labels": {"soft_labels": True},
+    "real_weight 4": {"real_weight": 4.0},
+    "order real-last": {"order": "real-last"},
+}
+_RESAMPLES = 5000
+
+
+def main() -> None:
+    """Train and answer under each option; prints a line each, then the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("--arm", default="real+annotated")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--dev", type=int, default=1000, help="size of the dev split, at most")
+    given = parser.parse_args()
+    config = Config.model_validate_json((given.run / "preflight/config.json").read_text())
+    run = Run.model_validate_json((given.run / "preflight/run.json").read_text())
+    run = run.model_copy(update={"uri": str(given.run)})
+    dev = _unused_dev(run, config, given.arm, given.dev)
+    scores = []
+    for name, settings in OPTIONS.items():
+        student = config.student.model_copy(update={"seeds": given.seeds, **settings})
+        changed = config.model_copy(update={"student": student})
+        scores.append(_scores(run, changed, given.arm, dev))
+        print(f"{name}: {100 * np.mean(scores[-1]):.1f}%", flush=True)
+    _print_table(np.array(scores), given.arm)
+
+
+def _unused_dev(run: Run, config: Config, arm: str, count: int) -> list[Example]:
+    """The examples of the dev split that the run did not use."""
+    with tempfile.TemporaryDirectory() as folder:
+        wider = run.model_copy(update={"uri": folder})
+        data = config.data.model_copy(update={"dev_count": count})
+        dev = read_examples(wider, "data", prepare(wider, data).digest, "dev")
+    learned = read_arm(run, arm, *_digests(run)).examples
+    seen = {example.id for example in (*learned, *read_examples(run, "data", None, "dev"))}
+    left = [example for example in dev if example.id not in seen]
+    if not left:
+        raise DataError(f"{run.uri}: its run used all of the dev split's {len(dev)} examples")
+    return left
+
+
+def _digests(run: Run) -> tuple[str, str]:
+    manifests = [stage_manifest(run, stage) for stage in ("data", "curated")]
+    return tuple(manifest.digest if manifest else "" for manifest in manifests)
+
+
+def _scores(run: Run, config: Config, arm: str, dev: list[Example]) -> list[list[float]]:
+    """Train an arm's students in a folder of their own; their score on each example."""
+    student = config.student
+    with tempfile.TemporaryDirectory() as folder:
+        for stage in ("data", "curated"):
+            shutil.copytree(Path(run.uri) / stage, Path(folder) / stage)
+        own = run.model_copy(update={"uri": folder})
+        train_arm(own, student, arm, *_digests(own))
+        scores = []
+        for seed in range(student.seeds):
+            path = own.folder / "students" / arm / f"seed-{seed}"
+            classifies = run.task.is_classification
+            model, tokenizer = (
+                load_classifier(path, run.task.label_names)
+                if classifies
+                else load_text_to_text(path)
+            )
+            reading = Reading.of(
+                run.task, model, tokenizer, student.max_length, student.max_target_length
+            )
+            questions = encode(tokenizer, reading, dev, outputs=False)
+            answers = answer(model, tokenizer, reading, questions, [].append)
+            outputs, gold = [one.output for one in answers], [str(one.output) for one in dev]
+            scores.append(list(score_examples(metric_for_task(run.task), outputs, gold)))
+    return scores
+
+
+def _print_table(scores: np.ndarray, arm: str) -> None:
+    samples = bootstrap_means(scores, _RESAMPLES, seed=0)
+    print(f"\narm {arm}: {scores.shape[2]} dev examples, seeds: {scores.shape[1]}\n")
+    print("| option | score | difference, points | 95% interval | |\n|---|---|---|---|---|")
+    for index, name in enumerate(OPTIONS):
+        mean = 100 * scores[index].mean()
+        if not index:
+            print(f"| {name} | {mean:.1f}% | | | |")
+            continue
+        gain = percentile_interval(100 * (samples[:, index] - samples[:, 0]), 0.95)
+        told = "better" if gain.low > 0 else "worse" if gain.high < 0 else "cannot be told"
+        print(
+            f"| {name} | {mean:.1f}% | {mean - 100 * scores[0].mean():+.1f} | "
+            f"{gain.low:+.1f} to {gain.high:+.1f} | {told} |"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
