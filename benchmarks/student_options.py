@@ -26,11 +26,9 @@ from daftt_core.errors import DataError
 from daftt_core.evaluation import metric_for_task
 from daftt_core.evaluation.registry import score_examples
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
-from daftt_core.modeling import load_classifier, load_text_to_text
 from daftt_core.records import Example
 from daftt_core.student import read_arm, train_arm
-from daftt_core.student.encoding import Reading, encode
-from daftt_core.student.prediction import answer
+from daftt_core.student.prediction import Questions
 from daftt_core.workspace import Run, read_examples, stage_manifest
 
 OPTIONS: dict[str, dict[str, object]] = {
@@ -93,21 +91,11 @@ def _scores(run: Run, config: Config, arm: str, dev: list[Example]) -> list[list
             shutil.copytree(Path(run.uri) / stage, Path(folder) / stage)
         own = run.model_copy(update={"uri": folder})
         train_arm(own, student, arm, *_digests(own))
-        scores = []
+        questions = Questions(run.task, student, dev)
+        gold, scores = [str(example.output) for example in dev], []
         for seed in range(student.seeds):
-            path = own.folder / "students" / arm / f"seed-{seed}"
-            classifies = run.task.is_classification
-            model, tokenizer = (
-                load_classifier(path, run.task.label_names)
-                if classifies
-                else load_text_to_text(path)
-            )
-            reading = Reading.of(
-                run.task, model, tokenizer, student.max_length, student.max_target_length
-            )
-            questions = encode(tokenizer, reading, dev, outputs=False)
-            answers = answer(model, tokenizer, reading, questions, [].append)
-            outputs, gold = [one.output for one in answers], [str(one.output) for one in dev]
+            answers = questions.ask(own.folder / "students" / arm / f"seed-{seed}", [].append)
+            outputs = [one.output for one in answers]
             scores.append(list(score_examples(metric_for_task(run.task), outputs, gold)))
     return scores
 

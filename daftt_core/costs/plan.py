@@ -311,8 +311,10 @@ class _Stages:
 
     def _student_tokens(self) -> int:
         student = self._config.student
-        if self._student.kind == "classifier":
+        if self._student.kind == "classifier" or self._task.is_classification:
             return student.max_length
+        if self._student.kind == "causal":
+            return student.max_length + student.max_target_length
         return max(student.max_length, student.max_target_length)
 
     def _predict(self, arms: Sequence[str]) -> StagePlan:

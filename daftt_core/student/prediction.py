@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from daftt_core.student.encoding import Encoded, Reading
+from daftt_core.config import StudentConfig
+from daftt_core.modeling import load_classifier, load_text_to_text
+from daftt_core.records import Example
+from daftt_core.student.encoding import Encoded, Reading, encode
 from daftt_core.tasks import Task
 
-__all__ = ["Answer", "answer"]
+__all__ = ["Answer", "Questions", "answer"]
 
 _BATCH_SIZE = 64
 
@@ -23,6 +27,45 @@ class Answer:
 
     output: str
     distribution: dict[str, float]
+
+
+class Questions:
+    """Examples that students of one model answer; they are tokenized once for all of them."""
+
+    def __init__(self, task: Task, config: StudentConfig, examples: Sequence[Example]) -> None:
+        """Prepare.
+
+        Args:
+            task: The task.
+            config: The settings that the students were trained with.
+            examples: What to answer; their outputs are not looked at.
+        """
+        self.examples = examples
+        self._task, self._config = task, config
+        self._encoded: tuple[Reading, Encoded] | None = None
+
+    def ask(self, student: Path, on_batch: Callable[[int], None]) -> list[Answer]:
+        """The answers of the student in a folder, in the order of the examples.
+
+        Args:
+            student: Its folder.
+            on_batch: Called after each batch with its number of examples.
+
+        Raises:
+            ModelError: The student cannot be loaded.
+        """
+        model, tokenizer = (
+            load_classifier(student, self._task.label_names)
+            if self._task.is_classification
+            else load_text_to_text(student)
+        )
+        if self._encoded is None:
+            config = self._config
+            reading = Reading.of(
+                self._task, model, tokenizer, config.max_length, config.max_target_length
+            )
+            self._encoded = reading, encode(tokenizer, reading, self.examples, outputs=False)
+        return answer(model, tokenizer, *self._encoded, on_batch)
 
 
 def answer(

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 from daftt_core.config import StudentConfig
 from daftt_core.errors import DataError
 from daftt_core.evaluation import metric_for_task, score
@@ -16,8 +14,6 @@ from daftt_core.keeping import keep
 from daftt_core.modeling import (
     Template,
     limit_threads,
-    load_classifier,
-    load_text_to_text,
     model_digest,
     save_model,
     set_seeds,
@@ -26,9 +22,9 @@ from daftt_core.progress import Progress, log
 from daftt_core.records import Example, Prediction, seed_for, write_jsonl
 from daftt_core.storage import commit, sound_manifest
 from daftt_core.student.arms import ArmExamples, read_arm
-from daftt_core.student.encoding import Encoded, Reading, encode
+from daftt_core.student.encoding import Reading, encode
 from daftt_core.student.objective import add_targets
-from daftt_core.student.prediction import Answer, answer
+from daftt_core.student.prediction import Questions
 from daftt_core.student.training import Lesson, fit
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
@@ -118,10 +114,10 @@ def predict_test(
         progress = Progress(
             "predict test", by_arm * len(arm_digests), "answers", done=by_arm * finished
         )
-        questions = _Questions(run.task, config, test)
+        questions = Questions(run.task, config, test)
         for arm in missing:
             students, _ = read_stage(run, f"students/{arm}", arm_digests[arm])
-            predictions = _answer(questions, arm, students, progress.advance)
+            predictions = _answer(questions, arm, config.seeds, students, progress.advance)
             write_jsonl(folder / f"{arm}.jsonl", predictions)
             keep(folder / f"{arm}.jsonl")
         return {"examples": len(test), "seeds": config.seeds, "arms": list(arm_digests)}
@@ -173,7 +169,9 @@ def _prepare(
 ) -> tuple[Lesson, dict[str, int]]:
     """What all of an arm's students learn from, and how many texts of it were cut."""
     tokenizer, real = template.tokenizer, found.counts["real"]
-    reading = _reading(task, config, template.model, tokenizer)
+    reading = Reading.of(
+        task, template.model, tokenizer, config.max_length, config.max_target_length
+    )
     encoded = encode(tokenizer, reading, found.examples, outputs=True)
     limits = {"inputs": reading.max_length, "outputs": reading.max_target_length}
     for what, count in encoded.truncated.items():
@@ -191,33 +189,8 @@ def _prepare(
     return Lesson(reading, dataset, real, looked), encoded.truncated
 
 
-def _reading(
-    task: Task, config: StudentConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> Reading:
-    return Reading.of(task, model, tokenizer, config.max_length, config.max_target_length)
-
-
 def _labels(task: Task) -> list[str] | None:
     return task.label_names if task.is_classification else None
-
-
-class _Questions:
-    """Examples to be answered by many students of one model, tokenized once."""
-
-    def __init__(self, task: Task, config: StudentConfig, examples: Sequence[Example]) -> None:
-        self.task, self.config, self.examples = task, config, examples
-        self._encoded: tuple[Reading, Encoded] | None = None
-
-    def ask(self, student: Path, on_batch: Callable[[int], None]) -> list[Answer]:
-        """The answers of the student in a folder."""
-        labels = _labels(self.task)
-        model, tokenizer = (
-            load_classifier(student, labels) if labels else load_text_to_text(student)
-        )
-        if self._encoded is None:
-            reading = _reading(self.task, self.config, model, tokenizer)
-            self._encoded = reading, encode(tokenizer, reading, self.examples, outputs=False)
-        return answer(model, tokenizer, *self._encoded, on_batch)
 
 
 def _answer_dev(
@@ -225,8 +198,8 @@ def _answer_dev(
 ) -> list[float]:
     """Write the dev predictions of an arm; the score of each seed."""
     progress = Progress(f"dev scores of {arm}", len(dev) * config.seeds, "answers")
-    questions = _Questions(run.task, config, dev)
-    predictions = _answer(questions, arm, folder, progress.advance)
+    questions = Questions(run.task, config, dev)
+    predictions = _answer(questions, arm, config.seeds, folder, progress.advance)
     write_jsonl(folder / "dev-predictions.jsonl", predictions)
     by_seed = [predictions[at : at + len(dev)] for at in range(0, len(predictions), len(dev))]
     metric = metric_for_task(run.task)
@@ -234,11 +207,11 @@ def _answer_dev(
 
 
 def _answer(
-    questions: _Questions, arm: str, students: Path, on_batch: Callable[[int], None]
+    questions: Questions, arm: str, seeds: int, students: Path, on_batch: Callable[[int], None]
 ) -> list[Prediction]:
     """The answers of all of an arm's students, seed by seed."""
     predictions = []
-    for seed in range(questions.config.seeds):
+    for seed in range(seeds):
         answers = questions.ask(students / f"seed-{seed}", on_batch)
         for example, one in zip(questions.examples, answers, strict=True):
             predictions.append(
