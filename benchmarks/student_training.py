@@ -7,9 +7,10 @@ The examples are the demo's: labelled movie reviews, as many as its arm real+ann
 reads the model and tokenizes once, and puts inputs of like length into a batch. The peer is what
 one would write with transformers: for each seed the model and tokenizer are loaded, the texts are
 tokenized by `Dataset.map`, and the Trainer pads random batches to their longest input; then it
-saves the model and answers dev. Both take the same number of steps with the same optimizer, schedule,
-batch size and precision, and both save and answer dev. They take turns, and the median counts.
-Beside the time on the clock is the processor time, which other work on the machine changes less.
+saves the model and answers dev. Both take the same number of steps with the same optimizer,
+schedule, batch size and precision, and both save and answer dev. They take turns, and the median
+counts. Beside the time on the clock is the processor time, which other work on the machine changes
+less.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets import Dataset
@@ -70,18 +70,23 @@ class Reading:
         """How a model reads, within what it can take in.
 
         Raises:
-            ModelError: The model cannot take in an input and an output of these lengths.
+            ModelError: The model cannot take in an input and an output of these lengths, or has no
+                way to end an output.
         """
-        forward = reads_forward(model.config)
-        room = context_length(model, tokenizer)
-        if room and forward and not task.is_classification:
-            room -= max_target_length
-            if room <= len(_cue(tokenizer)) + 1:
-                raise ModelError(
-                    f"{model.config.name_or_path}: takes in {room + max_target_length} tokens, and "
-                    f"student.max_target_length {max_target_length} leaves no room for an input"
-                )
-        return cls(task, forward, min(max_length, room or max_length), max_target_length)
+        room = context_length(model, tokenizer) or max_length + max_target_length
+        reading = cls(task, reads_forward(model.config), min(max_length, room), max_target_length)
+        if not reading.continues:
+            return reading
+        name = model.config.name_or_path
+        if tokenizer.eos_token_id is None:
+            raise ModelError(f"{name}: its tokenizer has no end token, so it cannot end an output")
+        left = min(max_length, room - max_target_length)
+        if left <= len(_cue(tokenizer)) + 1:
+            raise ModelError(
+                f"{name}: takes in {room} tokens, and student.max_target_length "
+                f"{max_target_length} leaves no room for an input"
+            )
+        return replace(reading, max_length=left)
 
 
 def encode(

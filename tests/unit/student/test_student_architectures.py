@@ -210,7 +210,10 @@ def test_both_texts_of_a_pair_are_kept_apart_for_a_causal_student(
     assert tokenizer.decode(found.dataset[0]["input_ids"]) == "apple bread\nchair"
 
 
-def test_a_causal_student_without_room_for_an_input_is_refused(tiny: Callable[[str], Path]) -> None:
+def test_a_causal_student_that_cannot_write_is_refused(tiny: Callable[[str], Path]) -> None:
     model, tokenizer = load_text_to_text(tiny("gpt2"))
     with pytest.raises(ModelError, match="takes in 256 tokens, and student"):
         Reading.of(reversal_task(), model, tokenizer, 16, 254)
+    tokenizer.eos_token = None
+    with pytest.raises(ModelError, match="no end token"):
+        Reading.of(reversal_task(), model, tokenizer, 16, 8)
