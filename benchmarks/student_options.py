@@ -44,7 +44,7 @@ _RESAMPLES = 5000
 
 
 def main() -> None:
-    """Train and answer under each option; prints a line each, then the table."""
+    """Train and answer under each option; prints a line of a table for each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run")
     parser.add_argument("--arm", default="real+annotated")
@@ -55,13 +55,14 @@ def main() -> None:
     run = Run.model_validate_json((given.run / "preflight/run.json").read_text())
     run = run.model_copy(update={"uri": str(given.run)})
     dev = _unused_dev(run, config, given.arm, given.dev)
-    scores = []
+    print(f"arm {given.arm}: {len(dev)} dev examples, seeds: {given.seeds}\n")
+    print("| option | score | difference, points | 95% interval | |\n|---|---|---|---|---|")
+    scores: dict[str, np.ndarray] = {}
     for name, settings in OPTIONS.items():
         student = config.student.model_copy(update={"seeds": given.seeds, **settings})
         changed = config.model_copy(update={"student": student})
-        scores.append(_scores(run, changed, given.arm, dev))
-        print(f"{name}: {100 * np.mean(scores[-1]):.1f}%", flush=True)
-    _print_table(np.array(scores), given.arm)
+        scores[name] = np.array(_scores(run, changed, given.arm, dev))
+        print(_row(name, scores[name], scores["defaults"]), flush=True)
 
 
 def _unused_dev(run: Run, config: Config, arm: str, count: int) -> list[Example]:
@@ -100,21 +101,18 @@ def _scores(run: Run, config: Config, arm: str, dev: list[Example]) -> list[list
     return scores
 
 
-def _print_table(scores: np.ndarray, arm: str) -> None:
-    samples = bootstrap_means(scores, _RESAMPLES, seed=0)
-    print(f"\narm {arm}: {scores.shape[2]} dev examples, seeds: {scores.shape[1]}\n")
-    print("| option | score | difference, points | 95% interval | |\n|---|---|---|---|---|")
-    for index, name in enumerate(OPTIONS):
-        mean = 100 * scores[index].mean()
-        if not index:
-            print(f"| {name} | {mean:.1f}% | | | |")
-            continue
-        gain = percentile_interval(100 * (samples[:, index] - samples[:, 0]), 0.95)
-        told = "better" if gain.low > 0 else "worse" if gain.high < 0 else "cannot be told"
-        print(
-            f"| {name} | {mean:.1f}% | {mean - 100 * scores[0].mean():+.1f} | "
-            f"{gain.low:+.1f} to {gain.high:+.1f} | {told} |"
-        )
+def _row(name: str, scores: np.ndarray, plain: np.ndarray) -> str:
+    """A line of the table; scores are of shape [seeds, examples]."""
+    mean = f"| {name} | {100 * scores.mean():.1f}% |"
+    if name == "defaults":
+        return f"{mean} | | |"
+    samples = 100 * bootstrap_means(np.array([plain, scores]), _RESAMPLES, seed=0)
+    gain = percentile_interval(samples[:, 1] - samples[:, 0], 0.95)
+    told = "better" if gain.low > 0 else "worse" if gain.high < 0 else "cannot be told"
+    return (
+        f"{mean} {100 * (scores.mean() - plain.mean()):+.1f} | "
+        f"{gain.low:+.1f} to {gain.high:+.1f} | {told} |"
+    )
 
 
 if __name__ == "__main__":

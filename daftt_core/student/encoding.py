@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,12 +47,14 @@ class Reading:
         forward: Whether the model is causal: it writes after the input, in one sequence.
         max_length: Tokens of an input, special ones and :data:`CUE` included, at most.
         max_target_length: Tokens of an output text, at most.
+        segments: Whether the model is told which tokens are of a pair's second text.
     """
 
     task: Task
     forward: bool
     max_length: int
     max_target_length: int
+    segments: bool = True
 
     @property
     def continues(self) -> bool:
@@ -74,7 +77,9 @@ class Reading:
                 way to end an output.
         """
         room = context_length(model, tokenizer) or max_length + max_target_length
-        reading = cls(task, reads_forward(model.config), min(max_length, room), max_target_length)
+        segments = "token_type_ids" in inspect.signature(model.forward).parameters
+        forward = reads_forward(model.config)
+        reading = cls(task, forward, min(max_length, room), max_target_length, segments)
         if not reading.continues:
             return reading
         name = model.config.name_or_path
@@ -137,6 +142,8 @@ def _read(
     cut = sum(len(ids) > limit for ids in columns["input_ids"])
     if cut:
         columns = dict(tokenizer(*inputs, truncation="longest_first", max_length=limit))
+    if not reading.segments:  # some tokenizers give them to models that take none
+        columns.pop("token_type_ids", None)
     if reading.continues:  # an input that has ended cannot be continued
         end = tokenizer.eos_token_id
         columns["input_ids"] = [

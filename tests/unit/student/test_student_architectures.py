@@ -210,6 +210,15 @@ def test_both_texts_of_a_pair_are_kept_apart_for_a_causal_student(
     assert tokenizer.decode(found.dataset[0]["input_ids"]) == "apple bread\nchair"
 
 
+def test_a_model_is_given_no_column_it_does_not_take(tiny: Callable[[str], Path]) -> None:
+    for kind, takes in (("bert", True), ("t5", False), ("modernbert", False)):
+        model, tokenizer = load_classifier(tiny(kind), LABELS)
+        tokenizer.model_input_names = ["input_ids", "attention_mask", "token_type_ids"]
+        reading = Reading.of(sentiment_task(), model, tokenizer, 16, 8)
+        found = encode(tokenizer, reading, sentiment_examples(2), outputs=False)
+        assert ("token_type_ids" in found.dataset.column_names) == takes
+
+
 def test_a_causal_student_that_cannot_write_is_refused(tiny: Callable[[str], Path]) -> None:
     model, tokenizer = load_text_to_text(tiny("gpt2"))
     with pytest.raises(ModelError, match="takes in 256 tokens, and student"):
