@@ -56,8 +56,8 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
 
     Raises:
         TaskError: The task is unknown or wrong.
-        ConfigError: The teacher cannot fit the GPUs that the settings name, or the language asked
-            for cannot be recognized.
+        ConfigError: The teacher cannot fit the GPUs that the settings name, the students'
+            settings do not fit the task, or the language asked for cannot be recognized.
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
     """
     run = run or resolve(config)
@@ -66,6 +66,7 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
 
         check_language(config.curation.language)
     check_teacher_fits(config)
+    config.student.check_task(is_classification=run.task.is_classification)
     check_run(run, _NEEDED_BYTES)
 
     def work(folder: Path) -> dict[str, Any]:
