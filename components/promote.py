@@ -43,7 +43,7 @@ def promote(
     from daftt_core.config import EvaluationConfig, PromotionConfig, StudentConfig, parse_section
     from daftt_core.entrypoints import numbers, stage_process
     from daftt_core.registry import escape, who
-    from daftt_core.registry.promote import promote as compare
+    from daftt_core.registry import promote as compare
     from daftt_core.reporting import write_report
     from daftt_core.workspace import Run, read_stage
 

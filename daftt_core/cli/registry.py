@@ -169,8 +169,7 @@ def _promote(run: str, output: str, by: str) -> None:
     Example:
       daftt registry promote movie-reviews-1a2b3c4d
     """
-    from daftt_core.registry import run_config, who
-    from daftt_core.registry.promote import promote
+    from daftt_core.registry import promote, run_config, who
     from daftt_core.reporting import write_report
 
     found = read_run(find_run(run, output))

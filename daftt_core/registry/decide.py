@@ -79,7 +79,9 @@ def decide(
     evaluation: Evaluation,
     promotion: PromotionConfig,
     config: EvaluationConfig,
+    *,
     seed: int,
+    evaluation_digest: str,
 ) -> Decision:
     """Decide.
 
@@ -91,6 +93,7 @@ def decide(
         promotion: The rule.
         config: Resamples and coverage of the interval.
         seed: The run's.
+        evaluation_digest: Tells this evaluation from others.
 
     Raises:
         DataError: The two were not asked the same test examples.
@@ -126,6 +129,7 @@ def decide(
         reason=_sentence(
             challenger, champion, evaluation.metric, score, len(answers), refusals, compared
         ),
+        evaluation=evaluation_digest,
         rule=promotion.rule,
         metric=evaluation.metric,
         margin=promotion.margin,

@@ -65,6 +65,7 @@ class Decision(_Part):
     Attributes:
         promoted: Whether it does.
         reason: Why, in one sentence with the numbers.
+        evaluation: Digest of the run's evaluation that it was decided by.
         rule: ``superiority`` or ``non-inferiority``.
         metric: The primary metric.
         margin: Points that go with the rule.
@@ -88,6 +89,7 @@ class Decision(_Part):
 
     promoted: bool
     reason: str
+    evaluation: str
     rule: str
     metric: str
     margin: float

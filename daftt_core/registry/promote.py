@@ -28,9 +28,9 @@ from daftt_core.registry.versions import Student, keep_version, read_version
 from daftt_core.storage import write_text
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
-__all__ = ["PROMOTION", "promote", "read_decision"]
+__all__ = ["promote", "read_decision"]
 
-PROMOTION = "promotion"
+_PROMOTION = "promotion"
 _FILE = "promotion.json"
 
 
@@ -90,7 +90,11 @@ def promote(
             predictions=_predictions(run, evaluated, arm, seed),
             refusals=(*refusals, *unlike),
         )
-        decision = decide(run.task, asks, champion, evaluated, config, evaluation, run.seed)
+        decision = decide(
+            *(run.task, asks, champion, evaluated, config, evaluation),
+            seed=run.seed,
+            evaluation_digest=compared.digest,
+        )
         if decision.promoted and tasks.read().champion != challenger.version:
             lineage = collect_lineage(run, challenger.version, arm, seed, images or {})
             keep_version(registry, challenger, lineage, decision, _learned(run, arm))
@@ -101,7 +105,7 @@ def promote(
         log.info("%s", decision.reason)
         return _summary(decision)
 
-    return run_stage(run, PROMOTION, [*inputs, list(refusals)], work)
+    return run_stage(run, _PROMOTION, [*inputs, list(refusals)], work)
 
 
 def read_decision(run: Run, expected: str | None = None) -> Decision:
@@ -114,7 +118,7 @@ def read_decision(run: Run, expected: str | None = None) -> Decision:
     Raises:
         StorageError: The stage is not finished, was made anew, or its file is not a decision.
     """
-    path = read_stage(run, PROMOTION, expected)[0] / _FILE
+    path = read_stage(run, _PROMOTION, expected)[0] / _FILE
     try:
         return Decision.model_validate_json(path.read_bytes())
     except ValidationError:

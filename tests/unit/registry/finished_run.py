@@ -14,7 +14,7 @@ from daftt_core.evaluation import evaluate
 from daftt_core.modeling import load_classifier, save_model, set_seeds
 from daftt_core.preflight import preflight, resolve
 from daftt_core.records import Example, Prediction, SyntheticExample, write_jsonl
-from daftt_core.registry.promote import promote
+from daftt_core.registry import promote
 from daftt_core.storage import commit, write_text
 from daftt_core.workspace import Run, StageResult, run_stage
 
