@@ -7,6 +7,7 @@ an export that has frozen a length or a batch size fails on one of these only.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,6 +94,7 @@ def _runtime() -> Any:
 
 
 def _write(model: torch.nn.Module, sample: dict[str, torch.Tensor], path: Path) -> None:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens")
     try:
         with warnings.catch_warnings():  # of torch about its own insides

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from toy_task import TASK
 
-from daftt_core.config import EvaluationConfig, PromotionConfig
+from daftt_core.config import EvaluationConfig, PromotionConfig, from_flat
 from daftt_core.errors import ConfigError, DataError
 from daftt_core.evaluation import ArmResult, Evaluation, Interval
+from daftt_core.preflight import preflight
 from daftt_core.records import Prediction
 from daftt_core.registry.decide import Challenger, Champion, decide
 from daftt_core.registry.models import Decision
@@ -217,7 +220,20 @@ def test_other_test_examples_are_no_comparison() -> None:
     ],
 )
 def test_mistakes_in_the_settings_are_named(settings: dict[str, object], message: str) -> None:
-    from daftt_core.config import from_flat
-
     with pytest.raises(ConfigError, match=message):
         from_flat(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"promotion_floors": "rougeL=0.3"}, "'rougeL' does not serve the task movie-reviews"),
+        ({"promotion_floors": "acuracy=0.3"}, "did you mean 'accuracy'"),
+        ({"name": "registry"}, "'registry' is the folder of the champions"),
+    ],
+)
+def test_preflight_finds_what_cannot_be(
+    tmp_path: Path, settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        preflight(from_flat({"output": str(tmp_path / "runs"), **settings}))
