@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint typecheck compile check-compiled lock clean \
+.PHONY: help setup demo test test-slow test-all lint typecheck compile check-compiled lock clean \
   images images-lock k8s-check
 
 VENV := .venv
@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Any Python from 3.11 on; 3.11 is what the pinned versions were tested with.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+# A process a core; a file's tests stay together, as they share what the first of them has made.
+PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 help: ## Show this list
@@ -35,10 +37,12 @@ demo: $(STAMP) ## Run the demo: fetch its models and data, compile, run, show th
 	$(BIN)/daftt run
 
 test: $(STAMP) ## Run the fast tests (under 10 minutes on 2 cores)
-	$(BIN)/pytest -q
+	$(PYTEST)
 
-test-all: $(STAMP) ## Run the slow tests too
-	$(BIN)/pytest -q -m "not gpu and not cluster and not network"
+test-slow: $(STAMP) ## Run the slow tests
+	$(PYTEST) -m "slow and not gpu and not cluster and not network"
+
+test-all: test test-slow ## Run both
 
 lint: $(STAMP) ## Check style, format and which module imports which
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ _PATIENCE_SECONDS = 300.0
 _ANSWER_SECONDS = 600.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
+_jitter = random.Random()  # noqa: S311 - no secret; its own, as the global one is seeded for a run
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -114,7 +115,7 @@ class CompletionsApi:
             except (requests.ConnectionError, requests.Timeout) as error:
                 trouble = f"{type(error).__name__}: it does not answer"
             self._check()
-            seconds = max(wanted_pause, random.uniform(0, pause))  # noqa: S311 - no secret
+            seconds = max(wanted_pause, _jitter.uniform(0, pause))
             if time.monotonic() + seconds > give_up:
                 raise RemoteError(f"the model's server at {self.root} cannot be used: {trouble}")
             log.debug("%s: %s; asking again in %.1f s", self.root, trouble, seconds)
