@@ -107,7 +107,7 @@ def test_a_run_promotes_and_a_worse_one_is_refused(
     assert not flag
     assert metrics["promoted"] == 0
     assert reason.startswith("Not promoted: ")
-    assert f"over champion {decision.version}, is not shown to be above 0" in reason
+    assert f"over champion {decision.version}, which is not shown to be above 0" in reason
     assert "Not promoted</span>" in page
     found = read_decision(poor)
     assert found.gain is not None

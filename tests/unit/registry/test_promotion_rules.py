@@ -126,7 +126,7 @@ def test_a_refusal_names_all_reasons_with_their_numbers_in_one_sentence() -> Non
         "Not promoted: real, seed 0 (cccccccccccc), 70.0 accuracy on 400 test examples: "
         "-20.0 points (95% interval -2"
     )
-    assert "over champion aaaaaaaaaaaa, is not shown to be above 0; " in found.reason
+    assert "over champion aaaaaaaaaaaa, which is not shown to be above 0; " in found.reason
     assert "accuracy 0.700 is below its floor 0.8; macro F1 0.700 is below its floor 0.75;" in (
         found.reason
     )
