@@ -14,6 +14,7 @@ from daftt_core.reporting import arms, card, provenance, sections, students
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.escape import visible
 from daftt_core.reporting.formats import number
+from daftt_core.reporting.promotion import promotion
 
 __all__ = ["look", "render", "stylesheet"]
 
@@ -22,6 +23,7 @@ _CONTENTS = {
     "measures": ("measures", "Measures"),
     "matrices": ("confusion", "Errors"),
     "slices": ("slices", "Slices"),
+    "promotion": ("promotion", "Promotion"),
     "teacher": ("teacher", "Teacher"),
     "curation": ("curation", "Curation"),
     "review": ("review", "Review"),
@@ -40,6 +42,7 @@ def render(data: ReportData) -> str:
         "matrices": arms.matrices(data.evaluation),
         "class_scores": students.class_scores(data.evaluation),
         "slices": students.slices(data.evaluation),
+        "promotion": promotion(data.promotion),
         "teacher": sections.teacher(data),
         "curation": sections.curation(data),
         "review": sections.review(data),
