@@ -46,11 +46,13 @@ class Completion:
         finished: Whether the model ended it, rather than the limit on its length.
         confidence: Geometric mean, in [0, 1], of the model's own probabilities (at temperature 1)
             of the tokens it wrote.
+        solved: How many of the prompt's solved examples there was room for.
     """
 
     text: str
     finished: bool
     confidence: float
+    solved: int = 0
 
 
 class Engine(Protocol):

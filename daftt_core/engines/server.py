@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,8 +38,8 @@ class ServerEngine:
     last digits of the logits and now and then a token. The local engine has no such exception.
 
     A text ends with the model's end mark or a blank line, so that a model that was not tuned, and
-    knows no end mark here, does not go on with an example of its own. The body of a prompt that is
-    too long for the server is cut at its end.
+    knows no end mark here, does not go on with an example of its own. Of a prompt that is too long
+    for the server the last solved examples are left out, and then its body is cut at its end.
 
     Args:
         api: The server.
@@ -69,7 +70,7 @@ class ServerEngine:
         if key not in self._ways:
             self._ways[key] = find_way(self._api, self._model, answers)
         way = self._ways[key]
-        rows = self._each(lambda prompt: self._ask(prompt, key, way.score), prompts)
+        rows = self._each(lambda prompt: self._ask(prompt, key, way.score)[0], prompts)
         return np.array(rows, dtype=np.float64).reshape(len(prompts), len(answers))
 
     def write(
@@ -100,7 +101,8 @@ class ServerEngine:
                 "logprobs": 1,
                 "stop": [_END],
             }
-            return self._ask(prompt, (seed,), lambda text: self._write(text, settings))
+            written, solved = self._ask(prompt, (seed,), lambda text: self._write(text, settings))
+            return replace(written, solved=solved)
 
         return self._each(write_one, list(zip(prompts, seeds, strict=True)))
 
@@ -118,7 +120,9 @@ class ServerEngine:
         """See :meth:`Engine.share_shown`."""
         return self._shown.get(prompt, 1.0)
 
-    def _ask(self, prompt: Prompt, how: tuple[object, ...], ask: Callable[[str], T]) -> T:
+    def _ask(
+        self, prompt: Prompt, how: tuple[object, ...], ask: Callable[[str], T]
+    ) -> tuple[T, int]:
         """Ask once: what the server did not answer is not sent a second time."""
         if error := self._refused.get((prompt, *how)):
             raise error
@@ -128,12 +132,16 @@ class ServerEngine:
             self._refused[prompt, *how] = error
             raise
 
-    def _cut_to_fit(self, prompt: Prompt, ask: Callable[[str], T]) -> T:
-        body = prompt.body
+    def _cut_to_fit(self, prompt: Prompt, ask: Callable[[str], T]) -> tuple[T, int]:
+        """The answer, and how many of the prompt's solved examples it was asked with."""
+        solved, body = len(prompt.solved), prompt.body
         while True:
             try:
-                return ask(f"{prompt.prefix}{body}{prompt.suffix}")
+                return ask(replace(prompt, body=body).asking(solved)), solved
             except PromptTooLongError:
+                if solved:
+                    solved -= 1
+                    continue
                 if len(body) < _LEAST_BODY:
                     raise
                 body = body[: len(body) * 3 // 4]

@@ -86,6 +86,7 @@ def run_streams(
     make: Callable[[Sequence[T]], list[SyntheticExample]],
     *,
     chunk_size: int,
+    watch: Callable[[], Callable[[SyntheticExample], bool]] | None = None,
 ) -> dict[str, Any]:
     """Make what is not there yet of a shard's streams, then ``examples.jsonl`` in the ids' order.
 
@@ -95,6 +96,8 @@ def run_streams(
         streams: The items of each of this shard's streams, in an order that does not change.
         make: Turns the items of a block, or what is missing of it, into as many examples.
         chunk_size: Examples to commit together, at least; a block is never cut.
+        watch: Makes, for each stream, what is told of its examples one by one in their order, and
+            says whether this was the last one that is wanted.
 
     Returns:
         The summary: how many examples were made, how many of them cannot be used, and how many
@@ -105,12 +108,17 @@ def run_streams(
     progress = Progress(what, sum(map(len, streams)), "examples", done=finished)
     reached: list[str] = []
     for stream in streams:
+        is_last = watch() if watch else lambda _: False
         for block in _blocks(stream):
             missing = [item for item in block if item.id not in chunks.made]
             if missing:
                 chunks.add(missing, make(missing))
                 progress.advance(len(missing))
-            reached += [item.id for item in block]
+            ids = [item.id for item in block]
+            last = next((end for end, one in enumerate(ids, 1) if is_last(chunks.made[one])), None)
+            reached += ids[:last]
+            if last is not None:
+                break
     chunks.commit()
     made = [chunks.made[one] for one in sorted(reached)]
     write_jsonl(folder / "examples.jsonl", made)

@@ -5,6 +5,7 @@ A task is one YAML file. Those in ``builtin/`` are known by name; any other is g
 
 from daftt_core.tasks.prompts import (
     FIELD_NAME,
+    TURN,
     Prompt,
     answer_prompt,
     mixture_prompt,
@@ -17,6 +18,7 @@ from daftt_core.tasks.task import Columns, Label, Task
 
 __all__ = [
     "FIELD_NAME",
+    "TURN",
     "Columns",
     "Label",
     "Prompt",

@@ -141,6 +141,15 @@ def test_a_long_input_is_cut_until_it_fits(server: CompletionsServer) -> None:
         engine_for(server).write([long], [0], **HOW)
 
 
+def test_solved_examples_that_do_not_fit_are_left_out(server: CompletionsServer) -> None:
+    server.context = 80
+    prompt = Prompt("Say", " word", " Output:", solved=(" of this", " or that" * 10, " x" * 20))
+    written = engine_for(server).write([prompt], [0], **HOW)[0]
+    assert written.solved == 1
+    assert server.bodies[-1]["prompt"] == prompt.asking(1)
+    assert prompt.body in prompt.asking(1)
+
+
 def test_a_server_that_cannot_score_is_refused(server: CompletionsServer) -> None:
     server.echoes = False
     with pytest.raises(ModelError, match="does not give log-probabilities of given answers"):
