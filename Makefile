@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all lint typecheck compile check-compiled lock clean \
-  images images-lock k8s-check
+.PHONY: help setup demo demo-sweep test test-slow test-all lint typecheck compile check-compiled \
+  lock clean images images-lock k8s-check
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "DAFTT needs Python 3.11 or 3.12; $(PYTHON) is older (make PYTHON=...)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet -c constraints.txt -e ".[train,dev]"
+	$(PIP) install --quiet -c constraints.txt -e ".[train,onnx,dev]"
 	$(PIP) install --quiet -c constraints.txt -c docker/build-requirements.txt setuptools wheel
 	DS_BUILD_OPS=0 $(PIP) install --quiet --no-build-isolation -c constraints.txt \
 	  "$$(grep '^deepspeed==' constraints.txt)"
@@ -35,6 +35,12 @@ demo: $(STAMP) ## Run the demo: fetch its models and data, compile, run, show th
 	$(BIN)/daftt fetch
 	$(BIN)/daftt compile
 	$(BIN)/daftt run
+
+demo-sweep: $(STAMP) ## Sweep the demo over labels and ratios (under 60 minutes on 2 cores)
+	$(BIN)/daftt fetch
+	$(BIN)/daftt compile
+	$(BIN)/daftt sweep --name demo-sweep --fractions 0.01,0.02 --ratios 2,6,0 --modes both \
+	  --data-dev-count 400 --student-seeds 2 --no-student-gold-arm --synthesis-shards 1
 
 test: $(STAMP) ## Run the fast tests (under 10 minutes on 2 cores)
 	$(PYTEST)
@@ -62,7 +68,7 @@ check-compiled: $(STAMP) ## Fail when the compiled pipeline is not what the code
 lock: ## Choose the newest versions that fit together and write constraints.txt
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet -e ".[train,cluster,dev]"
+	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet -e ".[train,onnx,cluster,dev]"
 	{ sed -n '/^#/p' constraints.txt; \
 	  $(VENV)-lock/bin/python -m pip --disable-pip-version-check freeze --exclude-editable \
 	    | grep -v '^\(nvidia-\|triton\)' | sed 's/+[a-z0-9]*$$//'; } > constraints.txt.new

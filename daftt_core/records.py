@@ -22,11 +22,13 @@ from daftt_core.errors import DataError
 
 __all__ = [
     "PILED_UP_MARKS",
+    "TRAITS",
     "Example",
     "Prediction",
     "Rejection",
     "SyntheticExample",
     "TextSample",
+    "Traits",
     "content_id",
     "digest",
     "iterate_jsonl",
@@ -182,6 +184,24 @@ class Prediction(_Record):
     gold: str
     output: str
     distribution: dict[str, float] = {}
+
+
+TRAITS = "traits.json"
+"""Where the test examples' :class:`Traits` are, beside the examples and beside the predictions."""
+
+
+class Traits(_Record):
+    """What is known of the test examples beside their outputs: the evaluation slices by it.
+
+    Attributes:
+        characters: Length of each input, by the example's id.
+        column: Name of the user's column; empty where none was asked for.
+        values: Its value for each example, by id; empty where none was asked for.
+    """
+
+    characters: dict[str, int]
+    column: str = ""
+    values: dict[str, str] = {}
 
 
 R = TypeVar("R", bound=BaseModel)

@@ -38,6 +38,7 @@ def daftt_pipeline(
     data_dev_share: float = _D.data.dev_share,
     data_test_share: float = _D.data.test_share,
     data_unlabelled_count: int = _D.data.unlabelled_count,
+    data_slice_column: str = _D.data.slice_column,
     mixture_source: str = _D.mixture.source,
     mixture_tasks: int = _D.mixture.tasks,
     mixture_instances: int = _D.mixture.instances,
@@ -124,9 +125,22 @@ def daftt_pipeline(
     student_precision: str = _D.student.precision,
     student_max_length: int = _D.student.max_length,
     student_max_target_length: int = _D.student.max_target_length,
+    student_patience: int = _D.student.patience,
+    student_dev_steps: int = _D.student.dev_steps,
+    student_example_weights: str = _D.student.example_weights,
+    student_real_weight: float = _D.student.real_weight,
+    student_soft_labels: bool = _D.student.soft_labels,
+    student_order: str = _D.student.order,
     student_gold_arm: bool = _D.student.gold_arm,
     evaluation_bootstrap_samples: int = _D.evaluation.bootstrap_samples,
     evaluation_confidence: float = _D.evaluation.confidence,
+    promotion_enabled: bool = _D.promotion.enabled,
+    promotion_registry: str = _D.promotion.registry,
+    promotion_rule: str = _D.promotion.rule,
+    promotion_margin: float = _D.promotion.margin,
+    promotion_floors: str = _D.promotion.floors,
+    promotion_slice_drop: float = _D.promotion.slice_drop,
+    promotion_slice_min_examples: int = _D.promotion.slice_min_examples,
     job_launcher: str = _D.job.launcher,
     job_image: str = _D.job.image,
     job_nodes: int = _D.job.nodes,
@@ -180,4 +194,4 @@ def daftt_pipeline(
     deciding = {name: value for name, value in settings.items() if name in known}
     with dsl.ExitHandler(light.take(summarize(**deciding)), name="run"):
         checked = light.take(preflight(**settings))
-        run_stages(checked, light, pod, cluster_teacher_gpus)
+        run_stages(checked, light, pod, cluster_teacher_gpus, promotes=True)

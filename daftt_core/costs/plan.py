@@ -290,7 +290,10 @@ class _Stages:
             row_tokens=self._student_tokens(),
             bf16=uses_bfloat16(student.precision, self._gpu),
         )
-        steps = student.seeds * sum(student.steps(self._arm_examples(arm)) for arm in arms)
+        real = self._config.data.labelled_count
+        steps = student.seeds * sum(
+            student.steps(real, self._arm_examples(arm) - real) for arm in arms
+        )
         tokens = steps * student.batch_size * self._tokens(self._student_tokens())
         seconds = training_seconds(self._student, setup, self._gpu, tokens, steps, self._assumed)
         parts = training_parts(self._student, setup)
@@ -312,8 +315,10 @@ class _Stages:
 
     def _student_tokens(self) -> int:
         student = self._config.student
-        if self._student.kind == "classifier":
+        if self._student.kind == "classifier" or self._task.is_classification:
             return student.max_length
+        if self._student.kind == "causal":
+            return student.max_length + student.max_target_length
         return max(student.max_length, student.max_target_length)
 
     def _predict(self, arms: Sequence[str]) -> StagePlan:

@@ -95,7 +95,8 @@ def _calibration(found: Assessment) -> dict[str, Any]:
         caption += f" Of an input without content it says: {leanings}."
     if found.abstention is not None:
         caption += f" {_abstention(found.abstention)}"
-    drawn = draw_reliability(found.bins_before, found.bins_after, title)
+    lines = [("before calibration", found.bins_before), ("after calibration", found.bins_after)]
+    drawn = draw_reliability(lines, title, "reliability")
     return {
         "reliability": Markup(drawn),  # noqa: S704  (built from numbers)
         "reliability_caption": caption,

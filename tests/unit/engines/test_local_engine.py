@@ -71,11 +71,14 @@ def make_engine(
 
 
 def watch(engine: LocalEngine, fail_above: int | None = None) -> list[tuple[int, int]]:
-    """The shape of each forward pass from now on; with too many rows, memory runs out."""
-    shapes = []
+    """Rows and tokens of each forward pass with a mask; with too many rows, memory runs out."""
+    shapes: list[tuple[int, int]] = []
 
     def look(module: torch.nn.Module, args: tuple[()], given: dict[str, torch.Tensor]) -> None:
-        shapes.append(tuple(given["input_ids"].shape))
+        if "attention_mask" not in given:  # the prefix
+            return
+        rows, _, width, _ = given["attention_mask"].shape
+        shapes.append((rows, width))
         if fail_above and shapes[-1][0] > fail_above:
             raise torch.OutOfMemoryError("no memory left")
 
@@ -116,6 +119,21 @@ def test_scores_do_not_depend_on_the_neighbours(folder: Path, prompts: list[Prom
     alone = make_engine(folder, 1).score(prompts, ANSWERS)
     together = make_engine(folder, 32).score(prompts, ANSWERS)
     np.testing.assert_allclose(alone, together, atol=1e-4)
+
+
+def test_a_family_whose_rows_cannot_be_joined_is_scored_in_padded_rows(
+    folder: Path, prompts: list[Prompt]
+) -> None:
+    model, tokenizer = load_causal_lm(folder)
+    model.config.model_type = "unheard-of"
+    padded = LocalEngine(model, tokenizer, batch_size=16, max_length=128)
+    shapes: list[int] = []
+    model.register_forward_pre_hook(
+        lambda module, args, given: shapes.append(len(given["input_ids"])), with_kwargs=True
+    )
+    scores = padded.score(prompts, ANSWERS)
+    assert max(shapes) == 16
+    np.testing.assert_allclose(make_engine(folder, 16).score(prompts, ANSWERS), scores, atol=1e-4)
 
 
 def test_the_prefix_may_change_between_calls(
@@ -256,9 +274,8 @@ def test_a_batch_holds_no_more_tokens_than_allowed(folder: Path, prompts: list[P
     engine = make_engine(folder, 32, batch_tokens=100)
     shapes = watch(engine)
     few = engine.score(prompts, ANSWERS)
-    passes = shapes[1:]  # the first one reads the prefix
-    assert all(rows * width <= 100 for rows, width in passes)
-    assert sum(rows for rows, _ in passes) == len(prompts)
+    assert all(rows * width <= 100 for rows, width in shapes)
+    assert sum(rows for rows, _ in shapes) == len(prompts)
     np.testing.assert_allclose(few, make_engine(folder, 32).score(prompts, ANSWERS), atol=1e-4)
 
 
