@@ -25,8 +25,8 @@ def export_command(
     """Write TASK's champion into FOLDER: model, tokenizer and model card.
 
     Plain transformers loads it, without DAFTT: AutoTokenizer.from_pretrained(FOLDER), and
-    AutoModelForSequenceClassification.from_pretrained(FOLDER) or AutoModelForSeq2SeqLM. For --onnx
-    the packages of daftt[onnx] are needed.
+    AutoModelForSequenceClassification.from_pretrained(FOLDER), or for texts the class that the card
+    names. For --onnx the packages of daftt[onnx] are needed.
 
     \b
     Examples:

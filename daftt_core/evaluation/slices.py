@@ -19,7 +19,7 @@ from daftt_core.evaluation.models import REAL_ARM, Slice, SliceScore
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Traits
 
-__all__ = ["MOST_VALUES", "SMALL", "compare_slices"]
+__all__ = ["MOST_VALUES", "SMALL", "compare_slices", "slices_of"]
 
 MOST_VALUES = 10
 SMALL = 30
@@ -50,7 +50,7 @@ def compare_slices(
         seed: Of the resampling.
     """
     slices = []
-    for by, name, members in _slices(answers, traits):
+    for by, name, members in slices_of(answers, traits):
         inside = scores[:, :, members]
         resampled = bootstrap_means(inside, resamples, seed, f"compare arms by {by}")
         slices.append(
@@ -84,7 +84,7 @@ def _compared(
     )
 
 
-def _slices(
+def slices_of(
     answers: Answers, traits: Traits | None
 ) -> Iterator[tuple[Literal["class", "length", "column"], str, _Members]]:
     """The slices that hold any example: what they have in common, their names and members."""

@@ -8,7 +8,7 @@ over examples and seeds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from daftt_core.evaluation import (
     score_examples,
 )
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
-from daftt_core.records import Prediction, seed_for
+from daftt_core.records import Prediction, Traits, seed_for
 from daftt_core.registry.models import Decision, FloorCheck, SliceCheck
 from daftt_core.registry.slices import judge_slices
 from daftt_core.tasks import Task
@@ -60,13 +60,13 @@ class Champion:
     Attributes:
         version: Its version.
         predictions: Its answers to the same test examples.
-        words: Length of each test example in words, by id.
+        traits: What is known of the test examples beside their outputs.
         learned: Ids of the examples that it was trained or chosen on.
     """
 
     version: str
     predictions: Sequence[Prediction]
-    words: Mapping[str, int]
+    traits: Traits | None
     learned: Collection[str]
 
 
@@ -201,8 +201,7 @@ def _with_champion(
     if left_out:
         said += f", {left_out} test examples left out that the champion has learned from"
     short = () if interval.low > needed else (f"{said}, {_not_above(needed)}",)
-    words = [champion.words[id_] for id_ in compared]
-    slices = tuple(judge_slices(task, golds, words, scores, promotion))
+    slices = tuple(judge_slices(task, list(compared), golds, scores, champion.traits, promotion))
     return _Compared(said, short, gain, interval, before, left_out, slices)
 
 

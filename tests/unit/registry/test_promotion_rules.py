@@ -11,7 +11,7 @@ from daftt_core.config import EvaluationConfig, PromotionConfig, from_flat
 from daftt_core.errors import ConfigError, DataError
 from daftt_core.evaluation import ArmResult, Evaluation, Interval
 from daftt_core.preflight import preflight
-from daftt_core.records import Prediction
+from daftt_core.records import Prediction, Traits
 from daftt_core.registry.decide import Challenger, Champion, decide
 from daftt_core.registry.models import Decision
 from daftt_core.tasks import Task
@@ -62,14 +62,17 @@ def evaluation() -> Evaluation:
 
 
 def judge(
-    champion: list[bool], challenger: list[bool], words: list[int] | None = None, **rule: object
+    champion: list[bool],
+    challenger: list[bool],
+    characters: list[int] | None = None,
+    **rule: object,
 ) -> Decision:
     theirs = answers(champion)
-    lengths = words or [5] * len(champion)
+    lengths = dict(zip((p.id for p in theirs), characters or [5] * len(theirs), strict=True))
     return decide(
         MEALS,
         Challenger("c" * 12, "real", 0, 0.9, answers(challenger)),
-        Champion("a" * 12, theirs, dict(zip((p.id for p in theirs), lengths, strict=True)), ()),
+        Champion("a" * 12, theirs, Traits(characters=lengths), ()),
         evaluation(),
         PromotionConfig.model_validate(rule),
         SETTINGS,
@@ -155,24 +158,41 @@ def test_a_class_must_not_fall_though_the_whole_rises() -> None:
 
 
 def test_a_length_must_not_fall() -> None:
-    words = [3] * 140 + [8] * 130 + [20] * 130
+    characters = [3] * 140 + [8] * 130 + [20] * 130
     champion = [True] * 140 + [n % 4 < 2 for n in range(260)]
     challenger = [n % 4 < 3 for n in range(140)] + [True] * 260
-    found = judge(champion, challenger, words)
-    assert {part.name: part.examples for part in found.slices if "words" in part.name} == {
-        "up to 3 words": 140,
-        "4 to 8 words": 130,
-        "more than 8 words": 130,
+    found = judge(champion, challenger, characters)
+    assert {part.name: part.examples for part in found.slices if "char" in part.name} == {
+        "3 characters": 140,
+        "8 characters": 130,
+        "20 characters": 130,
     }
     assert not found.promoted
     assert found.reason.endswith(
-        "up to 3 words falls by 25.0 points, from 100.0 to 75.0 on 140 examples."
+        "3 characters falls by 25.0 points, from 100.0 to 75.0 on 140 examples."
     )
+
+
+def test_a_value_of_the_users_column_must_not_fall() -> None:
+    theirs, ours = answers([True] * 400), answers([n % 10 > 0 for n in range(400)])
+    values = {one.id: "shop" if n < 100 else "web" for n, one in enumerate(theirs)}
+    lengths = dict.fromkeys(values, 5)
+    found = decide(
+        MEALS,
+        Challenger("c" * 12, "real", 0, 0.9, ours),
+        Champion("a" * 12, theirs, Traits(characters=lengths, column="from", values=values), ()),
+        evaluation(),
+        PromotionConfig(),
+        SETTINGS,
+        seed=1,
+        evaluation_digest="e",
+    )
+    assert "from shop falls by 10.0 points, from 100.0 to 90.0 on 100 examples" in found.reason
 
 
 def test_lengths_that_cannot_be_told_apart_are_one_slice() -> None:
     found = judge(right(0.8), right(0.9), [7] * 400)
-    assert [part.name for part in found.slices] == ["class kind", "class unkind", "up to 7 words"]
+    assert [part.name for part in found.slices] == ["class kind", "class unkind", "7 characters"]
 
 
 def test_hostile_labels_stay_text() -> None:
@@ -185,7 +205,7 @@ def test_hostile_labels_stay_text() -> None:
     found = decide(
         task,
         Challenger("c" * 12, "real", 0, 0.9, same),
-        Champion("a" * 12, same, dict.fromkeys((p.id for p in same), 4), ()),
+        Champion("a" * 12, same, None, ()),
         evaluation(),
         PromotionConfig(),
         SETTINGS,
@@ -200,7 +220,7 @@ def test_other_test_examples_are_no_comparison() -> None:
         decide(
             MEALS,
             Challenger("c" * 12, "real", 0, 0.9, answers([True] * 9)),
-            Champion("a" * 12, answers([True] * 8), {}, ()),
+            Champion("a" * 12, answers([True] * 8), None, ()),
             evaluation(),
             PromotionConfig(),
             SETTINGS,
