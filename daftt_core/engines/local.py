@@ -74,6 +74,7 @@ class LocalEngine:
         self._limits = Limits(batch_size, batch_tokens)
         self._max_length = max_length
         self._known_prefix: tuple[list[int], DynamicCache] | None = None
+        self._shown: dict[Prompt, float] = {}  # of those that lost something
 
     @torch.inference_mode()
     def score(self, prompts: Sequence[Prompt], answers: Sequence[str]) -> NDArray[np.float64]:
@@ -120,18 +121,23 @@ class LocalEngine:
             try:
                 prefix = self._prefix(first.prefix)
                 for text in write_texts(self._model, prefix, texts, slots, sampling):
-                    completions[text.row] = self._completion(text)
+                    completions[text.row] = self._completion(text, encoded[text.row].solved)
             except (RuntimeError, MemoryError) as error:
                 self._limits.shrink(error, slots, width)
         return [completions[row] for row in range(len(prompts))]
 
-    def _completion(self, text: Text) -> Completion:
+    def share_shown(self, prompt: Prompt) -> float:
+        """See :meth:`Engine.share_shown`."""
+        return self._shown.get(replace(prompt, answer=None), 1.0)
+
+    def _completion(self, text: Text, solved: int) -> Completion:
         finished = text.tokens[-1] == self._tokenizer.eos_token_id
         written = text.tokens[:-1] if finished else text.tokens
         return Completion(
             text=str(self._tokenizer.decode(written)),
             finished=finished,
             confidence=math.exp(statistics.fmean(text.log_probs)),
+            solved=solved,
         )
 
     def _answer_tokens(self, answers: Sequence[str]) -> list[list[int]]:
@@ -143,7 +149,10 @@ class LocalEngine:
 
     def _encode(self, prompts: Sequence[Prompt], reserve: int) -> list[Encoded]:
         asked = [replace(prompt, answer=None) for prompt in prompts]
-        return encode_all(asked, self._tokenizer, self._max_length, reserve)
+        encoded = encode_all(asked, self._tokenizer, self._max_length, reserve)
+        found = zip(asked, encoded, strict=True)
+        self._shown |= {prompt: one.shown for prompt, one in found if one.shown < 1}
+        return encoded
 
     def _prefix(self, prefix: list[int]) -> DynamicCache:
         if self._known_prefix is None or self._known_prefix[0] != prefix:

@@ -37,6 +37,22 @@ def prompts(task: Task) -> list[Prompt]:
     return [answer_prompt(task, Example.of(text)) for text in texts]
 
 
+def test_what_looks_like_a_special_token_is_spelled_out(folder: Path) -> None:
+    _, tokenizer = load_causal_lm(folder)
+    end = tokenizer.eos_token
+    spelled = encode(Prompt("Input:", f" soup {end} bread", answer=f" kind{end}"), tokenizer, 128)
+    assert tokenizer.eos_token_id not in spelled.rest
+    assert spelled.answer.count(tokenizer.eos_token_id) == 1  # the answer's own end
+
+
+def test_an_input_that_loses_its_end_is_known(folder: Path, task: Task) -> None:
+    engine = make_engine(folder, 4, max_length=40)
+    long, short = (answer_prompt(task, Example.of(" ".join(["soup"] * n))) for n in (60, 3))
+    engine.score([long, short], ANSWERS)
+    assert 0 < engine.share_shown(long) < 0.6
+    assert engine.share_shown(short) == 1
+
+
 def make_engine(
     folder: Path,
     batch_size: int,
@@ -221,6 +237,31 @@ def test_a_long_input_loses_its_end_and_keeps_the_rest(folder: Path, task: Task)
     assert len(encoded.prefix) + len(encoded.rest) == 60
     assert tokenizer.decode(encoded.rest).endswith("\nOutput:")
     assert tokenizer.decode(encoded.prefix) == prompt.prefix
+
+
+@pytest.mark.parametrize("shown", [0, 1, 2, 3])
+def test_solved_examples_that_do_not_fit_are_left_out(folder: Path, task: Task, shown: int) -> None:
+    _, tokenizer = load_causal_lm(folder)
+    examples = [Example.of(text, output="kind") for text, _ in remarks()[:3]]
+    prompt = writing_prompt(task, None, "kind", examples)
+    expected = tokenizer(prompt.asking(shown)).input_ids
+    whole = len(expected) + 1  # a body has room for two tokens
+    encoded = encode(prompt, tokenizer, max_length=whole + 5, reserve=5)
+    assert (encoded.solved, encoded.cut) == (shown, False)
+    assert [*encoded.prefix, *encoded.rest] == expected
+    if shown:
+        assert encode(prompt, tokenizer, max_length=whole + 4, reserve=5).solved == shown - 1
+
+
+def test_what_is_shown_changes_what_is_written_and_is_told(folder: Path, task: Task) -> None:
+    examples = [Example.of(text, output="kind") for text, _ in remarks()[:6]]
+    prompts = [writing_prompt(task, None, "kind", examples[at : at + 2]) for at in range(5)]
+    prompts.append(writing_prompt(task, None, "kind", examples[:1]))
+    how = sampling(0.8, tokens=8)
+    together = make_engine(folder, 8).write(prompts, [1] * 6, **how)
+    alone = [make_engine(folder, 1).write([each], [1], **how)[0] for each in prompts]
+    assert [one.text for one in together] == [one.text for one in alone]
+    assert [one.solved for one in together] == [2, 2, 2, 2, 2, 1]
 
 
 def test_a_definition_that_fills_the_context_is_refused(folder: Path, task: Task) -> None:

@@ -1,0 +1,47 @@
+"""A run's folder, and the one way in which a stage does its work there.
+
+    <run>/<stage>/            what the stage made; it exists once its manifest.json does
+    <run>/.status/<stage>.json   how far it is, for the command line
+    <run>/.locks/             one process at a time works on a stage
+
+A stage's *key* is a digest of its settings and of what it reads. A stage that is committed under
+the same key is not done again; an unfinished folder of the same key is gone on with; a folder of
+another key is cleared first.
+
+A run at a distance (``gs://``) has the same stages. Each is worked on in a scratch folder on this
+machine (``DAFTT_SCRATCH``, or under the cache), stored when it is done, and read through a cache
+(``DAFTT_CACHE``, at most ``DAFTT_CACHE_GB``). Who finishes a stage first has made it. What a stage
+has done so far is kept there too (:mod:`daftt_core.keeping`), so that another machine goes on.
+"""
+
+from __future__ import annotations
+
+from daftt_core.statuses import StageStatus, read_statuses
+from daftt_core.workspace.reading import (
+    finished_stages,
+    read_examples,
+    read_file,
+    read_stage,
+    run_statuses,
+    stage_manifest,
+)
+from daftt_core.workspace.runs import Run, check_run, is_distant, working_folder
+from daftt_core.workspace.stages import StageResult, joined_stage, run_stage
+
+__all__ = [
+    "Run",
+    "StageResult",
+    "StageStatus",
+    "check_run",
+    "finished_stages",
+    "is_distant",
+    "joined_stage",
+    "read_examples",
+    "read_file",
+    "read_stage",
+    "read_statuses",
+    "run_stage",
+    "run_statuses",
+    "stage_manifest",
+    "working_folder",
+]

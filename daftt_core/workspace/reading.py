@@ -1,0 +1,129 @@
+"""Reading what finished stages made, and how far the others are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daftt_core.errors import StorageError
+from daftt_core.records import Example, read_jsonl
+from daftt_core.statuses import StageStatus, read_remote_statuses, read_statuses
+from daftt_core.storage import MANIFEST, Manifest, RemoteFolder, read_manifest, verify
+from daftt_core.workspace.runs import Run, open_run, stage_cache
+
+__all__ = [
+    "KEY_FILE",
+    "finished_stages",
+    "read_examples",
+    "read_file",
+    "read_stage",
+    "run_statuses",
+    "stage_manifest",
+]
+
+KEY_FILE = ".key"  # beside a stage's manifest: what the folder was begun for
+_STAGE_DEPTH = 2  # students/<arm>/manifest.json; what lies deeper is a stage's own
+
+
+def read_stage(run: Run, name: str, expected: str | None = None) -> tuple[Path, Manifest]:
+    """The folder of a finished stage, checked against its manifest.
+
+    A stage in a distant storage is fetched into the cache, unless it is there already.
+
+    Args:
+        run: The run.
+        name: The stage's name.
+        expected: The digest its result had; None takes what is there.
+
+    Raises:
+        StorageError: The stage is not finished, was made anew since, or a file was changed.
+    """
+    storage = open_run(run.uri)
+    where = f"{storage.folder or storage.uri}/{name}"
+    manifest = stage_manifest(run, name)
+    if manifest is None:
+        raise StorageError(f"{where}: stage {name!r} has not finished (it has no manifest)")
+    if expected is not None and manifest.digest != expected:
+        raise StorageError(
+            f"{where}: was made anew while this run was using it; run the pipeline again"
+        )
+    if storage.folder is None:
+        return RemoteFolder(storage, name).fetch(manifest, stage_cache()), manifest
+    verify(storage.folder / name, manifest)
+    return storage.folder / name, manifest
+
+
+def stage_manifest(run: Run, name: str) -> Manifest | None:
+    """The manifest of a stage; None while it has not finished.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    storage = open_run(run.uri)
+    if storage.folder is None:
+        return RemoteFolder(storage, name).manifest()
+    return read_manifest(storage.folder / name)
+
+
+def read_file(uri: str, stage: str, name: str) -> bytes | None:
+    """A small file of a finished stage, not checked; None while the stage has not finished.
+
+    Args:
+        uri: The run's folder or prefix.
+        stage: The stage's name.
+        name: The file's.
+
+    Raises:
+        StorageError: It is missing or cannot be read.
+    """
+    storage = open_run(uri)
+    if storage.folder is None:
+        remote = RemoteFolder(storage, stage)
+        manifest = remote.manifest()
+        return None if manifest is None else remote.read(manifest, name)
+    if read_manifest(storage.folder / stage) is None:
+        return None
+    content = storage.read(f"{stage}/{name}")
+    if content is None:
+        raise StorageError(f"{storage.folder / stage / name}: is missing")
+    return content.data
+
+
+def finished_stages(run: Run) -> dict[str, float]:
+    """When each finished stage was committed, in seconds since the epoch, by its name."""
+    storage = open_run(run.uri)
+    if storage.folder is not None:
+        folder = storage.folder
+        paths = (*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}"))
+        return {
+            path.parent.relative_to(folder).as_posix(): path.stat().st_mtime
+            for path in paths
+            if (path.parent / KEY_FILE).is_file()
+        }
+    return {
+        name.removesuffix(f"/{MANIFEST}"): entry.modified
+        for name, entry in storage.entries("").items()
+        if name.endswith(f"/{MANIFEST}") and name.count("/") <= _STAGE_DEPTH
+    }
+
+
+def run_statuses(run: Run) -> list[StageStatus]:
+    """The status of every stage of a run, wherever it is, oldest change first."""
+    storage = open_run(run.uri)
+    return read_statuses(storage.folder) if storage.folder else read_remote_statuses(storage)
+
+
+def read_examples(run: Run, stage: str, expected: str | None, name: str) -> list[Example]:
+    """The examples that a finished stage wrote.
+
+    Args:
+        run: The run.
+        stage: The stage's name.
+        expected: The digest its result had; None takes what is there.
+        name: The file's name without ``.jsonl``, such as ``labelled`` or ``dev``.
+
+    Raises:
+        StorageError: The stage cannot be trusted, as in :func:`read_stage`.
+        DataError: The stage wrote no such file, or a line is not an example.
+    """
+    folder, _ = read_stage(run, stage, expected)
+    return read_jsonl(folder / f"{name}.jsonl", Example)
