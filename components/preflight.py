@@ -14,6 +14,7 @@ def preflight(
     name: str,
     seed: int,
     on_gate_fail: str,
+    prices: str,
     data_train: str,
     data_dev: str,
     data_test: str,

@@ -27,6 +27,7 @@ def daftt_pipeline(
     name: str = _D.run.name,
     seed: int = _D.run.seed,
     on_gate_fail: str = _D.run.on_gate_fail,
+    prices: str = _D.run.prices,
     data_train: str = _D.data.train,
     data_dev: str = _D.data.dev,
     data_test: str = _D.data.test,

@@ -11,6 +11,7 @@ from daftt_core import __version__, errors
 from daftt_core.cli.clean import clean_command
 from daftt_core.cli.compile import compile_command
 from daftt_core.cli.completion import completion_command
+from daftt_core.cli.costs import costs_command
 from daftt_core.cli.doctor import doctor_command
 from daftt_core.cli.fetch import fetch_command
 from daftt_core.cli.logs import logs_command
@@ -88,6 +89,7 @@ for _command in (
     sweep_command,
     runs_command,
     report_command,
+    costs_command,
     review_command,
     reap_command,
     clean_command,

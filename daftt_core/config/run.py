@@ -46,6 +46,11 @@ class RunConfig(Section):
         description="What happens when the teacher is not better on dev than the baseline "
         "student: stop (the run fails, nothing more is spent) or continue.",
     )
+    prices: str = Field(
+        default="",
+        description="YAML file of prices, also in a bucket, for the report's costs. Empty: they "
+        "are given in hours and bytes alone.",
+    )
 
 
 class DataConfig(Section):

@@ -12,6 +12,7 @@ from daftt_core.modeling.machine import (
     be_quiet,
     choose_device,
     limit_threads,
+    meter_gpus,
     set_seeds,
     use_bfloat16,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "load_causal_lm",
     "load_classifier",
     "load_seq2seq",
+    "meter_gpus",
     "model_digest",
     "save_model",
     "set_seeds",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.config import Config
+from daftt_core.costs import Ledger
 from daftt_core.curation import Diversity, Review
 from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
 from daftt_core.records import Rejection, SyntheticExample
@@ -215,6 +216,7 @@ class ReportData(_Part):
         samples: Some synthetic examples, by source.
         review: What people found in a sample of the kept examples.
         evaluation: How the arms compare.
+        ledger: What it used and cost.
     """
 
     run_name: str
@@ -231,6 +233,7 @@ class ReportData(_Part):
     samples: tuple[Sample, ...] = ()
     review: Review | None = None
     evaluation: Evaluation | None = None
+    ledger: Ledger = Ledger()
 
     @property
     def stopped_by_gate(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from daftt_core.metering import count_tokens
 from daftt_core.records import Example
 from daftt_core.student.encoding import encode
 from daftt_core.tasks import Task
@@ -66,6 +67,7 @@ def answer(
                 else _write(model, tokenizer, inputs, max_target_length)
             )
         answers.update(zip(batch, found, strict=True))
+        count_tokens(read=sum(lengths[index] for index in batch))
         on_batch(len(batch))
     return [answers[index] for index in range(len(examples))]
 
@@ -93,5 +95,7 @@ def _write(
     written = cast(Any, model).generate(
         **inputs, max_new_tokens=max_target_length, num_beams=1, do_sample=False
     )
+    # each row begins with a token that it was given, and is filled up behind its end
+    count_tokens(written=int((written[:, 1:] != tokenizer.pad_token_id).sum()))
     texts = tokenizer.batch_decode(written, skip_special_tokens=True)
     return [Answer(text.strip(), {}) for text in texts]

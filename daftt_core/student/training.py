@@ -25,6 +25,7 @@ from typing_extensions import override
 
 from daftt_core.config import StudentConfig
 from daftt_core.errors import TrainingError
+from daftt_core.metering import count_tokens
 from daftt_core.modeling import set_seeds, use_bfloat16
 
 __all__ = ["MAX_GRAD_NORM", "fit"]
@@ -95,6 +96,7 @@ def _arguments(config: StudentConfig, steps: int, seed: int, folder: Path) -> Tr
         eval_strategy="no",
         logging_steps=1,  # the loss of every step is looked at, not printed
         logging_nan_inf_filter=False,
+        include_num_input_tokens_seen="non_padding",
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -109,16 +111,20 @@ def _collator(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any
 
 
 class _Watch(TrainerCallback):
-    """Counts steps, and stops training that has diverged."""
+    """Counts steps and tokens, and stops training that has diverged."""
 
     def __init__(self, name: str, learning_rate: float, on_step: Callable[[], None]) -> None:
         self._name, self._learning_rate, self._on_step = name, learning_rate, on_step
+        self._tokens = 0
 
     @override
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._on_step()
+        seen = int(state.num_input_tokens_seen)
+        count_tokens(read=seen - self._tokens)
+        self._tokens = seen
 
     @override
     def on_log(
