@@ -110,6 +110,8 @@ def preflight(
     student_gold_arm: bool,
     evaluation_bootstrap_samples: int,
     evaluation_confidence: float,
+    notify_format: str,
+    notify_secret: str,
     job_launcher: str,
     job_image: str,
     job_nodes: int,

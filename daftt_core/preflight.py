@@ -39,7 +39,7 @@ def resolve(config: Config) -> Run:
     deciding = config.model_dump(mode="json")
     for name in ("output", "name", "prices"):
         del deciding["run"][name]
-    del deciding["job"], deciding["cluster"]
+    del deciding["job"], deciding["cluster"], deciding["notify"]
     name = config.run.name or f"{task.id}-{digest(deciding, task, length=8)}"
     return Run(
         uri=f"{config.run.output.rstrip('/')}/{name}",

@@ -123,6 +123,8 @@ def daftt_pipeline(
     student_gold_arm: bool = _D.student.gold_arm,
     evaluation_bootstrap_samples: int = _D.evaluation.bootstrap_samples,
     evaluation_confidence: float = _D.evaluation.confidence,
+    notify_format: str = _D.notify.format,
+    notify_secret: str = _D.notify.secret,
     job_launcher: str = _D.job.launcher,
     job_image: str = _D.job.image,
     job_nodes: int = _D.job.nodes,
@@ -172,8 +174,8 @@ def daftt_pipeline(
         cluster_hub_secret,
         cluster_pull_secret,
     )
-    known = summarize.component_spec.inputs  # all but those that do not name the run's folder
+    known = summarize.component_spec.inputs  # what names the run's folder, and who is told
     deciding = {name: value for name, value in settings.items() if name in known}
-    with dsl.ExitHandler(light.take(summarize(**deciding)), name="run"):
+    with dsl.ExitHandler(light.tell(summarize(**deciding), notify_secret), name="run"):
         checked = light.take(preflight(**settings))
         run_stages(checked, light, pod, cluster_teacher_gpus)

@@ -15,6 +15,7 @@ from daftt_core.cli.costs import costs_command
 from daftt_core.cli.doctor import doctor_command
 from daftt_core.cli.fetch import fetch_command
 from daftt_core.cli.logs import logs_command
+from daftt_core.cli.notify import notify_command
 from daftt_core.cli.outcome import INTERRUPTED, StoppedError
 from daftt_core.cli.plan import plan_command
 from daftt_core.cli.reap import reap_command
@@ -91,6 +92,7 @@ for _command in (
     report_command,
     costs_command,
     review_command,
+    notify_command,
     reap_command,
     clean_command,
     compile_command,

@@ -15,7 +15,13 @@ from daftt_core.config.flat import (
     read_settings,
     to_flat,
 )
-from daftt_core.config.run import DataConfig, EvaluationConfig, MixtureConfig, RunConfig
+from daftt_core.config.run import (
+    DataConfig,
+    EvaluationConfig,
+    MixtureConfig,
+    NotifyConfig,
+    RunConfig,
+)
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import Precision, StudentConfig, TeacherConfig
@@ -29,6 +35,7 @@ __all__ = [
     "GpuModel",
     "JobConfig",
     "MixtureConfig",
+    "NotifyConfig",
     "Precision",
     "RunConfig",
     "Section",

@@ -15,7 +15,13 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from daftt_core.config.cluster import ClusterConfig, JobConfig
-from daftt_core.config.run import DataConfig, EvaluationConfig, MixtureConfig, RunConfig
+from daftt_core.config.run import (
+    DataConfig,
+    EvaluationConfig,
+    MixtureConfig,
+    NotifyConfig,
+    RunConfig,
+)
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import StudentConfig, TeacherConfig
@@ -42,6 +48,7 @@ class Config(Section):
     curation: CurationConfig = CurationConfig()
     student: StudentConfig = StudentConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    notify: NotifyConfig = NotifyConfig()
     job: JobConfig = JobConfig()
     cluster: ClusterConfig = ClusterConfig()
 

@@ -231,5 +231,5 @@ def _gain(evaluation: Manifest | None) -> float | None:
     if evaluation is None:
         return None
     arms: Mapping[str, Any] = evaluation.summary.get("arms", {})
-    found: float | None = arms.get(evaluation.summary.get("chosen_arm"), {}).get("gain")
+    found: float | None = arms.get(str(evaluation.summary.get("chosen_arm")), {}).get("gain")
     return found

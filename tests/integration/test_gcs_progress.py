@@ -42,7 +42,8 @@ def kept(run: Run) -> list[str]:
     """What is kept of unfinished stages, without the keys."""
     names = open_storage(run.uri).entries(".progress/students/real/")
     pieces = ["/".join(name.split("/")[4:]) for name in names]
-    return [piece for piece in pieces if not piece.startswith("content/")]
+    others = ("content/", "files/.usage/")
+    return [piece for piece in pieces if not piece.startswith(others)]
 
 
 def wait_until_kept(run: Run, name: str) -> None:
