@@ -26,6 +26,7 @@ def preflight(
     data_dev_share: float,
     data_test_share: float,
     data_unlabelled_count: int,
+    data_slice_column: str,
     mixture_source: str,
     mixture_tasks: int,
     mixture_instances: int,
@@ -64,11 +65,16 @@ def preflight(
     teacher_offload_folder: str,
     synthesis_mode: str,
     synthesis_annotate_temperature: float,
+    synthesis_samples: int,
+    synthesis_agreement: str,
     synthesis_correct_prior: bool,
     synthesis_min_precision: float,
     synthesis_generate_count: int,
+    synthesis_label_balance: str,
+    synthesis_demonstrations: int,
     synthesis_generate_temperature: float,
     synthesis_generate_top_p: float,
+    synthesis_stop_novelty: float,
     synthesis_max_new_tokens: int,
     synthesis_max_length: int,
     synthesis_batch_size: int,
@@ -107,11 +113,24 @@ def preflight(
     student_precision: str,
     student_max_length: int,
     student_max_target_length: int,
+    student_patience: int,
+    student_dev_steps: int,
+    student_example_weights: str,
+    student_real_weight: float,
+    student_soft_labels: bool,
+    student_order: str,
     student_gold_arm: bool,
     evaluation_bootstrap_samples: int,
     evaluation_confidence: float,
     notify_format: str,
     notify_secret: str,
+    promotion_enabled: bool,
+    promotion_registry: str,
+    promotion_rule: str,
+    promotion_margin: float,
+    promotion_floors: str,
+    promotion_slice_drop: float,
+    promotion_slice_min_examples: int,
     job_launcher: str,
     job_image: str,
     job_nodes: int,
@@ -161,6 +180,7 @@ def preflight(
         ("job", str),
         ("shards", list),
         ("augmented_arms", list),
+        ("promotion", str),
     ],
 ):
     """Nest and check all settings, and report every mistake in one message.
@@ -177,4 +197,4 @@ def preflight(
         config = from_flat(settings)
         run = resolve(config)
         preflight(config, run)
-        return hand_out(config, run)
+        return (*hand_out(config, run), config.promotion.model_dump_json())

@@ -13,6 +13,7 @@ from daftt_core import __version__
 from daftt_core.arms import augmented_arms
 from daftt_core.config import Config, StudentConfig
 from daftt_core.costs import PRICES_FILE, check_teacher_fits, read_prices
+from daftt_core.errors import ConfigError, did_you_mean
 from daftt_core.records import digest
 from daftt_core.storage import write_text
 from daftt_core.tasks import load_task
@@ -39,7 +40,8 @@ def resolve(config: Config) -> Run:
     deciding = config.model_dump(mode="json")
     for name in ("output", "name", "prices"):
         del deciding["run"][name]
-    del deciding["job"], deciding["cluster"], deciding["notify"]
+    for section in ("promotion", "job", "cluster", "notify"):
+        del deciding[section]
     name = config.run.name or f"{task.id}-{digest(deciding, task, length=8)}"
     return Run(
         uri=f"{config.run.output.rstrip('/')}/{name}",
@@ -58,8 +60,9 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
 
     Raises:
         TaskError: The task is unknown or wrong.
-        ConfigError: The teacher cannot fit the GPUs that the settings name, the language asked for
-            cannot be recognized, or the price file cannot be used.
+        ConfigError: The teacher cannot fit the GPUs that the settings name, the students'
+            settings do not fit the task, the language asked for cannot be recognized, the price
+            file cannot be used, or promotion has a floor for a metric of other tasks.
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
     """
     run = run or resolve(config)
@@ -68,6 +71,8 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
 
         check_language(config.curation.language)
     check_teacher_fits(config)
+    config.student.check_task(is_classification=run.task.is_classification)
+    _check_promotion(config, run)
     check_run(run, _NEEDED_BYTES)
     prices = read_prices(config.run.prices) if config.run.prices else None
 
@@ -81,6 +86,23 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
     return run_stage(run, "preflight", [config, prices, __version__], work)
 
 
+def _check_promotion(config: Config, run: Run) -> None:
+    from daftt_core.evaluation import metrics_for_task
+
+    known = metrics_for_task(run.task)
+    for metric in config.promotion.floor_values():
+        if metric not in known:
+            raise ConfigError(
+                f"promotion.floors: {metric!r} does not serve the task {run.task.id}"
+                f"{did_you_mean(metric, known)} (known: {', '.join(known)})"
+            )
+    if run.name == "registry" and config.promotion.enabled and not config.promotion.registry:
+        raise ConfigError(
+            "run.name: 'registry' is the folder of the champions; choose another name, or another "
+            "folder with promotion_registry"
+        )
+
+
 def hand_out(config: Config, run: Run) -> tuple[object, ...]:
     """What the first stage hands to the others.
 
@@ -92,7 +114,9 @@ def hand_out(config: Config, run: Run) -> tuple[object, ...]:
         config.data,
         config.mixture,
         config.teacher,
-        config.synthesis,
+        # the loops below say what the mode decides; without it, cells of a sweep that differ in
+        # their mode share what the teacher says
+        config.synthesis.model_copy(update={"mode": Config().synthesis.mode}),
         config.curation,
         config.student,
         config.evaluation,

@@ -13,12 +13,14 @@ from daftt_core.cli.compile import compile_command
 from daftt_core.cli.completion import completion_command
 from daftt_core.cli.costs import costs_command
 from daftt_core.cli.doctor import doctor_command
+from daftt_core.cli.export import export_command
 from daftt_core.cli.fetch import fetch_command
 from daftt_core.cli.logs import logs_command
 from daftt_core.cli.notify import notify_command
 from daftt_core.cli.outcome import INTERRUPTED, StoppedError
 from daftt_core.cli.plan import plan_command
 from daftt_core.cli.reap import reap_command
+from daftt_core.cli.registry import registry_command
 from daftt_core.cli.report import report_command
 from daftt_core.cli.review import review_command
 from daftt_core.cli.run import run_command
@@ -93,6 +95,8 @@ for _command in (
     costs_command,
     review_command,
     notify_command,
+    registry_command,
+    export_command,
     reap_command,
     clean_command,
     compile_command,

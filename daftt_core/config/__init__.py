@@ -15,6 +15,7 @@ from daftt_core.config.flat import (
     read_settings,
     to_flat,
 )
+from daftt_core.config.promotion import PromotionConfig
 from daftt_core.config.run import (
     DataConfig,
     EvaluationConfig,
@@ -37,6 +38,7 @@ __all__ = [
     "MixtureConfig",
     "NotifyConfig",
     "Precision",
+    "PromotionConfig",
     "RunConfig",
     "Section",
     "StudentConfig",

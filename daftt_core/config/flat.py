@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from daftt_core.config.cluster import ClusterConfig, JobConfig
+from daftt_core.config.promotion import PromotionConfig
 from daftt_core.config.run import (
     DataConfig,
     EvaluationConfig,
@@ -49,6 +50,7 @@ class Config(Section):
     student: StudentConfig = StudentConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     notify: NotifyConfig = NotifyConfig()
+    promotion: PromotionConfig = PromotionConfig()
     job: JobConfig = JobConfig()
     cluster: ClusterConfig = ClusterConfig()
 
@@ -58,6 +60,15 @@ class Config(Section):
             self.teacher.micro_batches(self.job.nodes * self.job.each_nodes_processes)
         except ValueError as error:
             raise ValueError(f"teacher: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _keep_the_balance_asked_for(self) -> Config:
+        if self.synthesis.label_balance == "as-labelled" and self.curation.balance:
+            raise ValueError(
+                "synthesis.label_balance: as-labelled is undone by curation.balance, which keeps "
+                "as many generated examples of each label: set it to false"
+            )
         return self
 
 
@@ -112,7 +123,7 @@ def _sentence(details: Any) -> str:
     message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if isinstance(details["input"], str | int | float | bool):
         return f"{where}: {details['input']!r} {message}"
-    return f"{where}: {message}"
+    return f"{where}: {message}" if where else message
 
 
 def to_flat(config: Config) -> dict[str, Any]:

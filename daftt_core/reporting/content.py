@@ -25,6 +25,8 @@ __all__ = [
     "MissingStage",
     "MixedTask",
     "Mixture",
+    "PartScores",
+    "Promotion",
     "ReportData",
     "Sample",
     "StageRecord",
@@ -163,6 +165,8 @@ class Funnel(_Part):
         rejected: Number of examples by the filter that rejected them, in the filters' order.
         kept: Examples left.
         redacted: How many of those left had personal data replaced.
+        problems: Why examples were unusable, and how many were for each reason.
+        shortened: How many the teacher was shown without their end.
         diversity: How different those left are from each other and from the labelled examples.
         by_label: The same for each label; empty for text outputs.
     """
@@ -171,6 +175,8 @@ class Funnel(_Part):
     rejected: dict[str, int]
     kept: int
     redacted: int = 0
+    problems: dict[str, int] = {}
+    shortened: int = 0
     diversity: Diversity | None = None
     by_label: dict[str, Funnel] = {}
 
@@ -198,6 +204,38 @@ class Sample(_Part):
     rejected: tuple[Rejection, ...]
 
 
+class PartScores(_Part):
+    """The champion and its challenger on a part of the test examples, or a score and its floor."""
+
+    name: str = ""
+    metric: str = ""
+    examples: int = 0
+    champion: float = 0.0
+    challenger: float = 0.0
+    score: float = 0.0
+    floor: float = 0.0
+    judged: bool = True
+    passed: bool = True
+
+
+class Promotion(_Part):
+    """Whether the run's student became the champion.
+
+    Attributes:
+        promoted: Whether it did.
+        reason: Why, or why not, in one sentence.
+        evaluation: Digest of the evaluation that it was decided by.
+        floors: Scores that have a floor.
+        slices: Parts of the test examples.
+    """
+
+    promoted: bool
+    reason: str
+    evaluation: str
+    floors: tuple[PartScores, ...] = ()
+    slices: tuple[PartScores, ...] = ()
+
+
 class ReportData(_Part):
     """Everything the report shows.
 
@@ -217,6 +255,7 @@ class ReportData(_Part):
         review: What people found in a sample of the kept examples.
         evaluation: How the arms compare.
         ledger: What it used and cost.
+        promotion: Whether the run's student became the champion.
     """
 
     run_name: str
@@ -234,6 +273,7 @@ class ReportData(_Part):
     review: Review | None = None
     evaluation: Evaluation | None = None
     ledger: Ledger = Ledger()
+    promotion: Promotion | None = None
 
     @property
     def stopped_by_gate(self) -> bool:

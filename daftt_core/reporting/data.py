@@ -24,6 +24,7 @@ from daftt_core.reporting.content import (
     Assessment,
     Curation,
     MissingStage,
+    Promotion,
     ReportData,
     Sample,
     StageRecord,
@@ -61,8 +62,9 @@ _ORDER = (
     ("students",),
     ("predictions",),
     ("evaluation",),
+    ("promotion",),
 )
-_OPTIONAL = ("test", "mixture", *_BASELINES)
+_OPTIONAL = ("test", "mixture", "promotion", *_BASELINES)
 _EXPECTED = [name for line in _ORDER for name in line if name not in _OPTIONAL]
 
 
@@ -95,12 +97,22 @@ def collect(run: Run) -> ReportData:
         if "evaluation" in shown
         else None,
         ledger=read_ledger(run, run_prices(run) if config else None),
+        promotion=_promotion(run, stages),
     )
 
 
 def stage_records(run: Run) -> tuple[StageRecord, ...]:
     """The run's finished stages, in the pipeline's order."""
     return _stages(run, _read(run, "preflight", "config.json", Config))[0]
+
+
+def _promotion(run: Run, stages: tuple[StageRecord, ...]) -> Promotion | None:
+    """The decision; one about an earlier evaluation is not shown."""
+    digests = {stage.name: stage.digest for stage in stages}
+    if "promotion" not in digests:
+        return None
+    found: Promotion = _read(run, "promotion", "promotion.json", Promotion)
+    return found if found.evaluation == digests.get("evaluation") else None
 
 
 def _read(run: Run, stage: str, name: str, kind: Any) -> Any:

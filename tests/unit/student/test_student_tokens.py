@@ -8,7 +8,7 @@ from daftt_core.config import StudentConfig
 from daftt_core.metering import Usage
 from daftt_core.modeling import load_classifier
 from daftt_core.student import predict_test, train_arm
-from daftt_core.student.encoding import encode
+from daftt_core.student.encoding import Reading, encode
 from daftt_core.workspace import Run, stage_manifest
 
 
@@ -22,11 +22,13 @@ def usage_of(run: Run, stage: str) -> Usage:
 def test_tokens_are_those_of_the_examples(
     run: Run, prepared: dict[str, str], config: StudentConfig
 ) -> None:
-    _, tokenizer = load_classifier(config.model, sentiment_task().label_names)
+    model, tokenizer = load_classifier(config.model, sentiment_task().label_names)
+
+    reading = Reading.of(sentiment_task(), model, tokenizer, config.max_length, 8)
 
     def tokens(count: int, start: int) -> int:
         examples = sentiment_examples(count, start)
-        encoded = encode(tokenizer, sentiment_task(), examples, config.max_length, None)
+        encoded = encode(tokenizer, reading, examples, outputs=False)
         return sum(encoded.dataset["length"])
 
     whole_passes = config.model_copy(update={"min_steps": 4, "epochs": 2})  # 16 examples by 8
