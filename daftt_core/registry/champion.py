@@ -11,12 +11,12 @@ from pathlib import Path
 
 from daftt_core.errors import StorageError
 from daftt_core.heldout import words_of
-from daftt_core.modeling import context_length, limit_threads, load_classifier, load_seq2seq
+from daftt_core.modeling import limit_threads
 from daftt_core.progress import Progress
 from daftt_core.records import Prediction, write_jsonl
 from daftt_core.registry.models import Lineage
 from daftt_core.storage import write_text
-from daftt_core.student.prediction import answer
+from daftt_core.student import Questions
 from daftt_core.workspace import Run, read_examples
 
 __all__ = ["ANSWERS", "LENGTHS", "answer_test"]
@@ -42,20 +42,8 @@ def answer_test(run: Run, model: Path, lineage: Lineage, folder: Path) -> None:
     """
     limit_threads()
     examples = read_examples(run, "test", None, "test")
-    task, student = run.task, lineage.student
-    loaded = (
-        load_classifier(model, task.label_names) if task.is_classification else load_seq2seq(model)
-    )
-    limit = min(student.max_length, context_length(*loaded) or student.max_length)
     progress = Progress("predict test with the champion", len(examples), "answers")
-    answers = answer(
-        *loaded,
-        task,
-        examples,
-        max_length=limit,
-        max_target_length=student.max_target_length,
-        on_batch=progress.advance,
-    )
+    answers = Questions(run.task, lineage.student, examples).ask(model, progress.advance)
     predictions = []
     for example, one in zip(examples, answers, strict=True):
         if example.output is None:
