@@ -1,0 +1,13 @@
+"""Whether data have changed: what is remembered of them, and the tests that compare."""
+
+from daftt_core.drift.comparing import inputs_differ, labels_differ, permutations_for
+from daftt_core.drift.population import Population, read_population, write_population
+
+__all__ = [
+    "Population",
+    "inputs_differ",
+    "labels_differ",
+    "permutations_for",
+    "read_population",
+    "write_population",
+]
