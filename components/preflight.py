@@ -109,6 +109,13 @@ def preflight(
     student_gold_arm: bool,
     evaluation_bootstrap_samples: int,
     evaluation_confidence: float,
+    promotion_enabled: bool,
+    promotion_registry: str,
+    promotion_rule: str,
+    promotion_margin: float,
+    promotion_floors: str,
+    promotion_slice_drop: float,
+    promotion_slice_min_examples: int,
     job_launcher: str,
     job_image: str,
     job_nodes: int,
@@ -158,6 +165,7 @@ def preflight(
         ("job", str),
         ("shards", list),
         ("augmented_arms", list),
+        ("promotion", str),
     ],
 ):
     """Nest and check all settings, and report every mistake in one message.
@@ -174,4 +182,4 @@ def preflight(
         config = from_flat(settings)
         run = resolve(config)
         preflight(config, run)
-        return hand_out(config, run)
+        return (*hand_out(config, run), config.promotion.model_dump_json())

@@ -11,6 +11,7 @@ from daftt_core import __version__
 from daftt_core.arms import augmented_arms
 from daftt_core.config import Config, StudentConfig
 from daftt_core.costs import check_teacher_fits
+from daftt_core.errors import ConfigError, did_you_mean
 from daftt_core.records import digest
 from daftt_core.storage import write_text
 from daftt_core.tasks import load_task
@@ -37,7 +38,7 @@ def resolve(config: Config) -> Run:
     deciding = config.model_dump(mode="json")
     for name in ("output", "name"):
         del deciding["run"][name]
-    del deciding["job"], deciding["cluster"]
+    del deciding["promotion"], deciding["job"], deciding["cluster"]
     name = config.run.name or f"{task.id}-{digest(deciding, task, length=8)}"
     return Run(
         uri=f"{config.run.output.rstrip('/')}/{name}",
@@ -56,8 +57,8 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
 
     Raises:
         TaskError: The task is unknown or wrong.
-        ConfigError: The teacher cannot fit the GPUs that the settings name, or the language asked
-            for cannot be recognized.
+        ConfigError: The teacher cannot fit the GPUs that the settings name, the language asked
+            for cannot be recognized, or promotion has a floor for a metric of other tasks.
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
     """
     run = run or resolve(config)
@@ -66,6 +67,7 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
 
         check_language(config.curation.language)
     check_teacher_fits(config)
+    _check_promotion(config, run)
     check_run(run, _NEEDED_BYTES)
 
     def work(folder: Path) -> dict[str, Any]:
@@ -74,6 +76,23 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
         return {"versions": _versions()}
 
     return run_stage(run, "preflight", [config, __version__], work)
+
+
+def _check_promotion(config: Config, run: Run) -> None:
+    from daftt_core.evaluation import metrics_for_task
+
+    known = metrics_for_task(run.task)
+    for metric in config.promotion.floor_values():
+        if metric not in known:
+            raise ConfigError(
+                f"promotion.floors: {metric!r} does not serve the task {run.task.id}"
+                f"{did_you_mean(metric, known)} (known: {', '.join(known)})"
+            )
+    if run.name == "registry" and config.promotion.enabled and not config.promotion.registry:
+        raise ConfigError(
+            "run.name: 'registry' is the folder of the champions; choose another name, or another "
+            "folder with promotion_registry"
+        )
 
 
 def hand_out(config: Config, run: Run) -> tuple[object, ...]:

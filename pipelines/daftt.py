@@ -122,6 +122,13 @@ def daftt_pipeline(
     student_gold_arm: bool = _D.student.gold_arm,
     evaluation_bootstrap_samples: int = _D.evaluation.bootstrap_samples,
     evaluation_confidence: float = _D.evaluation.confidence,
+    promotion_enabled: bool = _D.promotion.enabled,
+    promotion_registry: str = _D.promotion.registry,
+    promotion_rule: str = _D.promotion.rule,
+    promotion_margin: float = _D.promotion.margin,
+    promotion_floors: str = _D.promotion.floors,
+    promotion_slice_drop: float = _D.promotion.slice_drop,
+    promotion_slice_min_examples: int = _D.promotion.slice_min_examples,
     job_launcher: str = _D.job.launcher,
     job_image: str = _D.job.image,
     job_nodes: int = _D.job.nodes,
@@ -175,4 +182,4 @@ def daftt_pipeline(
     deciding = {name: value for name, value in settings.items() if name in known}
     with dsl.ExitHandler(light.take(summarize(**deciding)), name="run"):
         checked = light.take(preflight(**settings))
-        run_stages(checked, light, pod, cluster_teacher_gpus)
+        run_stages(checked, light, pod, cluster_teacher_gpus, promotes=True)

@@ -11,8 +11,10 @@ from kfp import dsl
 from components.assess_teacher import assess_teacher
 from components.curate import curate
 from components.evaluate import evaluate
+from components.images import CORE_IMAGE, SERVE_IMAGE, TRAIN_IMAGE
 from components.predict_test import predict_test
 from components.prepare_data import prepare_data
+from components.promote import promote
 from components.synthesize import synthesize
 from components.train_students import train_students
 from components.train_teacher import train_teacher
@@ -84,7 +86,12 @@ def train_arms(
 
 
 def run_stages(
-    checked: dsl.PipelineTask, light: LightPod, pod: ModelPod, teacher_gpus: str
+    checked: dsl.PipelineTask,
+    light: LightPod,
+    pod: ModelPod,
+    teacher_gpus: str,
+    *,
+    promotes: bool = False,
 ) -> None:
     """Add every stage after the first to the pipeline that is being defined.
 
@@ -93,6 +100,7 @@ def run_stages(
         light: For stages that run no model.
         pod: For those that do.
         teacher_gpus: GPUs of the teacher's own step.
+        promotes: Whether the run may bring forth a champion; ``checked`` hands out how then.
     """
     run = checked.outputs["run"]
     prepared = light.take(
@@ -173,4 +181,15 @@ def run_stages(
             augmented=augmented.output,
         )
     )
-    light.take(write_report(run=run, evaluation=evaluation.outputs["digest"]))
+    report = light.take(write_report(run=run, evaluation=evaluation.outputs["digest"]))
+    if promotes:
+        promoted = promote(
+            run=run,
+            config=checked.outputs["promotion"],
+            student=checked.outputs["student"],
+            evaluation_config=checked.outputs["evaluation"],
+            evaluation=evaluation.outputs["digest"],
+            report=report.outputs["Output"],
+            images={"core": CORE_IMAGE, "train": TRAIN_IMAGE, "serve": SERVE_IMAGE},
+        )
+        pod.take(promoted, hours=12, retries=2)

@@ -17,6 +17,7 @@ from daftt_core.cli.logs import logs_command
 from daftt_core.cli.outcome import INTERRUPTED, StoppedError
 from daftt_core.cli.plan import plan_command
 from daftt_core.cli.reap import reap_command
+from daftt_core.cli.registry import registry_command
 from daftt_core.cli.report import report_command
 from daftt_core.cli.review import review_command
 from daftt_core.cli.run import run_command
@@ -89,6 +90,7 @@ for _command in (
     runs_command,
     report_command,
     review_command,
+    registry_command,
     reap_command,
     clean_command,
     compile_command,

@@ -83,9 +83,11 @@ def _run(config: Config) -> Run:
 
 def _show(run: Run, seconds: float, as_json: bool) -> None:
     from daftt_core.evaluation import read_evaluation
-    from daftt_core.reporting import stage_table, summary_table
+    from daftt_core.reporting import collect, stage_table, summary_table
+    from daftt_core.reporting.escape import visible
 
     evaluation = read_evaluation(run)
+    decided = collect(run).promotion
     if as_json:
         result = {
             "status": "done",
@@ -93,10 +95,13 @@ def _show(run: Run, seconds: float, as_json: bool) -> None:
             "seconds": round(seconds, 1),
             "report": str(report_path(run)),
             "evaluation": evaluation.model_dump(mode="json"),
+            "promotion": decided.model_dump(mode="json") if decided else None,
         }
         click.echo(json.dumps(result, indent=1))
         return
     click.echo(f"\n{summary_table(evaluation)}\n\n{evaluation.headline}\n")
+    if decided:
+        click.echo(f"{visible(decided.reason)}\n")
     click.echo(stage_table(run))
     click.echo(f"\nTime on the clock: {duration(seconds)} (some stages run side by side)")
     click.echo(f"Report: {report_path(run)}")

@@ -15,6 +15,7 @@ from daftt_core.config.flat import (
     read_settings,
     to_flat,
 )
+from daftt_core.config.promotion import PromotionConfig
 from daftt_core.config.run import DataConfig, EvaluationConfig, MixtureConfig, RunConfig
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
@@ -30,6 +31,7 @@ __all__ = [
     "JobConfig",
     "MixtureConfig",
     "Precision",
+    "PromotionConfig",
     "RunConfig",
     "Section",
     "StudentConfig",

@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from daftt_core.config.cluster import ClusterConfig, JobConfig
+from daftt_core.config.promotion import PromotionConfig
 from daftt_core.config.run import DataConfig, EvaluationConfig, MixtureConfig, RunConfig
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
@@ -42,6 +43,7 @@ class Config(Section):
     curation: CurationConfig = CurationConfig()
     student: StudentConfig = StudentConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    promotion: PromotionConfig = PromotionConfig()
     job: JobConfig = JobConfig()
     cluster: ClusterConfig = ClusterConfig()
 

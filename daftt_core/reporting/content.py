@@ -24,6 +24,8 @@ __all__ = [
     "MissingStage",
     "MixedTask",
     "Mixture",
+    "PartScores",
+    "Promotion",
     "ReportData",
     "Sample",
     "StageRecord",
@@ -197,6 +199,38 @@ class Sample(_Part):
     rejected: tuple[Rejection, ...]
 
 
+class PartScores(_Part):
+    """The champion and its challenger on a part of the test examples, or a score and its floor."""
+
+    name: str = ""
+    metric: str = ""
+    examples: int = 0
+    champion: float = 0.0
+    challenger: float = 0.0
+    score: float = 0.0
+    floor: float = 0.0
+    judged: bool = True
+    passed: bool = True
+
+
+class Promotion(_Part):
+    """Whether the run's student became the champion.
+
+    Attributes:
+        promoted: Whether it did.
+        reason: Why, or why not, in one sentence.
+        evaluation: Digest of the evaluation that it was decided by.
+        floors: Scores that have a floor.
+        slices: Parts of the test examples.
+    """
+
+    promoted: bool
+    reason: str
+    evaluation: str
+    floors: tuple[PartScores, ...] = ()
+    slices: tuple[PartScores, ...] = ()
+
+
 class ReportData(_Part):
     """Everything the report shows.
 
@@ -215,6 +249,7 @@ class ReportData(_Part):
         samples: Some synthetic examples, by source.
         review: What people found in a sample of the kept examples.
         evaluation: How the arms compare.
+        promotion: Whether the run's student became the champion.
     """
 
     run_name: str
@@ -231,6 +266,7 @@ class ReportData(_Part):
     samples: tuple[Sample, ...] = ()
     review: Review | None = None
     evaluation: Evaluation | None = None
+    promotion: Promotion | None = None
 
     @property
     def stopped_by_gate(self) -> bool:

@@ -23,6 +23,7 @@ from daftt_core.reporting.content import (
     Assessment,
     Curation,
     MissingStage,
+    Promotion,
     ReportData,
     Sample,
     StageRecord,
@@ -60,8 +61,9 @@ _ORDER = (
     ("students",),
     ("predictions",),
     ("evaluation",),
+    ("promotion",),
 )
-_OPTIONAL = ("test", "mixture", *_BASELINES)
+_OPTIONAL = ("test", "mixture", "promotion", *_BASELINES)
 _EXPECTED = [name for line in _ORDER for name in line if name not in _OPTIONAL]
 
 
@@ -93,12 +95,22 @@ def collect(run: Run) -> ReportData:
         evaluation=_read(run, "evaluation", "evaluation.json", Evaluation)
         if "evaluation" in shown
         else None,
+        promotion=_promotion(run, stages),
     )
 
 
 def stage_records(run: Run) -> tuple[StageRecord, ...]:
     """The run's finished stages, in the pipeline's order."""
     return _stages(run, _read(run, "preflight", "config.json", Config))[0]
+
+
+def _promotion(run: Run, stages: tuple[StageRecord, ...]) -> Promotion | None:
+    """The decision; one about an earlier evaluation is not shown."""
+    digests = {stage.name: stage.digest for stage in stages}
+    if "promotion" not in digests:
+        return None
+    found: Promotion = _read(run, "promotion", "promotion.json", Promotion)
+    return found if found.evaluation == digests.get("evaluation") else None
 
 
 def _read(run: Run, stage: str, name: str, kind: Any) -> Any:

@@ -14,12 +14,14 @@ from daftt_core.reporting import arms, card, provenance, sections
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.escape import visible
 from daftt_core.reporting.formats import number
+from daftt_core.reporting.promotion import promotion
 
 __all__ = ["look", "render"]
 
 _CONTENTS = {
     "arms": ("arms", "Students"),
     "matrices": ("confusion", "Errors"),
+    "promotion": ("promotion", "Promotion"),
     "teacher": ("teacher", "Teacher"),
     "curation": ("curation", "Curation"),
     "review": ("review", "Review"),
@@ -35,6 +37,7 @@ def render(data: ReportData) -> str:
     view: dict[str, Any] = {
         "arms": arms.arms(data.evaluation),
         "matrices": arms.matrices(data.evaluation),
+        "promotion": promotion(data.promotion),
         "teacher": sections.teacher(data),
         "curation": sections.curation(data),
         "review": sections.review(data),

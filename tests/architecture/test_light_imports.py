@@ -25,6 +25,7 @@ _LIGHT = [
     "daftt_core.heldout",
     "daftt_core.jobs",
     "daftt_core.preflight",
+    "daftt_core.registry",
     "daftt_core.reporting",
     "daftt_core.sweep",
     "daftt_core.tasks",

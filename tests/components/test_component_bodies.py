@@ -35,7 +35,9 @@ def check(folder: Path, **settings: object) -> Any:
     names = ("run", "data", "mixture", "teacher", "synthesis", "curation", "student")
     names += ("evaluation", "job")
     outputs = preflight.python_func(**to_flat(toy_config(folder, **settings)))
-    return SimpleNamespace(**dict(zip((*names, "shards", "augmented_arms"), outputs, strict=True)))
+    return SimpleNamespace(
+        **dict(zip((*names, "shards", "augmented_arms", "promotion"), outputs, strict=True))
+    )
 
 
 def test_preflight_hands_each_stage_its_own_section(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ KFP_TYPES = {
     list: "LIST",
 }
 MODEL_TASKS = {
-    *("assess-teacher", "predict-test", "synthesize", "train-students", "train-students-2"),
-    "train-teacher",
+    *("assess-teacher", "predict-test", "promote", "synthesize", "train-students"),
+    *("train-students-2", "train-teacher"),
 }
 
 
@@ -96,7 +96,13 @@ def test_no_task_is_taken_from_the_cache(spec: dict[str, Any]) -> None:
 
 def test_what_is_repeated_is_long_and_waits_longer_each_time(spec: dict[str, Any]) -> None:
     repeated = {t["taskInfo"]["name"]: t["retryPolicy"] for t in tasks(spec) if "retryPolicy" in t}
-    assert set(repeated) == {"train-teacher", "synthesize", "train-students", "predict-test"}
+    assert set(repeated) == {
+        "train-teacher",
+        "synthesize",
+        "train-students",
+        "predict-test",
+        "promote",
+    }
     for policy in repeated.values():
         assert (policy["maxRetryCount"], policy["backoffFactor"]) == (2, 2.0)
         assert policy["backoffDuration"] == "60s"

@@ -1,0 +1,72 @@
+"""Component: the run's best student against the task's champion."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.images import TRAIN_IMAGE
+
+
+@dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+def promote(
+    run: str,
+    config: str,
+    student: str,
+    evaluation_config: str,
+    evaluation: str,
+    report: str,
+    images: dict,
+    metrics: dsl.Output[dsl.Metrics],
+    decision: dsl.Output[dsl.Markdown],
+    page: dsl.Output[dsl.HTML],
+) -> NamedTuple("Outputs", [("promoted", bool), ("reason", str)]):
+    """Let the student take the champion's place where it is proven better; else say why not.
+
+    Args:
+        run: The run.
+        config: The promotion settings.
+        student: The student settings.
+        evaluation_config: The evaluation settings.
+        evaluation: Digest of the evaluation.
+        report: Digest of the report, which is written before this and again with the decision.
+        images: The container images by kind, for the lineage.
+        metrics: The student's score on test, and its gain.
+        decision: The decision in one sentence.
+        page: The report with the decision.
+
+    Returns:
+        Whether the student was promoted, and why or why not: not to be promoted is a normal end.
+    """
+    import shutil
+    from pathlib import Path
+
+    from daftt_core.config import EvaluationConfig, PromotionConfig, StudentConfig, parse_section
+    from daftt_core.entrypoints import numbers, stage_process
+    from daftt_core.registry import escape, who
+    from daftt_core.registry import promote as compare
+    from daftt_core.reporting import write_report
+    from daftt_core.workspace import Run, read_stage
+
+    with stage_process():
+        where = parse_section(Run, run)
+        settings = parse_section(PromotionConfig, config)
+        promoted, reason = False, "Not asked for (promotion_enabled)."
+        if settings.enabled:
+            result = compare(
+                where,
+                settings,
+                parse_section(StudentConfig, student),
+                parse_section(EvaluationConfig, evaluation_config),
+                by=who(),
+                images=images,
+                evaluation_digest=evaluation,
+            )
+            promoted, reason = result.summary["promoted"], result.summary["reason"]
+            metrics.log_metric("promoted", float(promoted))
+            for name, value in numbers(result.summary).items():
+                metrics.log_metric(name, value)
+            report = write_report(where).digest
+        Path(decision.path).write_text(f"{escape(reason)}\n", encoding="utf-8")
+        folder, _ = read_stage(where, "report", report)
+        shutil.copyfile(folder / "report.html", page.path)
+        return (promoted, reason)

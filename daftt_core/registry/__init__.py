@@ -1,0 +1,30 @@
+"""The champion of each task: what serves, why, since when, and how to go back.
+
+What loads torch is imported where it is used, inside functions.
+"""
+
+from daftt_core.registry.card import escape
+from daftt_core.registry.ledger import TaskRegistry, registered_tasks, who
+from daftt_core.registry.lineage import run_config
+from daftt_core.registry.models import Decision, Event, Ledger, Lineage
+from daftt_core.registry.place import REGISTRY, registry_of
+from daftt_core.registry.promote import promote, read_decision
+from daftt_core.registry.versions import read_lineage, read_version
+
+__all__ = [
+    "REGISTRY",
+    "Decision",
+    "Event",
+    "Ledger",
+    "Lineage",
+    "TaskRegistry",
+    "escape",
+    "promote",
+    "read_decision",
+    "read_lineage",
+    "read_version",
+    "registered_tasks",
+    "registry_of",
+    "run_config",
+    "who",
+]

@@ -1,0 +1,180 @@
+"""The model card of a version, in the form of the Hugging Face Hub.
+
+Its heading is written by the Hub's own library. Nothing in it names a place on this machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from daftt_core import __version__
+from daftt_core.assets import known_assets
+from daftt_core.evaluation import METRICS
+from daftt_core.registry.models import Decision, Lineage
+
+__all__ = ["escape", "write_card"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+# The Hub's names of the metrics that it knows.
+_HUB_METRICS = {
+    "accuracy": "accuracy",
+    "macro_f1": "f1",
+    "matthews": "matthews_correlation",
+    "rouge1": "rouge",
+    "rouge2": "rouge",
+    "rougeL": "rouge",
+    "exact_match": "exact_match",
+}
+_SHOWN = (
+    *("synthesis_mode", "curation_verify", "student_epochs", "student_min_steps"),
+    *("student_learning_rate", "student_batch_size", "student_max_length", "seed"),
+)
+
+
+def write_card(lineage: Lineage, decision: Decision) -> str:
+    """The card, as Markdown.
+
+    Args:
+        lineage: Where the version comes from.
+        decision: What it has shown.
+    """
+    task = lineage.task
+    labels = ", ".join(f"`{_code(name)}`" for name in task.label_names)
+    parts = [
+        f"---\n{_heading(lineage, decision)}\n---",
+        f"# {task.id}, version {lineage.version}",
+        escape(task.description),
+        *([f"Its labels are {labels}."] if labels else []),
+        _section("How good it is", _results(decision)),
+        _section("What it learned from", _origins(lineage)),
+        _section("How it was made", _making(lineage)),
+        _section("How to use it", _use(lineage)),
+        _section("What to know before using it", _limits(lineage)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _heading(lineage: Lineage, decision: Decision) -> str:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    task = lineage.task
+    kind = "text-classification" if task.is_classification else "text-generation"
+    model = lineage.student.model
+    asset = known_assets().get(model)
+    is_hub_id = _HUB_ID.fullmatch(model) and not Path(model).exists()
+    results = [
+        EvalResult(
+            task_type=kind,
+            dataset_type=task.id,
+            dataset_name=f"test examples {lineage.test_digest}",
+            dataset_split="test",
+            metric_type=_HUB_METRICS[name],
+            metric_name=METRICS[name].title,
+            metric_value=round(score, 4),
+        )
+        for name, score in decision.scores.items()
+    ]
+    data = ModelCardData(
+        base_model=model if is_hub_id else None,
+        eval_results=results,
+        library_name="transformers",
+        license=asset.license.lower() if asset else "unknown",
+        metrics=sorted({_HUB_METRICS[name] for name in decision.scores}),
+        model_name=f"{task.id}-{lineage.version}",
+        pipeline_tag=kind,
+        tags=["daftt", "synthetic-data"],
+    )
+    return data.to_yaml()
+
+
+def _results(decision: Decision) -> Iterator[str]:
+    yield escape(decision.reason)
+    yield ""
+    yield _row(["metric", f"on {decision.test_examples:,} test examples"])
+    yield _row(["---", "---:"])
+    for name, score in decision.scores.items():
+        yield _row([METRICS[name].title, f"{score:.3f}"])
+    if decision.slices:
+        yield ""
+        yield _row(["test examples", "number", "this version", "the champion before"])
+        yield _row(["---", "---:", "---:", "---:"])
+        for part in decision.slices:
+            after, before = f"{part.challenger:.3f}", f"{part.champion:.3f}"
+            yield _row([part.name, str(part.examples), after, before])
+
+
+def _origins(lineage: Lineage) -> Iterator[str]:
+    counts = ", ".join(f"{n:,} {source}" for source, n in lineage.training_examples.items() if n)
+    yield f"- Examples: {counts or 'not known'}. Arm: {lineage.arm}"
+    data = lineage.data
+    yield f"- Real data: {escape(str(data.get('source') or 'not known'))}. " + escape(
+        f"License: {data.get('license') or 'not stated; ask its owner'}"
+    )
+    for name, sha256 in (data.get("sha256") or {}).items():
+        yield f"- SHA-256 of `data_{_code(name)}`: `{_code(str(sha256))}`"
+    teacher = lineage.teacher
+    yield (
+        f"- Teacher: {_named(teacher['model'])}, fine-tuned on the labelled examples (digest "
+        f"`{teacher['digest'] or 'none'}`)"
+    )
+    for stage, found in lineage.synthetic.items():
+        yield f"- Synthetic set `{_code(stage)}`: digest `{found}`"
+
+
+def _making(lineage: Lineage) -> Iterator[str]:
+    yield f"- Base model: {_named(lineage.student.model)}"
+    yield f"- Run `{_code(lineage.run)}`, seed {lineage.run_seed}, student {lineage.seed}"
+    for name in _SHOWN:
+        if name in lineage.settings:
+            yield f"- `{name}`: {escape(str(lineage.settings[name]))}"
+    for name, number in lineage.code.items():
+        yield f"- {escape(name)}: {escape(number)}"
+    for name, image in lineage.images.items():
+        yield f"- Image {escape(name)}: `{_code(image)}`"
+
+
+def _use(lineage: Lineage) -> Iterator[str]:
+    kind = "SequenceClassification" if lineage.task.is_classification else "Seq2SeqLM"
+    yield "```python"
+    yield f"from transformers import AutoModelFor{kind}, AutoTokenizer"
+    yield ""
+    yield 'tokenizer = AutoTokenizer.from_pretrained("this folder")'
+    yield f'model = AutoModelFor{kind}.from_pretrained("this folder")'
+    yield "```"
+    yield ""
+    yield f"It was measured on inputs cut to {lineage.student.max_length} tokens."
+
+
+def _limits(lineage: Lineage) -> Iterator[str]:
+    synthetic = any(lineage.training_examples.get(name) for name in ("annotated", "generated"))
+    if synthetic:
+        yield "- Part of what it learned from was labelled or written by a language model."
+    yield "- Its scores are of these test examples; other texts may be harder."
+    yield f"- Made by DAFTT {__version__}; no person has looked at its answers."
+
+
+def _named(model: str) -> str:
+    """A model by its name; of a folder on some machine, only the last part."""
+    is_folder = model not in known_assets() and Path(model).exists()
+    return escape(model.rstrip("/").rpartition("/")[2] if is_folder else model)
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(escape(cell) for cell in cells)} |"
+
+
+def escape(text: str) -> str:
+    """Text as one line in which nothing is Markdown or HTML."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", line)
+
+
+def _code(text: str) -> str:
+    """Text between backticks."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split()).replace("`", "'")

@@ -1,0 +1,112 @@
+"""Where a version comes from, read off the manifests of its run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from daftt_core import __version__
+from daftt_core.config import Config, parse_section, to_flat
+from daftt_core.errors import StorageError
+from daftt_core.registry.models import Lineage
+from daftt_core.storage import Manifest
+from daftt_core.workspace import Run, finished_stages, read_file, stage_manifest
+
+__all__ = ["code_digest", "collect_lineage", "run_config"]
+
+
+def run_config(run: Run) -> Config:
+    """Every setting of a run.
+
+    Raises:
+        StorageError: Its first stage has not finished.
+    """
+    text = read_file(run.uri, "preflight", "config.json")
+    if text is None:
+        raise StorageError(f"{run.uri}: its settings have not passed the preflight")
+    return parse_section(Config, text.decode())
+
+
+def collect_lineage(
+    run: Run, version: str, arm: str, seed: int, images: Mapping[str, str]
+) -> Lineage:
+    """The lineage of one of a run's students.
+
+    Args:
+        run: The run.
+        version: What the student is called in the registry.
+        arm: Its arm.
+        seed: Its place among the arm's students.
+        images: The container images by kind.
+
+    Raises:
+        StorageError: A manifest cannot be read.
+    """
+    config = run_config(run)
+    manifests = {
+        name: found
+        for name in sorted(finished_stages(run))
+        if (found := stage_manifest(run, name)) is not None and not _is_about_results(name)
+    }
+    digests = {name: manifest.digest for name, manifest in manifests.items()}
+    data = _summary(manifests, "data")
+    return Lineage(
+        version=version,
+        task=run.task,
+        run=run.name,
+        uri=run.uri,
+        run_seed=run.seed,
+        arm=arm,
+        seed=seed,
+        training_examples=_summary(manifests, f"students/{arm}").get("examples", {}),
+        data={name: data.get(name) for name in ("sha256", "source", "license", "sizes")},
+        test_digest=digests.get("test", ""),
+        settings=to_flat(config),
+        code={
+            "daftt": __version__,
+            "daftt source": code_digest(),
+            **{
+                name: str(number)
+                for name, number in _summary(manifests, "preflight").get("versions", {}).items()
+                if name != "daftt"
+            },
+        },
+        images=dict(images),
+        teacher={"model": config.teacher.model, "digest": digests.get("teacher", "")},
+        synthetic={
+            name: found
+            for name, found in digests.items()
+            if name == "curated" or name.startswith("synthetic/")
+        },
+        stages=digests,
+        student=config.student,
+        promotion=config.promotion,
+    )
+
+
+def code_digest() -> str:
+    """Digest of DAFTT's own source files, which a version number alone does not tell apart."""
+    hasher = hashlib.sha256()
+    for name, file in sorted(_sources(resources.files("daftt_core"), "")):
+        hasher.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
+    return hasher.hexdigest()[:16]
+
+
+def _sources(folder: Traversable, prefix: str) -> Iterable[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        name = f"{prefix}{entry.name}"
+        if entry.is_dir():
+            yield from _sources(entry, f"{name}/")
+        elif name.endswith(".py"):
+            yield name, entry
+
+
+def _is_about_results(name: str) -> bool:
+    return name.partition("/")[0] in ("report", "promotion", "review")
+
+
+def _summary(manifests: Mapping[str, Manifest], stage: str) -> dict[str, Any]:
+    return manifests[stage].summary if stage in manifests else {}

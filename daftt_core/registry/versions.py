@@ -1,0 +1,149 @@
+"""Versions: models as the registry keeps them, each a folder that plain transformers loads.
+
+    config.json, model.safetensors, tokenizer files    the student
+    README.md          its model card
+    lineage.json       where it comes from
+    learned-from.json  ids of the examples that it was trained or chosen on
+
+A version is a stage of the registry's own "run": committed by manifest, verified when it is read,
+fetched through the cache where the registry is at a distance.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from daftt_core.config import StudentConfig
+from daftt_core.errors import StorageError
+from daftt_core.records import digest
+from daftt_core.registry.card import write_card
+from daftt_core.registry.models import Decision, Lineage
+from daftt_core.storage import MANIFEST, Manifest, write_text
+from daftt_core.tasks import Task
+from daftt_core.workspace import Run, read_file, read_stage, run_stage
+
+__all__ = ["Student", "is_model_file", "keep_version", "read_lineage", "read_version"]
+
+_LINEAGE, _LEARNED, _CARD = "lineage.json", "learned-from.json", "README.md"
+
+
+@dataclass(frozen=True)
+class Student:
+    """One of a run's students.
+
+    Attributes:
+        version: What the registry calls it: a digest of its files and of how it is asked.
+        files: Its files by name, each the path of the file.
+    """
+
+    version: str
+    files: dict[str, Path]
+
+    @classmethod
+    def of(
+        cls, folder: Path, manifest: Manifest, seed: int, config: StudentConfig, task: Task
+    ) -> Student:
+        """The student of a seed.
+
+        Args:
+            folder: Folder of the stage ``students/<arm>``.
+            manifest: Its manifest.
+            seed: The student's place.
+            config: The student settings.
+            task: The task.
+
+        Raises:
+            StorageError: The stage has no such student.
+        """
+        start = f"seed-{seed}/"
+        entries = {
+            entry.name.removeprefix(start): entry.sha256
+            for entry in manifest.files
+            if entry.name.startswith(start) and entry.name != f"{start}{MANIFEST}"
+        }
+        if not entries:
+            raise StorageError(f"{folder}: holds no student {start.rstrip('/')}")
+        version = digest(
+            *(entries, config.max_length, config.max_target_length, task.id, task.label_names),
+            length=12,
+        )
+        return cls(version, {name: folder / start / name for name in entries})
+
+
+def is_model_file(name: str) -> bool:
+    """Whether a file of a version is one that serves, and not about it."""
+    return name not in (_LINEAGE, _LEARNED, MANIFEST)
+
+
+def keep_version(
+    registry: str, student: Student, lineage: Lineage, decision: Decision, learned: Iterable[str]
+) -> None:
+    """Put a student into the registry, where it is independent of its run; the pointer stays.
+
+    Args:
+        registry: Where the registry is.
+        student: The student.
+        lineage: Where it comes from.
+        decision: What it has shown.
+        learned: Ids of the examples that it was trained or chosen on.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+
+    def work(folder: Path) -> dict[str, Any]:
+        for name, source in student.files.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        write_text(folder / _LINEAGE, lineage.model_dump_json(indent=1) + "\n")
+        write_text(folder / _LEARNED, json.dumps(sorted(learned)) + "\n")
+        write_text(folder / _CARD, write_card(lineage, decision))
+        return {"run": lineage.run, "arm": lineage.arm, "score": decision.score}
+
+    inputs = [student.version, decision]
+    run_stage(_as_run(registry, lineage.task), _stage(student.version), inputs, work)
+
+
+def read_version(registry: str, task: Task, version: str) -> tuple[Path, Lineage, frozenset[str]]:
+    """A version, each file checked: its folder on this machine, lineage, and what it learned from.
+
+    Raises:
+        StorageError: It is not there, or a file was changed.
+    """
+    folder, _ = read_stage(_as_run(registry, task), _stage(version))
+    try:
+        lineage = Lineage.model_validate_json((folder / _LINEAGE).read_bytes())
+        learned = frozenset(json.loads((folder / _LEARNED).read_bytes()))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{folder}: is no version of this registry: {error}") from None
+    return folder, lineage, learned
+
+
+def read_lineage(registry: str, task: str, version: str) -> Lineage:
+    """A version's lineage alone, without its model.
+
+    Raises:
+        StorageError: It is not there.
+    """
+    uri = f"{registry.rstrip('/')}/{task}"
+    text = read_file(uri, _stage(version), _LINEAGE)
+    try:
+        return Lineage.model_validate_json(text or b"")
+    except ValidationError:
+        raise StorageError(f"{uri}/{_stage(version)}: holds no lineage") from None
+
+
+def _as_run(registry: str, task: Task) -> Run:
+    return Run(uri=f"{registry.rstrip('/')}/{task.id}", seed=0, task=task)
+
+
+def _stage(version: str) -> str:
+    return f"versions/{version}"

@@ -1,0 +1,224 @@
+"""The rules of promotion against answers known beforehand."""
+
+from __future__ import annotations
+
+import pytest
+from toy_task import TASK
+
+from daftt_core.config import EvaluationConfig, PromotionConfig
+from daftt_core.errors import ConfigError, DataError
+from daftt_core.evaluation import ArmResult, Evaluation, Interval
+from daftt_core.records import Prediction
+from daftt_core.registry.decide import Challenger, Champion, decide
+from daftt_core.registry.models import Decision
+from daftt_core.tasks import Task
+
+MEALS = Task.model_validate(TASK)
+SETTINGS = EvaluationConfig(bootstrap_samples=2000)
+
+
+def answers(right: list[bool]) -> list[Prediction]:
+    """Even numbers are kind, odd ones unkind."""
+    labels = ("kind", "unkind")
+    return [
+        Prediction(
+            id=f"{n:04d}",
+            arm="real",
+            seed=0,
+            gold=labels[n % 2],
+            output=labels[n % 2 if is_right else 1 - n % 2],
+            distribution={},
+        )
+        for n, is_right in enumerate(right)
+    ]
+
+
+def evaluation() -> Evaluation:
+    arm = ArmResult(
+        arm="real",
+        training_examples={},
+        dev_scores=(0.9,),
+        scores=(0.9,),
+        mean=0.9,
+        sd=None,
+        interval=Interval(low=0, high=1),
+        metrics={},
+    )
+    return Evaluation(
+        task_id="meals",
+        kind="classification",
+        metric="accuracy",
+        confidence=0.95,
+        test_examples=400,
+        seeds=(0,),
+        labels=("kind", "unkind"),
+        arms=(arm,),
+        chosen_arm="real",
+        headline="",
+    )
+
+
+def judge(
+    champion: list[bool], challenger: list[bool], words: list[int] | None = None, **rule: object
+) -> Decision:
+    theirs = answers(champion)
+    lengths = words or [5] * len(champion)
+    return decide(
+        MEALS,
+        Challenger("c" * 12, "real", 0, 0.9, answers(challenger)),
+        Champion("a" * 12, theirs, dict(zip((p.id for p in theirs), lengths, strict=True)), ()),
+        evaluation(),
+        PromotionConfig.model_validate(rule),
+        SETTINGS,
+        seed=1,
+        evaluation_digest="e",
+    )
+
+
+def right(share: float, count: int = 400) -> list[bool]:
+    """Spread evenly over both classes."""
+    return [(n * 7919) % count < share * count for n in range(count)]
+
+
+def test_the_interval_is_the_normal_one_of_paired_differences() -> None:
+    before, after = right(0.80), right(0.90)
+    found = judge(before, after)
+    differences = [b - a for a, b in zip(before, after, strict=True)]
+    mean = sum(differences) / 400
+    half = 196 * (sum((d - mean) ** 2 for d in differences) / 400 / 400) ** 0.5
+    assert found.interval is not None
+    assert found.gain == pytest.approx(100 * mean)
+    assert found.interval.low == pytest.approx(100 * mean - half, abs=0.5)
+    assert found.interval.high == pytest.approx(100 * mean + half, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("challenger", "rule", "promoted"),
+    [
+        (0.90, {}, True),
+        (0.80, {}, False),
+        (0.805, {}, True),  # twice right in addition and nowhere wrong: but see the interval below
+        (0.90, {"margin": 8}, False),
+        (0.80, {"rule": "non-inferiority", "margin": 1}, True),
+        (0.79, {"rule": "non-inferiority", "margin": 3}, True),
+        (0.79, {"rule": "non-inferiority", "margin": 1}, False),
+        (0.70, {"rule": "non-inferiority", "margin": 3}, False),
+    ],
+)
+def test_superiority_and_non_inferiority(
+    challenger: float, rule: dict[str, object], promoted: bool
+) -> None:
+    found = judge(right(0.80), right(challenger), **rule)
+    assert found.interval is not None
+    needed = float(str(rule.get("margin", 0)))
+    if rule.get("rule") == "non-inferiority":
+        needed = -needed
+    assert found.promoted == (found.interval.low > needed)
+    if challenger != 0.805:
+        assert found.promoted == promoted
+
+
+def test_a_refusal_names_all_reasons_with_their_numbers_in_one_sentence() -> None:
+    found = judge(right(0.9), right(0.7), floors="accuracy=0.8, macro_f1=0.75")
+    assert not found.promoted
+    assert found.reason.startswith(
+        "Not promoted: real, seed 0 (cccccccccccc), 70.0 accuracy on 400 test examples: "
+        "-20.0 points (95% interval -2"
+    )
+    assert "over champion aaaaaaaaaaaa, is not shown to be above 0; " in found.reason
+    assert "accuracy 0.700 is below its floor 0.8; macro F1 0.700 is below its floor 0.75;" in (
+        found.reason
+    )
+    assert "class kind falls by " in found.reason
+    assert found.reason.count(". ") == 0
+
+
+def test_a_floor_holds_even_for_the_better_one() -> None:
+    assert judge(right(0.5), right(0.7), floors="accuracy=0.7").promoted
+    refused = judge(right(0.5), right(0.7), floors="matthews=0.5")
+    assert not refused.promoted
+    assert "Matthews correlation 0.400 is below its floor 0.5" in refused.reason
+
+
+def test_a_class_must_not_fall_though_the_whole_rises() -> None:
+    champion = [n % 2 == 0 or n % 8 == 1 for n in range(400)]  # kind: all; unkind: a quarter
+    challenger = [n % 2 == 1 or n % 20 < 18 for n in range(400)]  # kind: 90%; unkind: all
+    found = judge(champion, challenger)
+    assert found.gain == pytest.approx(32.5)
+    assert not found.promoted
+    assert "class kind falls by 10.0 points, from 100.0 to 90.0 on 200 examples" in found.reason
+    assert judge(champion, challenger, slice_drop=10).promoted
+    few = judge(champion, challenger, slice_min_examples=201)
+    assert few.promoted
+    assert [part.judged for part in few.slices if part.name.startswith("class")] == [False, False]
+
+
+def test_a_length_must_not_fall() -> None:
+    words = [3] * 120 + [8] * 140 + [20] * 140
+    champion = [True] * 120 + [n % 2 == 0 for n in range(280)]
+    challenger = [n % 4 < 3 for n in range(120)] + [True] * 280
+    found = judge(champion, challenger, words)
+    lengths = {part.name: part for part in found.slices if "words" in part.name}
+    assert {name: part.examples for name, part in lengths.items()} == {
+        "up to 8 words": 260,
+        "9 to 20 words": 140,
+    } or {name: part.examples for name, part in lengths.items()} == {
+        "up to 8 words": 260,
+        "more than 8 words": 140,
+    }
+
+
+def test_lengths_that_cannot_be_told_apart_are_one_slice() -> None:
+    found = judge(right(0.8), right(0.9), [7] * 400)
+    assert [part.name for part in found.slices] == ["class kind", "class unkind", "up to 7 words"]
+
+
+def test_hostile_labels_stay_text() -> None:
+    labels = [{"name": "<script>|*", "verbalizer": "a"}, {"name": "b", "verbalizer": "b"}]
+    task = Task.model_validate({**TASK, "labels": labels})
+    same = [
+        p.model_copy(update={"gold": "<script>|*" if p.gold == "kind" else "b", "output": "b"})
+        for p in answers(right(0.5))
+    ]
+    found = decide(
+        task,
+        Challenger("c" * 12, "real", 0, 0.9, same),
+        Champion("a" * 12, same, dict.fromkeys((p.id for p in same), 4), ()),
+        evaluation(),
+        PromotionConfig(),
+        SETTINGS,
+        seed=1,
+        evaluation_digest="e",
+    )
+    assert found.slices[0].name == "class <script>|*"
+
+
+def test_other_test_examples_are_no_comparison() -> None:
+    with pytest.raises(DataError, match="not asked the same test examples"):
+        decide(
+            MEALS,
+            Challenger("c" * 12, "real", 0, 0.9, answers([True] * 9)),
+            Champion("a" * 12, answers([True] * 8), {}, ()),
+            evaluation(),
+            PromotionConfig(),
+            SETTINGS,
+            seed=1,
+            evaluation_digest="e",
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"promotion_floors": "accuracy"}, "floors: 'accuracy' must be metric=score"),
+        ({"promotion_floors": "accuracy=80"}, "a score lies between -1 and 1"),
+        ({"promotion_floors": "accuracy=nan"}, "a score lies between -1 and 1"),
+        ({"promotion_rule": "non-inferiority"}, "needs a margin above 0"),
+        ({"promotion_rule": "better"}, "should be 'superiority' or 'non-inferiority'"),
+    ],
+)
+def test_mistakes_in_the_settings_are_named(settings: dict[str, object], message: str) -> None:
+    from daftt_core.config import from_flat
+
+    with pytest.raises(ConfigError, match=message):
+        from_flat(settings)

@@ -1,0 +1,219 @@
+"""The pointer and the history: races, roll-backs, changes by hand, hostile words."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daftt_core.errors import BusyError, ConfigError, StorageError
+from daftt_core.registry import Decision, TaskRegistry, who
+from daftt_core.registry.models import Event, Ledger
+from daftt_core.storage import commit
+
+A, B, C = "a" * 12, "b" * 12, "c" * 12
+
+
+def decision(version: str, champion: str | None = None, promoted: bool = True) -> Decision:
+    return Decision(
+        promoted=promoted,
+        reason=f"{version} is {'' if promoted else 'not '}better.",
+        evaluation="e",
+        rule="superiority",
+        metric="accuracy",
+        margin=0,
+        confidence=0.95,
+        version=version,
+        arm="real+both",
+        seed=0,
+        dev_score=0.9,
+        score=0.8,
+        scores={"accuracy": 0.8},
+        test_examples=100,
+        champion=champion,
+    )
+
+
+def make_version(registry: Path, version: str) -> None:
+    folder = registry / "meals" / "versions" / version
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_text(version)
+    commit(folder, version)
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> TaskRegistry:
+    for version in (A, B, C):
+        make_version(tmp_path, version)
+    return TaskRegistry(str(tmp_path), "meals")
+
+
+def test_the_history_tells_who_when_what_and_why(tasks: TaskRegistry, tmp_path: Path) -> None:
+    tasks.promote(decision(A), "one", "ann")
+    tasks.refuse(decision(C, A, promoted=False), "two", "bob")
+    tasks.promote(decision(B, A), "three", "bob")
+    tasks.roll_back("", "slow", "eve")
+    written = json.loads((tmp_path / "meals" / "champion.json").read_text())
+    assert written["champion"] == A
+    told = [(e["action"], e["version"], e["champion"], e["run"], e["by"], e["why"])
+            for e in written["events"]]  # fmt: skip
+    assert told == [
+        ("promoted", A, None, "one", "ann", f"{A} is better."),
+        ("refused", C, A, "two", "bob", f"{C} is not better."),
+        ("promoted", B, A, "three", "bob", f"{B} is better."),
+        ("rolled-back", A, B, "one", "eve", "slow"),
+    ]
+    assert all(e["at"].endswith("Z") and e["at"][10] == "T" for e in written["events"])
+
+
+def test_the_champion_that_was_compared_with_must_still_be_the_champion(
+    tasks: TaskRegistry,
+) -> None:
+    tasks.promote(decision(A), "one", "ann")
+    with pytest.raises(BusyError, match=f"ann has made {A} of run one the champion .* of none"):
+        tasks.promote(decision(B), "two", "bob")
+    tasks.refuse(decision(C, A, promoted=False), "three", "bob")
+    tasks.promote(decision(B, A), "two", "bob")  # a refusal in between is no obstacle
+    assert tasks.read().champion == B
+
+
+_RACE = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from daftt_core.errors import BusyError
+from daftt_core.registry import TaskRegistry
+from test_registry_ledger import A, decision
+sys.stdout.write("ready\\n"); sys.stdout.flush()
+sys.stdin.readline()
+tasks, version = TaskRegistry(sys.argv[1], "meals"), sys.argv[2]
+try:
+    tasks.promote(decision(version, A), version, "racer")
+    sys.stdout.write("won")
+except BusyError as error:
+    sys.stdout.write(str(error))
+"""
+
+
+def race(registry: str, versions: tuple[str, ...]) -> list[str]:
+    """Let processes promote a version each at the same moment; what each of them says."""
+    here = str(Path(__file__).parent)
+    words = [sys.executable, "-c", _RACE, registry]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    racers = [subprocess.Popen([*words, version, here], **pipes) for version in versions]
+    try:
+        for racer in racers:
+            assert racer.stdout is not None
+            assert racer.stdout.readline() == "ready\n"
+        for racer in racers:
+            assert racer.stdin is not None
+            racer.stdin.write("go\n")
+            racer.stdin.flush()
+        return [racer.communicate(timeout=120)[0] for racer in racers]
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.wait()
+
+
+def test_of_two_processes_one_wins_and_the_other_is_told(
+    tasks: TaskRegistry, tmp_path: Path
+) -> None:
+    tasks.promote(decision(A), "one", "ann")
+    said = race(str(tmp_path), (B, C))
+    check_race(tasks, said)
+
+
+def check_race(tasks: TaskRegistry, said: list[str]) -> None:
+    assert said.count("won") == 1
+    winner = (B, C)[said.index("won")]
+    loser = said[1 - said.index("won")]
+    assert tasks.read().champion == winner
+    assert f"meanwhile racer has made {winner} of run {winner} the champion" in loser
+    assert loser.count("\n") == 0
+    assert [event.action for event in tasks.read().events] == ["promoted", "promoted"]
+
+
+def test_a_rollback_needs_a_reason_and_somewhere_to_go(tasks: TaskRegistry) -> None:
+    with pytest.raises(ConfigError, match="meals: has no champion"):
+        tasks.roll_back("", "why", "ann")
+    tasks.promote(decision(A), "one", "ann")
+    with pytest.raises(ConfigError, match="is the first champion"):
+        tasks.roll_back("", "why", "ann")
+    with pytest.raises(ConfigError, match="needs a reason"):
+        tasks.roll_back("", "  ", "ann")
+    with pytest.raises(ConfigError, match=f"{A} is the champion already"):
+        tasks.roll_back(A[:4], "why", "ann")
+    with pytest.raises(ConfigError, match="no promoted version begins with 'cc'"):
+        tasks.roll_back("cc", "why", "ann")
+
+
+def test_rolling_back_twice_goes_back_twice(tasks: TaskRegistry) -> None:
+    for version, before in ((A, None), (B, A), (C, B)):
+        tasks.promote(decision(version, before), "run", "ann")
+    assert tasks.roll_back("", "bad", "eve").version == B
+    assert tasks.roll_back("", "bad too", "eve").version == A
+
+
+def test_the_pointer_never_moves_to_files_that_do_not_verify(
+    tasks: TaskRegistry, tmp_path: Path
+) -> None:
+    tasks.promote(decision(A), "one", "ann")
+    (tmp_path / "meals" / "versions" / B / "model.safetensors").write_text("b" * 11 + "c")
+    with pytest.raises(StorageError, match=r"model\.safetensors: does not match the manifest"):
+        tasks.promote(decision(B, A), "two", "ann")
+    (tmp_path / "meals" / "versions" / C / "manifest.json").unlink()
+    with pytest.raises(StorageError, match="has no manifest, so there is no such version"):
+        tasks.promote(decision(C, A), "three", "ann")
+    assert tasks.read().champion == A
+
+
+@pytest.mark.parametrize(
+    ("found", "changed"),
+    [
+        ('"by": "ann"', '"by": "bob"'),
+        (f'"champion": "{B}",\n "events"', f'"champion": "{A}",\n "events"'),
+        ('"action": "promoted"', '"action": "refused"'),
+        (f'"version": "{A}"', '"version": "../../etc"'),
+        ('"task": "meals"', '"task": "other"'),
+    ],
+)
+def test_a_history_that_was_changed_is_not_believed(
+    tasks: TaskRegistry, tmp_path: Path, found: str, changed: str
+) -> None:
+    tasks.promote(decision(A), "one", "ann")
+    tasks.promote(decision(B, A), "two", "ann")
+    path = tmp_path / "meals" / "champion.json"
+    text = path.read_text()
+    assert found in text
+    path.write_text(text.replace(found, changed, 1))
+    with pytest.raises(StorageError, match="is (not )?the history"):
+        tasks.read()
+
+
+def test_events_cannot_be_left_out(tasks: TaskRegistry) -> None:
+    tasks.promote(decision(A), "one", "ann")
+    events = tasks.promote(decision(B, A), "two", "ann").events
+    with pytest.raises(ValueError, match="was changed after"):
+        Ledger(task="meals", champion=B, events=events[1:])
+    assert Ledger(task="meals").followed_by(Event.model_validate(events[0])).champion == A
+
+
+@pytest.mark.parametrize("task", ["../runs", "a/b", "", "A", "meals\n", "meals ", "\x1b[31m"])
+def test_a_hostile_task_is_no_path(tmp_path: Path, task: str) -> None:
+    with pytest.raises(ConfigError, match="a task's id has only"):
+        TaskRegistry(str(tmp_path), task)
+
+
+def test_who_is_said_or_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAFTT_USER", "robot")
+    assert who("ann") == "ann"
+    assert who() == "robot"
+    with pytest.raises(ConfigError, match="must be one line"):
+        who("ann\n2026 bob promoted")
+    with pytest.raises(ConfigError, match="must be one line"):
+        who("\x1b[2J")
+    monkeypatch.delenv("DAFTT_USER")
+    assert who()
