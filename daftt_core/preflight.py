@@ -38,7 +38,7 @@ def resolve(config: Config) -> Run:
     deciding = config.model_dump(mode="json")
     for name in ("output", "name"):
         del deciding["run"][name]
-    del deciding["promotion"], deciding["job"], deciding["cluster"]
+    del deciding["trigger"], deciding["promotion"], deciding["job"], deciding["cluster"]
     name = config.run.name or f"{task.id}-{digest(deciding, task, length=8)}"
     return Run(
         uri=f"{config.run.output.rstrip('/')}/{name}",

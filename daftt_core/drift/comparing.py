@@ -75,7 +75,7 @@ def labels_differ(
         seed: Decides the permutations.
         permutations: How many.
     """
-    names = sorted({*old, *new})
+    names = sorted(name for name in {*old, *new} if old.get(name, 0) + new.get(name, 0))
     counts = np.array([new.get(name, 0) for name in names])
     totals = counts + np.array([old.get(name, 0) for name in names])
     expected = totals * (counts.sum() / totals.sum())

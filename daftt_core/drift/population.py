@@ -21,7 +21,17 @@ from daftt_core.drift.features import WIDTH, count_ngrams
 from daftt_core.errors import StorageError
 from daftt_core.records import Example, digest
 
-__all__ = ["Population", "read_population", "write_population"]
+__all__ = [
+    "POPULATION",
+    "TRIGGER",
+    "Population",
+    "read_population",
+    "sample_of",
+    "write_population",
+]
+
+TRIGGER, POPULATION = "trigger", "population.npz"
+"""The stage of a run that makes a population, and its file."""
 
 SAMPLE = 2000
 """Inputs whose n-grams are kept, and new inputs that are compared with them, at most."""

@@ -7,8 +7,13 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.config import TriggerConfig
-from daftt_core.drift import Population, inputs_differ, labels_differ, permutations_for
-from daftt_core.drift.population import sample_of
+from daftt_core.drift import (
+    Population,
+    inputs_differ,
+    labels_differ,
+    permutations_for,
+    sample_of,
+)
 from daftt_core.evaluation.statistics import holm
 from daftt_core.records import Example, seed_for
 
