@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from scipy import sparse
@@ -118,8 +120,9 @@ class Population:
 
 def write_population(path: Path, population: Population) -> None:
     """Write a population as one compressed file of NumPy arrays."""
-    labels = np.array(population.labels, dtype=np.str_)
-    np.savez_compressed(path, format=_FORMAT, labels=labels, **population._arrays())
+    arrays: dict[str, Any] = {"format": np.array(_FORMAT), **population._arrays()}
+    arrays["labels"] = np.array(population.labels, dtype=np.str_)
+    np.savez_compressed(path, **arrays)
 
 
 def read_population(path: Path) -> Population:
@@ -129,7 +132,8 @@ def read_population(path: Path) -> Population:
         StorageError: The file is missing, broken, or of another version of DAFTT.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # np.load leaves a file open that it was not given open and cannot read
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             if int(file["format"]) != _FORMAT:
                 raise StorageError(f"{path}: was written by another version of DAFTT")
             sample = sparse.csr_array(
@@ -143,7 +147,7 @@ def read_population(path: Path) -> Population:
                 inputs=file["inputs"],
                 sample=sample,
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise StorageError(f"{path}: does not hold a population: {error}") from None
 
 

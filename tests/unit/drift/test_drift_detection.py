@@ -92,9 +92,10 @@ def test_a_shift_of_real_texts_is_found() -> None:
         [Example.of(one["input"]) for one in json.loads(task.read_text("utf-8"))["Instances"]]
         for task in tasks
     ]
-    halves = [one for task in inputs for one in task[::2]], [
-        one for task in inputs for one in task[1::2]
-    ]
+    halves = (
+        [one for task in inputs for one in task[::2]],
+        [one for task in inputs for one in task[1::2]],
+    )
     first, others = inputs[0], [one for task in inputs[1:] for one in task]
     assert inputs_differ(count_ngrams(others), count_ngrams(first), 1, 999) == 1 / 1000
     assert inputs_differ(*map(count_ngrams, halves), 1, 999) > 0.05
@@ -133,6 +134,6 @@ def test_the_p_value_can_be_told_from_alpha() -> None:
 
 
 def test_weighed_rows_have_length_one() -> None:
-    rows = weigh(count_ngrams([Example.of("One film."), Example.of("Another film"), Example.of("ö")]))
+    rows = weigh(count_ngrams([Example.of(text) for text in ("One film.", "Another film", "ö")]))
     lengths = np.sqrt((rows.toarray() ** 2).sum(axis=1))
     assert lengths == pytest.approx([1, 1, 1])

@@ -13,7 +13,8 @@ from daftt_core.records import Example
 
 
 def examples(start: int, stop: int) -> list[Example]:
-    return [Example.of(f"secret film {n}", output=["bad", "good"][n % 2]) for n in range(start, stop)]
+    labels = ("bad", "good")
+    return [Example.of(f"secret film {n}", output=labels[n % 2]) for n in range(start, stop)]
 
 
 def population(labelled: list[Example]) -> Population:

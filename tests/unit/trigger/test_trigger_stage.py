@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from champions import add_event, decided
 
 from daftt_core.config import DataConfig, PromotionConfig, TriggerConfig, from_flat
 from daftt_core.errors import ConfigError
-from daftt_core.registry import Decision, Event, TaskRegistry, registry_of
-from daftt_core.registry.models import Ledger
-from daftt_core.registry.populations import keep_population
 from daftt_core.reporting import read_trigger, summarize, write_report
-from daftt_core.storage import open_storage
 from daftt_core.tasks import Label, Task
 from daftt_core.trigger import check_trigger
 from daftt_core.workspace import Run, StageResult
@@ -33,7 +31,7 @@ WORDS = ("film", "plot", "scene", "song", "cast", "light", "voice", "story")
 def write(folder: Path, name: str, numbers: range, topic: str = "", label: str = "") -> None:
     rows = [
         {
-            "text": f"{topic} {WORDS[n % 8]} {WORDS[n // 8 % 8]} {WORDS[n // 64 % 8]} number {n}",
+            "text": f"{topic} {' '.join(random.Random(n).choices(WORDS, k=9))}",
             "label": label or ["bad", "good"][n % 2],
         }
         for n in numbers
@@ -55,55 +53,6 @@ def check(folder: Path, week: int, **changes: Any) -> StageResult:
     )
 
 
-def decide(folder: Path, week: int, version: str, promoted: bool = True) -> None:
-    """Write into the registry what the end of a run does."""
-    run = run_of(folder, week)
-    registry = registry_of(run, PromotionConfig())
-    tasks = TaskRegistry(registry, TASK.id)
-    ledger = tasks.read()
-    decision = Decision(
-        promoted=promoted,
-        reason="Because.",
-        evaluation="",
-        rule="superiority",
-        metric="accuracy",
-        margin=0,
-        confidence=0.95,
-        version=version,
-        arm="real",
-        seed=0,
-        dev_score=0.5,
-        score=0.5,
-        scores={"accuracy": 0.5},
-        test_examples=10,
-        champion=ledger.champion,
-        population=keep_population(registry, run),
-    )
-    append(tasks, ledger, "promoted" if promoted else "refused", version, run.name, decision)
-
-
-def append(
-    tasks: TaskRegistry,
-    ledger: Ledger,
-    action: Any,
-    version: str,
-    run: str,
-    decision: Decision | None = None,
-) -> None:
-    event = Event(
-        at="2026-03-01T14:05:09Z",
-        by="ada",
-        action=action,
-        version=version,
-        champion=None,
-        run=run,
-        why="Because.",
-        decision=decision,
-    )
-    changed = ledger.followed_by(event)
-    open_storage(tasks.uri).write("champion.json", changed.model_dump_json().encode())
-
-
 A, B = "a" * 12, "b" * 12
 
 
@@ -112,7 +61,7 @@ def champion(tmp_path: Path) -> Path:
     """A folder where week 1 has trained from 300 rows and was promoted."""
     write(tmp_path, "week-1", range(300))
     assert check(tmp_path, 1).summary["reason"] == "Training: sentiment has no champion yet."
-    decide(tmp_path, 1, A)
+    decided(run_of(tmp_path, 1), A)
     return tmp_path
 
 
@@ -165,12 +114,12 @@ def test_drift_of_inputs_and_of_labels_is_a_reason_where_it_is_asked_for(
 def test_data_that_a_challenger_was_refused_with_are_not_tried_again(champion: Path) -> None:
     write(champion, "week-2", range(300, 400))
     assert check(champion, 2).summary["train"]
-    decide(champion, 2, B, promoted=False)
+    decided(run_of(champion, 2), B, promoted=False)
     found = check(champion, 3).summary
     assert not found["train"]
     assert found["reason"].startswith(
-        "No training: 0 new labelled rows (0.0% of 400) since challenger bbbbbbbbbbbb (run week-2), "
-        "which was refused (40 and 10% are asked for)"
+        "No training: 0 new labelled rows (0.0% of 400) since challenger bbbbbbbbbbbb "
+        "(run week-2), which was refused (40 and 10% are asked for)"
     )
     write(champion, "week-3", range(400, 450))
     assert check(champion, 3).summary["train"]
@@ -181,9 +130,8 @@ def test_after_a_roll_back_the_same_data_do_not_bring_the_same_student_back(
 ) -> None:
     write(champion, "week-2", range(300, 400))
     check(champion, 2)
-    decide(champion, 2, B)
-    tasks = TaskRegistry(registry_of(run_of(champion, 2), PromotionConfig()), TASK.id)
-    append(tasks, tasks.read(), "rolled-back", A, "week-1")
+    decided(run_of(champion, 2), B)
+    add_event(run_of(champion, 1), "rolled-back", A)
     found = check(champion, 3).summary
     assert not found["train"]
     assert "since challenger bbbbbbbbbbbb (run week-2), which was taken back" in found["reason"]
@@ -191,7 +139,7 @@ def test_after_a_roll_back_the_same_data_do_not_bring_the_same_student_back(
 
 def test_a_champion_of_unknown_data_is_trained_against(tmp_path: Path) -> None:
     write(tmp_path, "week-1", range(300))
-    decide(tmp_path, 1, A)  # its run had no trigger
+    decided(run_of(tmp_path, 1), A)  # its run had no trigger
     assert check(tmp_path, 2).summary["reason"] == (
         "Training: what data champion aaaaaaaaaaaa (run week-1) was made of is not known."
     )
