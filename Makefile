@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint typecheck compile check-compiled lock clean \
+.PHONY: help setup demo demo-retrain test test-all lint typecheck compile check-compiled lock clean \
   images images-lock k8s-check
 
 VENV := .venv
@@ -33,6 +33,11 @@ demo: $(STAMP) ## Run the demo: fetch its models and data, compile, run, show th
 	$(BIN)/daftt fetch
 	$(BIN)/daftt compile
 	$(BIN)/daftt run
+
+demo-retrain: $(STAMP) ## Run a quarter of weekly runs on data that arrive in parts
+	$(BIN)/daftt fetch
+	$(BIN)/daftt compile
+	$(BIN)/python examples/demo_retrain.py
 
 test: $(STAMP) ## Run the fast tests (under 10 minutes on 2 cores)
 	$(BIN)/pytest -q
