@@ -63,9 +63,9 @@ def _fetch(setting: str, place: str, scratch: Path) -> list[DataFile]:
     fixed = _WILD.split(place, maxsplit=1)[0].rpartition("/")[0]
     if fixed.endswith(("/", ":")):  # the wildcard is in the bucket's own name
         raise DataError(f"{setting}: {place}: has no place for a bucket's name")
-    storage = open_storage(fixed)
-    entries = storage.entries("")
-    names = [name for name in entries if _matches(name, place.removeprefix(f"{fixed}/"))]
+    storage, pattern = open_storage(fixed), place.removeprefix(f"{fixed}/")
+    entries = storage.entries(_WILD.split(pattern, maxsplit=1)[0])
+    names = [name for name in entries if _matches(name, pattern)]
     try:
         storage.download("", {name: entries[name].size for name in names}, scratch)
     except StorageError as error:
