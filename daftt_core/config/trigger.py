@@ -21,12 +21,13 @@ class TriggerConfig(Section):
         "champion a run trains in any case.",
     )
     min_new_labels: int = Field(
-        default=50, ge=1, description="New labelled rows that are a reason to train, at least."
+        default=50, ge=1, description="New rows of data_train that are a reason to train, at least."
     )
     min_new_share: float = Field(
         default=0.1,
         ge=0,
-        description="And at least this share of the labelled rows that the champion's run had.",
+        description="And at least this share of the rows of data_train that the champion's run "
+        "had.",
     )
     alpha: float = Field(
         default=0.01,

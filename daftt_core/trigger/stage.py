@@ -107,14 +107,13 @@ def _decisions(ledger: Ledger) -> dict[str, tuple[str, str]]:
 
 
 def _examples(gathered: Gathered, seed: int) -> tuple[list[Example], list[Example]]:
-    """Every example with an output, and the inputs that could be annotated."""
+    """The labelled rows, and the inputs that could be annotated.
+
+    Files of dev or test rows have no part in it: no student would learn from them.
+    """
     sources = gathered.sources
-    labelled = [
-        row.example for name, source in sources.items() if name != "unlabelled"
-        for row in source.rows
-    ]  # fmt: skip
     pool = sources["unlabelled"].rows if "unlabelled" in sources else gathered.regions(seed).train
-    return labelled, [row.example for row in pool]
+    return [row.example for row in sources["train"].rows], [row.example for row in pool]
 
 
 def _summary(verdict: Verdict, population: Population) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +18,9 @@ from daftt_core.evaluation.statistics import holm
 from daftt_core.records import Example, seed_for
 
 __all__ = ["Comparison", "Verdict", "compare", "decide"]
+
+
+_DIFFERS = {"inputs": "the inputs differ", "labels": "the balance of labels differs"}
 
 
 class _Part(BaseModel):
@@ -82,32 +85,19 @@ def compare(
         config: What counts as a reason.
         seed: Decides the tests' permutations.
     """
-    is_new = now.new_rows(before)
-    new_inputs = before.new_inputs(inputs)
+    is_new, new_inputs = now.new_rows(before), before.new_inputs(inputs)
     count, known = int(is_new.sum()), len(before.rows)
     share = count / known if known else float(count)
     p_values: dict[str, float] = {}
     if config.when == "drift":
-        permutations = permutations_for(config.alpha)
-        if new_inputs and before.sample.shape[0]:
-            p_values["inputs"] = inputs_differ(
-                *(before.sample, sample_of(new_inputs)),
-                *(seed_for(seed, "drift", "inputs"), permutations),
-            )
-        if count and now.labels and known:
-            p_values["balance of labels"] = labels_differ(
-                *(before.label_counts(), now.label_counts(is_new)),
-                *(seed_for(seed, "drift", "labels"), permutations),
-            )
-    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+        p_values = _test(now.label_counts(is_new), new_inputs, before, config.alpha, seed)
     reasons = []
     if count >= config.min_new_labels and share >= config.min_new_share:
         reasons.append(f"{_new_rows(count, known)} since {since}")
     reasons += [
-        f"the {what} differ{'s' if what.startswith('balance') else ''} from those of {since} "
-        f"(p = {p:.2g})"
-        for what, p in corrected.items()
-        if p <= config.alpha
+        f"{what} from those of {since} (p = {p_values[name]:.2g})"
+        for name, what in _DIFFERS.items()
+        if p_values.get(name, 1.0) <= config.alpha
     ]
     return Comparison(
         since=since,
@@ -115,10 +105,29 @@ def compare(
         new_labels=count,
         new_share=round(share, 4),
         new_inputs=len(new_inputs),
-        inputs_p=corrected.get("inputs"),
-        labels_p=corrected.get("balance of labels"),
+        inputs_p=p_values.get("inputs"),
+        labels_p=p_values.get("labels"),
         reasons=tuple(reasons),
     )
+
+
+def _test(
+    labels: Mapping[str, int],
+    inputs: Sequence[Example],
+    before: Population,
+    alpha: float,
+    seed: int,
+) -> dict[str, float]:
+    """P values, corrected by Holm's method, of the tests for which there are rows."""
+    permutations, found = permutations_for(alpha), {}
+    if inputs and before.sample.shape[0]:
+        new = sample_of(inputs)
+        draws = seed_for(seed, "drift", "inputs")
+        found["inputs"] = inputs_differ(before.sample, new, draws, permutations)
+    if sum(labels.values()) and before.labels:
+        draws = seed_for(seed, "drift", "labels")
+        found["labels"] = labels_differ(before.label_counts(), labels, draws, permutations)
+    return dict(zip(found, holm(list(found.values())), strict=True))
 
 
 def decide(comparisons: Sequence[Comparison], config: TriggerConfig) -> Verdict:
