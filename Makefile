@@ -2,14 +2,16 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-retrain test test-all lint typecheck compile check-compiled lock clean \
-  images images-lock k8s-check
+.PHONY: help setup demo demo-retrain demo-sweep test test-slow test-all lint typecheck compile \
+  check-compiled lock clean images images-lock k8s-check
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Any Python from 3.11 on; 3.11 is what the pinned versions were tested with.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+# A process a core; a file's tests stay together, as they share what the first of them has made.
+PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 help: ## Show this list
@@ -23,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "DAFTT needs Python 3.11 or 3.12; $(PYTHON) is older (make PYTHON=...)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet -c constraints.txt -e ".[train,dev]"
+	$(PIP) install --quiet -c constraints.txt -e ".[train,onnx,dev]"
 	$(PIP) install --quiet -c constraints.txt -c docker/build-requirements.txt setuptools wheel
 	DS_BUILD_OPS=0 $(PIP) install --quiet --no-build-isolation -c constraints.txt \
 	  "$$(grep '^deepspeed==' constraints.txt)"
@@ -39,11 +41,19 @@ demo-retrain: $(STAMP) ## Run a quarter of weekly runs on data that arrive in pa
 	$(BIN)/daftt compile
 	$(BIN)/python examples/demo_retrain.py
 
-test: $(STAMP) ## Run the fast tests (under 10 minutes on 2 cores)
-	$(BIN)/pytest -q
+demo-sweep: $(STAMP) ## Sweep the demo over labels and ratios (under 60 minutes on 2 cores)
+	$(BIN)/daftt fetch
+	$(BIN)/daftt compile
+	$(BIN)/daftt sweep --name demo-sweep --fractions 0.01,0.02 --ratios 2,6,0 --modes both \
+	  --data-dev-count 400 --student-seeds 2 --no-student-gold-arm --synthesis-shards 1
 
-test-all: $(STAMP) ## Run the slow tests too
-	$(BIN)/pytest -q -m "not gpu and not cluster and not network"
+test: $(STAMP) ## Run the fast tests (under 10 minutes on 2 cores)
+	$(PYTEST)
+
+test-slow: $(STAMP) ## Run the slow tests
+	$(PYTEST) -m "slow and not gpu and not cluster and not network"
+
+test-all: test test-slow ## Run both
 
 lint: $(STAMP) ## Check style, format and which module imports which
 	$(BIN)/ruff check .
@@ -63,7 +73,7 @@ check-compiled: $(STAMP) ## Fail when the compiled pipeline is not what the code
 lock: ## Choose the newest versions that fit together and write constraints.txt
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet -e ".[train,cluster,dev]"
+	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet -e ".[train,onnx,cluster,dev]"
 	{ sed -n '/^#/p' constraints.txt; \
 	  $(VENV)-lock/bin/python -m pip --disable-pip-version-check freeze --exclude-editable \
 	    | grep -v '^\(nvidia-\|triton\)' | sed 's/+[a-z0-9]*$$//'; } > constraints.txt.new

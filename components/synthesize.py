@@ -44,7 +44,7 @@ def synthesize(
         if source == "annotated":
             result = annotate(where, settings, int(shard), data, teacher, assessment)
         else:
-            result = generate(where, settings, int(shard), teacher, assessment)
+            result = generate(where, settings, int(shard), data, teacher, assessment)
         for name, value in numbers(result.summary).items():
             metrics.log_metric(name, value)
         return (result.reference,)

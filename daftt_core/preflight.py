@@ -57,8 +57,9 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
 
     Raises:
         TaskError: The task is unknown or wrong.
-        ConfigError: The teacher cannot fit the GPUs that the settings name, the language asked
-            for cannot be recognized, or promotion has a floor for a metric of other tasks.
+        ConfigError: The teacher cannot fit the GPUs that the settings name, the students'
+            settings do not fit the task, the language asked for cannot be recognized, or promotion
+            has a floor for a metric of other tasks.
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
     """
     run = run or resolve(config)
@@ -67,6 +68,7 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
 
         check_language(config.curation.language)
     check_teacher_fits(config)
+    config.student.check_task(is_classification=run.task.is_classification)
     _check_promotion(config, run)
     check_run(run, _NEEDED_BYTES)
 
@@ -106,7 +108,9 @@ def hand_out(config: Config, run: Run) -> tuple[object, ...]:
         config.data,
         config.mixture,
         config.teacher,
-        config.synthesis,
+        # the loops below say what the mode decides; without it, cells of a sweep that differ in
+        # their mode share what the teacher says
+        config.synthesis.model_copy(update={"mode": Config().synthesis.mode}),
         config.curation,
         config.student,
         config.evaluation,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,10 +21,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from daftt_core.errors import DataError
 
 __all__ = [
+    "PILED_UP_MARKS",
+    "TRAITS",
     "Example",
     "Prediction",
     "Rejection",
     "SyntheticExample",
+    "TextSample",
+    "Traits",
     "content_id",
     "digest",
     "iterate_jsonl",
@@ -34,8 +39,15 @@ __all__ = [
 ]
 
 
+_MARKS = "".join(chr(c) for c in range(0x20000) if unicodedata.combining(chr(c)))
+PILED_UP_MARKS = re.compile(f"([{_MARKS}]{{30}})(?=[{_MARKS}])")
+"""More combining marks on one letter than Unicode's stream-safe format allows (UAX 15, 13): 30."""
+
+
 def normalize(text: str) -> str:
     """Text as it is compared: NFKC, case folded, white space collapsed."""
+    if not text.isascii():  # NFKC takes time in the square of the marks on one letter
+        text = PILED_UP_MARKS.sub("\\1\u034f", text)
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
@@ -94,24 +106,48 @@ class Example(_Record):
         return cls(id=content_id(text, text_pair), text=text, text_pair=text_pair, output=output)
 
 
+class TextSample(_Record):
+    """One of several texts that the teacher wrote as the output of one input.
+
+    Attributes:
+        text: What it says.
+        agreement: Mean agreement with the other samples, in [0, 1].
+        probability: Geometric mean of the model's own probabilities of its tokens.
+        problem: Why it cannot be used; such a one agrees with none.
+    """
+
+    text: str
+    agreement: float
+    probability: float
+    problem: str | None = None
+
+
 class SyntheticExample(Example):
     """An example whose output, or input and output, the teacher wrote.
 
     Attributes:
         source: Whether the input is real (``annotated``) or written by the teacher (``generated``).
-        confidence: Probability (classification) or agreement (text) in [0, 1] of ``output``.
+        confidence: Of ``output``, in [0, 1]: the calibrated probability of a label; of a text, its
+            mean agreement with the other samples, or, where it is the only one, the geometric mean
+            of the model's own probabilities of its tokens.
         distribution: Calibrated probability of every label; empty for text outputs.
+        samples: The texts that ``output`` was chosen from; empty where only one was written.
         asked: The output the teacher was asked to write an input for; None when annotated.
+        shown: Ids of the real examples that the prompt showed, in their order.
         problem: Why the teacher's answer could not be used; None when it could.
         origin: The id it had before curation changed its text; None where it did not.
+        shortened: Whether the teacher was shown its input without the end.
     """
 
     source: Literal["annotated", "generated"]
     confidence: float = 0.0
     distribution: dict[str, float] = {}
+    samples: tuple[TextSample, ...] = ()
     asked: str | None = None
+    shown: tuple[str, ...] = ()
     problem: str | None = None
     origin: str | None = None
+    shortened: bool = False
 
 
 class Rejection(_Record):
@@ -148,6 +184,24 @@ class Prediction(_Record):
     gold: str
     output: str
     distribution: dict[str, float] = {}
+
+
+TRAITS = "traits.json"
+"""Where the test examples' :class:`Traits` are, beside the examples and beside the predictions."""
+
+
+class Traits(_Record):
+    """What is known of the test examples beside their outputs: the evaluation slices by it.
+
+    Attributes:
+        characters: Length of each input, by the example's id.
+        column: Name of the user's column; empty where none was asked for.
+        values: Its value for each example, by id; empty where none was asked for.
+    """
+
+    characters: dict[str, int]
+    column: str = ""
+    values: dict[str, str] = {}
 
 
 R = TypeVar("R", bound=BaseModel)

@@ -22,7 +22,7 @@ COPY docker/slim.py ./
 RUN /opt/daftt/bin/pip uninstall --yes setuptools \
     && /opt/daftt/bin/python slim.py click datasets docker evaluate jinja2 kfp.compiler \
       kfp.dsl.executor_main kubernetes matplotlib.pyplot pip._internal.cli.main pydantic rich.console \
-      rouge_score.rouge_scorer scipy.stats sklearn.metrics yaml
+      rouge_score.rouge_scorer sacrebleu scipy.stats sklearn.metrics yaml
 
 FROM dependencies AS own
 COPY README.md ./

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
@@ -9,22 +10,25 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
-__all__ = ["CompletionsServer", "log_prob"]
+__all__ = ["CompletionsServer", "group_members", "log_prob"]
 
 
 def log_prob(token: str) -> float:
     """What the model thinks of a word, wherever it stands."""
-    return -1.0 - zlib.crc32(token.encode()) % 7
+    return -1.0 - zlib.crc32(token.encode(errors="replace")) % 7
 
 
 class CompletionsServer:
-    """Its model knows words by themselves, and always goes on with `` fine``.
+    """Its model knows words by themselves, and always goes on with `` fine`` unless told otherwise.
 
     Attributes:
         url: Its address.
         faults: Answers to give before the next good ones: a status, or 0 to hang up.
+        refused: The status of every answer to a prompt that holds one of these words.
+        says: What it goes on with.
         context: Characters that fit.
         echoes: Whether it can echo.
         key: The key it wants, if any.
@@ -35,6 +39,8 @@ class CompletionsServer:
     def __init__(self) -> None:
         self.url = ""
         self.faults: list[int] = []
+        self.refused: dict[str, int] = {}
+        self.says = " fine"
         self.context = 4000
         self.echoes = True
         self.key = ""
@@ -103,8 +109,11 @@ class CompletionsServer:
         prompt = body["prompt"]
         if len(prompt) > self.context:
             return 400, {"error": {"message": "longer than the maximum context length"}}
+        for words, status in self.refused.items():
+            if words in prompt:
+                return status, {"error": {"message": "this prompt is not to my liking"}}
         echoed = re.findall(r"\s?\w+|\W", prompt) if body.get("echo") and self.echoes else []
-        tokens = [*echoed, " fine"]
+        tokens = [*echoed, self.says]
         known = [log_prob(token) for token in tokens]
         choice = {
             "text": "".join(tokens),
@@ -115,3 +124,13 @@ class CompletionsServer:
             },
         }
         return 200, {"choices": [choice], "usage": {"completion_tokens": 1}}
+
+
+def group_members(group: int) -> list[Path]:
+    """The processes of a group that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            found += [stat.parent] if its_group == str(group) and state != "Z" else []
+    return found

@@ -12,18 +12,38 @@ from transformers import (
     BartForConditionalGeneration,
     BertConfig,
     BertModel,
+    DebertaV2Config,
+    DebertaV2Model,
+    GPT2Config,
+    GPT2LMHeadModel,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    ModernBertConfig,
+    ModernBertModel,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+    T5Config,
+    T5ForConditionalGeneration,
 )
 
 from daftt_core.modeling import be_quiet
 
-__all__ = ["tiny_bart", "tiny_bert", "tiny_gpt_neox", "tiny_llama"]
+__all__ = [
+    "tiny_bart",
+    "tiny_bert",
+    "tiny_deberta",
+    "tiny_gpt2",
+    "tiny_gpt_neox",
+    "tiny_llama",
+    "tiny_modernbert",
+    "tiny_roberta",
+    "tiny_t5",
+]
 
 
 def tiny_bert(folder: Path, texts: Iterable[str]) -> Path:
@@ -41,6 +61,94 @@ def tiny_bert(folder: Path, texts: Iterable[str]) -> Path:
         pad_token_id=tokenizer.pad_token_id,
     )
     return _save(folder, BertModel, config, tokenizer)
+
+
+def tiny_roberta(folder: Path, texts: Iterable[str]) -> Path:
+    """An encoder whose first two positions no token can take."""
+    special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    special |= {"cls_token": "<s>", "sep_token": "</s>"}
+    tokenizer = _tokenizer(texts, special, "<s> $A </s>")
+    tokenizer.model_max_length = 64
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=66,
+        type_vocab_size=1,
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return _save(folder, RobertaModel, config, tokenizer)
+
+
+def tiny_deberta(folder: Path, texts: Iterable[str]) -> Path:
+    """An encoder with the relative positions of DeBERTa-v3."""
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
+    tokenizer = _tokenizer(texts, special | {"sep_token": "[SEP]"}, "[CLS] $A [SEP]")
+    tokenizer.model_max_length = 64
+    config = DebertaV2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        relative_attention=True,
+        position_buckets=16,
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+        type_vocab_size=0,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return _save(folder, DebertaV2Model, config, tokenizer)
+
+
+def tiny_modernbert(folder: Path, texts: Iterable[str]) -> Path:
+    """An encoder with rotary positions, and attention that is local in every other layer."""
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
+    tokenizer = _tokenizer(texts, special | {"sep_token": "[SEP]"}, "[CLS] $A [SEP]")
+    tokenizer.model_max_length = 64
+    config = ModernBertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        global_attn_every_n_layers=2,
+        local_attention=16,
+        pad_token_id=tokenizer.pad_token_id,
+        cls_token_id=tokenizer.cls_token_id,
+        sep_token_id=tokenizer.sep_token_id,
+        bos_token_id=tokenizer.cls_token_id,
+        eos_token_id=tokenizer.sep_token_id,
+    )
+    return _save(folder, ModernBertModel, config, tokenizer)
+
+
+def tiny_t5(folder: Path, texts: Iterable[str]) -> Path:
+    """A sequence-to-sequence model (1 + 1 layers, 64 wide) with relative positions."""
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    tokenizer = _tokenizer(texts, special, "$A </s>")
+    tokenizer.model_max_length = 64
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=64,
+        d_kv=16,
+        d_ff=128,
+        num_layers=1,
+        num_heads=4,
+        dropout_rate=0.0,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )
+    return _save(folder, T5ForConditionalGeneration, config, tokenizer)
 
 
 def tiny_bart(folder: Path, texts: Iterable[str]) -> Path:
@@ -105,6 +213,21 @@ def tiny_llama(folder: Path, texts: Iterable[str], *, tied: bool = False) -> Pat
     return _save(folder, LlamaForCausalLM, config, tokenizer)
 
 
+def tiny_gpt2(folder: Path, texts: Iterable[str]) -> Path:
+    """The same with GPT-2's layers; its positions are learned, so that padding could shift them."""
+    tokenizer = _causal_tokenizer(texts)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=64,
+        n_layer=2,
+        n_head=4,
+        n_positions=256,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return _save(folder, GPT2LMHeadModel, config, tokenizer)
+
+
 def _causal_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     tokenizer = _tokenizer(texts, {"eos_token": "<|end|>", "unk_token": "<|unknown|>"}, None)
     tokenizer.model_max_length = 256
@@ -124,7 +247,7 @@ def _tokenizer(
         words = {
             form for word in words for form in (word, word.lstrip(" "), f" {word.lstrip(' ')}")
         }
-    names = [*special.values(), *sorted(words - {"", " "} - set(special.values()))]
+    names = [*dict.fromkeys(special.values()), *sorted(words - {"", " "} - set(special.values()))]
     vocabulary = {name: index for index, name in enumerate(names)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, special["unk_token"]))
     tokenizer.pre_tokenizer = splitter

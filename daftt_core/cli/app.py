@@ -12,6 +12,7 @@ from daftt_core.cli.clean import clean_command
 from daftt_core.cli.compile import compile_command
 from daftt_core.cli.completion import completion_command
 from daftt_core.cli.doctor import doctor_command
+from daftt_core.cli.export import export_command
 from daftt_core.cli.fetch import fetch_command
 from daftt_core.cli.logs import logs_command
 from daftt_core.cli.outcome import INTERRUPTED, StoppedError
@@ -91,6 +92,7 @@ for _command in (
     report_command,
     review_command,
     registry_command,
+    export_command,
     reap_command,
     clean_command,
     compile_command,

@@ -75,7 +75,9 @@ class Check:
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --cluster: YAML file of the run's settings, for its GPUs, secrets and storage.",
 )
-@click.option("--preset", metavar="NAME", help="With --cluster: the preset of that run.")
+@click.option(
+    "--preset", metavar="NAME", multiple=True, help="With --cluster: the presets of that run."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor_command(
     cluster: bool,
@@ -84,7 +86,7 @@ def doctor_command(
     queue: str,
     output: str | None,
     settings_file: Path | None,
-    preset: str | None,
+    preset: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Check that everything a run needs is in place; exit code 1 when something is missing.

@@ -16,7 +16,7 @@ from daftt_core.cli.report import find_run, read_run
 if TYPE_CHECKING:
     from daftt_core.registry import Event, Ledger, Lineage, TaskRegistry
 
-__all__ = ["registry_command", "with_registry"]
+__all__ = ["open_registry", "registry_command", "registry_place", "with_registry"]
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -62,7 +62,7 @@ def _list(registry: str, output: str, as_json: bool) -> None:
     """
     from daftt_core.registry import TaskRegistry, registered_tasks
 
-    place = _place(registry, output)
+    place = registry_place(registry, output)
     ledgers = [TaskRegistry(place, task).read() for task in registered_tasks(place)]
     if as_json:
         found = [{"task": one.task, "champion": one.champion, "events": len(one.events)}
@@ -91,13 +91,13 @@ def _show(task: str, version: str, registry: str, output: str, as_json: bool) ->
     """
     from daftt_core.registry import read_lineage
 
-    tasks = _open(registry, output, task)
+    tasks = open_registry(registry, output, task)
     ledger = tasks.read()
     if ledger.champion is None and version == "champion":
         lineage = None
     else:
         version = tasks.find(version)
-        lineage = read_lineage(_place(registry, output), task, version)
+        lineage = read_lineage(registry_place(registry, output), task, version)
     if as_json:
         click.echo(json.dumps({
             "ledger": ledger.model_dump(mode="json"),
@@ -130,7 +130,7 @@ def _diff(task: str, version: str, other: str, registry: str, output: str, as_js
     """
     from daftt_core.registry import read_lineage
 
-    tasks, place = _open(registry, output, task), _place(registry, output)
+    tasks, place = open_registry(registry, output, task), registry_place(registry, output)
     ledger = tasks.read()
     versions = [tasks.find(version), tasks.find(other)]
     flat = [_flat(ledger, read_lineage(place, task, one)) for one in versions]
@@ -196,20 +196,26 @@ def _rollback(task: str, to: str, why: str, by: str, registry: str, output: str)
     """
     from daftt_core.registry import who
 
-    event = _open(registry, output, task).roll_back(to, why, who(by))
+    event = open_registry(registry, output, task).roll_back(to, why, who(by))
     click.echo(f"{task}: {event.version} is the champion again, in place of {event.champion}")
 
 
-def _place(registry: str, output: str) -> str:
+def registry_place(registry: str, output: str) -> str:
+    """Where the registry is, by the two options of :func:`with_registry`."""
     from daftt_core.registry import REGISTRY
 
     return registry or f"{output.rstrip('/')}/{REGISTRY}"
 
 
-def _open(registry: str, output: str, task: str) -> TaskRegistry:
+def open_registry(registry: str, output: str, task: str) -> TaskRegistry:
+    """One task's part of the registry.
+
+    Raises:
+        ConfigError: That is not the id of a task.
+    """
     from daftt_core.registry import TaskRegistry
 
-    return TaskRegistry(_place(registry, output), task)
+    return TaskRegistry(registry_place(registry, output), task)
 
 
 def _champion(ledger: Ledger) -> list[str]:

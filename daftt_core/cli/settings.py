@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
 from daftt_core.config import Config, Section, flat_fields, from_flat, read_settings
-from daftt_core.presets import preset_names, read_preset
+from daftt_core.presets import preset_names, read_presets
 
 __all__ = ["SettingsCommand", "read_config", "with_settings"]
 
@@ -66,8 +66,9 @@ def with_settings(command: _Decorated) -> _Decorated:
         "--preset",
         type=_Value("NAME", tuple(preset_names())),
         metavar="NAME",
+        multiple=True,
         help=f"Settings that fit together: {', '.join(preset_names())}; a file and options win "
-        "over it.",
+        "over it. One for the teacher and one for the student can be given.",
     )(command)
     return click.option(
         "--settings",
@@ -78,18 +79,19 @@ def with_settings(command: _Decorated) -> _Decorated:
 
 
 def read_config(settings_file: Path | None, given: dict[str, Any]) -> Config:
-    """The configuration that a preset, a file and options make together.
+    """The configuration that presets, a file and options make together.
 
     Args:
         settings_file: A YAML file of flat settings, or None.
-        given: Values of the options, ``preset`` among them; None where one was not given.
+        given: Values of the options, ``preset`` (several) among them; None where one was not
+            given.
 
     Raises:
-        ConfigError: Names every mistake of the file and of the options, or the unknown preset.
+        ConfigError: Names every mistake of the file and of the options, or what is wrong with the
+            presets.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
-    preset = chosen.pop("preset", None)
-    settings = read_preset(preset) if preset is not None else {}
+    settings = read_presets(chosen.pop("preset", ()))
     settings |= read_settings(settings_file) if settings_file else {}
     return from_flat(settings | chosen)
 

@@ -48,7 +48,7 @@ def sweep_command(
       daftt sweep --modes annotate,generate --ratios 0 --student-seeds 5
       daftt sweep --mixtures 0,6 --fractions 0.01 --ratios 4
     """
-    from daftt_core.sweep import effect_sentences, plan_sweep
+    from daftt_core.sweep import RECOMMENDED, plan_sweep, verdicts
 
     variations = take_variations(given)
     varied, pods = sweep_parameters(read_config(settings_file, given), variations)
@@ -59,9 +59,12 @@ def sweep_command(
     else:
         width = None if sys.stdout.isatty() else 1000
         Console(width=width).print(_shown(table))
-        for sentence in effect_sentences(table.mixtures):
+        folder = local_folder(sweep.uri)
+        for sentence in verdicts(table):
             click.echo(sentence)
-        click.echo(f"Table: {local_folder(sweep.uri) / 'sweep.html'} (and .csv, .json)")
+        if table.recommendation and table.recommendation.cell:
+            click.echo(f"To run with it: daftt run --settings {folder / RECOMMENDED}")
+        click.echo(f"Table: {folder / 'sweep.html'} (and .csv, .json)")
     if table.lost:
         sentences = "\n".join(f"{cell.cell}: {cell.status}: {cell.message}" for cell in table.lost)
         raise RunFailedError(sentences, table.lost[0].exit_code or DafttError.exit_code)

@@ -66,6 +66,15 @@ class Config(Section):
             raise ValueError(f"teacher: {error}") from None
         return self
 
+    @model_validator(mode="after")
+    def _keep_the_balance_asked_for(self) -> Config:
+        if self.synthesis.label_balance == "as-labelled" and self.curation.balance:
+            raise ValueError(
+                "synthesis.label_balance: as-labelled is undone by curation.balance, which keeps "
+                "as many generated examples of each label: set it to false"
+            )
+        return self
+
 
 _UNPREFIXED = "run"
 
@@ -118,7 +127,7 @@ def _sentence(details: Any) -> str:
     message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if isinstance(details["input"], str | int | float | bool):
         return f"{where}: {details['input']!r} {message}"
-    return f"{where}: {message}"
+    return f"{where}: {message}" if where else message
 
 
 def to_flat(config: Config) -> dict[str, Any]:

@@ -45,12 +45,12 @@ class PromotionConfig(Section):
         ge=0,
         le=100,
         description="Points that the student may be below the champion, at most, on the test "
-        "examples of one class, or on the short, middling or long ones.",
+        "examples of one class, one third by length, or one value of data_slice_column.",
     )
     slice_min_examples: int = Field(
         default=30,
         ge=1,
-        description="Classes and lengths with fewer test examples are shown and not judged.",
+        description="Slices of fewer test examples are shown and not judged.",
     )
 
     @model_validator(mode="after")

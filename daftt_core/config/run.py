@@ -90,11 +90,22 @@ class DataConfig(Section):
     unlabelled_count: int = Field(
         default=1500, ge=0, description="Unlabelled examples offered to the teacher, at most."
     )
+    slice_column: str = Field(
+        default="",
+        description="Column of the test file (or of train, if test is split off it) by whose "
+        "values the scores are shown as well, such as a region or a product. Empty: none.",
+    )
 
     @model_validator(mode="after")
     def _leave_a_pool(self) -> DataConfig:
         if self.dev_share + self.test_share >= 0.9:
             raise ValueError("dev_share and test_share together must leave a tenth for training")
+        return self
+
+    @model_validator(mode="after")
+    def _name_the_slices_file(self) -> DataConfig:
+        if self.slice_column and not (self.test or self.train):
+            raise ValueError("slice_column is a column of data_test or data_train: name a file")
         return self
 
 

@@ -14,9 +14,18 @@ from pydantic import (
 from daftt_core.config.section import Section, read_json
 
 __all__ = [
+    "NOVELTY_WINDOW",
+    "STREAMS",
     "CurationConfig",
     "SynthesisConfig",
 ]
+
+STREAMS = 17
+"""Independent sequences of synthesis; a shard has whole ones. A prime, so that in each of them all
+labels take their turn."""
+
+NOVELTY_WINDOW = 20
+"""How many of a stream's inputs, the last ones, ``stop_novelty`` looks at."""
 
 
 class SynthesisConfig(Section):
@@ -27,7 +36,20 @@ class SynthesisConfig(Section):
         description="annotate unlabelled inputs, generate new pairs, or both.",
     )
     annotate_temperature: float = Field(
-        default=0.1, ge=0, le=2, description="Sampling temperature of labels (the paper: 0.1)."
+        default=0.1, ge=0, le=2, description="Sampling temperature of outputs (the paper: 0.1)."
+    )
+    samples: int = Field(
+        default=1,
+        ge=1,
+        le=32,
+        description="Texts written for one input of a text-to-text task; the one that agrees most "
+        "with the others is kept, and that agreement is its confidence. 1: the confidence is the "
+        "model's own mean probability of a token.",
+    )
+    agreement: Literal["rouge-l", "exact"] = Field(
+        default="rouge-l",
+        description="How far two such texts agree: ROUGE-L (rouge-l), or wholly if they are equal "
+        "but for case and spacing and else not at all (exact).",
     )
     correct_prior: bool = Field(
         default=True,
@@ -42,11 +64,33 @@ class SynthesisConfig(Section):
         "confidence that reaches it the teacher gives no label. 0: it always gives one.",
     )
     generate_count: int = Field(default=600, ge=1, description="New inputs to write.")
+    label_balance: Literal["uniform", "as-labelled"] = Field(
+        default="uniform",
+        description="Labels to write new inputs for: as many of each (uniform), or by their shares "
+        "of the labelled examples (as-labelled; set curation_balance to false too).",
+    )
+    demonstrations: int = Field(
+        default=0,
+        ge=0,
+        le=32,
+        description="Labelled examples, drawn anew for each prompt, that are shown where a new "
+        "input is asked for; they have the wanted label. 0: the form that a teacher tuned in both "
+        "directions has learned.",
+    )
     generate_temperature: float = Field(
         default=0.8, gt=0, le=2, description="Sampling temperature of inputs (the paper: 0.8)."
     )
     generate_top_p: float = Field(
         default=0.95, gt=0, le=1, description="Nucleus of the sampled distribution."
+    )
+    stop_novelty: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=f"New inputs are written in {STREAMS} independent streams; a stream ends when, "
+        f"of its last {NOVELTY_WINDOW} readable inputs, less than this share is new: neither equal "
+        "to an earlier one of the stream nor 0.8 like it (as in curation_near_duplicate). 0: all "
+        "are written.",
     )
     max_new_tokens: int = Field(
         default=48, ge=1, description="Tokens of a written text, at most; a longer one is rejected."
@@ -54,7 +98,8 @@ class SynthesisConfig(Section):
     max_length: int = Field(
         default=256,
         ge=32,
-        description="Tokens of prompt and answer together; longer inputs lose their end.",
+        description="Tokens of prompt and answer together; longer inputs lose their end, and one "
+        "that would lose half of itself is set aside.",
     )
     batch_size: int = Field(default=32, ge=1, description="Sequences in one forward pass, at most.")
     batch_tokens: int = Field(
@@ -89,9 +134,22 @@ class SynthesisConfig(Section):
         default=900, ge=1, description="How long a started server may take to load its model."
     )
     chunk_size: int = Field(
-        default=64, ge=1, description="Examples finished and committed together."
+        default=64,
+        ge=1,
+        description="Examples committed together, at least; the teacher is asked for 64 at a time.",
     )
-    shards: int = Field(default=2, ge=1, le=256, description="Tasks that share the work of a mode.")
+    shards: int = Field(
+        default=2, ge=1, le=STREAMS, description="Tasks that share the work of a mode."
+    )
+
+    @model_validator(mode="after")
+    def _let_samples_differ(self) -> SynthesisConfig:
+        if self.samples > 1 and self.annotate_temperature == 0:
+            raise ValueError(
+                f"{self.samples} samples would be the same text {self.samples} times, because "
+                "annotate_temperature is 0: raise it, or set samples to 1"
+            )
+        return self
 
     @model_validator(mode="after")
     def _name_one_server(self) -> SynthesisConfig:
@@ -134,7 +192,8 @@ class CurationConfig(Section):
         default=0.6,
         gt=0,
         le=1,
-        description="Share of each label's annotated examples to keep, the most confident first.",
+        description="Share of each label's annotated examples to keep, the most confident first; "
+        "of all of them in a text-to-text task.",
     )
     min_characters: int = Field(default=10, ge=0, description="Least length of a kept input.")
     max_characters: int = Field(default=2000, ge=1, description="Greatest length of a kept input.")

@@ -11,6 +11,7 @@ from pydantic import (
 )
 
 from daftt_core.config.section import Section
+from daftt_core.errors import ConfigError
 
 __all__ = [
     "Precision",
@@ -174,12 +175,67 @@ class StudentConfig(Section):
     max_target_length: int = Field(
         default=64, ge=2, description="Tokens of an output text; longer ones are cut and counted."
     )
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="Stop after so many looks at dev without a lower loss there, and keep the "
+        "weights of the best look; 0: train all steps and keep the last weights.",
+    )
+    dev_steps: int = Field(
+        default=20,
+        ge=1,
+        description="Optimizer steps between two looks at dev, where patience is set.",
+    )
+    example_weights: Literal["none", "class", "confidence"] = Field(
+        default="none",
+        description="How much an example counts: as much as any other (none), so that all labels "
+        "count the same together (class), or by the teacher's confidence where it wrote the output "
+        "(confidence).",
+    )
+    real_weight: float = Field(
+        default=1.0,
+        gt=0,
+        description="How much more a real labelled example counts than another one.",
+    )
+    soft_labels: bool = Field(
+        default=False,
+        description="Learn the teacher's calibrated probabilities of the labels where it wrote "
+        "the label, not the label alone.",
+    )
+    order: Literal["together", "real-last"] = Field(
+        default="together",
+        description="Real examples among the others (together), or after them, with steps of "
+        "their own (real-last).",
+    )
     gold_arm: bool = Field(
         default=True,
         description="Also train on the true labels of the unlabelled inputs, where they are "
         "known: the upper bound.",
     )
 
-    def steps(self, example_count: int) -> int:
-        """Optimizer steps of one student: its epochs, and ``min_steps`` at least."""
-        return max(self.epochs * math.ceil(example_count / self.batch_size), self.min_steps)
+    def steps(self, real: int, others: int = 0) -> int:
+        """Optimizer steps of one student: its epochs, and ``min_steps`` at least.
+
+        Args:
+            real: Real labelled examples.
+            others: Synthetic and gold ones; with order real-last the two are trained on in turn.
+        """
+        phases = [real, others] if self.order == "real-last" else [real + others]
+        return sum(self._phase_steps(count) for count in phases if count)
+
+    def _phase_steps(self, examples: int) -> int:
+        return max(self.epochs * math.ceil(examples / self.batch_size), self.min_steps)
+
+    def check_task(self, *, is_classification: bool) -> None:
+        """Refuse what needs labels for a task that has none.
+
+        Raises:
+            ConfigError: A setting needs a classification task.
+        """
+        given = {"soft_labels": self.soft_labels, "example_weights": self.example_weights}
+        for name, value in given.items():
+            if value in (True, "class") and not is_classification:
+                raise ConfigError(
+                    f"student.{name}: {str(value).lower()} needs a classification task, and this "
+                    "one writes texts"
+                )

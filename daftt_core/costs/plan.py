@@ -192,7 +192,7 @@ class _Stages:
             yield self._train_teacher()
         yield self._label("assessment", 2 * data.dev_count)  # before and after the tuning
         if synthesis.mode != "generate" and data.unlabelled_count:
-            yield self._label("annotation", data.unlabelled_count)
+            yield self._label("annotation", self._outputs(data.unlabelled_count))
         if synthesis.mode != "annotate":
             yield self._generate()
         yield self._train_students(arms)
@@ -229,8 +229,12 @@ class _Stages:
         seconds, tokens = self._answers(rows)
         return self._stage(name, 1, self._asking(), tokens, seconds)
 
+    def _outputs(self, inputs: int) -> int:
+        """How many outputs are written for so many inputs."""
+        return inputs if self._task.is_classification else inputs * self._config.synthesis.samples
+
     def _answers(self, rows: int) -> tuple[float, int]:
-        """Seconds and tokens of the teacher's outputs for so many inputs."""
+        """Seconds and tokens of so many of the teacher's outputs."""
         synthesis = self._config.synthesis
         prompt = self._tokens(synthesis.max_length)
         if self._task.is_classification:
@@ -262,7 +266,7 @@ class _Stages:
 
     def _generate(self) -> StagePlan:
         rows = self._config.synthesis.generate_count
-        parts = [self._written(rows), self._answers(rows)]
+        parts = [self._written(rows), self._answers(self._outputs(rows))]
         seconds, tokens = (sum(column) for column in zip(*parts, strict=True))
         return self._stage("generation", 1, self._asking(), int(tokens), seconds)
 
@@ -286,7 +290,10 @@ class _Stages:
             row_tokens=self._student_tokens(),
             bf16=uses_bfloat16(student.precision, self._gpu),
         )
-        steps = student.seeds * sum(student.steps(self._arm_examples(arm)) for arm in arms)
+        real = self._config.data.labelled_count
+        steps = student.seeds * sum(
+            student.steps(real, self._arm_examples(arm) - real) for arm in arms
+        )
         tokens = steps * student.batch_size * self._tokens(self._student_tokens())
         seconds = training_seconds(self._student, setup, self._gpu, tokens, steps, self._assumed)
         parts = training_parts(self._student, setup)
@@ -308,8 +315,10 @@ class _Stages:
 
     def _student_tokens(self) -> int:
         student = self._config.student
-        if self._student.kind == "classifier":
+        if self._student.kind == "classifier" or self._task.is_classification:
             return student.max_length
+        if self._student.kind == "causal":
+            return student.max_length + student.max_target_length
         return max(student.max_length, student.max_target_length)
 
     def _predict(self, arms: Sequence[str]) -> StagePlan:

@@ -4,6 +4,7 @@ from daftt_core.curation.curate import CURATED, FUNNEL, SOURCES, curate
 from daftt_core.curation.diversity import Diversity
 from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
 from daftt_core.curation.language import check_language
+from daftt_core.curation.near import NearIndex
 from daftt_core.curation.review import Finding, Review, make_sheet, read_marks, read_review
 from daftt_core.curation.sheet import QUESTIONS
 from daftt_core.curation.sieve import Outcome, run_filters
@@ -18,6 +19,7 @@ __all__ = [
     "SOURCES",
     "Diversity",
     "Finding",
+    "NearIndex",
     "Outcome",
     "Review",
     "Surroundings",

@@ -45,10 +45,11 @@ def curate(
     summary holds
 
     - ``funnel``: for each source how many examples were ``read``, ``rejected`` (by filter, in the
-      filters' order) and ``kept``; ``problems``, what made the unusable ones so; ``redacted``, how
-      many of the kept ones were; ``by_label`` how many were read and kept; and ``diversity``, how
-      different the inputs of at most 2,000 of the kept ones, drawn by the run's seed, are from each
-      other and from the labelled ones (a :class:`Diversity`, or None where nothing can be said);
+      filters' order) and ``kept``; ``problems``, what made the unusable ones so; ``shortened``, how
+      many the teacher read without their end; ``redacted``, how many of the kept ones were;
+      ``by_label`` how many were read and kept; and ``diversity``, how different the inputs of at
+      most 2,000 of the kept ones, drawn by the run's seed, are from each other and from the
+      labelled ones (a :class:`Diversity`, or None where nothing can be said);
     - ``label_agreement``: the share of usable generated examples that the teacher, asked again,
       gives the label it wrote them for; None where there are none;
     - ``arms``, those that can be trained, and ``left_out``, the others and why.
@@ -157,11 +158,13 @@ class _Tally:
 
     problems: Counter[tuple[str, str]] = field(default_factory=Counter)
     redacted: Counter[str] = field(default_factory=Counter)
+    shortened: Counter[str] = field(default_factory=Counter)
     agreed: int = 0
     asked: int = 0
 
     def of(self, examples: Iterable[SyntheticExample]) -> Iterator[SyntheticExample]:
         for example in examples:
+            self.shortened[example.source] += example.shortened
             if example.problem is not None:
                 self.problems[example.source, example.problem] += 1
             elif example.asked is not None and example.output is not None:
@@ -192,6 +195,7 @@ def _funnel(source: str, outcome: Outcome, around: Surroundings, tally: _Tally) 
         **counts(total),
         "redacted": tally.redacted[source],
         "problems": problems,
+        "shortened": tally.shortened[source],
         "by_label": {label: counts(some) for label, some in by_label.items()},
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from daftt_core.heldout import words_of
 from daftt_core.records import Example
-from daftt_core.tasks import Task
+from daftt_core.tasks import TURN, Task
 
 __all__ = ["EchoIndex"]
 
@@ -23,7 +23,7 @@ class EchoIndex:
 
     Args:
         task: The task, for the two instructions of its prompts.
-        labelled: The real examples the teacher learned from.
+        labelled: The real examples the teacher learned from, and that its prompts show.
         words: Length of the runs.
     """
 
@@ -31,7 +31,7 @@ class EchoIndex:
         self._words = words
         self._holders: dict[_Run, list[str | None]] = {}
         shown: list[tuple[str | None, Iterable[_Run]]] = [
-            (_PROMPT, self._runs(task.definition, task.writing_definition)),
+            (_PROMPT, self._runs(task.definition, task.writing_definition, TURN)),
             *((one.id, self._runs(one.text, one.text_pair)) for one in labelled),
         ]
         for holder, runs in shown:

@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from daftt_core.config import CurationConfig
 from daftt_core.curation.language import foreign_language
 from daftt_core.curation.near import near_duplicates
-from daftt_core.curation.personal import find_personal_data, redact
+from daftt_core.curation.personal import find_in_example
 from daftt_core.curation.spool import Row
 from daftt_core.curation.surroundings import Reason, Surroundings
 from daftt_core.heldout import words_of
 from daftt_core.records import SyntheticExample, content_id, seed_for
-from daftt_core.tasks import Task
+from daftt_core.tasks import FIELD_NAME, Task
 
 __all__ = ["EXAMPLE_FILTERS", "RELATIVE", "SET_FILTERS", "ExampleFilter", "SetFilter", "settle"]
 
@@ -63,15 +63,7 @@ def _personal(example: SyntheticExample, around: Surroundings) -> SyntheticExamp
     config = around.config
     if config.personal_data == "keep":
         return example
-    changed, kinds = {}, set()
-    for field in ("text", "text_pair", "output"):
-        text = getattr(example, field)
-        if text is None or (field == "output" and around.task.is_classification):
-            continue
-        findings = find_personal_data(text, config.phone_region)
-        kinds |= {finding.kind for finding in findings}
-        if findings:
-            changed[field] = redact(text, findings)
+    changed, kinds = find_in_example(example, around.task, config.phone_region)
     if not changed:
         return example
     if config.personal_data == "drop":
@@ -90,7 +82,6 @@ def _length(example: SyntheticExample, around: Surroundings) -> SyntheticExample
     return Reason(f"{count} characters; {least} to {most} are allowed")
 
 
-_FIELD_NAME = re.compile(r"^\s*(definition|input|output|explanation)\s*:", re.I | re.M)
 # controls except tab and line ends, halves of surrogate pairs, and the mark of a lost character
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 _RUN_WORDS, _LEAST_ROUNDS = 3, 4
@@ -110,7 +101,7 @@ def _format(example: SyntheticExample, around: Surroundings) -> SyntheticExample
     if not around.task.is_classification and example.output is not None:
         written = [*written, example.output]
     for text in written:
-        if name := _FIELD_NAME.search(text):
+        if name := FIELD_NAME.search(text):
             return Reason(f"the prompt's field {name.group().strip()!r}")
         if (circle := _circle(words_of(text))) is not None:
             return Reason(f"it says {circle!r} over and over")
@@ -156,6 +147,7 @@ def _echo(example: SyntheticExample, around: Surroundings) -> SyntheticExample |
         return example
     share, other = found
     what = "the prompt" if other is None else "a labelled example"
+    what += " that its prompt showed" if other in example.shown else ""
     words = around.config.echo_words
     return Reason(f"{share:.0%} of its runs of {words} words are those of {what}", other)
 
@@ -213,9 +205,9 @@ def _near_duplicate(rows: Sequence[Row], around: Surroundings) -> Iterable[Reaso
 
 
 def _share(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | None]:
-    """The confidence is low among the annotated ones of its label."""
+    """The confidence is low among the annotated ones, of its label if it has one."""
     share = around.config.keep_share
-    ranked = [row for row in rows if row.source == "annotated" and row.label is not None]
+    ranked = [row for row in rows if row.source == "annotated"]
     counts = Counter(row.label for row in ranked)
     # rounded first: 0.1 * 30 is 3.0000000000000004, and must not keep a fourth
     places = {label: math.ceil(round(share * count, 6)) for label, count in counts.items()}
@@ -224,7 +216,7 @@ def _share(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | None]
         if row.id in ranks and ranks[row.id] >= places[row.label]:
             yield Reason(
                 f"{row.confidence:.3f} is not among the most confident {share:.0%} of the "
-                f"{counts[row.label]} annotated {row.label!r}"
+                f"{counts[row.label]} annotated {repr(row.label) if row.label else 'ones'}"
             )
         else:
             yield None

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from rensa import RMinHash
 from daftt_core.curation.spool import Row
 from daftt_core.records import Example, normalize
 
-__all__ = ["bands_for", "near_duplicates", "similarity"]
+__all__ = ["NearIndex", "bands_for", "near_duplicates", "similarity"]
 
 _SIGNATURE = 128
 _SEED = 42
@@ -29,6 +31,29 @@ _BATCH = 2000
 _LEAST_RECALL = 0.95
 # Texts of one template are candidates of each other; an example is compared with so many.
 _MOST_CANDIDATES = 64
+
+
+class _Entry(Protocol):
+    """An input that can be had when it is needed."""
+
+    @property
+    def id(self) -> str: ...
+
+    def read(self) -> Example: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An input in memory."""
+
+    example: Example
+
+    @property
+    def id(self) -> str:
+        return self.example.id
+
+    def read(self) -> Example:
+        return self.example
 
 
 def bands_for(threshold: float) -> tuple[int, int]:
@@ -68,6 +93,33 @@ def near_duplicates(rows: Sequence[Row], threshold: float) -> Iterator[tuple[flo
         yield found
 
 
+class NearIndex:
+    """Inputs that come one by one, each compared with those before it.
+
+    Args:
+        threshold: As for :func:`near_duplicates`.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._bands, self._width = bands_for(threshold)
+        self._kept: list[dict[int, list[_Held]]] = [defaultdict(list) for _ in range(self._bands)]
+
+    def add(self, example: Example) -> tuple[float, str] | None:
+        """The similarity to, and the id of, an earlier input that this one is like.
+
+        None where there is none; then it is one of those that later ones are compared with.
+        """
+        held = _Held(example)
+        (keys,) = _band_keys([held], self._bands, self._width)
+        buckets = [kept[int(key)] for kept, key in zip(self._kept, keys, strict=True)]
+        found = _first(held, buckets, self._threshold)
+        if found is None:
+            for bucket in buckets:
+                bucket.append(held)
+        return found
+
+
 def similarity(one: Example, other: Example) -> float:
     """Jaccard similarity of two inputs; of two pairs, that of the parts that differ more."""
     parts = ((one.text, other.text), (one.text_pair or "", other.text_pair or ""))
@@ -75,7 +127,7 @@ def similarity(one: Example, other: Example) -> float:
 
 
 def _first(
-    row: Row, buckets: Sequence[Sequence[Row]], threshold: float
+    row: _Entry, buckets: Sequence[Sequence[_Entry]], threshold: float
 ) -> tuple[float, str] | None:
     candidates = {
         other.id: other for bucket in buckets for other in islice(bucket, _MOST_CANDIDATES)
@@ -90,7 +142,7 @@ def _first(
     return None
 
 
-def _band_keys(rows: Sequence[Row], bands: int, width: int) -> NDArray[np.uint64]:
+def _band_keys(rows: Sequence[_Entry], bands: int, width: int) -> NDArray[np.uint64]:
     """One number for each row and band, of shape [rows, bands]."""
     odd = np.random.default_rng(_SEED).integers(2**63, size=width, dtype=np.uint64) * 2 + 1
     keys = np.empty((len(rows), bands), np.uint64)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 from phonenumbers import PhoneNumberMatcher
 from stdnum import luhn
 
-__all__ = ["Finding", "find_personal_data", "redact"]
+from daftt_core.records import SyntheticExample
+from daftt_core.tasks import Task
+
+__all__ = ["Finding", "find_in_example", "find_personal_data", "redact"]
 
 # The text around an address often touches it: brackets, quotes, a full stop.
 _EMAIL = re.compile(r"[^\s@<>()\[\]{}\"',;:]+@[^\s@<>()\[\]{}\"',;:]+\.[^\W\d_]{2,}")
@@ -51,6 +54,39 @@ def redact(text: str, findings: list[Finding]) -> str:
     for finding in reversed(findings):
         text = f"{text[: finding.start]}[{finding.kind}]{text[finding.end :]}"
     return text
+
+
+def find_in_example(
+    example: SyntheticExample, task: Task, region: str
+) -> tuple[dict[str, Any], set[str]]:
+    """What the texts of an example hold: its input, and what the teacher wrote as its output.
+
+    Args:
+        example: The example.
+        task: Its task; a label is not looked at.
+        region: As for :func:`find_personal_data`.
+
+    Returns:
+        The fields that hold something, as they are when it is redacted, and the kinds found.
+    """
+    changed: dict[str, Any] = {}
+    kinds: set[str] = set()
+
+    def clean(text: str) -> str:
+        findings = find_personal_data(text, region)
+        kinds.update(finding.kind for finding in findings)
+        return redact(text, findings)
+
+    for field in ("text", "text_pair", "output"):
+        text = getattr(example, field)
+        if text is None or (field == "output" and task.is_classification):
+            continue
+        if (cleaned := clean(text)) != text:
+            changed[field] = cleaned
+    samples = tuple(one.model_copy(update={"text": clean(one.text)}) for one in example.samples)
+    if samples != example.samples:
+        changed["samples"] = samples
+    return changed, kinds
 
 
 def _emails(text: str) -> Iterator[Finding]:

@@ -27,12 +27,19 @@ SUFFIXES = (".csv", ".tsv", ".jsonl")
 # A field beyond this is nearly always the rest of the file, behind a quote that was left open.
 _MOST_FIELD_CHARACTERS = 1_000_000
 _MOST_NAMES = 20  # in a message
+_MOST_SLICE_CHARACTERS = 60
 
 _Fields = Iterator[tuple[int, Mapping[str, object]]]
 
 
 def read_file(
-    file: DataFile, task: Task, setting: str, *, with_output: bool, needed: bool = True
+    file: DataFile,
+    task: Task,
+    setting: str,
+    *,
+    with_output: bool,
+    slice_column: str = "",
+    needed: bool = True,
 ) -> list[Row]:
     """Read the examples of a file.
 
@@ -41,6 +48,7 @@ def read_file(
         task: Says which columns hold the input and the output, and which labels are allowed.
         setting: The parameter that named the file, for messages.
         with_output: Whether each row must have an output; if not, outputs are not looked at.
+        slice_column: A column whose values are kept beside the examples; empty: none.
         needed: Whether it must hold a row.
 
     Raises:
@@ -50,16 +58,18 @@ def read_file(
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{mistakes.file}: its name must end in {', '.join(SUFFIXES)}")
     wanted = [task.columns.text, task.columns.text_pair]
-    columns = [name for name in [*wanted, task.columns.output if with_output else None] if name]
+    wanted += [task.columns.output if with_output else None, slice_column]
+    columns = list(dict.fromkeys(name for name in wanted if name))
     rows = []
     try:
         with _field_limit():
             for line, fields in _fields(path, columns, mistakes):
                 example = _example(fields, task, with_output)
-                if isinstance(example, str):
-                    mistakes.add(line, example)
+                value, problem = _slice_value(fields.get(slice_column), slice_column)
+                if isinstance(example, str) or problem:
+                    mistakes.add(line, example if isinstance(example, str) else problem)
                 else:
-                    rows.append(Row(example, file.name, line))
+                    rows.append(Row(example, file.name, line, value))
     except FileNotFoundError:
         raise DataError(f"{mistakes.file}: there is no such file") from None
     except OSError as error:
@@ -200,6 +210,16 @@ def _text(value: object, column: str) -> tuple[str, str]:
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
         return "", f"{column!r} holds a NUL or half a surrogate pair, which is no text"
     return value.strip(), "" if normalize(value) else f"has no {column!r}"
+
+
+def _slice_value(value: object, column: str) -> tuple[str, str]:
+    """A value on one line and cut to what a table can show, and what is wrong with it."""
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)[:_MOST_SLICE_CHARACTERS], ""
+    if value is None or (isinstance(value, str) and not normalize(value)):
+        return "", ""
+    text, problem = _text(value, column)
+    return " ".join(text.split())[:_MOST_SLICE_CHARACTERS], problem
 
 
 def _target(value: object, task: Task) -> tuple[str, str]:

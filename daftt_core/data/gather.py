@@ -86,10 +86,16 @@ class Gathered:
     def _read(self, setting: str) -> Source:
         with_output = setting != "unlabelled"
         files = self._files[setting]
+        sliced = setting == ("test" if "test" in self._files else "train")
         rows: list[Row] = []
         for file in files:
             rows += read_file(
-                file, self._task, f"data.{setting}", with_output=with_output, needed=len(files) == 1
+                file,
+                self._task,
+                f"data.{setting}",
+                with_output=with_output,
+                slice_column=self._config.slice_column if sliced else "",
+                needed=len(files) == 1,
             )
         if not rows:
             raise DataError(

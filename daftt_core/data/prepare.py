@@ -14,7 +14,8 @@ from daftt_core.data.rows import Row
 from daftt_core.data.splits import count_labels, share_of, take
 from daftt_core.heldout import write_fingerprints
 from daftt_core.progress import log
-from daftt_core.records import Example, write_jsonl
+from daftt_core.records import TRAITS, Example, Traits, write_jsonl
+from daftt_core.storage import write_text
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run, StageResult, run_stage
 
@@ -36,7 +37,7 @@ def prepare(run: Run, config: DataConfig) -> StageResult:
     Stage ``data`` gets ``labelled.jsonl``, ``dev.jsonl``, ``unlabelled.jsonl`` (without outputs),
     ``gold.jsonl`` (the unlabelled inputs with their true outputs, where those are known) and
     ``heldout.json`` (see :mod:`daftt_core.heldout`). Stage ``test`` gets ``test.jsonl`` alone, so
-    that what does not ask for that stage cannot read test.
+    that what does not ask for that stage cannot read test; and ``traits.json``, a :class:`Traits`.
 
     Args:
         run: The run.
@@ -58,15 +59,16 @@ def prepare(run: Run, config: DataConfig) -> StageResult:
 def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult:
     digests = gathered.digests
     # Content counts, not where it lies: a file may move between two attempts.
-    settings = config.model_dump(exclude=set(FILES))
+    settings = config.model_dump(exclude={*FILES, "slice_column"})
     splits = functools.cache(lambda: _split(run, config, gathered))
 
     def write_test(folder: Path) -> dict[str, Any]:
         test = splits().test
         write_jsonl(folder / "test.jsonl", _examples(test))
+        write_text(folder / TRAITS, _traits(config, test).model_dump_json() + "\n")
         return {"size": len(test), "labels": _labels(run.task, test)}
 
-    test = run_stage(run, "test", [settings, digests], write_test)
+    test = run_stage(run, "test", [settings, digests, config.slice_column], write_test)
 
     def write_data(folder: Path) -> dict[str, Any]:
         _write(folder, splits(), gold_is_known=not config.unlabelled)
@@ -76,10 +78,11 @@ def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult:
             "license": run.task.license if not config.train else None,
             "sha256": digests,
             "gold_is_known": not config.unlabelled,
-            "test_digest": test.digest,
         }
 
-    return run_stage(run, "data", [settings, digests, test.digest], write_data)
+    # Another slice_column makes test anew, and nothing that was learned.
+    result = run_stage(run, "data", [settings, digests], write_data)
+    return result.model_copy(update={"summary": result.summary | {"test_digest": test.digest}})
 
 
 def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
@@ -140,6 +143,16 @@ def _write(folder: Path, splits: _Splits, *, gold_is_known: bool) -> None:
     if gold_is_known:
         write_jsonl(folder / "gold.jsonl", gold)
     write_fingerprints(folder / "heldout.json", _examples(splits.dev + splits.test))
+
+
+def _traits(config: DataConfig, test: list[Row]) -> Traits:
+    return Traits(
+        characters={
+            row.example.id: len(row.example.text) + len(row.example.text_pair or "") for row in test
+        },
+        column=config.slice_column,
+        values={row.example.id: row.slice_value for row in test} if config.slice_column else {},
+    )
 
 
 def _summary(task: Task, splits: _Splits) -> dict[str, Any]:

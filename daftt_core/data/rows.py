@@ -22,11 +22,13 @@ class Row:
         example: The example.
         file: The file.
         line: The line on which the row begins, counted from 1.
+        slice_value: What the column holds by which scores are sliced; empty where there is none.
     """
 
     example: Example
     file: str
     line: int
+    slice_value: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,6 @@ def drop_duplicates(rows: Iterable[Row], *, labelled: bool) -> Source:
     return Source(kept, dict(sorted(dropped.items())))
 
 
-def _order(row: Row) -> tuple[str, str, str]:
+def _order(row: Row) -> tuple[str, str, str, str]:
     example = row.example
-    return example.text, example.text_pair or "", example.output or ""
+    return example.text, example.text_pair or "", example.output or "", row.slice_value

@@ -5,7 +5,7 @@ does not see.
 """
 
 from daftt_core.engines.encoding import Encoded, encode, encode_all
-from daftt_core.engines.engine import Completion, Engine
+from daftt_core.engines.engine import Completion, Engine, PromptError, PromptRefusedError
 from daftt_core.engines.labelling import LabelScorer
 from daftt_core.engines.local import LocalEngine
 from daftt_core.engines.opening import OpenEngine, open_engine, open_local
@@ -18,6 +18,8 @@ __all__ = [
     "LabelScorer",
     "LocalEngine",
     "OpenEngine",
+    "PromptError",
+    "PromptRefusedError",
     "ServerEngine",
     "encode",
     "encode_all",

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from requests.adapters import HTTPAdapter
 
+from daftt_core.engines.engine import PromptRefusedError, PromptTooLongError
 from daftt_core.errors import ModelError, RemoteError, did_you_mean
 from daftt_core.progress import log
 
-__all__ = ["KEY_VARIABLE", "CompletionsApi", "PromptTooLongError"]
+__all__ = ["KEY_VARIABLE", "CompletionsApi"]
 
 KEY_VARIABLE = "DAFTT_SERVER_API_KEY"
 
@@ -23,11 +24,10 @@ _PATIENCE_SECONDS = 300.0
 _ANSWER_SECONDS = 600.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
+_jitter = random.Random()  # noqa: S311 - no secret; its own, as the global one is seeded for a run
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
-
-
-class PromptTooLongError(ModelError):
-    """A prompt does not fit into the context that the server gives its model."""
+_FAULT = 500
+_MOST_FAULTS = 5
 
 
 class CompletionsApi:
@@ -35,7 +35,8 @@ class CompletionsApi:
 
     Pauses double from half a second to half a minute, each cut at random so that many waiting
     requests don't come back at once; a pause that the server asks for is kept. After five minutes
-    without an answer it gives up.
+    without an answer it gives up. A server that fails at one request five times (500), while it
+    answers others, is taken to fail because of what is asked.
 
     Args:
         url: The server's address, with or without ``/v1``.
@@ -55,6 +56,7 @@ class CompletionsApi:
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
         if key := os.environ.get(KEY_VARIABLE):
             self._session.headers["Authorization"] = f"Bearer {key}"
+        self._answered = float("-inf")
 
     def close(self) -> None:
         """Close all connections."""
@@ -93,13 +95,17 @@ class CompletionsApi:
 
         Raises:
             PromptTooLongError: The prompt does not fit.
+            PromptRefusedError: The server refuses this request, or fails at it.
             ModelError: The server has no such model or path.
-            RemoteError: The server cannot be reached, or refuses.
+            RemoteError: The server cannot be reached, or refuses the key.
         """
-        return self._ask("POST", path, body)
+        found = self._ask("POST", path, body)
+        self._answered = time.monotonic()
+        return found
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        give_up = time.monotonic() + _PATIENCE_SECONDS
+        started, faults = time.monotonic(), 0
+        give_up = started + _PATIENCE_SECONDS
         pause = _FIRST_PAUSE_SECONDS
         while True:
             trouble, wanted_pause = "", 0.0
@@ -111,10 +117,16 @@ class CompletionsApi:
                     return self._read(path, answer)
                 trouble = f"it answers {answer.status_code}: {_message(answer)}"
                 wanted_pause = _asked_pause(answer)
+                faults += answer.status_code == _FAULT
+                if faults >= _MOST_FAULTS and self._answered > started:
+                    raise PromptRefusedError(
+                        f"the model's server at {self.root} fails at a request while it answers "
+                        f"others ({answer.status_code}: {_message(answer)})"
+                    )
             except (requests.ConnectionError, requests.Timeout) as error:
                 trouble = f"{type(error).__name__}: it does not answer"
             self._check()
-            seconds = max(wanted_pause, random.uniform(0, pause))  # noqa: S311 - no secret
+            seconds = max(wanted_pause, _jitter.uniform(0, pause))
             if time.monotonic() + seconds > give_up:
                 raise RemoteError(f"the model's server at {self.root} cannot be used: {trouble}")
             log.debug("%s: %s; asking again in %.1f s", self.root, trouble, seconds)
@@ -139,7 +151,7 @@ class CompletionsApi:
             raise ModelError(f"{where} has no such model or no {path} (404: {said})")
         if "context" in said.lower():
             raise PromptTooLongError(f"{where} finds a prompt too long: {said}")
-        raise RemoteError(f"{where} refuses a request ({answer.status_code}: {said})")
+        raise PromptRefusedError(f"{where} refuses a request ({answer.status_code}: {said})")
 
 
 def _message(answer: requests.Response) -> str:

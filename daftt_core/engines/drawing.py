@@ -10,7 +10,9 @@ from torch import Tensor
 
 __all__ = ["draw"]
 
-_NUCLEUS_GUESS = 4096
+# Sorting a whole vocabulary at each step costs as much as the model does; hardly a nucleus holds
+# more than a few hundred tokens.
+_NUCLEUS_GUESSES = (256, 4096)
 
 
 def draw(
@@ -28,22 +30,33 @@ def draw(
     """
     if temperature == 0:
         return logits.argmax(-1)
-    probs, tokens = _most_probable((logits / temperature).softmax(-1), top_p)
+    probs = (logits / temperature).softmax(-1)
+    uniform = torch.tensor([generator.random() for generator in generators]).to(probs)
+    drawn = torch.empty_like(uniform, dtype=torch.long)
+    rows = torch.arange(len(probs), device=probs.device)
+    for guess in (*_NUCLEUS_GUESSES, probs.shape[1]):
+        some = probs[rows].topk(min(guess, probs.shape[1]), dim=-1)
+        found = (some.values.sum(-1) >= top_p) | (guess >= probs.shape[1])
+        drawn[rows[found]] = _invert(
+            some.values[found], some.indices[found], uniform[rows[found]], top_p
+        )
+        rows = rows[~found]
+        if not len(rows):
+            break
+    return drawn
+
+
+def _invert(probs: Tensor, tokens: Tensor, uniform: Tensor, top_p: float) -> Tensor:
+    """The tokens at which the nucleus's CDF reaches the uniform numbers.
+
+    Args:
+        probs: Of the most probable tokens, in falling order, of shape [rows, tokens].
+        tokens: Whose they are.
+        uniform: One for each row.
+        top_p: The nucleus's share.
+    """
     reached = probs.cumsum(-1)
     nucleus = reached - probs < top_p
-    uniform = torch.tensor([generator.random() for generator in generators])
-    target = uniform.to(probs) * (probs * nucleus).sum(-1)
+    target = uniform * (probs * nucleus).sum(-1)
     place = (reached <= target.unsqueeze(1)).sum(-1, keepdim=True)
     return tokens.gather(1, place.clamp(max=tokens.shape[1] - 1)).squeeze(1)
-
-
-def _most_probable(probs: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """Probabilities, most probable first, and their tokens; as many as the nucleus needs.
-
-    Sorting a whole vocabulary at each step costs more than the model does, and a nucleus hardly
-    ever holds more than a few thousand tokens.
-    """
-    some = probs.topk(min(_NUCLEUS_GUESS, probs.shape[1]), dim=-1)
-    if bool((some.values.sum(-1) >= top_p).all()):
-        return some.values, some.indices
-    return probs.sort(-1, descending=True)

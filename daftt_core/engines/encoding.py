@@ -1,13 +1,15 @@
 """From prompts to tokens, the same for training and for asking.
 
 Prefix, body, suffix and answer are tokenized apart, so that cutting a body never touches the rest
-and a prefix has the same tokens before every body.
+and a prefix has the same tokens before every body. What looks like one of
+the tokenizer's special tokens, such as ``<|im_end|>``, is spelled out: a text is only ever text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from transformers import PreTrainedTokenizerBase
 
@@ -16,6 +18,8 @@ from daftt_core.tasks import Prompt
 
 __all__ = ["Encoded", "encode", "encode_all"]
 
+_LEAST_ROOM = 2
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -23,15 +27,19 @@ class Encoded:
 
     Attributes:
         prefix: Tokens that all prompts of a task and direction share.
-        rest: Tokens of body and suffix.
+        rest: Tokens of the solved examples, the body and the suffix.
         answer: Tokens of the answer and its end mark; empty when there is no answer.
         cut: Whether body or answer had to be shortened.
+        solved: How many of the prompt's solved examples there was room for.
+        shown: Share of the body's tokens that are left, in [0, 1].
     """
 
     prefix: list[int]
     rest: list[int]
     answer: list[int]
     cut: bool
+    solved: int
+    shown: float
 
 
 def encode(
@@ -39,7 +47,8 @@ def encode(
 ) -> Encoded:
     """Tokenize a prompt into at most ``max_length`` tokens.
 
-    The end of the body is cut first, then the end of the answer (which then lacks its end mark).
+    The last solved examples are left out first. Then the end of the body is cut, and then the end
+    of the answer (which then lacks its end mark).
 
     Args:
         prompt: What to tokenize.
@@ -70,15 +79,21 @@ def encode_all(
     Raises:
         ModelError: The fixed parts of a prompt do not fit.
     """
-    parts = ((p.prefix, p.body, p.suffix, p.answer) for p in prompts)
+    parts = (
+        (p.prefix, *p.solved, p.turn(0), p.turn(1), p.body, p.suffix, p.answer) for p in prompts
+    )
     texts = list({text: None for part in parts for text in part if text})
-    found = tokenizer(texts, add_special_tokens=False).input_ids if texts else []
+    found: list[list[int]] = []
+    if texts:
+        found = tokenizer(texts, add_special_tokens=False, split_special_tokens=True).input_ids
     tokens = {"": [], **{text: list(ids) for text, ids in zip(texts, found, strict=True)}}
     beginning = _beginning(tokenizer)
     ending = [tokenizer.eos_token_id]
     return [
         _fit(
             beginning + tokens[prompt.prefix],
+            [tokens[each] for each in prompt.solved],
+            (tokens[prompt.turn(0)], tokens[prompt.turn(1)]),
             tokens[prompt.body],
             tokens[prompt.suffix],
             [] if prompt.answer is None else tokens[prompt.answer] + ending,
@@ -91,6 +106,8 @@ def encode_all(
 
 def _fit(
     prefix: list[int],
+    solved: Sequence[list[int]],
+    turns: tuple[list[int], list[int]],
     body: list[int],
     suffix: list[int],
     answer: list[int],
@@ -98,15 +115,22 @@ def _fit(
     reserve: int,
 ) -> Encoded:
     room = max_length - len(prefix) - len(suffix) - reserve
-    if room < 2:
+    needed = max(len(body) + len(answer), _LEAST_ROOM)
+    lengths = accumulate(map(len, solved), initial=len(turns[1]) + needed)
+    count = max(sum(length <= room for length in lengths) - 1, 0)
+    before = [token for each in solved[:count] for token in each] + turns[min(count, 1)]
+    room -= len(before)
+    if room < _LEAST_ROOM:
+        fixed = len(prefix) + len(before) + len(suffix)
         raise ModelError(
-            f"the task's definition takes {len(prefix) + len(suffix)} tokens and leaves no room "
+            f"the task's definition takes {fixed} tokens and leaves no room "
             f"for an input within max_length {max_length}; shorten it or raise max_length"
         )
     kept_body = body[: max(room - len(answer), room // 2)]
     kept_answer = answer[: room - len(kept_body)]
     cut = len(kept_body) < len(body) or len(kept_answer) < len(answer)
-    return Encoded(prefix, kept_body + suffix, kept_answer, cut)
+    shown = len(kept_body) / len(body) if body else 1.0
+    return Encoded(prefix, before + kept_body + suffix, kept_answer, cut, count, shown)
 
 
 def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:

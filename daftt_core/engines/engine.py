@@ -9,9 +9,32 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from daftt_core.errors import DafttError, ModelError, RemoteError
 from daftt_core.tasks import Prompt
 
-__all__ = ["Completion", "Engine"]
+__all__ = ["Completion", "Engine", "PromptError", "PromptRefusedError", "PromptTooLongError"]
+
+
+class PromptError(DafttError):
+    """One prompt cannot be answered, which says nothing about the others of the same call.
+
+    Attributes:
+        problem: Why, in a few words that are the same for all such prompts.
+    """
+
+    problem: str
+
+
+class PromptTooLongError(PromptError, ModelError):
+    """A prompt does not fit into the context that the server gives its model."""
+
+    problem = "too long"
+
+
+class PromptRefusedError(PromptError, RemoteError):
+    """The server refuses a prompt, or fails at it, though it can be reached."""
+
+    problem = "refused by the server"
 
 
 @dataclass(frozen=True)
@@ -23,15 +46,20 @@ class Completion:
         finished: Whether the model ended it, rather than the limit on its length.
         confidence: Geometric mean, in [0, 1], of the model's own probabilities (at temperature 1)
             of the tokens it wrote.
+        solved: How many of the prompt's solved examples there was room for.
     """
 
     text: str
     finished: bool
     confidence: float
+    solved: int = 0
 
 
 class Engine(Protocol):
-    """Asks one causal language model. All prompts of a call share their prefix."""
+    """Asks one causal language model. All prompts of a call share their prefix.
+
+    A call may raise a :class:`PromptError`, and then answers none of its prompts.
+    """
 
     def score(self, prompts: Sequence[Prompt], answers: Sequence[str]) -> NDArray[np.float64]:
         """Log-probability of each answer after each prompt.
@@ -64,5 +92,15 @@ class Engine(Protocol):
             temperature: Divides the logits; 0 takes the most probable token.
             top_p: The draw is from the fewest tokens that hold this much probability.
             max_new_tokens: Greatest length of an answer.
+        """
+        ...
+
+    def share_shown(self, prompt: Prompt) -> float:
+        """How much of a prompt's body the model was shown when it was last asked, in [0, 1].
+
+        A body that is too long loses its end.
+
+        Args:
+            prompt: One that was asked.
         """
         ...

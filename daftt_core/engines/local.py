@@ -20,8 +20,10 @@ from daftt_core.engines.caches import prefix_cache, shared_by_rows
 from daftt_core.engines.decoding import Sampling, Text, write_texts
 from daftt_core.engines.encoding import Encoded, encode_all
 from daftt_core.engines.engine import Completion
+from daftt_core.engines.joined import Joined, let_join_rows
 from daftt_core.engines.memory import Limits
 from daftt_core.errors import ModelError
+from daftt_core.modeling import pack_weights
 from daftt_core.tasks import Prompt
 
 __all__ = ["LocalEngine"]
@@ -37,7 +39,7 @@ class LocalEngine:
     memory runs out, fewer go together from then on.
 
     Args:
-        model: The model; it is set to evaluation mode.
+        model: The model; it is set to evaluation mode and can only be asked from now on.
         tokenizer: Its tokenizer, with a padding token.
         batch_size: Sequences side by side, at most.
         batch_tokens: Tokens in one forward pass, and in the cache of all texts that are written
@@ -65,11 +67,14 @@ class LocalEngine:
                 "serve it (synthesis_engine=server)"
             )
         torch.nn.Module.eval(model)
+        pack_weights(model)
+        self._joins_rows = let_join_rows(model)
         self._model: Any = model  # its methods come and go with its class
         self._tokenizer = tokenizer
         self._limits = Limits(batch_size, batch_tokens)
         self._max_length = max_length
         self._known_prefix: tuple[list[int], DynamicCache] | None = None
+        self._shown: dict[Prompt, float] = {}  # of those that lost something
 
     @torch.inference_mode()
     def score(self, prompts: Sequence[Prompt], answers: Sequence[str]) -> NDArray[np.float64]:
@@ -116,18 +121,23 @@ class LocalEngine:
             try:
                 prefix = self._prefix(first.prefix)
                 for text in write_texts(self._model, prefix, texts, slots, sampling):
-                    completions[text.row] = self._completion(text)
+                    completions[text.row] = self._completion(text, encoded[text.row].solved)
             except (RuntimeError, MemoryError) as error:
                 self._limits.shrink(error, slots, width)
         return [completions[row] for row in range(len(prompts))]
 
-    def _completion(self, text: Text) -> Completion:
+    def share_shown(self, prompt: Prompt) -> float:
+        """See :meth:`Engine.share_shown`."""
+        return self._shown.get(replace(prompt, answer=None), 1.0)
+
+    def _completion(self, text: Text, solved: int) -> Completion:
         finished = text.tokens[-1] == self._tokenizer.eos_token_id
         written = text.tokens[:-1] if finished else text.tokens
         return Completion(
             text=str(self._tokenizer.decode(written)),
             finished=finished,
             confidence=math.exp(statistics.fmean(text.log_probs)),
+            solved=solved,
         )
 
     def _answer_tokens(self, answers: Sequence[str]) -> list[list[int]]:
@@ -139,7 +149,10 @@ class LocalEngine:
 
     def _encode(self, prompts: Sequence[Prompt], reserve: int) -> list[Encoded]:
         asked = [replace(prompt, answer=None) for prompt in prompts]
-        return encode_all(asked, self._tokenizer, self._max_length, reserve)
+        encoded = encode_all(asked, self._tokenizer, self._max_length, reserve)
+        found = zip(asked, encoded, strict=True)
+        self._shown |= {prompt: one.shown for prompt, one in found if one.shown < 1}
+        return encoded
 
     def _prefix(self, prefix: list[int]) -> DynamicCache:
         if self._known_prefix is None or self._known_prefix[0] != prefix:
@@ -148,24 +161,16 @@ class LocalEngine:
 
     def _score(self, tree: AnswerTree, encoded: Sequence[Encoded]) -> NDArray[np.float64]:
         """Log-probabilities of the tree's answers, of shape [prompts, answers], in one pass."""
-        device, prefix = self._model.device, encoded[0].prefix
+        prefix = encoded[0].prefix
         width = max(len(one.rest) for one in encoded)
-        gaps = [width - len(one.rest) for one in encoded]
-        ids = torch.tensor(
-            [[0] * gap + one.rest + tree.tokens for gap, one in zip(gaps, encoded, strict=True)]
-        )
+        gaps = torch.tensor([width - len(one.rest) for one in encoded])
+        ids = torch.tensor([[0] * (width - len(one.rest)) + one.rest for one in encoded])
+        ids = torch.cat([ids, torch.tensor([tree.tokens] * len(encoded), dtype=torch.long)], dim=1)
         depths = torch.tensor(tree.depths, dtype=torch.long)
         within = torch.cat([torch.arange(width), width - 1 + depths])
-        positions = (len(prefix) + within - torch.tensor(gaps).unsqueeze(1)).clamp(min=0)
-        output = self._model(
-            input_ids=ids.to(device),
-            attention_mask=self._mask(tree, len(prefix), width, gaps),
-            position_ids=positions.to(device),
-            past_key_values=shared_by_rows(self._prefix(prefix)),
-            use_cache=True,
-            logits_to_keep=len(tree.tokens) + 1,
-        )
-        logits = output.logits.float()
+        positions = (len(prefix) + within - gaps.unsqueeze(1)).clamp(min=0)
+        ask = self._ask_joined if self._joins_rows else self._ask_padded
+        logits = ask(tree, prefix, ids, positions, gaps)
         totals = logits.logsumexp(-1).double().cpu()
         columns = []
         for steps in tree.steps:
@@ -174,7 +179,42 @@ class LocalEngine:
             columns.append(logits[:, places, tokens].double().cpu() - totals[:, places])
         return np.stack([column.sum(1).numpy() for column in columns], axis=1)
 
-    def _mask(self, tree: AnswerTree, prefix: int, width: int, gaps: Sequence[int]) -> Tensor:
+    def _ask_padded(
+        self, tree: AnswerTree, prefix: list[int], ids: Tensor, positions: Tensor, gaps: Tensor
+    ) -> Tensor:
+        """Logits at the tree's places, of shape [rows, places, vocabulary]."""
+        device = self._model.device
+        output = self._model(
+            input_ids=ids.to(device),
+            attention_mask=self._mask(tree, len(prefix), ids.shape[1] - len(tree.tokens), gaps),
+            position_ids=positions.to(device),
+            past_key_values=shared_by_rows(self._prefix(prefix)),
+            use_cache=True,
+            logits_to_keep=len(tree.tokens) + 1,
+        )
+        logits: Tensor = output.logits.float()
+        return logits
+
+    def _ask_joined(
+        self, tree: AnswerTree, prefix: list[int], ids: Tensor, positions: Tensor, gaps: Tensor
+    ) -> Tensor:
+        """The same, for a model that takes rows joined into one."""
+        rows, width = ids.shape
+        places = len(tree.tokens) + 1
+        real = torch.arange(width) >= gaps.unsqueeze(1)
+        ends = (real.flatten().cumsum(0) - 1).view(rows, width)[:, -places:]
+        output = self._model(
+            input_ids=ids[real].unsqueeze(0),
+            attention_mask=self._mask(tree, 0, width - len(tree.tokens), gaps),
+            position_ids=positions[real].unsqueeze(0),
+            use_cache=False,
+            logits_to_keep=ends.flatten(),
+            joined=Joined(self._prefix(prefix), (rows, width), real.flatten().nonzero().squeeze(1)),
+        )
+        logits: Tensor = output.logits.float().view(rows, places, -1)
+        return logits
+
+    def _mask(self, tree: AnswerTree, prefix: int, width: int, gaps: Tensor) -> Tensor:
         """What is added to attention, of shape [rows, 1, tokens, prefix + tokens].
 
         A prompt's token sees the prefix and the prompt up to itself; a token of an answer sees the
@@ -185,7 +225,7 @@ class LocalEngine:
         sees[:, prefix:] = sees[:, prefix:].tril()
         sees[width:, prefix + width :] = tree.sight()
         places = torch.arange(width + nodes)
-        real = places >= torch.tensor(gaps).unsqueeze(1)
+        real = places >= gaps.unsqueeze(1)
         real = torch.cat([torch.ones(len(gaps), prefix, dtype=torch.bool), real], dim=1)
         hidden = ~(sees & real.unsqueeze(1))
         dtype = self._model.dtype

@@ -6,14 +6,15 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daftt_core.engines.answer_scores import AnswerScores, find_way
-from daftt_core.engines.completions_api import CompletionsApi, PromptTooLongError
-from daftt_core.engines.engine import Completion
+from daftt_core.engines.completions_api import CompletionsApi
+from daftt_core.engines.engine import Completion, PromptError, PromptTooLongError
 from daftt_core.errors import TaskError
 from daftt_core.progress import log
 from daftt_core.tasks import Prompt
@@ -37,8 +38,8 @@ class ServerEngine:
     last digits of the logits and now and then a token. The local engine has no such exception.
 
     A text ends with the model's end mark or a blank line, so that a model that was not tuned, and
-    knows no end mark here, does not go on with an example of its own. The body of a prompt that is
-    too long for the server is cut at its end.
+    knows no end mark here, does not go on with an example of its own. Of a prompt that is too long
+    for the server the last solved examples are left out, and then its body is cut at its end.
 
     Args:
         api: The server.
@@ -51,6 +52,8 @@ class ServerEngine:
         self._model = model
         self._concurrency = concurrency
         self._ways: dict[tuple[str, ...], AnswerScores] = {}
+        self._refused: dict[tuple[object, ...], PromptError] = {}
+        self._shown: dict[Prompt, float] = {}  # of those that lost something
 
     def score(self, prompts: Sequence[Prompt], answers: Sequence[str]) -> NDArray[np.float64]:
         """See :meth:`Engine.score`.
@@ -59,6 +62,7 @@ class ServerEngine:
             TaskError: One answer is the beginning of another: a server does not tell the
                 probability that a text ends.
             ModelError: The server cannot score given answers.
+            PromptError: The server does not answer one of the prompts.
             RemoteError: The server cannot be reached, or refuses.
         """
         _refuse_nested(answers)
@@ -66,7 +70,7 @@ class ServerEngine:
         if key not in self._ways:
             self._ways[key] = find_way(self._api, self._model, answers)
         way = self._ways[key]
-        rows = self._each(lambda prompt: self._cut_to_fit(prompt, way.score), prompts)
+        rows = self._each(lambda prompt: self._ask(prompt, key, way.score)[0], prompts)
         return np.array(rows, dtype=np.float64).reshape(len(prompts), len(answers))
 
     def write(
@@ -81,6 +85,7 @@ class ServerEngine:
         """See :meth:`Engine.write`.
 
         Raises:
+            PromptError: The server does not answer one of the prompts.
             ModelError: The server has no such model.
             RemoteError: The server cannot be reached, or refuses.
         """
@@ -96,7 +101,8 @@ class ServerEngine:
                 "logprobs": 1,
                 "stop": [_END],
             }
-            return self._cut_to_fit(prompt, lambda text: self._write(text, settings))
+            written, solved = self._ask(prompt, (seed,), lambda text: self._write(text, settings))
+            return replace(written, solved=solved)
 
         return self._each(write_one, list(zip(prompts, seeds, strict=True)))
 
@@ -105,20 +111,41 @@ class ServerEngine:
         choice = answer["choices"][0]
         log_probs = _log_probs(choice.get("logprobs") or {})
         return Completion(
-            text=choice["text"],
+            text=_readable(choice["text"]),
             finished=choice["finish_reason"] == "stop",
             confidence=math.exp(statistics.fmean(log_probs)) if log_probs else 0.0,
         )
 
-    def _cut_to_fit(self, prompt: Prompt, ask: Callable[[str], T]) -> T:
-        body = prompt.body
+    def share_shown(self, prompt: Prompt) -> float:
+        """See :meth:`Engine.share_shown`."""
+        return self._shown.get(prompt, 1.0)
+
+    def _ask(
+        self, prompt: Prompt, how: tuple[object, ...], ask: Callable[[str], T]
+    ) -> tuple[T, int]:
+        """Ask once: what the server did not answer is not sent a second time."""
+        if error := self._refused.get((prompt, *how)):
+            raise error
+        try:
+            return self._cut_to_fit(prompt, ask)
+        except PromptError as error:
+            self._refused[prompt, *how] = error
+            raise
+
+    def _cut_to_fit(self, prompt: Prompt, ask: Callable[[str], T]) -> tuple[T, int]:
+        """The answer, and how many of the prompt's solved examples it was asked with."""
+        solved, body = len(prompt.solved), prompt.body
         while True:
             try:
-                return ask(f"{prompt.prefix}{body}{prompt.suffix}")
+                return ask(replace(prompt, body=body).asking(solved)), solved
             except PromptTooLongError:
+                if solved:
+                    solved -= 1
+                    continue
                 if len(body) < _LEAST_BODY:
                     raise
                 body = body[: len(body) * 3 // 4]
+                self._shown[prompt] = len(body) / len(prompt.body)
                 log.info("an input is too long for the server and loses its end")
 
     def _each(self, work: Callable[[U], T], items: Sequence[U]) -> list[T]:
@@ -138,6 +165,11 @@ def _refuse_nested(answers: Sequence[str]) -> None:
                     f"{other.strip()!r}, which synthesis_engine=server cannot tell apart; change "
                     "one of them, or set synthesis_engine=local"
                 )
+
+
+def _readable(text: str) -> str:
+    """A text that can be written: halves of surrogate pairs become U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _log_probs(found: dict[str, Any]) -> list[float]:

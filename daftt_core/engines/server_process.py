@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -14,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from daftt_core.engines import guard
 from daftt_core.errors import ConfigError, RemoteError
 from daftt_core.progress import log
 
@@ -31,7 +34,7 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """A running server.
+    """A running server, which does not outlive this process, however that ends.
 
     Args:
         command: Its program and arguments; no shell is involved.
@@ -44,19 +47,18 @@ class ServerProcess:
     def __init__(self, command: Sequence[str], log_file: Path) -> None:
         self._command = command
         self._log_file = log_file
-        try:
-            with log_file.open("wb") as output:
-                self._process = subprocess.Popen(  # noqa: S603 - the run's own setting, no shell
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # a group of its own, which ends with all its children
-                )
-        except OSError as error:
+        if shutil.which(command[0]) is None:
             raise ConfigError(
-                f"synthesis.server_command: {command[0]!r} cannot be run: {error.strerror}"
-            ) from None
+                f"synthesis.server_command: {command[0]!r} cannot be run: there is no such program"
+            )
+        with log_file.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - the run's own setting, no shell
+                [sys.executable, "-I", "-S", guard.__file__, *command],
+                stdin=subprocess.PIPE,  # held open by this process alone
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a group of its own, which ends with all its children
+            )
 
     def check(self) -> None:
         """Do nothing while the server runs.
@@ -95,6 +97,8 @@ class ServerProcess:
                 os.killpg(self._process.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_SECONDS)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def _last_words(self) -> str:
         text = self._log_file.read_bytes()[-4000:].decode(errors="replace")

@@ -21,6 +21,8 @@ from daftt_core.evaluation.models import (
     Comparison,
     Evaluation,
     Interval,
+    Slice,
+    SliceScore,
 )
 from daftt_core.evaluation.registry import (
     METRICS,
@@ -30,12 +32,15 @@ from daftt_core.evaluation.registry import (
     score_all,
     score_examples,
 )
+from daftt_core.evaluation.slices import MOST_VALUES, SMALL
 
 __all__ = [
     "EVALUATION",
     "GOLD_ARM",
     "METRICS",
+    "MOST_VALUES",
     "REAL_ARM",
+    "SMALL",
     "Abstention",
     "ArmResult",
     "Calibration",
@@ -44,6 +49,8 @@ __all__ = [
     "Evaluation",
     "Interval",
     "ReliabilityBin",
+    "Slice",
+    "SliceScore",
     "choose_threshold",
     "evaluate",
     "expected_calibration_error",

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from daftt_core.errors import DataError
-from daftt_core.records import Prediction, read_jsonl
+from daftt_core.records import TRAITS, Prediction, Traits, read_jsonl
 from daftt_core.tasks import Task
 
-__all__ = ["Answers", "read_answers"]
+__all__ = ["Answers", "read_answers", "read_traits"]
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,15 @@ class Answers:
     Attributes:
         task: The task.
         seeds: The students' seeds, ascending.
-        gold: The true outputs, by ascending example id.
+        ids: The test examples, ascending.
+        gold: The true outputs, in the order of ``ids``.
         outputs: For each arm one row a seed of outputs, in the order of ``gold``.
         distributions: For each arm one row a seed of label distributions, in the same order.
     """
 
     task: Task
     seeds: tuple[int, ...]
+    ids: tuple[str, ...]
     gold: tuple[str, ...]
     outputs: Mapping[str, Sequence[Sequence[str]]]
     distributions: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]
@@ -81,12 +84,36 @@ def read_answers(folder: Path, task: Task, arms: Sequence[str]) -> Answers:
     return Answers(
         task=task,
         seeds=seeds,
+        ids=tuple(ids),
         gold=tuple(first[seeds[0]][id_].gold for id_ in ids),
         outputs={arm: [[one.output for one in row] for row in rows[arm]] for arm in arms},
         distributions={
             arm: [[one.distribution for one in row] for row in rows[arm]] for arm in arms
         },
     )
+
+
+def read_traits(folder: Path, answers: Answers) -> Traits | None:
+    """What is known of the test examples beside their outputs; None where nothing was kept.
+
+    Args:
+        folder: Folder of the stage ``predictions``.
+        answers: What was read from it.
+
+    Raises:
+        DataError: The file is damaged, or knows nothing of an example that was answered.
+    """
+    path = folder / TRAITS
+    if not path.is_file():  # predicted by a version that kept none
+        return None
+    try:
+        traits = Traits.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise DataError(f"{path}: {error.errors()[0]['msg']}; predict again") from None
+    known = [set(traits.characters), *([set(traits.values)] if traits.column else [])]
+    if any(id_ not in some for id_ in answers.ids for some in known):
+        raise DataError(f"{path}: is not about the test examples that were answered; predict again")
+    return traits
 
 
 _Table = dict[int, dict[str, Prediction]]

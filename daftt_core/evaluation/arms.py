@@ -9,7 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from daftt_core.evaluation.answers import Answers
-from daftt_core.evaluation.calibration import expected_calibration_error
+from daftt_core.evaluation.calibration import (
+    ReliabilityBin,
+    expected_calibration_error,
+    reliability_bins,
+)
 from daftt_core.evaluation.models import (
     GOLD_ARM,
     REAL_ARM,
@@ -28,7 +32,7 @@ from daftt_core.evaluation.statistics import (
     percentile_interval,
 )
 
-__all__ = ["Training", "compare_arms"]
+__all__ = ["Training", "compare_arms", "score_answers"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,8 +50,20 @@ class Training:
     dev_scores: tuple[float, ...]
 
 
+def score_answers(answers: Answers, arms: Sequence[str]) -> Floats:
+    """The score of each answer by the primary metric, shape [arms, seeds, examples]."""
+    metric = metric_for_task(answers.task)
+    return np.stack(
+        [
+            [score_examples(metric, row, answers.gold) for row in answers.outputs[arm]]
+            for arm in arms
+        ]
+    )
+
+
 def compare_arms(
     answers: Answers,
+    scores: Floats,
     training: Mapping[str, Training],
     *,
     resamples: int,
@@ -58,19 +74,13 @@ def compare_arms(
 
     Args:
         answers: What the students answered.
+        scores: What :func:`score_answers` made of it, in the order of ``training``.
         training: What they were trained on, by arm; its order is that of the results.
         resamples: Bootstrap resamples behind each interval.
         confidence: Coverage of the intervals.
         seed: Of the resampling.
     """
     names = list(training)
-    metric = metric_for_task(answers.task)
-    scores = np.stack(
-        [
-            [score_examples(metric, row, answers.gold) for row in answers.outputs[name]]
-            for name in names
-        ]
-    )
     resampled = bootstrap_means(scores, resamples, seed)
     means = dict(zip(names, scores.mean(axis=(1, 2)), strict=True))
     p_values = _p_values(answers, names)
@@ -160,9 +170,17 @@ def _label_results(answers: Answers, name: str) -> dict[str, object]:
                 ]
             )
         ),
+        "reliability": _reliability(answers, name),
         "per_class": _class_scores(answers, name),
         "confusion": _confusion(answers, name),
     }
+
+
+def _reliability(answers: Answers, name: str) -> list[ReliabilityBin]:
+    probs = answers.probs(name)
+    return reliability_bins(
+        probs.reshape(-1, probs.shape[2]), np.tile(answers.gold_indices, len(probs))
+    )
 
 
 def _class_scores(answers: Answers, name: str) -> dict[str, ClassScores]:

@@ -10,13 +10,14 @@ from pydantic import ValidationError
 
 from daftt_core.config import EvaluationConfig
 from daftt_core.errors import DataError, StorageError
-from daftt_core.evaluation.answers import Answers, read_answers
-from daftt_core.evaluation.arms import Training, compare_arms
+from daftt_core.evaluation.answers import Answers, read_answers, read_traits
+from daftt_core.evaluation.arms import Training, compare_arms, score_answers
 from daftt_core.evaluation.headline import headline
 from daftt_core.evaluation.models import GOLD_ARM, REAL_ARM, Evaluation
 from daftt_core.evaluation.registry import metric_for_task
+from daftt_core.evaluation.slices import compare_slices
 from daftt_core.progress import log
-from daftt_core.records import seed_for
+from daftt_core.records import Traits, seed_for
 from daftt_core.storage import write_text
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
@@ -53,7 +54,8 @@ def evaluate(
         predictions, _ = read_stage(run, "predictions", predictions_digest)
         answers = read_answers(predictions, run.task, list(training))
         _check_dev_scores(training, answers)
-        evaluation = _evaluation(run, config, answers, training)
+        traits = read_traits(predictions, answers)
+        evaluation = _evaluation(run, config, answers, traits, training)
         write_text(folder / _FILE, evaluation.model_dump_json(indent=1) + "\n")
         log.info("%s", evaluation.headline)
         return _summary(evaluation)
@@ -115,16 +117,20 @@ def _check_dev_scores(training: Mapping[str, Training], answers: Answers) -> Non
 
 
 def _evaluation(
-    run: Run, config: EvaluationConfig, answers: Answers, training: Mapping[str, Training]
+    run: Run,
+    config: EvaluationConfig,
+    answers: Answers,
+    traits: Traits | None,
+    training: Mapping[str, Training],
 ) -> Evaluation:
     metric = metric_for_task(run.task)
-    arms = compare_arms(
-        answers,
-        training,
-        resamples=config.bootstrap_samples,
-        confidence=config.confidence,
-        seed=seed_for(run.seed, "bootstrap"),
-    )
+    scores = score_answers(answers, list(training))
+    resampling: Any = {
+        "resamples": config.bootstrap_samples,
+        "confidence": config.confidence,
+        "seed": seed_for(run.seed, "bootstrap"),
+    }
+    arms = compare_arms(answers, scores, training, **resampling)
     # the first of equals: an arm with less in it
     chosen = max((arm for arm in arms if arm.arm != GOLD_ARM), key=lambda arm: arm.dev_mean)
     return Evaluation(
@@ -138,6 +144,8 @@ def _evaluation(
         arms=arms,
         chosen_arm=chosen.arm,
         headline=headline(arms, chosen, metric, config.confidence),
+        slices=compare_slices(answers, scores, list(training), traits, **resampling),
+        slice_column=traits.column if traits else "",
     )
 
 

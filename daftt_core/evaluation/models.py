@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from daftt_core.evaluation.calibration import ReliabilityBin
+
 __all__ = [
     "GOLD_ARM",
     "REAL_ARM",
@@ -17,6 +19,8 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Interval",
+    "Slice",
+    "SliceScore",
 ]
 
 REAL_ARM = "real"
@@ -90,6 +94,7 @@ class ArmResult(_Part):
         interval: Of the mean; resampled over test examples and seeds.
         metrics: Other scores by metric, each a mean over the seeds.
         expected_calibration_error: Mean over the seeds; None for text outputs.
+        reliability: Bins of the reliability diagram, all seeds together; empty for text outputs.
         per_class: By label; empty for text outputs.
         confusion: Counts summed over the seeds, rows the true label and columns the predicted
             one, in the order of ``Evaluation.labels``; empty for text outputs.
@@ -105,6 +110,7 @@ class ArmResult(_Part):
     interval: Interval
     metrics: dict[str, float]
     expected_calibration_error: float | None = None
+    reliability: tuple[ReliabilityBin, ...] = ()
     per_class: dict[str, ClassScores] = {}
     confusion: tuple[tuple[int, ...], ...] = ()
     comparison: Comparison | None = None
@@ -113,6 +119,40 @@ class ArmResult(_Part):
     def dev_mean(self) -> float:
         """Mean score on dev."""
         return sum(self.dev_scores) / len(self.dev_scores)
+
+
+class SliceScore(_Part):
+    """One arm on the examples of a slice.
+
+    Attributes:
+        arm: Its name.
+        score: Mean over the seeds, by the primary metric.
+        gain: Mean score minus that of ``real`` there, in points; None for ``real`` itself.
+        interval: Of the gain, in points; resampled over the slice's examples and the seeds.
+    """
+
+    arm: str
+    score: float
+    gain: float | None
+    interval: Interval | None
+
+
+class Slice(_Part):
+    """Some of the test examples, which have something in common.
+
+    Attributes:
+        by: What they have in common: the true label, the length, or the value in the user's column.
+        name: The label, the range of lengths in characters, or the value.
+        examples: How many they are.
+        is_small: Whether they are too few for their scores to mean much.
+        arms: Every arm on them, in the order of ``Evaluation.arms``.
+    """
+
+    by: Literal["class", "length", "column"]
+    name: str
+    examples: int
+    is_small: bool
+    arms: tuple[SliceScore, ...]
 
 
 class Evaluation(_Part):
@@ -130,6 +170,8 @@ class Evaluation(_Part):
         chosen_arm: The arm with the best mean on *dev*, ``gold`` aside. The headline is about it:
             to pick it by its test score would make that score too high.
         headline: The result in one sentence.
+        slices: The arms on parts of the test examples.
+        slice_column: Name of the user's column; empty where none was asked for.
     """
 
     task_id: str
@@ -142,6 +184,8 @@ class Evaluation(_Part):
     arms: tuple[ArmResult, ...]
     chosen_arm: str
     headline: str
+    slices: tuple[Slice, ...] = ()
+    slice_column: str = ""
 
     def arm(self, name: str) -> ArmResult:
         """The result of one arm."""

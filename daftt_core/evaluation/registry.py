@@ -51,6 +51,7 @@ METRICS: dict[str, Metric] = {
     "rouge1": Metric("rouge", "text2text", "ROUGE-1"),
     "rouge2": Metric("rouge", "text2text", "ROUGE-2"),
     "rougeL": Metric("rouge", "text2text", "ROUGE-L"),
+    "bleu": Metric("bleu", "text2text", "BLEU", is_mean=False),
     "exact_match": Metric("exact_match", "text2text", "exact match"),
 }
 

@@ -28,7 +28,9 @@ Floats = npt.NDArray[np.float64]
 _CHUNK_NUMBERS = 2_000_000  # weights drawn at once: 16 MB
 
 
-def bootstrap_means(scores: Floats, resamples: int, seed: int) -> Floats:
+def bootstrap_means(
+    scores: Floats, resamples: int, seed: int, what: str = "compare arms"
+) -> Floats:
     """Mean scores of all arms in resamples of the seeds and of the test examples.
 
     Each resample draws seeds with replacement and, independently, test examples with replacement,
@@ -42,6 +44,7 @@ def bootstrap_means(scores: Floats, resamples: int, seed: int) -> Floats:
         scores: Shape [arms, seeds, examples].
         resamples: How many to draw.
         seed: Of the random generator.
+        what: Name of the work, for the progress.
 
     Returns:
         Shape [resamples, arms].
@@ -49,7 +52,7 @@ def bootstrap_means(scores: Floats, resamples: int, seed: int) -> Floats:
     arms, seeds, examples = scores.shape
     rng = np.random.default_rng(seed)
     columns = np.ascontiguousarray(scores.reshape(arms * seeds, examples).T)
-    progress = Progress("compare arms", resamples, "resamples")
+    progress = Progress(what, resamples, "resamples")
     means = np.empty((resamples, arms))
     step = max(1, _CHUNK_NUMBERS // examples)
     for start in range(0, resamples, step):

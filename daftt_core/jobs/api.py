@@ -28,6 +28,7 @@ _PASSING = {401, 410, 429, 500, 502, 503, 504}
 """Answers that may be others a moment later; 401 while a token is being replaced."""
 
 _MAX_DELAY_SECONDS = 30.0
+_jitter = random.Random()  # noqa: S311 - no secret; its own, as the global one is seeded for a run
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -209,7 +210,7 @@ class Cluster:
                 limit = self._patience.total_seconds
                 if unauthorized:
                     limit = self._patience.unauthorized_seconds
-                pause = max(fault.retry_after, delay * random.uniform(0.5, 1.5))  # noqa: S311
+                pause = max(fault.retry_after, delay * _jitter.uniform(0.5, 1.5))
                 if now - since.setdefault(unauthorized, now) + pause > limit:
                     raise fault.final() from None
                 log.debug("%s %s: %s; again in %.1f s", method, path, fault, pause)

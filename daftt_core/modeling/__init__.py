@@ -5,8 +5,13 @@ The one room below the teacher and the students that imports torch.
 
 from daftt_core.modeling.finding import find_model
 from daftt_core.modeling.identity import model_digest
-from daftt_core.modeling.limits import context_length
-from daftt_core.modeling.loading import load_causal_lm, load_classifier, load_seq2seq
+from daftt_core.modeling.limits import context_length, reads_forward
+from daftt_core.modeling.loading import (
+    Template,
+    load_causal_lm,
+    load_classifier,
+    load_text_to_text,
+)
 from daftt_core.modeling.machine import (
     asking_dtype,
     be_quiet,
@@ -15,9 +20,11 @@ from daftt_core.modeling.machine import (
     set_seeds,
     use_bfloat16,
 )
+from daftt_core.modeling.packing import pack_weights
 from daftt_core.modeling.saving import save_model
 
 __all__ = [
+    "Template",
     "asking_dtype",
     "be_quiet",
     "choose_device",
@@ -26,8 +33,10 @@ __all__ = [
     "limit_threads",
     "load_causal_lm",
     "load_classifier",
-    "load_seq2seq",
+    "load_text_to_text",
     "model_digest",
+    "pack_weights",
+    "reads_forward",
     "save_model",
     "set_seeds",
     "use_bfloat16",

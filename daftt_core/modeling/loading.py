@@ -1,4 +1,4 @@
-"""Loading a model and its tokenizer for one of three jobs, in float32 unless told otherwise.
+"""Loading a model and its tokenizer for one of its jobs, in float32 unless told otherwise.
 
 Only safetensors (or GGUF, converted to it) is read, and no code that comes with a model is run. A
 model whose weights do not cover the job is refused rather than filled up with random numbers; the
@@ -7,6 +7,7 @@ one exception is a classifier's head, fresh unless it was trained for the very s
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -26,16 +27,17 @@ from transformers import (
 
 from daftt_core.errors import ModelError
 from daftt_core.modeling.finding import find_model
+from daftt_core.modeling.limits import reads_forward
 from daftt_core.modeling.machine import be_quiet, choose_device
 
-__all__ = ["load_causal_lm", "load_classifier", "load_seq2seq"]
+__all__ = ["Template", "load_causal_lm", "load_classifier", "load_text_to_text"]
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 _CAREFULLY: Any = {"local_files_only": True, "trust_remote_code": False}
 _KINDS = {
     AutoModelForCausalLM: "causal language model (such as Llama or GPT-NeoX)",
-    AutoModelForSeq2SeqLM: "sequence-to-sequence model (such as BART or T5)",
+    AutoModelForSeq2SeqLM: "model that writes texts (such as BART, T5 or GPT-2)",
     AutoModelForSequenceClassification: "sequence classifier (such as BERT or RoBERTa)",
 }
 
@@ -55,19 +57,23 @@ def load_causal_lm(
     Raises:
         ModelError: The model is missing, incomplete or of another kind.
     """
-    return _load_generator(AutoModelForCausalLM, name, device, dtype)
+    path = find_model(name)
+    model, fresh = _load_weights(AutoModelForCausalLM, path, {}, dtype)
+    _refuse_gaps(path, AutoModelForCausalLM, fresh)
+    return _finish(path, model, device)
 
 
-def load_seq2seq(name: str | Path) -> Loaded:
-    """A model that turns a text into another, on the device, in evaluation mode.
+def load_text_to_text(name: str | Path) -> Loaded:
+    """A model that writes a text for another, on the device, in evaluation mode.
 
     Args:
-        name: What :func:`find_model` understands.
+        name: What :func:`find_model` understands; a sequence-to-sequence or a causal model.
 
     Raises:
         ModelError: The model is missing, incomplete or of another kind.
     """
-    return _load_generator(AutoModelForSeq2SeqLM, name)
+    path = find_model(name)
+    return _finish(path, _read_writer(path))
 
 
 def load_classifier(name: str | Path, label_names: Sequence[str]) -> Loaded:
@@ -84,6 +90,62 @@ def load_classifier(name: str | Path, label_names: Sequence[str]) -> Loaded:
         ModelError: The model is missing, incomplete or of another kind.
     """
     path = find_model(name)
+    model, fresh, headless = _read_classifier(path, label_names)
+    return _finish(path, _with_new_head(model) if headless and not fresh else model)
+
+
+class Template:
+    """A model that is read once and started many times, for students that differ in their seed.
+
+    A start is bit for bit what loading the folder under the same random numbers gives, a freshly
+    drawn head included: the weights that were stored go through the same loader from memory.
+
+    Attributes:
+        model: The model as it was read, on the CPU; it must not be trained.
+        tokenizer: Its tokenizer.
+    """
+
+    def __init__(self, name: str | Path, label_names: Sequence[str] | None) -> None:
+        """Read the model.
+
+        Args:
+            name: What :func:`find_model` understands.
+            label_names: A classifier's labels; None for a model that writes texts.
+
+        Raises:
+            ModelError: The model is missing, incomplete or of another kind.
+        """
+        path = find_model(name)
+        if label_names is None:
+            self.model, self._drawn, self._headless = _read_writer(path), list[str](), False
+        else:
+            self.model, self._drawn, self._headless = _read_classifier(path, label_names)
+        self.model, self.tokenizer = _finish(path, self.model, torch.device("cpu"))
+
+    def start(self) -> PreTrainedModel:
+        """A model of its own, on the device, in evaluation mode; seed before a head is drawn."""
+        if self._drawn:
+            stored = {
+                key: value.clone()  # the loader takes them over as they are
+                for key, value in self.model.state_dict().items()
+                if key not in self._drawn
+            }
+            model = type(self.model).from_pretrained(
+                None, config=self.model.config, state_dict=stored, dtype=torch.float32
+            )
+        elif self._headless:
+            model = _with_new_head(self.model)
+        else:
+            model = copy.deepcopy(self.model)
+        torch.nn.Module.to(model, choose_device())
+        torch.nn.Module.eval(model)
+        return model
+
+
+def _read_classifier(
+    path: Path, label_names: Sequence[str]
+) -> tuple[PreTrainedModel, list[str], bool]:
+    """A classifier, its weights that were drawn, and whether its head is not for these labels."""
     stored = list((_load_config(path).id2label or {}).values())
     labels = {
         "num_labels": len(label_names),
@@ -94,21 +156,16 @@ def load_classifier(name: str | Path, label_names: Sequence[str]) -> Loaded:
     prefix = f"{model.base_model_prefix}."
     body = [key for key in fresh if key.startswith(prefix) and "pooler" not in key]
     _refuse_gaps(path, AutoModelForSequenceClassification, body)
-    if not fresh and stored != list(label_names):
-        model = _with_new_head(model)
-    return _finish(path, model)
+    return model, fresh, stored != list(label_names)
 
 
-def _load_generator(
-    auto: Any,
-    name: str | Path,
-    device: torch.device | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> Loaded:
-    path = find_model(name)
-    model, fresh = _load_weights(auto, path, {}, dtype)
+def _read_writer(path: Path) -> PreTrainedModel:
+    """A model that writes a text for another: the encoder-decoder kind, or the causal kind."""
+    config = _load_config(path)
+    auto = AutoModelForCausalLM if reads_forward(config) else AutoModelForSeq2SeqLM
+    model, fresh = _load_weights(auto, path, {})
     _refuse_gaps(path, auto, fresh)
-    return _finish(path, model, device)
+    return model
 
 
 def _load_config(path: Path) -> PreTrainedConfig:

@@ -1,16 +1,18 @@
-"""Settings that fit together, for teachers of several sizes and the machines they need.
+"""Settings that fit together: for teachers of several sizes and their machines, and for students.
 
-A preset is a YAML file of flat settings beside this module. What a user gives wins over it.
+A preset is a YAML file of flat settings beside this module. What a user gives wins over it. One for
+a teacher and one for a student go together; two that set the same differently do not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from daftt_core.config import read_settings
 from daftt_core.errors import ConfigError, did_you_mean
 
-__all__ = ["preset_names", "read_preset"]
+__all__ = ["preset_names", "read_preset", "read_presets"]
 
 _FOLDER = Path(__file__).parent
 
@@ -33,3 +35,22 @@ def read_preset(name: str) -> dict[str, object]:
             f"(there are: {', '.join(names)})"
         )
     return read_settings(_FOLDER / f"{name}.yaml")
+
+
+def read_presets(names: Sequence[str]) -> dict[str, object]:
+    """The flat settings of several presets together.
+
+    Raises:
+        ConfigError: There is no such preset, or two of them disagree.
+    """
+    settings: dict[str, object] = {}
+    origins: dict[str, str] = {}
+    for name in names:
+        for key, value in read_preset(name).items():
+            if settings.setdefault(key, value) != value:
+                raise ConfigError(
+                    f"presets {origins[key]} and {name} disagree on {key} ({settings[key]} and "
+                    f"{value}); give one preset for the teacher and one for the student at most"
+                )
+            origins.setdefault(key, name)
+    return settings

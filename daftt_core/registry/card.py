@@ -33,12 +33,13 @@ _SHOWN = (
 )
 
 
-def write_card(lineage: Lineage, decision: Decision) -> str:
+def write_card(lineage: Lineage, decision: Decision, *, causal: bool = False) -> str:
     """The card, as Markdown.
 
     Args:
         lineage: Where the version comes from.
         decision: What it has shown.
+        causal: Whether it writes a text by going on with it.
     """
     task = lineage.task
     labels = ", ".join(f"`{_code(name)}`" for name in task.label_names)
@@ -50,7 +51,7 @@ def write_card(lineage: Lineage, decision: Decision) -> str:
         _section("How good it is", _results(decision)),
         _section("What it learned from", _origins(lineage)),
         _section("How it was made", _making(lineage)),
-        _section("How to use it", _use(lineage)),
+        _section("How to use it", _use(lineage, causal)),
         _section("What to know before using it", _limits(lineage)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -135,8 +136,9 @@ def _making(lineage: Lineage) -> Iterator[str]:
         yield f"- Image {escape(name)}: `{_code(image)}`"
 
 
-def _use(lineage: Lineage) -> Iterator[str]:
-    kind = "SequenceClassification" if lineage.task.is_classification else "Seq2SeqLM"
+def _use(lineage: Lineage, causal: bool) -> Iterator[str]:
+    writer = "CausalLM" if causal else "Seq2SeqLM"
+    kind = "SequenceClassification" if lineage.task.is_classification else writer
     yield "```python"
     yield f"from transformers import AutoModelFor{kind}, AutoTokenizer"
     yield ""

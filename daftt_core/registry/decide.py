@@ -8,11 +8,10 @@ over examples and seeds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from daftt_core.config import EvaluationConfig, PromotionConfig
 from daftt_core.errors import DataError
@@ -25,13 +24,12 @@ from daftt_core.evaluation import (
     score_examples,
 )
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
-from daftt_core.records import Prediction, seed_for
+from daftt_core.records import Prediction, Traits, seed_for
 from daftt_core.registry.models import Decision, FloorCheck, SliceCheck
+from daftt_core.registry.slices import judge_slices
 from daftt_core.tasks import Task
 
 __all__ = ["Challenger", "Champion", "decide"]
-
-_THIRDS = (1 / 3, 2 / 3)
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,13 @@ class Champion:
     Attributes:
         version: Its version.
         predictions: Its answers to the same test examples.
-        words: Length of each test example in words, by id.
+        traits: What is known of the test examples beside their outputs.
         learned: Ids of the examples that it was trained or chosen on.
     """
 
     version: str
     predictions: Sequence[Prediction]
-    words: Mapping[str, int]
+    traits: Traits | None
     learned: Collection[str]
 
 
@@ -108,15 +106,9 @@ def decide(
     if champion is None:
         compared = _with_real(evaluation, challenger, promotion)
     else:
-        compared = _with_champion(
-            task,
-            answers,
-            champion,
-            evaluation.metric,
-            promotion,
-            config,
-            seed_for(seed, "promotion"),
-        )
+        drawn = seed_for(seed, "promotion")
+        metric = evaluation.metric
+        compared = _with_champion(task, answers, champion, metric, promotion, config, drawn)
     refusals = [
         *challenger.refusals,
         *compared.refusals,
@@ -171,18 +163,9 @@ def _with_real(
         return _Compared("", (f"there is no champion yet, and no arm is better than {REAL_ARM}",))
     needed = promotion.margin if promotion.rule == "superiority" else 0.0
     said = f"its arm is {_gain(found.gain, found.interval, evaluation.confidence)} over {REAL_ARM}"
-    shown = found.interval.low > needed
-    return _Compared(
-        said,
-        ()
-        if shown
-        else (
-            f"there is no champion yet, and {said}, which is not shown to be above "
-            f"{_signed(needed)}",
-        ),
-        found.gain,
-        found.interval,
-    )
+    short = f"there is no champion yet, and {said}, {_not_above(needed)}"
+    refusals = () if found.interval.low > needed else (short,)
+    return _Compared(said, refusals, found.gain, found.interval)
 
 
 def _with_champion(
@@ -194,86 +177,46 @@ def _with_champion(
     config: EvaluationConfig,
     seed: int,
 ) -> _Compared:
-    theirs = {one.id: one for one in champion.predictions}
-    truth = {one.id: one.gold for one in answers}
-    if {id_: one.gold for id_, one in theirs.items()} != truth:
-        raise DataError("the champion and its challenger were not asked the same test examples")
-    compared = [one for one in answers if one.id not in champion.learned]
+    compared = _comparable(answers, champion)
     left_out = len(answers) - len(compared)
     if not compared:
-        return _Compared(
-            "",
-            (
-                f"champion {champion.version} has learned from all {left_out} test examples, so "
-                "that the two cannot be compared",
-            ),
-            left_out=left_out,
+        learned = (
+            f"champion {champion.version} has learned from all {left_out} test examples, so that "
+            "the two cannot be compared"
         )
-    golds = [one.gold for one in compared]
+        return _Compared("", (learned,), left_out=left_out)
+    golds = [gold for gold, _, _ in compared.values()]
     scores = np.stack(
         [
-            score_examples(metric, [theirs[one.id].output for one in compared], golds),
-            score_examples(metric, [one.output for one in compared], golds),
+            score_examples(metric, [theirs for _, theirs, _ in compared.values()], golds),
+            score_examples(metric, [ours for _, _, ours in compared.values()], golds),
         ]
     )
     resampled = bootstrap_means(scores[:, None, :], config.bootstrap_samples, seed)
     interval = percentile_interval(100 * (resampled[:, 1] - resampled[:, 0]), config.confidence)
-    before, after = scores.mean(axis=1)
-    gain = float(100 * (after - before))
+    before, after = (float(mean) for mean in scores.mean(axis=1))
+    gain = 100 * (after - before)
     needed = promotion.margin if promotion.rule == "superiority" else -promotion.margin
     said = f"{_gain(gain, interval, config.confidence)} over champion {champion.version}"
     if left_out:
         said += f", {left_out} test examples left out that the champion has learned from"
-    words = [champion.words[one.id] for one in compared]
-    return _Compared(
-        said,
-        () if interval.low > needed else (f"{said}, is not shown to be above {_signed(needed)}",),
-        gain,
-        interval,
-        float(before),
-        left_out,
-        tuple(_slices(task, golds, words, scores, promotion)),
-    )
+    short = () if interval.low > needed else (f"{said}, {_not_above(needed)}",)
+    slices = tuple(judge_slices(task, list(compared), golds, scores, champion.traits, promotion))
+    return _Compared(said, short, gain, interval, before, left_out, slices)
 
 
-def _slices(
-    task: Task,
-    golds: Sequence[str],
-    words: Sequence[int],
-    scores: npt.NDArray[np.float64],
-    promotion: PromotionConfig,
-) -> Iterable[SliceCheck]:
-    for name, members in (*_classes(task, golds), *_lengths(words)):
-        count = int(members.sum())
-        if count == 0:
-            continue
-        before, after = scores[:, members].mean(axis=1)
-        judged = count >= promotion.slice_min_examples
-        fallen = round(100 * float(before - after), 6) > promotion.slice_drop
-        yield SliceCheck(
-            name=name,
-            examples=count,
-            champion=float(before),
-            challenger=float(after),
-            judged=judged,
-            passed=not (judged and fallen),
-        )
-
-
-def _classes(task: Task, golds: Sequence[str]) -> Iterable[tuple[str, npt.NDArray[np.bool_]]]:
-    for label in task.label_names:
-        yield f"class {label}", np.asarray([gold == label for gold in golds])
-
-
-def _lengths(words: Sequence[int]) -> Iterable[tuple[str, npt.NDArray[np.bool_]]]:
-    """Thirds by length, as far as the lengths can be told apart."""
-    lengths = np.asarray(words)
-    low, high = (int(bound) for bound in np.quantile(lengths, _THIRDS, method="lower"))
-    yield f"up to {low} words", lengths <= low
-    if high > low:
-        between = str(high) if high == low + 1 else f"{low + 1} to {high}"
-        yield f"{between} words", (lengths > low) & (lengths <= high)
-    yield f"more than {high} words", lengths > high
+def _comparable(
+    answers: Sequence[Prediction], champion: Champion
+) -> dict[str, tuple[str, str, str]]:
+    """True output, the champion's and the challenger's, by id; without what the first learned."""
+    theirs = {one.id: one for one in champion.predictions}
+    if {id_: one.gold for id_, one in theirs.items()} != {one.id: one.gold for one in answers}:
+        raise DataError("the champion and its challenger were not asked the same test examples")
+    return {
+        one.id: (one.gold, theirs[one.id].output, one.output)
+        for one in answers
+        if one.id not in champion.learned
+    }
 
 
 def _sentence(
@@ -311,5 +254,5 @@ def _gain(gain: float, interval: Interval, confidence: float) -> str:
     )
 
 
-def _signed(points: float) -> str:
-    return f"{points:+g}" if points else "0"
+def _not_above(points: float) -> str:
+    return f"which is not shown to be above {f'{points:+g}' if points else '0'}"

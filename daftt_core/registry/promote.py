@@ -6,7 +6,6 @@ What is said of it on test is said of that very model. A refusal is a normal end
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,15 @@ from daftt_core.config import EvaluationConfig, PromotionConfig, StudentConfig
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.evaluation import EVALUATION, Evaluation, read_evaluation
 from daftt_core.progress import log
-from daftt_core.records import Example, Prediction, SyntheticExample, iterate_jsonl, read_jsonl
+from daftt_core.records import (
+    TRAITS,
+    Example,
+    Prediction,
+    SyntheticExample,
+    Traits,
+    iterate_jsonl,
+    read_jsonl,
+)
 from daftt_core.registry.decide import Challenger, Champion, decide
 from daftt_core.registry.ledger import TaskRegistry
 from daftt_core.registry.lineage import collect_lineage
@@ -154,14 +161,14 @@ def _champion(
     if (theirs.kind, theirs.label_names) != (ours.kind, ours.label_names):
         answers = ", ".join(theirs.label_names) or "texts"
         return None, (f"champion {version} answers {answers}, which this task's outputs are not",)
-    from daftt_core.registry.champion import ANSWERS, LENGTHS, answer_test
+    from daftt_core.registry.champion import ANSWERS, answer_test
 
     if not (folder / ANSWERS).is_file():
         answer_test(run, model, lineage, folder)
     return Champion(
         version=version,
         predictions=read_jsonl(folder / ANSWERS, Prediction),
-        words=json.loads((folder / LENGTHS).read_bytes()),
+        traits=_traits(run),
         learned=learned,
     ), ()
 
@@ -170,6 +177,12 @@ def _predictions(run: Run, evaluated: Evaluation, arm: str, seed: int) -> list[P
     folder, _ = read_stage(run, "predictions")
     of_seed = evaluated.seeds[seed]
     return [one for one in read_jsonl(folder / f"{arm}.jsonl", Prediction) if one.seed == of_seed]
+
+
+def _traits(run: Run) -> Traits | None:
+    """What the predictions keep of the test examples, for slices; never their texts."""
+    path = read_stage(run, "predictions")[0] / TRAITS
+    return Traits.model_validate_json(path.read_bytes()) if path.is_file() else None
 
 
 def _learned(run: Run, arm: str) -> set[str]:

@@ -97,6 +97,8 @@ def keep_version(
     Raises:
         StorageError: It cannot be written.
     """
+    settings = json.loads(student.files["config.json"].read_bytes())
+    causal = not lineage.task.is_classification and not settings.get("is_encoder_decoder")
 
     def work(folder: Path) -> dict[str, Any]:
         for name, source in student.files.items():
@@ -105,7 +107,7 @@ def keep_version(
             shutil.copyfile(source, target)
         write_text(folder / _LINEAGE, lineage.model_dump_json(indent=1) + "\n")
         write_text(folder / _LEARNED, json.dumps(sorted(learned)) + "\n")
-        write_text(folder / _CARD, write_card(lineage, decision))
+        write_text(folder / _CARD, write_card(lineage, decision, causal=causal))
         return {"run": lineage.run, "arm": lineage.arm, "score": decision.score}
 
     inputs = [student.version, decision]

@@ -3,7 +3,7 @@
 from daftt_core.reporting.arms import confusion
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.data import collect
-from daftt_core.reporting.page import render
+from daftt_core.reporting.page import render, stylesheet
 from daftt_core.reporting.summary import summarize
 from daftt_core.reporting.text import review_table, stage_table, summary_table
 from daftt_core.reporting.trigger import read_trigger
@@ -17,6 +17,7 @@ __all__ = [
     "render",
     "review_table",
     "stage_table",
+    "stylesheet",
     "summarize",
     "summary_table",
     "write_report",

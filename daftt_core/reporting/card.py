@@ -15,6 +15,12 @@ from daftt_core.assets import known_assets
 from daftt_core.curation import CURATED, QUESTIONS
 from daftt_core.reporting.content import Curation, Funnel, ReportData
 from daftt_core.reporting.formats import number, percent
+from daftt_core.reporting.written import (
+    confidence_sentence,
+    diversity_sentence,
+    how_inputs_were_asked_for,
+    set_aside_sentence,
+)
 
 __all__ = ["DATA_CARD", "write_card"]
 
@@ -125,6 +131,9 @@ def _settings(data: ReportData) -> Iterator[str]:
         f"- Temperature of generation: {synthesis.generate_temperature:g}, top-p "
         f"{synthesis.generate_top_p:g}"
     )
+    yield from (f"- {said}" for said in how_inputs_were_asked_for(data))
+    if said := confidence_sentence(data):
+        yield f"- {said}"
     if assessed:
         yield (
             f"- The teacher's {assessed.metric} on {number(assessed.dev_examples)} dev examples: "
@@ -144,6 +153,10 @@ def _funnel(funnel: Funnel) -> Iterator[str]:
         lost = (number(part.rejected.get(reason, 0)) for part in parts)
         yield _row([f"rejected: {reason}", *lost])
     yield _row(["kept", *(number(part.kept) for part in parts)])
+    if problems := set_aside_sentence(funnel):
+        yield f"\n{problems}"
+    if funnel.diversity:
+        yield f"\n{diversity_sentence(funnel.diversity)}"
     if funnel.redacted:
         yield f"\nPersonal data was replaced in {number(funnel.redacted)} of the kept examples."
 

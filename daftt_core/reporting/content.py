@@ -165,6 +165,8 @@ class Funnel(_Part):
         rejected: Number of examples by the filter that rejected them, in the filters' order.
         kept: Examples left.
         redacted: How many of those left had personal data replaced.
+        problems: Why examples were unusable, and how many were for each reason.
+        shortened: How many the teacher was shown without their end.
         diversity: How different those left are from each other and from the labelled examples.
         by_label: The same for each label; empty for text outputs.
     """
@@ -173,6 +175,8 @@ class Funnel(_Part):
     rejected: dict[str, int]
     kept: int
     redacted: int = 0
+    problems: dict[str, int] = {}
+    shortened: int = 0
     diversity: Diversity | None = None
     by_label: dict[str, Funnel] = {}
 

@@ -1,61 +1,20 @@
-"""The report's plots, as SVG that takes its colours and fonts from the page around it.
-
-Each colour is drawn as a marker (a hex code nothing else uses) and then replaced by one of the
-page's CSS variables, so that one drawing serves the light and the dark theme. Figures are 400
-units wide: text in them is legible on a phone. The same numbers give the same bytes.
-"""
+"""The report's plots."""
 
 from __future__ import annotations
 
-import io
-import re
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from daftt_core.evaluation import REAL_ARM, ArmResult, Evaluation, ReliabilityBin
+from daftt_core.reporting.canvas import COLOURS, new_figure, to_svg
 from daftt_core.reporting.content import TrainingStep
 from daftt_core.reporting.escape import visible
 from daftt_core.reporting.formats import metric_title, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["draw_arms", "draw_learning_curve", "draw_reliability"]
-
-_COLOURS = {
-    "ink": "#010203",
-    "muted": "#010204",
-    "rule": "#010205",
-    "accent": "#010206",
-    "second": "#010207",
-    "surface": "#010208",
-}
-_UNITS_PER_INCH = 72
-_SVG = "http://www.w3.org/2000/svg"
-_XLINK = "http://www.w3.org/1999/xlink"
-_FONT = re.compile(r"font-family: [^;]*;? ?")
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "daftt",
-    "text.parse_math": False,
-    "font.size": 13,
-    "axes.edgecolor": _COLOURS["rule"],
-    "axes.labelcolor": _COLOURS["muted"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "text.color": _COLOURS["ink"],
-    "xtick.color": _COLOURS["rule"],
-    "ytick.color": _COLOURS["rule"],
-    "xtick.labelcolor": _COLOURS["muted"],
-    "ytick.labelcolor": _COLOURS["muted"],
-    "grid.color": _COLOURS["rule"],
-    "grid.linewidth": 0.8,
-    "legend.frameon": False,
-}
 
 
 def draw_arms(evaluation: Evaluation, title: str) -> str:
@@ -67,11 +26,11 @@ def draw_arms(evaluation: Evaluation, title: str) -> str:
     """
     arms = evaluation.arms
     height = 52 * len(arms) + 62
-    with _figure(400, height) as figure:
+    with new_figure(400, height) as figure:
         axes = figure.add_axes((0.02, 50 / height, 0.84, 1 - 56 / height))
         for place, arm in enumerate(arms):
             if arm.arm == REAL_ARM:
-                axes.axvline(100 * arm.mean, color=_COLOURS["muted"], linewidth=1, linestyle=":")
+                axes.axvline(100 * arm.mean, color=COLOURS["muted"], linewidth=1, linestyle=":")
             _draw_arm(axes, -place, arm, arm.arm == evaluation.chosen_arm)
         axes.set_ylim(-len(arms) + 0.5, 0.75)
         axes.set_yticks([])
@@ -79,11 +38,11 @@ def draw_arms(evaluation: Evaluation, title: str) -> str:
         axes.grid(axis="x")
         axes.margins(x=0.06)
         axes.set_xlabel(f"{metric_title(evaluation.metric)} on test, percent")
-        return _svg(figure, "arms", title, "; ".join(map(_arm_in_words, arms)))
+        return to_svg(figure, "arms", title, "; ".join(map(_arm_in_words, arms)))
 
 
 def _draw_arm(axes: Axes, height: float, arm: ArmResult, chosen: bool) -> None:
-    colour = _COLOURS["accent" if chosen else "ink"]
+    colour = COLOURS["accent" if chosen else "ink"]
     interval = (100 * arm.interval.low, 100 * arm.interval.high)
     axes.plot(interval, (height, height), color=colour, linewidth=2.5, alpha=0.45)
     axes.plot([100 * arm.mean], [height], marker="D", markersize=8, color=colour)
@@ -93,14 +52,14 @@ def _draw_arm(axes: Axes, height: float, arm: ArmResult, chosen: bool) -> None:
         linestyle="none",
         marker="o",
         markersize=6,
-        markerfacecolor=_COLOURS["surface"],
+        markerfacecolor=COLOURS["surface"],
         markeredgecolor=colour,
         markeredgewidth=1.4,
     )
     weight = "bold" if chosen else "normal"
     across = axes.get_yaxis_transform()
     name = visible(arm.arm)
-    behind = {"facecolor": _COLOURS["surface"], "edgecolor": "none", "pad": 1.5}
+    behind = {"facecolor": COLOURS["surface"], "edgecolor": "none", "pad": 1.5}
     axes.text(0, height + 0.36, name, transform=across, fontweight=weight, va="center", bbox=behind)
     mean = percent(arm.mean)
     axes.text(1.03, height, mean, transform=across, fontweight=weight, va="center")
@@ -118,19 +77,19 @@ def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> str:
     """The teacher's loss on its training examples and on dev, by epoch; a star where it is kept."""
     trained = [(step.epoch, step.loss) for step in history if step.loss is not None]
     checked = [(step.epoch, step.dev_loss) for step in history if step.dev_loss is not None]
-    with _figure(400, 280) as figure:
+    with new_figure(400, 280) as figure:
         axes = figure.add_axes((0.15, 0.19, 0.82, 0.76))
         if trained:
             axes.plot(
                 *zip(*trained, strict=True),
-                color=_COLOURS["second"],
+                color=COLOURS["second"],
                 linewidth=1.3,
                 label="training",
             )
         if checked:
             axes.plot(
                 *zip(*checked, strict=True),
-                color=_COLOURS["accent"],
+                color=COLOURS["accent"],
                 linestyle="--",
                 marker="o",
                 label="dev",
@@ -138,7 +97,7 @@ def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> str:
             kept = min(checked, key=lambda point: point[1])
             axes.plot(
                 *kept,
-                color=_COLOURS["accent"],
+                color=COLOURS["accent"],
                 linestyle="none",
                 marker="*",
                 markersize=12,
@@ -148,7 +107,7 @@ def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> str:
         axes.set_ylabel("loss per token")
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
-        axes.legend(labelcolor=_COLOURS["ink"])
+        axes.legend(labelcolor=COLOURS["ink"])
         description = "; ".join(
             f"{name} loss from {losses[0][1]:.2f} at epoch {losses[0][0]:g} "
             f"to {losses[-1][1]:.2f} at epoch {losses[-1][0]:g}"
@@ -157,34 +116,41 @@ def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> str:
         )
         if checked:
             description += f"; the weights of epoch {kept[0]:g} were kept"
-        return _svg(figure, "learning-curve", title, description)
+        return to_svg(figure, "learning-curve", title, description)
 
 
 def draw_reliability(
-    before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin], title: str
+    lines: Sequence[tuple[str, Sequence[ReliabilityBin]]], title: str, name: str
 ) -> str:
-    """How often the teacher is right at each confidence, before and after calibration."""
-    with _figure(400, 350) as figure:
+    """How often answers are right at each confidence.
+
+    Args:
+        lines: One or two, each with its name; the last is emphasized.
+        title: What the figure shows, for those who hear it.
+        name: Of the figure, unique on the page.
+    """
+    styles = [(COLOURS["second"], "s", "--"), (COLOURS["accent"], "o", "-")][-len(lines) :]
+    with new_figure(400, 350) as figure:
         axes = figure.add_axes((0.15, 0.14, 0.82, 0.83))
-        axes.plot((0, 1), (0, 1), color=_COLOURS["muted"], linewidth=1, linestyle=":")
-        _draw_bins(axes, before, "before calibration", _COLOURS["second"], "s", "--")
-        _draw_bins(axes, after, "after calibration", _COLOURS["accent"], "o", "-")
-        lowest = min((bin_.confidence for bin_ in (*before, *after)), default=0.0)
+        axes.plot((0, 1), (0, 1), color=COLOURS["muted"], linewidth=1, linestyle=":")
+        for (label, bins), style in zip(lines, styles, strict=True):
+            _draw_bins(axes, bins, label, *style)
+        lowest = min((bin_.confidence for _, bins in lines for bin_ in bins), default=0.0)
         axes.set_xlim(min(0.48, lowest - 0.02), 1.02)
         axes.set_ylim(-0.02, 1.04)
         axes.grid()
         axes.set_xlabel("confidence")
         axes.set_ylabel("share of right answers")
-        axes.legend(loc="lower right", labelcolor=_COLOURS["ink"])
+        axes.legend(loc="lower right", labelcolor=COLOURS["ink"])
         description = ". ".join(
-            f"{name} calibration: "
+            f"{label}: "
             + ", ".join(
                 f"{bin_.accuracy:.0%} right at confidence {bin_.confidence:.2f} ({bin_.count})"
                 for bin_ in bins
             )
-            for name, bins in (("Before", before), ("After", after))
+            for label, bins in lines
         )
-        return _svg(figure, "reliability", title, description)
+        return to_svg(figure, name, title, description)
 
 
 def _draw_bins(
@@ -199,52 +165,3 @@ def _draw_bins(
         markersize=6,
         label=label,
     )
-
-
-@contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
-    """A figure of this size in SVG units, in the report's style."""
-    import matplotlib as mpl  # half a second that the command line need not spend
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(_STYLE):
-        yield Figure(figsize=(width / _UNITS_PER_INCH, height / _UNITS_PER_INCH))
-
-
-def _svg(figure: Figure, name: str, title: str, description: str) -> str:
-    buffer = io.StringIO()
-    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
-    root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314  (matplotlib's own output)
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
-                parent.remove(child)  # its style rule would apply to the whole page
-    for element in root.iter():
-        for key, value in element.attrib.items():
-            element.set(key, _adapt(key, value, name))
-    for tag, text in (("desc", description), ("title", title)):
-        element = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{name}-{tag}"})
-        element.text = visible(text)
-        root.insert(0, element)
-    root.attrib.pop("width")
-    root.attrib.pop("height")
-    root.attrib.pop("version", None)
-    root.set("role", "img")
-    root.set("aria-labelledby", f"{name}-title {name}-desc")
-    ElementTree.register_namespace("", _SVG)
-    ElementTree.register_namespace("xlink", _XLINK)
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _adapt(key: str, value: str, name: str) -> str:
-    """One attribute of matplotlib's drawing, made fit for a page with other figures on it."""
-    if key == "id":
-        return f"{name}-{value}"
-    if value.startswith("#"):
-        return f"#{name}-{value[1:]}"
-    value = value.replace("url(#", f"url(#{name}-")
-    value = _FONT.sub("", value)
-    for variable, marker in _COLOURS.items():
-        value = value.replace(marker, f"var(--{variable})")
-    return value

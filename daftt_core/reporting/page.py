@@ -10,17 +10,19 @@ from markupsafe import Markup
 
 from daftt_core import __version__
 from daftt_core.evaluation import GOLD_ARM
-from daftt_core.reporting import arms, card, provenance, sections
+from daftt_core.reporting import arms, card, provenance, sections, students
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.escape import visible
 from daftt_core.reporting.formats import number
 from daftt_core.reporting.promotion import promotion
 
-__all__ = ["look", "render"]
+__all__ = ["look", "render", "stylesheet"]
 
 _CONTENTS = {
     "arms": ("arms", "Students"),
+    "measures": ("measures", "Measures"),
     "matrices": ("confusion", "Errors"),
+    "slices": ("slices", "Slices"),
     "promotion": ("promotion", "Promotion"),
     "teacher": ("teacher", "Teacher"),
     "curation": ("curation", "Curation"),
@@ -36,7 +38,10 @@ def render(data: ReportData) -> str:
     """The report as HTML; the same data gives the same text."""
     view: dict[str, Any] = {
         "arms": arms.arms(data.evaluation),
+        "measures": students.measures(data.evaluation),
         "matrices": arms.matrices(data.evaluation),
+        "class_scores": students.class_scores(data.evaluation),
+        "slices": students.slices(data.evaluation),
         "promotion": promotion(data.promotion),
         "teacher": sections.teacher(data),
         "curation": sections.curation(data),
@@ -61,6 +66,11 @@ def render(data: ReportData) -> str:
         facts=_facts(data),
         version=__version__,
     )
+
+
+def stylesheet() -> str:
+    """The look of the report, for other pages."""
+    return _read("report.css")
 
 
 def look() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from daftt_core.config import Config, flat_fields, to_flat
-from daftt_core.curation import QUESTIONS, Diversity, Finding
+from daftt_core.curation import QUESTIONS, Finding
 from daftt_core.evaluation import Abstention
 from daftt_core.progress import duration
 from daftt_core.records import SyntheticExample
@@ -16,6 +16,12 @@ from daftt_core.reporting.content import Assessment, Funnel, ReportData, Sample,
 from daftt_core.reporting.figures import draw_learning_curve, draw_reliability
 from daftt_core.reporting.formats import memory, metric_title, number, percent, score, share, size
 from daftt_core.reporting.mixture import mixture
+from daftt_core.reporting.written import (
+    confidence_sentence,
+    diversity_sentence,
+    how_inputs_were_asked_for,
+    set_aside_sentence,
+)
 
 __all__ = ["curation", "review", "samples", "settings", "teacher", "times"]
 
@@ -89,7 +95,8 @@ def _calibration(found: Assessment) -> dict[str, Any]:
         caption += f" Of an input without content it says: {leanings}."
     if found.abstention is not None:
         caption += f" {_abstention(found.abstention)}"
-    drawn = draw_reliability(found.bins_before, found.bins_after, title)
+    lines = [("before calibration", found.bins_before), ("after calibration", found.bins_after)]
+    drawn = draw_reliability(lines, title, "reliability")
     return {
         "reliability": Markup(drawn),  # noqa: S704  (built from numbers)
         "reliability_caption": caption,
@@ -124,8 +131,10 @@ def curation(data: ReportData) -> dict[str, Any] | None:
         sentence += "label it wrote them for."
     without = data.curation.left_out
     sentence += "".join(f" {arm} was left out: {why}." for arm, why in without.items())
+    notes = [confidence_sentence(data), *how_inputs_were_asked_for(data)]
     return {
         "sentence": sentence,
+        "notes": " ".join(filter(None, notes)),
         "funnels": [_funnel(name, funnel) for name, funnel in funnels.items()],
     }
 
@@ -146,26 +155,11 @@ def _funnel(source: str, funnel: Funnel) -> dict[str, Any]:
             for reason, count in funnel.rejected.items()
         ],
         "redacted": number(funnel.redacted) if funnel.redacted else "",
-        "diversity": _diversity(funnel.diversity) if funnel.diversity else "",
+        "set_aside": set_aside_sentence(funnel),
+        "diversity": diversity_sentence(funnel.diversity) if funnel.diversity else "",
         "labels": list(funnel.by_label),
         "by_label": _by_label(funnel),
     }
-
-
-def _diversity(found: Diversity) -> str:
-    """How different the kept inputs are, in a sentence."""
-    sentence = (
-        f"Of the words in {number(found.texts)} of the kept inputs, {share(found.distinct_1)} are "
-        f"different words; of the pairs of words, {share(found.distinct_2)}."
-    )
-    if found.mean_similarity is not None:
-        sentence += f" Two inputs are {share(found.mean_similarity)} alike on average."
-    if found.nearest_real is not None:
-        sentence += (
-            f" Half of them are {share(found.nearest_real)} or more like the closest labelled "
-            f"input, and {share(found.near_real_share)} nearly the same as it."
-        )
-    return f"{sentence} (0% alike: no word in common; 100%: the same words.)"
 
 
 def _by_label(funnel: Funnel) -> list[dict[str, Any]]:
@@ -228,7 +222,8 @@ def _sample(sample: Sample) -> dict[str, Any]:
 def _example(example: SyntheticExample) -> dict[str, Any]:
     notes = []
     if example.output is not None:
-        notes.append(f"confidence {example.confidence:.2f}")
+        of = f" of {len(example.samples)} texts" if example.samples else ""
+        notes.append(f"confidence {example.confidence:.2f}{of}")
     if example.asked is not None and example.asked != example.output:
         notes.append(f"asked for: {example.asked}")
     return {

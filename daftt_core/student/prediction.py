@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from daftt_core.config import StudentConfig
+from daftt_core.modeling import load_classifier, load_text_to_text
 from daftt_core.records import Example
-from daftt_core.student.encoding import encode
+from daftt_core.student.encoding import Encoded, Reading, encode
 from daftt_core.tasks import Task
 
-__all__ = ["Answer", "answer"]
+__all__ = ["Answer", "Questions", "answer"]
 
 _BATCH_SIZE = 64
 
@@ -26,14 +29,50 @@ class Answer:
     distribution: dict[str, float]
 
 
+class Questions:
+    """Examples that students of one model answer; they are tokenized once for all of them."""
+
+    def __init__(self, task: Task, config: StudentConfig, examples: Sequence[Example]) -> None:
+        """Prepare.
+
+        Args:
+            task: The task.
+            config: The settings that the students were trained with.
+            examples: What to answer; their outputs are not looked at.
+        """
+        self.examples = examples
+        self._task, self._config = task, config
+        self._encoded: tuple[Reading, Encoded] | None = None
+
+    def ask(self, student: Path, on_batch: Callable[[int], None]) -> list[Answer]:
+        """The answers of the student in a folder, in the order of the examples.
+
+        Args:
+            student: Its folder.
+            on_batch: Called after each batch with its number of examples.
+
+        Raises:
+            ModelError: The student cannot be loaded.
+        """
+        model, tokenizer = (
+            load_classifier(student, self._task.label_names)
+            if self._task.is_classification
+            else load_text_to_text(student)
+        )
+        if self._encoded is None:
+            config = self._config
+            reading = Reading.of(
+                self._task, model, tokenizer, config.max_length, config.max_target_length
+            )
+            self._encoded = reading, encode(tokenizer, reading, self.examples, outputs=False)
+        return answer(model, tokenizer, *self._encoded, on_batch)
+
+
 def answer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    task: Task,
-    examples: Sequence[Example],
-    *,
-    max_length: int,
-    max_target_length: int,
+    reading: Reading,
+    questions: Encoded,
     on_batch: Callable[[int], None],
 ) -> list[Answer]:
     """Answer examples in order of their length, so that a batch is hardly padded.
@@ -41,33 +80,32 @@ def answer(
     Args:
         model: The student.
         tokenizer: Its tokenizer.
-        task: The task.
-        examples: What to answer; their outputs are not looked at.
-        max_length: Tokens of an input, at most.
-        max_target_length: Tokens of a written output, at most.
+        reading: How it takes examples in.
+        questions: What to answer, as :func:`encode` gives it without outputs.
         on_batch: Called after each batch with its number of examples.
 
     Returns:
         One answer per example, in the order of the examples.
     """
-    dataset = encode(tokenizer, task, examples, max_length, None).dataset
-    lengths = dataset["length"]
-    order = sorted(range(len(examples)), key=lambda index: lengths[index])
-    rows = dataset.remove_columns("length").to_list()
+    lengths = questions.dataset["length"][:]
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
+    rows = questions.dataset.remove_columns("length").to_list()
+    side = "left" if reading.continues else "right"  # what is written follows the input at once
     answers: dict[int, Answer] = {}
     for start in range(0, len(order), _BATCH_SIZE):
         batch = order[start : start + _BATCH_SIZE]
-        inputs = tokenizer.pad([rows[index] for index in batch], return_tensors="pt")
-        inputs = inputs.to(model.device)
+        inputs = tokenizer.pad(
+            [rows[index] for index in batch], return_tensors="pt", padding_side=side
+        ).to(model.device)
         with torch.inference_mode():
             found = (
-                _classify(model, task, inputs)
-                if task.is_classification
-                else _write(model, tokenizer, inputs, max_target_length)
+                _classify(model, reading.task, inputs)
+                if reading.task.is_classification
+                else _write(model, tokenizer, inputs, reading)
             )
         answers.update(zip(batch, found, strict=True))
         on_batch(len(batch))
-    return [answers[index] for index in range(len(examples))]
+    return [answers[index] for index in range(len(lengths))]
 
 
 def _classify(
@@ -88,10 +126,12 @@ def _write(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     inputs: Mapping[str, torch.Tensor],
-    max_target_length: int,
+    reading: Reading,
 ) -> list[Answer]:
     written = cast(Any, model).generate(
-        **inputs, max_new_tokens=max_target_length, num_beams=1, do_sample=False
+        **inputs, max_new_tokens=reading.max_target_length, num_beams=1, do_sample=False
     )
+    if reading.continues:
+        written = written[:, inputs["input_ids"].shape[1] :]
     texts = tokenizer.batch_decode(written, skip_special_tokens=True)
     return [Answer(text.strip(), {}) for text in texts]

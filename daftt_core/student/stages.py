@@ -7,28 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 from daftt_core.config import StudentConfig
 from daftt_core.errors import DataError
 from daftt_core.evaluation import metric_for_task, score
 from daftt_core.keeping import keep
 from daftt_core.modeling import (
-    context_length,
+    Template,
     limit_threads,
-    load_classifier,
-    load_seq2seq,
     model_digest,
     save_model,
     set_seeds,
 )
 from daftt_core.progress import Progress, log
-from daftt_core.records import Example, Prediction, seed_for, write_jsonl
+from daftt_core.records import TRAITS, Example, Prediction, seed_for, write_jsonl
 from daftt_core.storage import commit, sound_manifest
-from daftt_core.student.arms import read_arm
-from daftt_core.student.encoding import Encoded, encode
-from daftt_core.student.prediction import answer
-from daftt_core.student.training import fit
+from daftt_core.student.arms import ArmExamples, read_arm
+from daftt_core.student.encoding import Reading, encode
+from daftt_core.student.objective import add_targets
+from daftt_core.student.prediction import Questions
+from daftt_core.student.training import Lesson, fit
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
 
@@ -39,6 +36,8 @@ def train_arm(
     run: Run, config: StudentConfig, arm: str, data_digest: str, curated_digest: str = ""
 ) -> StageResult:
     """Train an arm's students, one for each seed, and let them answer dev.
+
+    The model is read once, and the examples are tokenized once, for all of them.
 
     Stage ``students/<arm>`` gets the model folders ``seed-0``, ``seed-1``, ... and
     ``dev-predictions.jsonl``. A student is committed as soon as it is trained, so an arm that was
@@ -53,29 +52,34 @@ def train_arm(
         curated_digest: Digest of the stage ``curated``; not needed by arms without synthetic data.
 
     Returns:
-        The result. Its summary has ``arm``, ``examples`` by source, ``steps`` of each student,
-        ``truncated`` inputs and outputs, ``train_losses`` and ``dev_scores`` by seed, ``metric``.
+        The result. Its summary has ``arm``, ``examples`` by source, ``steps`` of each student at
+        most, ``truncated`` inputs and outputs, by seed ``train_losses``, ``kept_steps`` (whose
+        weights were kept) and ``dev_scores``, and the latter's ``metric``.
 
     Raises:
-        ConfigError: There is no such arm.
+        ConfigError: There is no such arm, or a setting does not fit the task.
         DataError: The arm has no examples of one of its sources.
         ModelError: The student model cannot be used.
         TrainingError: Training diverged.
     """
+    config.check_task(is_classification=run.task.is_classification)
     inputs = [config, model_digest(config.model), arm, data_digest, curated_digest]
 
     def work(folder: Path) -> dict[str, Any]:
         limit_threads()
         found = read_arm(run, arm, data_digest, curated_digest)
-        encoded = _encode(run.task, config, arm, found.examples)
-        losses = _train_seeds(run, config, arm, encoded, folder)
+        dev = read_examples(run, "data", data_digest, "dev")
+        template = Template(config.model, _labels(run.task))
+        lesson, truncated = _prepare(run.task, config, arm, template, found, dev)
+        trained = _train_seeds(run, config, arm, template, lesson, folder)
         return {
             "arm": arm,
             "examples": found.counts,
-            "steps": config.steps(len(found.examples)),
-            "truncated": encoded.truncated,
-            "train_losses": losses,
-            "dev_scores": _answer_dev(run, config, arm, data_digest, folder),
+            "steps": lesson.steps(config),
+            "truncated": truncated,
+            "train_losses": [summary["train_loss"] for summary in trained],
+            "kept_steps": [summary["kept_step"] for summary in trained],
+            "dev_scores": _answer_dev(run, config, arm, dev, folder),
             "metric": metric_for_task(run.task),
         }
 
@@ -88,7 +92,7 @@ def predict_test(
     """Let every student of every arm answer the test examples.
 
     Stage ``predictions`` gets one ``<arm>.jsonl`` of :class:`Prediction` for each arm; arms that
-    an interrupted attempt finished are not answered again.
+    an interrupted attempt finished are not answered again. ``traits.json`` is that of the test.
 
     Args:
         run: The run.
@@ -104,15 +108,18 @@ def predict_test(
 
     def work(folder: Path) -> dict[str, Any]:
         test = read_examples(run, "test", test_digest, "test")
+        traits = read_stage(run, "test", test_digest)[0] / TRAITS
+        shutil.copyfile(traits, folder / TRAITS)  # the evaluation does not read test
         by_arm = len(test) * config.seeds
         missing = [arm for arm in arm_digests if not (folder / f"{arm}.jsonl").is_file()]
         finished = len(arm_digests) - len(missing)
         progress = Progress(
             "predict test", by_arm * len(arm_digests), "answers", done=by_arm * finished
         )
+        questions = Questions(run.task, config, test)
         for arm in missing:
             students, _ = read_stage(run, f"students/{arm}", arm_digests[arm])
-            predictions = _answer(run.task, config, arm, test, students, progress.advance)
+            predictions = _answer(questions, arm, config.seeds, students, progress.advance)
             write_jsonl(folder / f"{arm}.jsonl", predictions)
             keep(folder / f"{arm}.jsonl")
         return {"examples": len(test), "seeds": config.seeds, "arms": list(arm_digests)}
@@ -121,73 +128,80 @@ def predict_test(
 
 
 def _train_seeds(
-    run: Run, config: StudentConfig, arm: str, encoded: Encoded, folder: Path
-) -> list[float]:
-    """Train the students that are not there yet; the mean training loss of every one."""
+    run: Run, config: StudentConfig, arm: str, template: Template, lesson: Lesson, folder: Path
+) -> list[dict[str, Any]]:
+    """Train the students that are not there yet; the summary of every one."""
     targets = [folder / f"seed-{index}" for index in range(config.seeds)]
     committed = [sound_manifest(target, "training this student again") for target in targets]
-    steps = config.steps(len(encoded.dataset))
+    steps = lesson.steps(config)
     finished = sum(manifest is not None for manifest in committed)
     progress = Progress(f"train {arm}", steps * config.seeds, "steps", done=steps * finished)
-    losses = []
+    summaries = []
     for index, (target, manifest) in enumerate(zip(targets, committed, strict=True)):
         if manifest is None:
             shutil.rmtree(target, ignore_errors=True)
             seed = seed_for(run.seed, "student", str(index)) % 2**32  # numpy takes no more
-            set_seeds(seed)  # a classifier's head is drawn while it is loaded
-            model, tokenizer = _load(config.model, run.task)
-            loss = fit(
+            set_seeds(seed)  # a classifier's head is drawn at its start
+            model = template.start()
+            fitted = fit(
                 model,
-                tokenizer,
-                encoded.dataset,
+                template.tokenizer,
+                lesson,
                 config,
                 seed=seed,
                 name=f"arm {arm!r}, seed {index}",
                 folder=target,
                 on_step=progress.advance,
             )
-            save_model(model, tokenizer, target)
-            manifest = commit(target, target.name, {"train_loss": round(loss, 6)})
+            save_model(model, template.tokenizer, target)
+            summary = {"train_loss": round(fitted.train_loss, 6), "kept_step": fitted.kept_step}
+            manifest = commit(target, target.name, summary)
             keep(target)
-        losses.append(manifest.summary["train_loss"])
-    return losses
+        summaries.append(manifest.summary)
+    return summaries
 
 
-def _encode(task: Task, config: StudentConfig, arm: str, examples: Sequence[Example]) -> Encoded:
-    model, tokenizer = _load(config.model, task)
-    limit = _input_limit(config, model, tokenizer)
-    encoded = encode(tokenizer, task, examples, limit, config.max_target_length)
-    limits = {"inputs": limit, "outputs": config.max_target_length}
+def _prepare(
+    task: Task,
+    config: StudentConfig,
+    arm: str,
+    template: Template,
+    found: ArmExamples,
+    dev: Sequence[Example],
+) -> tuple[Lesson, dict[str, int]]:
+    """What all of an arm's students learn from, and how many texts of it were cut."""
+    tokenizer, real = template.tokenizer, found.counts["real"]
+    reading = Reading.of(
+        task, template.model, tokenizer, config.max_length, config.max_target_length
+    )
+    encoded = encode(tokenizer, reading, found.examples, outputs=True)
+    limits = {"inputs": reading.max_length, "outputs": reading.max_target_length}
     for what, count in encoded.truncated.items():
         if count:
             log.warning(
                 "arm %s: %d of %d %s were cut to %d tokens",
                 arm,
                 count,
-                len(examples),
+                len(found.examples),
                 what,
                 limits[what],
             )
-    return encoded
+    dataset = add_targets(encoded.dataset, task, config, found.examples, real)
+    looked = encode(tokenizer, reading, dev, outputs=True).dataset if config.patience else None
+    return Lesson(reading, dataset, real, looked), encoded.truncated
 
 
-def _input_limit(
-    config: StudentConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> int:
-    return min(config.max_length, context_length(model, tokenizer) or config.max_length)
-
-
-def _load(name: str | Path, task: Task) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    return load_classifier(name, task.label_names) if task.is_classification else load_seq2seq(name)
+def _labels(task: Task) -> list[str] | None:
+    return task.label_names if task.is_classification else None
 
 
 def _answer_dev(
-    run: Run, config: StudentConfig, arm: str, data_digest: str, folder: Path
+    run: Run, config: StudentConfig, arm: str, dev: Sequence[Example], folder: Path
 ) -> list[float]:
     """Write the dev predictions of an arm; the score of each seed."""
-    dev = read_examples(run, "data", data_digest, "dev")
     progress = Progress(f"dev scores of {arm}", len(dev) * config.seeds, "answers")
-    predictions = _answer(run.task, config, arm, dev, folder, progress.advance)
+    questions = Questions(run.task, config, dev)
+    predictions = _answer(questions, arm, config.seeds, folder, progress.advance)
     write_jsonl(folder / "dev-predictions.jsonl", predictions)
     by_seed = [predictions[at : at + len(dev)] for at in range(0, len(predictions), len(dev))]
     metric = metric_for_task(run.task)
@@ -195,27 +209,13 @@ def _answer_dev(
 
 
 def _answer(
-    task: Task,
-    config: StudentConfig,
-    arm: str,
-    examples: Sequence[Example],
-    students: Path,
-    on_batch: Callable[[int], None],
+    questions: Questions, arm: str, seeds: int, students: Path, on_batch: Callable[[int], None]
 ) -> list[Prediction]:
     """The answers of all of an arm's students, seed by seed."""
     predictions = []
-    for seed in range(config.seeds):
-        model, tokenizer = _load(students / f"seed-{seed}", task)
-        answers = answer(
-            model,
-            tokenizer,
-            task,
-            examples,
-            max_length=_input_limit(config, model, tokenizer),
-            max_target_length=config.max_target_length,
-            on_batch=on_batch,
-        )
-        for example, one in zip(examples, answers, strict=True):
+    for seed in range(seeds):
+        answers = questions.ask(students / f"seed-{seed}", on_batch)
+        for example, one in zip(questions.examples, answers, strict=True):
             predictions.append(
                 Prediction(
                     id=example.id,

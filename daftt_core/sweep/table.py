@@ -1,36 +1,41 @@
-"""What came of a sweep's cells, collected from their folders: one table as JSON, CSV and HTML."""
+"""What came of a sweep's cells, collected from their folders: a table, curves, a recommendation."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterator
-from importlib import resources
 from typing import Any, Literal
 
-from jinja2 import Environment, StrictUndefined
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.errors import DafttError, StorageError
 from daftt_core.evaluation import EVALUATION, ArmResult, Evaluation, read_evaluation
-from daftt_core.progress import log
-from daftt_core.reporting import formats
 from daftt_core.reporting.data import REPORT
 from daftt_core.statuses import StageStatus
 from daftt_core.storage import open_storage
+from daftt_core.sweep.curves import Curve, find_curves
 from daftt_core.sweep.mixtures import (
     MixtureEffect,
     TeacherScores,
-    effect_sentences,
     mixture_effects,
     read_teacher_scores,
 )
 from daftt_core.sweep.plan import Cell, Sweep
+from daftt_core.sweep.recommend import Recommendation, recommend
 from daftt_core.workspace import run_statuses
 
-__all__ = ["CellResult", "SweepTable", "arm_rows", "read_table", "render", "write_table"]
+__all__ = [
+    "TABLE",
+    "CellResult",
+    "SweepTable",
+    "arm_rows",
+    "collect_table",
+    "read_table",
+    "table_csv",
+]
 
-_JSON = "sweep.json"
+TABLE = "sweep.json"
 
 
 class _Part(BaseModel):
@@ -73,12 +78,16 @@ class SweepTable(_Part):
         uri: Where it is.
         cells: Its cells, in the sweep's order.
         mixtures: Whether mixtures helped, where cells differ in the mixture alone.
+        curves: Score against ratio, for each arm of cells that differ in the ratio alone.
+        recommendation: The setting that dev speaks for; None where no cell has a result.
     """
 
     name: str
     uri: str
     cells: tuple[CellResult, ...]
     mixtures: tuple[MixtureEffect, ...]
+    curves: tuple[Curve, ...] = ()
+    recommendation: Recommendation | None = None
 
     @property
     def lost(self) -> list[CellResult]:
@@ -86,39 +95,40 @@ class SweepTable(_Part):
         return [cell for cell in self.cells if cell.status != "done"]
 
 
-def write_table(sweep: Sweep) -> SweepTable:
-    """Collect the cells' results; ``sweep.json``, ``.csv`` and ``.html`` are kept in its folder.
+def collect_table(sweep: Sweep) -> SweepTable:
+    """Collect the cells' results, compare them, and choose among them.
 
     Raises:
-        StorageError: The sweep's folder cannot be read or written.
+        StorageError: The sweep's folder cannot be read.
     """
     cells = tuple(map(_result, sweep.cells))
     scores = {cell.cell: cell.teacher for cell in cells if cell.teacher}
-    effects = tuple(mixture_effects(sweep.cells, scores))
-    table = SweepTable(name=sweep.name, uri=sweep.uri, cells=cells, mixtures=effects)
-    storage = open_storage(sweep.uri)
-    storage.write(_JSON, (table.model_dump_json(indent=1) + "\n").encode())
-    storage.write("sweep.csv", _csv(table).encode())
-    storage.write("sweep.html", render(table).encode())
-    for cell in table.lost:
-        log.warning("%s: %s: %s", cell.cell, cell.status, cell.message)
-    return table
+    results = {cell.cell: cell.evaluation for cell in cells if cell.evaluation}
+    curves = tuple(find_curves(sweep.cells, results))
+    return SweepTable(
+        name=sweep.name,
+        uri=sweep.uri,
+        cells=cells,
+        mixtures=tuple(mixture_effects(sweep.cells, scores)),
+        curves=curves,
+        recommendation=recommend(curves),
+    )
 
 
 def read_table(sweep: Sweep) -> SweepTable | None:
-    """What :func:`write_table` wrote last; None where it has written nothing.
+    """What :func:`daftt_core.sweep.page.write_table` wrote last; None where it has written nothing.
 
     Raises:
         StorageError: It cannot be read.
     """
-    content = open_storage(sweep.uri).read(_JSON)
+    content = open_storage(sweep.uri).read(TABLE)
     if content is None:
         return None
     try:
         return SweepTable.model_validate_json(content.data)
     except ValidationError:
         raise StorageError(
-            f"{sweep.uri}/{_JSON}: is not a sweep's table; another version of DAFTT may have "
+            f"{sweep.uri}/{TABLE}: is not a sweep's table; another version of DAFTT may have "
             "written it: run the sweep again"
         ) from None
 
@@ -198,27 +208,10 @@ _COLUMNS = (
 _NO_ARM = dict.fromkeys(_COLUMNS[_COLUMNS.index("arm") : -1])
 
 
-def _csv(table: SweepTable) -> str:
+def table_csv(table: SweepTable) -> str:
+    """The rows of :func:`arm_rows` as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(arm_rows(table))
     return text.getvalue()
-
-
-def render(table: SweepTable) -> str:
-    """The table as one self-contained HTML page."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {"percent": formats.percent, "points": formats.gain}
-    page = resources.files("daftt_core.sweep").joinpath("table.html").read_text(encoding="utf-8")
-    done = [cell.evaluation for cell in table.cells if cell.evaluation]
-    return environment.from_string(page).render(
-        name=table.name,
-        uri=table.uri,
-        rows=list(arm_rows(table)),
-        effects=effect_sentences(table.mixtures),
-        done=len(done),
-        cells=len(table.cells),
-        metric=formats.metric_title(done[0].metric) if done else "score",
-        sure=formats.coverage(done[0].confidence) if done else "",
-    )

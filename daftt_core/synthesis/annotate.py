@@ -8,8 +8,15 @@ from typing import Any
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.records import Example, SyntheticExample
+from daftt_core.synthesis.asking import give_outputs
 from daftt_core.synthesis.labels import Outputs, open_teacher
-from daftt_core.synthesis.shards import run_chunks, shard_name
+from daftt_core.synthesis.shards import (
+    deciding,
+    run_streams,
+    shard_name,
+    stream_of,
+    streams_of,
+)
 from daftt_core.workspace import Run, StageResult, read_examples, run_stage
 
 __all__ = ["annotate"]
@@ -30,12 +37,11 @@ def annotate(
     """
 
     def work(folder: Path) -> dict[str, Any]:
-        unlabelled = read_examples(run, "data", data, "unlabelled")
-        in_order = sorted(unlabelled, key=lambda example: (len(example.text), example.id))
+        streams = _streams(read_examples(run, "data", data, "unlabelled"), shard, config.shards)
         with open_teacher(run, config, teacher) as engine:
             outputs = Outputs(run, config, engine, assessment)
 
-            def make(chunk: Sequence[Example]) -> list[SyntheticExample]:
+            def make(block: Sequence[Example]) -> list[SyntheticExample]:
                 made = [
                     SyntheticExample(
                         id=example.id,
@@ -43,19 +49,26 @@ def annotate(
                         text_pair=example.text_pair,
                         source="annotated",
                     )
-                    for example in chunk
+                    for example in block
                 ]
-                return outputs.give(made, config.annotate_temperature)
+                return give_outputs(outputs, engine, run.task, made, config.annotate_temperature)
 
-            return run_chunks(
+            return run_streams(
                 folder,
                 f"annotate, shard {shard + 1} of {config.shards}",
-                in_order,
+                streams,
                 make,
                 chunk_size=config.chunk_size,
-                shard=shard,
-                shards=config.shards,
             )
 
     name = shard_name("annotated", shard, config.shards)
-    return run_stage(run, name, [config, shard, data, teacher, assessment], work)
+    return run_stage(run, name, [deciding(config), data, teacher, assessment], work)
+
+
+def _streams(inputs: Sequence[Example], shard: int, shards: int) -> list[list[Example]]:
+    """A shard's inputs by stream; those of like length, which are cheap together, side by side."""
+    streams: dict[int, list[Example]] = {stream: [] for stream in streams_of(shard, shards)}
+    for example in sorted(inputs, key=lambda example: (len(example.text), example.id)):
+        if (stream := stream_of(example.id)) in streams:
+            streams[stream].append(example)
+    return list(streams.values())

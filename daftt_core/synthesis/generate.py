@@ -3,82 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.engines import Completion, Engine
-from daftt_core.records import SyntheticExample, digest, seed_for
+from daftt_core.records import SyntheticExample, digest, iterate_jsonl, seed_for
+from daftt_core.synthesis.asking import ask_each, give_outputs
 from daftt_core.synthesis.labels import Outputs, open_teacher
-from daftt_core.synthesis.shards import run_chunks, shard_name
-from daftt_core.tasks import parse_input, writing_prompt
-from daftt_core.workspace import Run, StageResult, run_stage
+from daftt_core.synthesis.novelty import Novelty
+from daftt_core.synthesis.requests import Requests
+from daftt_core.synthesis.shards import STREAMS, deciding, run_streams, shard_name, streams_of
+from daftt_core.tasks import parse_input
+from daftt_core.workspace import Run, StageResult, read_examples, run_stage
 
 __all__ = ["generate"]
 
 
 def generate(
-    run: Run, config: SynthesisConfig, shard: int, teacher: str, assessment: str
+    run: Run, config: SynthesisConfig, shard: int, data: str, teacher: str, assessment: str
 ) -> StageResult:
     """Write one shard of the new examples.
 
-    In a classification task the labels take turns as what is asked for; the written input is then
-    labelled as if it were a real one. What cannot be read as an input is kept, marked with its
-    problem.
+    In a classification task each is asked for with a label; the written input is then labelled as
+    if it were a real one. What cannot be read as an input is kept, marked with its problem. A
+    stream of examples ends early where its inputs are no longer new (:class:`Novelty`); the summary
+    says how many were ``not_written``, and how many ``demonstrations_left_out`` for want of room.
 
     Args:
         run: The run.
         config: How the teacher is asked.
         shard: Which shard, from 0.
+        data: Digest of the ``data`` stage.
         teacher: Digest of the ``teacher`` stage.
         assessment: Digest of the ``assessment`` stage.
     """
 
     def work(folder: Path) -> dict[str, Any]:
+        requests = Requests(run, config, read_examples(run, "data", data, "labelled"))
+        streams = _streams(run, config, shard)
         with open_teacher(run, config, teacher) as engine:
             outputs = Outputs(run, config, engine, assessment)
 
-            def make(chunk: Sequence[int]) -> list[SyntheticExample]:
-                written = _write_inputs(run, config, engine, chunk)
-                usable = [one for one in written if one.problem is None]
-                given = iter(outputs.give(usable, temperature=0.0))
-                return [one if one.problem else next(given) for one in written]
+            def make(block: Sequence[_Numbered]) -> list[SyntheticExample]:
+                written = ask_each(
+                    lambda some: _write_inputs(
+                        run, config, engine, requests, [one.number for one in some]
+                    ),
+                    block,
+                    lambda one, problem: _unusable(requests, one.number, "", problem),
+                )
+                return give_outputs(outputs, engine, run.task, written, temperature=0.0)
 
-            return run_chunks(
+            summary = run_streams(
                 folder,
                 f"generate, shard {shard + 1} of {config.shards}",
-                range(config.generate_count),
+                streams,
                 make,
                 chunk_size=config.chunk_size,
-                shard=shard,
-                shards=config.shards,
+                watch=lambda: Novelty(config.stop_novelty).is_spent_by,
             )
+        made = iterate_jsonl(folder / "examples.jsonl", SyntheticExample)
+        return {
+            **summary,
+            "not_written": sum(map(len, streams)) - summary["examples"],
+            "demonstrations_left_out": requests.left_out(made),
+        }
 
     name = shard_name("generated", shard, config.shards)
-    return run_stage(run, name, [config, shard, teacher, assessment], work)
+    return run_stage(run, name, [deciding(config), data, teacher, assessment], work)
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """A new input to write; its number decides what is asked for and how it is drawn."""
+
+    number: int
+    id: str
+
+    @classmethod
+    def of(cls, run: Run, number: int) -> _Numbered:
+        return cls(number, digest("generated", run.seed, number))
+
+
+def _streams(run: Run, config: SynthesisConfig, shard: int) -> list[list[_Numbered]]:
+    return [
+        [_Numbered.of(run, number) for number in range(stream, config.generate_count, STREAMS)]
+        for stream in streams_of(shard, config.shards)
+    ]
 
 
 def _write_inputs(
-    run: Run, config: SynthesisConfig, engine: Engine, numbers: Sequence[int]
+    run: Run, config: SynthesisConfig, engine: Engine, requests: Requests, numbers: Sequence[int]
 ) -> list[SyntheticExample]:
-    labels = run.task.label_names
-    asked = [labels[number % len(labels)] if labels else None for number in numbers]
     completions = engine.write(
-        [writing_prompt(run.task, None, label) for label in asked],
+        [requests.prompt(number) for number in numbers],
         [seed_for(run.seed, "generate", str(number)) for number in numbers],
         temperature=config.generate_temperature,
         top_p=config.generate_top_p,
         max_new_tokens=config.max_new_tokens,
     )
     return [
-        _read_input(run, completion, label, number)
-        for completion, label, number in zip(completions, asked, numbers, strict=True)
+        _read_input(run, completion, requests, number)
+        for completion, number in zip(completions, numbers, strict=True)
     ]
 
 
 def _read_input(
-    run: Run, completion: Completion, asked: str | None, number: int
+    run: Run, completion: Completion, requests: Requests, number: int
 ) -> SyntheticExample:
+    shown = requests.demonstrations(number)[: completion.solved]
+    ids = tuple(one.id for one in shown)
     example = parse_input(run.task, completion.text)
     if example is not None and completion.finished:
         return SyntheticExample(
@@ -86,12 +122,21 @@ def _read_input(
             text=example.text,
             text_pair=example.text_pair,
             source="generated",
-            asked=asked,
+            asked=requests.label(number),
+            shown=ids,
         )
+    problem = "not an input" if completion.finished else "unfinished"
+    return _unusable(requests, number, completion.text, problem, ids)
+
+
+def _unusable(
+    requests: Requests, number: int, text: str, problem: str, shown: tuple[str, ...] = ()
+) -> SyntheticExample:
     return SyntheticExample(
         id=digest("unusable", number),
-        text=completion.text,
+        text=text,
         source="generated",
-        asked=asked,
-        problem="not an input" if completion.finished else "unfinished",
+        asked=requests.label(number),
+        shown=shown,
+        problem=problem,
     )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from daftt_core.config import SynthesisConfig
-from daftt_core.engines import Engine, LabelScorer, open_engine
+from daftt_core.engines import Completion, Engine, LabelScorer, open_engine
 from daftt_core.evaluation.abstention import Abstention
 from daftt_core.evaluation.calibration import Calibration
-from daftt_core.records import Example, SyntheticExample, seed_for
-from daftt_core.tasks import answer_prompt, parse_answer
+from daftt_core.records import Example, SyntheticExample, TextSample, seed_for
+from daftt_core.synthesis.agreement import agreements, medoid
+from daftt_core.tasks import Task, answer_prompt, parse_answer
 from daftt_core.workspace import Run, read_stage
 
 __all__ = ["Outputs", "open_teacher"]
@@ -64,7 +66,8 @@ class Outputs:
 
         Args:
             made: Usable inputs.
-            temperature: How labels and texts are drawn; 0 takes the most probable.
+            temperature: How labels and single texts are drawn; 0 takes the most probable. Where
+                several texts are wanted they are drawn at ``annotate_temperature``.
         """
         if not made:
             return []
@@ -96,31 +99,55 @@ class Outputs:
     def _write(
         self, made: Sequence[SyntheticExample], temperature: float
     ) -> list[SyntheticExample]:
-        task = self._run.task
+        count = self._config.samples
         completions = self._engine.write(
-            [answer_prompt(task, one) for one in made],
-            [self._seed(one) for one in made],
-            temperature=temperature,
+            [answer_prompt(self._run.task, one) for one in made for _ in range(count)],
+            [self._seed(one, str(number)) for one in made for number in range(count)],
+            temperature=self._config.annotate_temperature if count > 1 else temperature,
             top_p=1.0,
             max_new_tokens=self._config.max_new_tokens,
         )
-        written = []
-        for example, completion in zip(made, completions, strict=True):
-            output = parse_answer(task, completion.text)
-            problem = None if completion.finished else "unfinished"
-            written.append(
-                example.model_copy(
-                    update={
-                        "output": output,
-                        "confidence": completion.confidence,
-                        "problem": "empty" if output is None else problem,
-                    }
-                )
-            )
-        return written
+        return [
+            example.model_copy(update=self._choose(completions[count * place :][:count]))
+            for place, example in enumerate(made)
+        ]
 
-    def _seed(self, example: Example) -> int:
-        return seed_for(self._run.seed, "output", example.id)
+    def _choose(self, completions: Sequence[Completion]) -> dict[str, Any]:
+        """Output, confidence, problem and samples of an example, from what was written for it."""
+        read = [_read_text(self._run.task, completion) for completion in completions]
+        if len(read) == 1:
+            ((output, problem),) = read
+            confidence = completions[0].confidence
+            return {"output": output, "confidence": confidence, "problem": problem}
+        usable = [None if problem else output for output, problem in read]
+        agreed = agreements(usable, self._config.agreement)
+        samples = tuple(
+            TextSample(
+                text=output or completion.text,
+                agreement=agreement,
+                probability=completion.confidence,
+                problem=problem,
+            )
+            for (output, problem), completion, agreement in zip(
+                read, completions, agreed, strict=True
+            )
+        )
+        place = medoid(samples)
+        if place is None:
+            return {"samples": samples, "problem": samples[0].problem}
+        chosen = samples[place]
+        return {"samples": samples, "output": chosen.text, "confidence": chosen.agreement}
+
+    def _seed(self, example: Example, *number: str) -> int:
+        return seed_for(self._run.seed, "output", example.id, *number)
+
+
+def _read_text(task: Task, completion: Completion) -> tuple[str | None, str | None]:
+    """The output that a text states, and why it cannot be used."""
+    output = parse_answer(task, completion.text)
+    if output is None:
+        return None, "empty"
+    return output, None if completion.finished else "unfinished"
 
 
 def _draw(probs: np.ndarray, temperature: float, seed: int) -> int:

@@ -1,22 +1,62 @@
-"""Work that is cut into chunks, shared by shards, and gone on with after an interruption.
+"""Work that is shared by shards, done in blocks, committed in chunks, and gone on with later.
 
-The chunks depend on the examples alone, not on the number of shards, and a chunk is finished or
-not there. So the same seed gives the same texts however the work is shared or interrupted.
+What is made for an item does not depend on who makes it or when:
+
+- An item has an id, and the id (the number, where the teacher writes new inputs) decides its
+  *stream*, one of :data:`STREAMS`. A shard has whole streams, so the number of shards moves streams
+  about and changes none.
+- A stream is worked through in *blocks* of :data:`BLOCK` items, in an order of its own. An engine
+  is asked for one block at a time, whatever a chunk holds and wherever an earlier attempt stopped.
+- Every random choice comes from the run's seed and the item.
+
+So the draws of an item are always the same. What they are drawn from comes out of batched floating
+point arithmetic, whose last digits depend on which texts are computed side by side. Those are the
+same block by block: on the same kind of machine, with the same settings, the local engine gives the
+same *bytes* for any number of shards, any chunk size and after any interruption. Only when items
+are added or taken away do blocks hold others than before; then scores may differ by 1e-4.
+
+Resuming is a difference of sets: the ids that are wanted, less those that a sound chunk holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from daftt_core.config import SynthesisConfig
+from daftt_core.config.synthesis import STREAMS
 from daftt_core.keeping import keep
-from daftt_core.progress import Progress
-from daftt_core.records import SyntheticExample, read_jsonl, write_jsonl
+from daftt_core.progress import Progress, log
+from daftt_core.records import SyntheticExample, digest, write_jsonl
+from daftt_core.storage import write_text
 
-__all__ = ["run_chunks", "shard_name"]
+__all__ = [
+    "BLOCK",
+    "STREAMS",
+    "Item",
+    "deciding",
+    "run_streams",
+    "shard_name",
+    "stream_of",
+    "streams_of",
+]
 
-T = TypeVar("T")
+BLOCK = 64
+
+
+class Item(Protocol):
+    """Something to ask the teacher for."""
+
+    @property
+    def id(self) -> str:
+        """Tells it from all others of the stage, in every attempt."""
+        ...
+
+
+T = TypeVar("T", bound=Item)
 
 
 def shard_name(source: str, shard: int, shards: int) -> str:
@@ -24,40 +64,142 @@ def shard_name(source: str, shard: int, shards: int) -> str:
     return f"synthetic/{source}-{shard:03d}-of-{shards:03d}"
 
 
-def run_chunks(
+def stream_of(content_id: str) -> int:
+    """The stream of an item that is known by its content."""
+    return int(digest(content_id), 16) % STREAMS
+
+
+def streams_of(shard: int, shards: int) -> range:
+    """The streams of a shard."""
+    return range(shard, STREAMS, shards)
+
+
+def deciding(config: SynthesisConfig) -> dict[str, Any]:
+    """The settings that decide what is made; a stage is not done again because of the others."""
+    return config.model_dump(mode="json", exclude={"chunk_size", "server_start_seconds"})
+
+
+def run_streams(
     folder: Path,
     what: str,
-    items: Sequence[T],
+    streams: Sequence[Sequence[T]],
     make: Callable[[Sequence[T]], list[SyntheticExample]],
     *,
     chunk_size: int,
-    shard: int,
-    shards: int,
+    watch: Callable[[], Callable[[SyntheticExample], bool]] | None = None,
 ) -> dict[str, Any]:
-    """Make this shard's chunks that are not there yet, then ``examples.jsonl`` from all of them.
+    """Make what is not there yet of a shard's streams, then ``examples.jsonl`` in the ids' order.
 
     Args:
         folder: The stage's folder.
         what: Name of the work, for the progress.
-        items: The items of *all* shards, in an order that does not change.
-        make: Turns one chunk's items into examples.
-        chunk_size: Items in a chunk.
-        shard: This shard, from 0.
-        shards: How many there are.
+        streams: The items of each of this shard's streams, in an order that does not change.
+        make: Turns the items of a block, or what is missing of it, into as many examples.
+        chunk_size: Examples to commit together, at least; a block is never cut.
+        watch: Makes, for each stream, what is told of its examples one by one in their order, and
+            says whether this was the last one that is wanted.
 
     Returns:
-        The summary: how many examples were made, and how many cannot be used.
+        The summary: how many examples were made, how many of them cannot be used, and how many
+        the teacher was shown without their end.
     """
-    chunks = [items[start : start + chunk_size] for start in range(0, len(items), chunk_size)]
-    mine = list(enumerate(chunks))[shard::shards]
-    paths = {number: folder / ".chunks" / f"{number:06d}.jsonl" for number, _ in mine}
-    finished = sum(len(chunk) for number, chunk in mine if paths[number].exists())
-    progress = Progress(what, sum(len(chunk) for _, chunk in mine), "examples", done=finished)
-    for number, chunk in mine:
-        if not paths[number].exists():
-            write_jsonl(paths[number], make(chunk))
-            keep(paths[number])
-            progress.advance(len(chunk))
-    made = [example for path in paths.values() for example in read_jsonl(path, SyntheticExample)]
+    chunks = _Chunks(folder / ".chunks", chunk_size)
+    finished = sum(item.id in chunks.made for stream in streams for item in stream)
+    progress = Progress(what, sum(map(len, streams)), "examples", done=finished)
+    reached: list[str] = []
+    for stream in streams:
+        is_last = watch() if watch else lambda _: False
+        for block in _blocks(stream):
+            missing = [item for item in block if item.id not in chunks.made]
+            if missing:
+                chunks.add(missing, make(missing))
+                progress.advance(len(missing))
+            ids = [item.id for item in block]
+            last = next((end for end, one in enumerate(ids, 1) if is_last(chunks.made[one])), None)
+            reached += ids[:last]
+            if last is not None:
+                break
+    chunks.commit()
+    made = [chunks.made[one] for one in sorted(reached)]
     write_jsonl(folder / "examples.jsonl", made)
-    return {"examples": len(made), "unusable": sum(e.problem is not None for e in made)}
+    return {
+        "examples": len(made),
+        "unusable": sum(one.problem is not None for one in made),
+        "shortened": sum(one.shortened for one in made),
+    }
+
+
+def _blocks(stream: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(stream), BLOCK):
+        yield stream[start : start + BLOCK]
+
+
+class _Chunk(BaseModel):
+    """A file of finished examples.
+
+    Attributes:
+        made: The examples by the ids of their items.
+        checksum: Digest of them: a file that lost its end, or was damaged otherwise, lacks it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    made: dict[str, SyntheticExample]
+    checksum: str
+
+    @classmethod
+    def of(cls, made: dict[str, SyntheticExample]) -> _Chunk:
+        return cls(made=made, checksum=_checksum(made))
+
+    @property
+    def is_sound(self) -> bool:
+        return self.checksum == _checksum(self.made)
+
+
+def _checksum(made: dict[str, SyntheticExample]) -> str:
+    return digest(*made, *made.values())
+
+
+class _Chunks:
+    """The finished examples of a shard, in memory and in files.
+
+    Args:
+        folder: Where the files are; what is not sound there is removed.
+        size: Examples in a file, at least, but for the last one.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self._folder, self._size = folder, size
+        self._waiting: dict[str, SyntheticExample] = {}
+        self.made: dict[str, SyntheticExample] = {}
+        for path in sorted(folder.glob("*")):
+            self.made.update(_read_sound(path))
+
+    def add(self, items: Iterable[Item], examples: Iterable[SyntheticExample]) -> None:
+        """Note what was made of some items; committed as soon as there is enough of it."""
+        made = {item.id: example for item, example in zip(items, examples, strict=True)}
+        self.made.update(made)
+        self._waiting.update(made)
+        if len(self._waiting) >= self._size:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write what is not written yet; it is there whole or not at all."""
+        if self._waiting:
+            path = self._folder / f"{digest(*self._waiting)}.json"
+            write_text(path, _Chunk.of(self._waiting).model_dump_json() + "\n")
+            keep(path)
+            self._waiting = {}
+
+
+def _read_sound(path: Path) -> dict[str, SyntheticExample]:
+    """The examples of a chunk; none of one that was being written, lost its end or is damaged."""
+    try:
+        chunk = _Chunk.model_validate_json(path.read_bytes())
+    except ValidationError:
+        chunk = None
+    if chunk is None or not chunk.is_sound:
+        log.warning("%s: is not whole; what it held is done again", path)
+        path.unlink()
+        return {}
+    return chunk.made

@@ -4,6 +4,8 @@ A task is one YAML file. Those in ``builtin/`` are known by name; any other is g
 """
 
 from daftt_core.tasks.prompts import (
+    FIELD_NAME,
+    TURN,
     Prompt,
     answer_prompt,
     mixture_prompt,
@@ -15,6 +17,8 @@ from daftt_core.tasks.registry import builtin_tasks, load_task
 from daftt_core.tasks.task import Columns, Label, Task
 
 __all__ = [
+    "FIELD_NAME",
+    "TURN",
     "Columns",
     "Label",
     "Prompt",

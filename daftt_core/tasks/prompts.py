@@ -2,18 +2,22 @@
 
 Each prompt comes in parts: a *prefix* that is the same for every example of a task, so that an
 engine computes it once; a *body* that differs, and is the part that is cut when a prompt is too
-long; and a *suffix* after which the answer begins.
+long; and a *suffix* after which the answer begins. Solved examples may be *shown* between prefix
+and body; where a prompt is too long, the last of them are left out before anything is cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from daftt_core.records import Example
 from daftt_core.tasks.task import Task
 
 __all__ = [
+    "FIELD_NAME",
+    "TURN",
     "Prompt",
     "answer_prompt",
     "mixture_prompt",
@@ -22,7 +26,15 @@ __all__ = [
     "writing_prompt",
 ]
 
+TURN = "Now complete the following example -"
+"""What the format says between the solved examples and the one to be completed."""
+
 _SUFFIX = "\nOutput:"
+
+FIELD_NAME = re.compile(
+    r"^\s*(?:(?:definition|input|output|explanation)\s*:|positive example \d)", re.I | re.M
+)
+"""A line that begins as those of a prompt do; an input is put into one line there, and has none."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +46,28 @@ class Prompt:
         body: The part of this example, with its leading space.
         suffix: The end of the prompt, where the answer begins.
         answer: What the teacher should write (with its leading space), or None when it is asked.
+        solved: Solved examples, each from the line break before it to its end.
     """
 
     prefix: str
     body: str
     suffix: str = _SUFFIX
     answer: str | None = None
+    solved: tuple[str, ...] = ()
+
+    def turn(self, solved: int) -> str:
+        """What stands between the solved examples and the body, when so many are shown."""
+        if not self.solved:
+            return ""
+        return f"\n\n{TURN}\nInput:" if solved else "\n\nInput:"
+
+    def asking(self, solved: int) -> str:
+        """The prompt without its answer, with so many of its solved examples."""
+        examples = "".join(self.solved[:solved])
+        return f"{self.prefix}{examples}{self.turn(solved)}{self.body}{self.suffix}"
 
     def __str__(self) -> str:
-        return f"{self.prefix}{self.body}{self.suffix}{self.answer or ''}"
+        return f"{self.asking(len(self.solved))}{self.answer or ''}"
 
 
 def answer_prompt(task: Task, example: Example) -> Prompt:
@@ -52,19 +77,29 @@ def answer_prompt(task: Task, example: Example) -> Prompt:
     return Prompt(prefix, f" {_input(example)}", answer=answer)
 
 
-def writing_prompt(task: Task, example: Example | None, output: str | None = None) -> Prompt:
+def writing_prompt(
+    task: Task,
+    example: Example | None,
+    output: str | None = None,
+    shown: Sequence[Example] = (),
+) -> Prompt:
     """Ask for an input, given an output (classification) or nothing (text to text).
 
     Args:
         task: The task.
         example: A real example to learn from, or None to ask for a new one.
         output: The output to write an input for; taken from ``example`` when that is given.
+        shown: Real examples to show as solved.
     """
     if example is not None:
         output = example.output
-    body = f" {task.verbalize(output)}" if task.is_classification and output else ""
     answer = None if example is None else f" {_input(example)}"
-    return Prompt(f"Definition: {task.writing_definition}\n\nInput:", body, answer=answer)
+    blocks = tuple(
+        f"\n\n{_solved(number, _wanted(task, one.output), f' {_input(one)}')}"
+        for number, one in enumerate(shown, start=1)
+    )
+    start = f"Definition: {task.writing_definition}" + ("" if blocks else "\n\nInput:")
+    return Prompt(start, _wanted(task, output), answer=answer, solved=blocks)
 
 
 def mixture_prompt(
@@ -80,13 +115,21 @@ def mixture_prompt(
     """
     blocks = [f"Definition: {definition}"]
     blocks += [
-        f"Positive Example {number} -\nInput: {one}\nOutput: {other}"
-        for number, (one, other) in enumerate(shown, start=1)
+        _solved(number, f" {one}", f" {other}") for number, (one, other) in enumerate(shown, 1)
     ]
     if len(blocks) > 1:
-        blocks.append("Now complete the following example -")
+        blocks.append(TURN)
     lead = "\n" if len(blocks) > 1 else "\n\n"
     return Prompt("\n\n".join(blocks) + f"{lead}Input:", f" {text}", answer=f" {output}")
+
+
+def _solved(number: int, given: str, answer: str) -> str:
+    return f"Positive Example {number} -\nInput:{given}\nOutput:{answer}"
+
+
+def _wanted(task: Task, output: str | None) -> str:
+    """The output to write an input for, with its leading space; nothing in text to text."""
+    return f" {task.verbalize(output)}" if task.is_classification and output else ""
 
 
 def _input(example: Example) -> str:

@@ -25,9 +25,7 @@ WEEKS = (
 def test_a_short_quarter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = {"name", "output", "data_train", "data_dev", "data_test", "data_unlabelled"}
     settings = {
-        name: value
-        for name, value in to_flat(toy_config(tmp_path)).items()
-        if name not in own
+        name: value for name, value in to_flat(toy_config(tmp_path)).items() if name not in own
     }
     settings |= {"data_labelled_count": 500, "student_seeds": 1, "student_gold_arm": False}
     settings |= {"synthesis_mode": "annotate", "trigger_when": "drift", "teacher_epochs": 5}

@@ -19,7 +19,7 @@ from faulty_proxy import Answer, FaultyProxy, Slow
 
 from daftt_core import keeping
 from daftt_core.keeping import Machine, keep
-from daftt_core.records import SyntheticExample
+from daftt_core.records import Example, SyntheticExample
 from daftt_core.storage import commit, open_storage, sound_manifest
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
@@ -130,22 +130,21 @@ def stop(run: Run, work: Any, key: str = "") -> None:
 def test_finished_chunks_are_not_made_again_elsewhere(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from daftt_core.synthesis.shards import run_chunks  # torch, which the killed process can spare
+    from daftt_core.synthesis.shards import run_streams  # torch, which the killed process can spare
 
     made: list[int] = []
+    texts = [Example.of(f"text {n}") for n in range(20)]
 
     def work(stop_at: int) -> Any:
-        def make(numbers: Sequence[int]) -> list[SyntheticExample]:
+        def make(block: Sequence[Example]) -> list[SyntheticExample]:
+            numbers = [texts.index(one) for one in block]
             if stop_at in numbers:
                 raise KeyboardInterrupt
             made.extend(numbers)
-            return [
-                SyntheticExample(id=str(n), text=f"text {n}", source="generated") for n in numbers
-            ]
+            return [SyntheticExample(id=o.id, text=o.text, source="annotated") for o in block]
 
-        return lambda folder: run_chunks(
-            folder, "generate", range(20), make, chunk_size=4, shard=0, shards=1
-        )
+        streams = [texts[start : start + 4] for start in range(0, 20, 4)]
+        return lambda folder: run_streams(folder, "annotate", streams, make, chunk_size=4)
 
     stop(run, work(stop_at=13))
     use_machine("C", monkeypatch, tmp_path)

@@ -67,6 +67,8 @@ def test_the_pipeline_ends_with_an_evaluation_and_a_report(
     report = Path(undisturbed["report"]).read_text(encoding="utf-8")
     assert evaluation["headline"].removesuffix(".") in report
     assert "instances of 2 other tasks" in report
+    assert undisturbed["promotion"]["reason"].partition(": ")[0] in ("Promoted", "Not promoted")
+    assert 'id="promotion"' in report
     states = {status.state for status in read_statuses(folder / "runs" / "undisturbed")}
     assert states == {"done"}
 

@@ -6,13 +6,14 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from toy_run import toy_config
 
-from daftt_core.config import to_flat
+from daftt_core.config import from_flat, read_settings, to_flat
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -23,22 +24,38 @@ SMALL = {
     "student_epochs": 1,
     "student_min_steps": 10,
     "teacher_epochs": 2,
+    "data_slice_column": "tone",
 }
 LOST = "fraction-0.001-ratio-0-annotate"
 FEW = "fraction-0.2-ratio-0.5-annotate"
 ALL = "fraction-0.2-ratio-0-annotate"
 
 
-def sweep(folder: Path) -> subprocess.CompletedProcess[str]:
+def command(folder: Path) -> list[str]:
     path = folder / "settings.json"
     path.write_text(json.dumps(to_flat(toy_config(folder, **SMALL))))
     words = ["--fractions", "0.001,0.2", "--ratios", "0.5,0", "--modes", "annotate", "--json"]
-    return subprocess.run(
-        [sys.executable, "-m", "daftt_core.cli", "sweep", "--settings", str(path), *words],
-        capture_output=True,
-        text=True,
-        check=False,
+    return [sys.executable, "-m", "daftt_core.cli", "sweep", "--settings", str(path), *words]
+
+
+def sweep(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(folder), capture_output=True, text=True, check=False)
+
+
+def sweep_until(folder: Path, stage: Path) -> None:
+    """Begin the sweep and kill it, as a machine that goes down does, once a stage is there."""
+    process = subprocess.Popen(
+        command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
+    deadline = time.monotonic() + 600
+    try:
+        while not (stage / "manifest.json").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +64,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def swept(folder: Path) -> subprocess.CompletedProcess[str]:
+def teacher_of_the_killed(folder: Path) -> int:
+    """When the teacher was made by the attempt that was killed after it."""
+    teacher = folder / "runs" / "toy" / FEW / "teacher"
+    sweep_until(folder, teacher)
+    return (teacher / "manifest.json").stat().st_mtime_ns
+
+
+@pytest.fixture(scope="module")
+def swept(folder: Path, teacher_of_the_killed: int) -> subprocess.CompletedProcess[str]:
     return sweep(folder)
 
 
@@ -64,6 +89,38 @@ def test_a_cell_that_fails_leaves_its_error_and_the_others_go_on(
     assert swept.returncode == cells[LOST]["exit_code"] == 3
     assert f"error: {LOST}: failed: {cells[LOST]['message']}" in swept.stderr
     assert "Traceback" not in swept.stderr
+
+
+def test_a_sweep_that_was_killed_is_gone_on_with(
+    folder: Path, cells: dict[str, Any], teacher_of_the_killed: int
+) -> None:
+    manifest = folder / "runs" / "toy" / FEW / "teacher" / "manifest.json"
+    assert manifest.stat().st_mtime_ns == teacher_of_the_killed
+    assert cells[FEW]["status"] == "done"
+
+
+def test_dev_says_where_the_ratio_saturates_and_which_settings_to_take(
+    folder: Path, swept: subprocess.CompletedProcess[str]
+) -> None:
+    table = json.loads(swept.stdout)
+    (curve,) = table["curves"]
+    assert [point["cell"] for point in curve["points"]] == [FEW, ALL]
+    assert all(point["dev_interval"] and point["behind_interval"] for point in curve["points"])
+    chosen = table["recommendation"]["cell"]
+    path = folder / "runs" / "toy" / "recommended.yaml"
+    assert path.exists() == (chosen is not None)
+    if chosen:
+        assert from_flat(read_settings(path)).curation.ratio == (0.5 if chosen == FEW else 0)
+
+
+def test_slices_reach_the_evaluation_through_the_predictions(cells: dict[str, Any]) -> None:
+    evaluation = cells[FEW]["evaluation"]
+    assert evaluation["slice_column"] == "tone"
+    sizes: dict[str, dict[str, int]] = {}
+    for part in evaluation["slices"]:
+        sizes.setdefault(part["by"], {})[part["name"]] = part["examples"]
+    assert sizes["class"] == sizes["column"]
+    assert sum(sizes["length"].values()) == evaluation["test_examples"]
 
 
 def test_the_ratio_limits_what_students_learn_from(cells: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from daftt_core.curation import curate
 from daftt_core.data import prepare
 from daftt_core.evaluation import evaluate, read_evaluation
 from daftt_core.preflight import preflight, resolve
-from daftt_core.records import SyntheticExample, read_jsonl
+from daftt_core.records import Example, SyntheticExample, read_jsonl
 from daftt_core.reporting import write_report
 from daftt_core.student import predict_test, train_arm
 from daftt_core.synthesis import annotate, generate
@@ -62,6 +62,9 @@ def settings(folder: Path) -> Config:
             "synthesis_mode": "annotate",
             "synthesis_shards": 1,
             "synthesis_generate_count": 12,
+            "synthesis_samples": 3,
+            "synthesis_annotate_temperature": 0.5,
+            "synthesis_demonstrations": 2,
             "synthesis_max_new_tokens": 8,
             "curation_min_characters": 0,
             "curation_keep_share": 1.0,
@@ -90,11 +93,20 @@ def test_all_stages_from_python(tmp_path: Path) -> None:
     assert assessment.summary["metric"] == "rougeL"
     asked = (teacher.digest, assessment.digest)
     shard = annotate(run, config.synthesis, 0, data.digest, *asked)
-    written = generate(run, config.synthesis, 0, *asked)
+    written = generate(run, config.synthesis, 0, data.digest, *asked)
     for name, count in ((shard.name, 40), (written.name, 12)):
         made = read_jsonl(run.folder / name / "examples.jsonl", SyntheticExample)
         assert len(made) == count
-        assert all(one.problem or (one.output and 0 < one.confidence <= 1) for one in made)
+        answered = [one for one in made if one.output is not None]
+        assert all(one.problem is None and len(one.samples) == 3 for one in answered)
+        assert all(one.problem for one in made if one.output is None)
+        assert len(answered) > count / 2
+        for one in answered:
+            best = max(sample.agreement for sample in one.samples if sample.problem is None)
+            assert one.confidence == best
+            assert one.output in {sample.text for sample in one.samples}
+    labelled = {one.id for one in read_jsonl(run.folder / "data" / "labelled.jsonl", Example)}
+    assert all(len(one.shown) == 2 and labelled.issuperset(one.shown) for one in made)
     curated = curate(
         run, config.curation, data.digest, {shard.name: shard.digest}, ["real+annotated"]
     )
@@ -110,4 +122,5 @@ def test_all_stages_from_python(tmp_path: Path) -> None:
     report = write_report(run)
     page = (run.folder / report.name / "report.html").read_text(encoding="utf-8")
     assert "swap-words" in page
+    assert "For each input 3 texts were written" in page
     assert found.headline.removesuffix(".") in page

@@ -135,3 +135,26 @@ def test_a_broken_settings_file_is_named(tmp_path: Path, content: bytes, problem
 def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file"):
         read_settings(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"synthesis_samples": 3, "synthesis_annotate_temperature": 0},
+            "synthesis: 3 samples would be the same text 3 times, because annotate_temperature is "
+            "0: raise it, or set samples to 1",
+        ),
+        (
+            {"synthesis_label_balance": "as-labelled"},
+            "synthesis.label_balance: as-labelled is undone by curation.balance, which keeps as "
+            "many generated examples of each label: set it to false",
+        ),
+    ],
+)
+def test_settings_that_undo_each_other_are_refused(
+    settings: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_flat(settings)
+    assert str(caught.value) == sentence

@@ -10,19 +10,47 @@ import pytest
 from daftt_core.cli import main
 from daftt_core.config import Config, from_flat
 from daftt_core.errors import ConfigError
-from daftt_core.presets import preset_names, read_preset
+from daftt_core.presets import preset_names, read_preset, read_presets
+
+STUDENTS = ["bart-large", "minilm", "roberta-large"]
+TEACHERS = [name for name in preset_names() if name not in STUDENTS]
 
 
-@pytest.mark.parametrize("name", preset_names())
-def test_each_preset_is_right(name: str) -> None:
+@pytest.mark.parametrize("name", TEACHERS)
+def test_each_teachers_preset_is_right(name: str) -> None:
     settings = read_preset(name)
     config = from_flat(settings)
     assert config.teacher.model == settings["teacher_model"]
     assert config.synthesis.max_length >= config.teacher.max_length
+    assert config.student == Config().student
 
 
-def test_the_smallest_preset_is_the_default() -> None:
-    assert from_flat(read_preset("smollm2-135m")) == Config()
+@pytest.mark.parametrize("name", STUDENTS)
+def test_each_students_preset_is_right_and_sets_nothing_else(name: str) -> None:
+    settings = read_preset(name)
+    config = from_flat(settings)
+    assert config.student.model == settings["student_model"]
+    assert config == Config().model_copy(update={"student": config.student})
+
+
+def test_the_smallest_presets_are_the_default() -> None:
+    assert from_flat(read_presets(["smollm2-135m", "minilm"])) == Config()
+
+
+def test_a_teacher_and_a_student_are_chosen_together(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--preset", "olmo-2-1b-1x40", "--preset", "roberta-large", "--student-epochs", "3"]
+    assert main(["validate", "--json", *words]) == 0
+    config = json.loads(capsys.readouterr().out)["config"]
+    assert config["teacher"]["model"] == "allenai/OLMo-2-0425-1B"
+    assert config["student"]["model"] == "FacebookAI/roberta-large"
+    assert config["student"]["epochs"] == 3
+
+
+def test_two_presets_that_disagree_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"minilm and bart-large disagree on student_\w+ \("):
+        read_presets(["minilm", "bart-large"])
 
 
 @pytest.mark.parametrize(

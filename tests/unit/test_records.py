@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import unicodedata
 from pathlib import Path
 
@@ -147,3 +148,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_jsonl(path, records())  # type: ignore[arg-type]
     assert [one.text for one in read_jsonl(path, Example)] == ["old"]
     assert [file.name for file in tmp_path.iterdir()] == ["some.jsonl"]
+
+
+def test_a_letter_with_many_marks_is_normalized_in_no_time() -> None:
+    few = "e" + "\u0301\u0316" * 14
+    assert normalize(few) == unicodedata.normalize("NFKC", few).casefold()
+    many = "e" + "\u0301\u0316" * 50_000
+    started = time.process_time()
+    assert normalize(many) == normalize(normalize(many))
+    assert time.process_time() - started < 2

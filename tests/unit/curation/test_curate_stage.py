@@ -84,6 +84,7 @@ def test_the_funnel_counts_everything_that_was_read(run: Run) -> None:
         "kept": 1,
         "redacted": 0,
         "problems": {},
+        "shortened": 0,
         "by_label": {
             "negative": {"read": 2, "kept": 0},
             "positive": {"read": 1, "kept": 1},
@@ -95,6 +96,7 @@ def test_the_funnel_counts_everything_that_was_read(run: Run) -> None:
         "kept": 2,
         "redacted": 0,
         "problems": {"unfinished": 1},
+        "shortened": 0,
         "by_label": {
             "negative": {"read": 2, "kept": 1},
             "positive": {"read": 1, "kept": 1},

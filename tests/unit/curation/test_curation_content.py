@@ -14,7 +14,7 @@ from daftt_core.curation.near import bands_for, similarity
 from daftt_core.curation.personal import find_personal_data, redact
 from daftt_core.errors import ConfigError
 from daftt_core.preflight import preflight
-from daftt_core.records import Example, content_id
+from daftt_core.records import Example, TextSample, content_id
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,19 @@ def test_a_redacted_example_has_a_new_id_and_keeps_its_origin() -> None:
 def test_examples_that_differ_in_personal_data_only_are_duplicates() -> None:
     outcome = run_filters([made(f"mail {name}@example.org now") for name in "abc"], around())
     assert [r.reason for r in outcome.rejected] == ["duplicate", "duplicate"]
+
+
+def test_personal_data_is_redacted_in_samples_that_were_not_chosen_too() -> None:
+    samples = (
+        TextSample(text="Call her", agreement=0.5, probability=0.9),
+        TextSample(text="Mail ann@example.com", agreement=0.1, probability=0.9),
+    )
+    example = made("a text", output="Call her", samples=samples)
+    (kept,) = run_filters([example], around(changed(personal_data="redact"), task=TITLES)).kept
+    assert [one.text for one in kept.samples] == ["Call her", "Mail [e-mail]"]
+    assert kept.output == "Call her"
+    dropped = run_filters([example], around(changed(personal_data="drop"), task=TITLES))
+    assert [each.reason for each in dropped.rejected] == ["personal_data"]
 
 
 def test_personal_data_can_be_dropped_or_kept() -> None:
@@ -155,6 +168,21 @@ def test_an_echo_of_a_labelled_example_or_of_the_prompt_is_rejected() -> None:
         examples[0].text: ("echo", content_id(LABELLED[0])),
         examples[2].text: ("echo", None),
     }
+
+
+def test_an_echo_of_a_demonstration_names_it_and_says_that_it_was_shown() -> None:
+    setting = around(changed(echo_words=3, echo_share=0.7), labelled=LABELLED)
+    shown, other = (content_id(text) for text in LABELLED[:2])
+    examples = [
+        made(f"{LABELLED[0]} again", shown=(other, shown)),
+        made(f"{LABELLED[1]} again", shown=(shown,)),
+        made("now complete the following example -", shown=(shown,)),
+    ]
+    found = {r.collides_with: r.detail for r in run_filters(examples, setting).rejected}
+    assert set(found) == {shown, other, None}
+    assert found[shown].endswith("a labelled example that its prompt showed")
+    assert found[other].endswith("a labelled example")
+    assert found[None].endswith("the prompt")
 
 
 @pytest.mark.parametrize(("share", "rejected"), [(0.8, True), (0.81, False)])

@@ -185,11 +185,20 @@ def test_no_ratio_is_no_limit() -> None:
 
 
 def test_labels_do_not_matter_to_a_text_task() -> None:
-    config = CurationConfig(min_characters=0, verify="drop", keep_share=0.1, balance=True)
+    config = CurationConfig(min_characters=0, verify="drop", keep_share=1.0, balance=True)
     texts = [made(f"text {i}", source, output=f"title {i}") for i in range(3) for source in SOURCES]
     outcome = run_filters(texts, around(config, task=TITLES))
     assert {r.reason for r in outcome.rejected} == {"duplicate"}
     assert len(outcome.kept) == 3
+
+
+def test_of_the_texts_for_real_inputs_the_surest_share_is_kept() -> None:
+    sure = [made(f"text {i}", "annotated", output="title", confidence=i / 10) for i in range(10)]
+    written = [made(f"new text {i}", output="title", confidence=0.0) for i in range(3)]
+    outcome = run_filters([*sure, *written], around(changed(keep_share=0.3), task=TITLES))
+    kept = {e.confidence for e in outcome.kept if e.source == "annotated"}
+    assert kept == {0.7, 0.8, 0.9}
+    assert sum(e.source == "generated" for e in outcome.kept) == 3
 
 
 SOURCES = ("annotated", "generated")

@@ -18,7 +18,7 @@ from daftt_core.data import prepare
 from daftt_core.data.sources import read_movie_reviews
 from daftt_core.errors import DataError, StorageError
 from daftt_core.heldout import Heldout
-from daftt_core.records import Example
+from daftt_core.records import TRAITS, Example, Traits
 from daftt_core.tasks import Label, Task, load_task
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage
 
@@ -422,3 +422,48 @@ def test_the_built_in_task_has_what_the_demo_needs(tmp_path: Path) -> None:
         "rating between -0.8 and 0.8": 993,
         "duplicate": 2,
     }
+
+
+def regions(path: Path, count: int) -> str:
+    rows = [
+        {"text": text, "label": label, "region": ["north", 7, None, "a\n b" + 99 * "c"][n % 4]}
+        for n, (text, label) in enumerate(pairs(count))
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    return str(path)
+
+
+def test_lengths_and_a_users_column_are_kept_beside_the_test_examples(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    plain = prepare(run, small(train=regions(tmp_path / "a.jsonl", 300)))
+    sliced = prepare(run, small(train=str(tmp_path / "a.jsonl"), slice_column="region"))
+    # what was learned from the data can stay; what was predicted for the test is made anew
+    assert sliced.digest == plain.digest
+    assert sliced.summary["test_digest"] != plain.summary["test_digest"]
+    test = read_examples(run, "test", sliced.summary["test_digest"], "test")
+    traits = Traits.model_validate_json((run.folder / "test" / TRAITS).read_bytes())
+    assert traits.characters == {row.id: len(row.text) for row in test}
+    assert traits.column == "region"
+    assert set(traits.values) == {row.id for row in test}
+    assert set(traits.values.values()) == {"north", "7", "", "a b" + 57 * "c"}
+
+
+def test_the_users_column_is_that_of_the_test_file_where_there_is_one(tmp_path: Path) -> None:
+    files = {
+        "train": write(tmp_path / "train.jsonl", pairs(100)),
+        "test": regions(tmp_path / "test.jsonl", 40),
+    }
+    (tmp_path / "test.jsonl").write_text(
+        (tmp_path / "test.jsonl").read_text().replace("film", "play")
+    )
+    prepare(run_in(tmp_path), small(**files, slice_column="region"))
+    with pytest.raises(DataError, match="line 1: has no 'regio'; did you mean 'region'"):
+        prepare(run_in(tmp_path), small(**files, slice_column="regio"))
+
+
+def test_a_column_needs_a_file_and_text_or_numbers_in_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="slice_column is a column of data_test or data_train"):
+        small(slice_column="region")
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "1", "region": ["x"]}\n')
+    with pytest.raises(DataError, match="line 1: 'region' must be text, not "):
+        prepare(run_in(tmp_path), small(train=str(tmp_path / "a.jsonl"), slice_column="region"))

@@ -37,6 +37,22 @@ def prompts(task: Task) -> list[Prompt]:
     return [answer_prompt(task, Example.of(text)) for text in texts]
 
 
+def test_what_looks_like_a_special_token_is_spelled_out(folder: Path) -> None:
+    _, tokenizer = load_causal_lm(folder)
+    end = tokenizer.eos_token
+    spelled = encode(Prompt("Input:", f" soup {end} bread", answer=f" kind{end}"), tokenizer, 128)
+    assert tokenizer.eos_token_id not in spelled.rest
+    assert spelled.answer.count(tokenizer.eos_token_id) == 1  # the answer's own end
+
+
+def test_an_input_that_loses_its_end_is_known(folder: Path, task: Task) -> None:
+    engine = make_engine(folder, 4, max_length=40)
+    long, short = (answer_prompt(task, Example.of(" ".join(["soup"] * n))) for n in (60, 3))
+    engine.score([long, short], ANSWERS)
+    assert 0 < engine.share_shown(long) < 0.6
+    assert engine.share_shown(short) == 1
+
+
 def make_engine(
     folder: Path,
     batch_size: int,
@@ -55,11 +71,14 @@ def make_engine(
 
 
 def watch(engine: LocalEngine, fail_above: int | None = None) -> list[tuple[int, int]]:
-    """The shape of each forward pass from now on; with too many rows, memory runs out."""
-    shapes = []
+    """Rows and tokens of each forward pass with a mask; with too many rows, memory runs out."""
+    shapes: list[tuple[int, int]] = []
 
     def look(module: torch.nn.Module, args: tuple[()], given: dict[str, torch.Tensor]) -> None:
-        shapes.append(tuple(given["input_ids"].shape))
+        if "attention_mask" not in given:  # the prefix
+            return
+        rows, _, width, _ = given["attention_mask"].shape
+        shapes.append((rows, width))
         if fail_above and shapes[-1][0] > fail_above:
             raise torch.OutOfMemoryError("no memory left")
 
@@ -100,6 +119,21 @@ def test_scores_do_not_depend_on_the_neighbours(folder: Path, prompts: list[Prom
     alone = make_engine(folder, 1).score(prompts, ANSWERS)
     together = make_engine(folder, 32).score(prompts, ANSWERS)
     np.testing.assert_allclose(alone, together, atol=1e-4)
+
+
+def test_a_family_whose_rows_cannot_be_joined_is_scored_in_padded_rows(
+    folder: Path, prompts: list[Prompt]
+) -> None:
+    model, tokenizer = load_causal_lm(folder)
+    model.config.model_type = "unheard-of"
+    padded = LocalEngine(model, tokenizer, batch_size=16, max_length=128)
+    shapes: list[int] = []
+    model.register_forward_pre_hook(
+        lambda module, args, given: shapes.append(len(given["input_ids"])), with_kwargs=True
+    )
+    scores = padded.score(prompts, ANSWERS)
+    assert max(shapes) == 16
+    np.testing.assert_allclose(make_engine(folder, 16).score(prompts, ANSWERS), scores, atol=1e-4)
 
 
 def test_the_prefix_may_change_between_calls(
@@ -205,6 +239,31 @@ def test_a_long_input_loses_its_end_and_keeps_the_rest(folder: Path, task: Task)
     assert tokenizer.decode(encoded.prefix) == prompt.prefix
 
 
+@pytest.mark.parametrize("shown", [0, 1, 2, 3])
+def test_solved_examples_that_do_not_fit_are_left_out(folder: Path, task: Task, shown: int) -> None:
+    _, tokenizer = load_causal_lm(folder)
+    examples = [Example.of(text, output="kind") for text, _ in remarks()[:3]]
+    prompt = writing_prompt(task, None, "kind", examples)
+    expected = tokenizer(prompt.asking(shown)).input_ids
+    whole = len(expected) + 1  # a body has room for two tokens
+    encoded = encode(prompt, tokenizer, max_length=whole + 5, reserve=5)
+    assert (encoded.solved, encoded.cut) == (shown, False)
+    assert [*encoded.prefix, *encoded.rest] == expected
+    if shown:
+        assert encode(prompt, tokenizer, max_length=whole + 4, reserve=5).solved == shown - 1
+
+
+def test_what_is_shown_changes_what_is_written_and_is_told(folder: Path, task: Task) -> None:
+    examples = [Example.of(text, output="kind") for text, _ in remarks()[:6]]
+    prompts = [writing_prompt(task, None, "kind", examples[at : at + 2]) for at in range(5)]
+    prompts.append(writing_prompt(task, None, "kind", examples[:1]))
+    how = sampling(0.8, tokens=8)
+    together = make_engine(folder, 8).write(prompts, [1] * 6, **how)
+    alone = [make_engine(folder, 1).write([each], [1], **how)[0] for each in prompts]
+    assert [one.text for one in together] == [one.text for one in alone]
+    assert [one.solved for one in together] == [2, 2, 2, 2, 2, 1]
+
+
 def test_a_definition_that_fills_the_context_is_refused(folder: Path, task: Task) -> None:
     _, tokenizer = load_causal_lm(folder)
     with pytest.raises(ModelError, match="leaves no room for an input within max_length 10"):
@@ -215,9 +274,8 @@ def test_a_batch_holds_no_more_tokens_than_allowed(folder: Path, prompts: list[P
     engine = make_engine(folder, 32, batch_tokens=100)
     shapes = watch(engine)
     few = engine.score(prompts, ANSWERS)
-    passes = shapes[1:]  # the first one reads the prefix
-    assert all(rows * width <= 100 for rows, width in passes)
-    assert sum(rows for rows, _ in passes) == len(prompts)
+    assert all(rows * width <= 100 for rows, width in shapes)
+    assert sum(rows for rows, _ in shapes) == len(prompts)
     np.testing.assert_allclose(few, make_engine(folder, 32).score(prompts, ANSWERS), atol=1e-4)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import shlex
 import sys
@@ -13,10 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from completions_server import CompletionsServer, log_prob
+from completions_server import CompletionsServer, group_members, log_prob
 
 from daftt_core.config import SynthesisConfig
-from daftt_core.engines import Engine, completions_api, open_engine, server_process
+from daftt_core.engines import (
+    Engine,
+    PromptRefusedError,
+    completions_api,
+    open_engine,
+    server_process,
+)
 from daftt_core.errors import ConfigError, ModelError, RemoteError, TaskError
 from daftt_core.tasks import Prompt
 
@@ -76,6 +81,33 @@ def test_a_busy_server_is_asked_again(server: CompletionsServer) -> None:
     assert server.faults == []
 
 
+def test_one_prompt_that_is_refused_stops_nothing_but_itself(server: CompletionsServer) -> None:
+    engine = engine_for(server)
+    for status, problem in ((400, "refuses a request"), (500, "while it answers others")):
+        server.refused = {"number 7": status}
+        with pytest.raises(PromptRefusedError, match=problem):
+            engine.write(PROMPTS, [status] * len(PROMPTS), **HOW)
+        times = len(server.bodies)
+        with pytest.raises(PromptRefusedError, match=problem):
+            engine.write(PROMPTS[7:8], [status], **HOW)
+        assert len(server.bodies) == times, "what was refused is not sent again"
+        assert len(engine.write(PROMPTS[8:], [status] * 4, **HOW)) == 4
+
+
+def test_a_server_that_fails_at_everything_is_no_fault_of_one_prompt(
+    server: CompletionsServer,
+) -> None:
+    server.faults = [500] * 10_000
+    with pytest.raises(RemoteError, match="cannot be used: it answers 500"):
+        engine_for(server).write(PROMPTS[:2], [0, 0], **HOW)
+
+
+def test_half_a_character_does_not_spoil_the_rest(server: CompletionsServer) -> None:
+    server.says = " fine \ud83d and \ud83d\ude00"
+    written = engine_for(server).write(PROMPTS[:1], [0], **HOW)
+    assert written[0].text == " fine \ufffd and \U0001f600"
+
+
 def test_a_server_that_stays_busy_is_an_error(server: CompletionsServer) -> None:
     server.faults = [503] * 10_000
     with pytest.raises(RemoteError, match="cannot be used: it answers 503: not now"):
@@ -98,13 +130,24 @@ def test_an_unknown_model_is_refused(server: CompletionsServer) -> None:
 def test_a_long_input_is_cut_until_it_fits(server: CompletionsServer) -> None:
     server.context = 200
     long = Prompt("Say:", " word" * 100, " Output:")
-    assert engine_for(server).write([long], [0], **HOW)[0].text == " fine"
+    engine = engine_for(server)
+    assert engine.write([long], [0], **HOW)[0].text == " fine"
     prompt = server.bodies[-1]["prompt"]
     assert prompt.startswith("Say: word word")
     assert prompt.endswith(" Output:")
+    assert engine.share_shown(long) == pytest.approx((len(prompt) - 12) / 500, abs=0.01)
     server.context = 10
     with pytest.raises(ModelError, match="finds a prompt too long"):
         engine_for(server).write([long], [0], **HOW)
+
+
+def test_solved_examples_that_do_not_fit_are_left_out(server: CompletionsServer) -> None:
+    server.context = 80
+    prompt = Prompt("Say", " word", " Output:", solved=(" of this", " or that" * 10, " x" * 20))
+    written = engine_for(server).write([prompt], [0], **HOW)[0]
+    assert written.solved == 1
+    assert server.bodies[-1]["prompt"] == prompt.asking(1)
+    assert prompt.body in prompt.asking(1)
 
 
 def test_a_server_that_cannot_score_is_refused(server: CompletionsServer) -> None:
@@ -149,19 +192,9 @@ def test_the_children_of_a_server_end_with_it(tmp_path: Path) -> None:
             waiting.wait(0.05)
         group = process._process.pid
     deadline = time.monotonic() + 10
-    while members(group) and time.monotonic() < deadline:
+    while group_members(group) and time.monotonic() < deadline:
         waiting.wait(0.05)
-    assert members(group) == []
-
-
-def members(group: int) -> list[Path]:
-    """The processes of a group that still run."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
-            found += [stat.parent] if its_group == str(group) and state != "Z" else []
-    return found
+    assert group_members(group) == []
 
 
 def test_a_program_that_is_not_there_is_a_mistake_in_the_settings() -> None:

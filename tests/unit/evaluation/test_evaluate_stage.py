@@ -250,7 +250,7 @@ def test_texts_are_compared_by_rouge(tmp_path: Path) -> None:
     assert arm.comparison.mcnemar_p is None
     assert arm.comparison.gain == pytest.approx(100 * (2 / 3 - 2 / 5))
     assert (arm.confusion, arm.per_class, arm.expected_calibration_error) == ((), {}, None)
-    assert set(arm.metrics) == {"rouge1", "rouge2", "rougeL", "exact_match"}
+    assert set(arm.metrics) == {"rouge1", "rouge2", "rougeL", "bleu", "exact_match"}
     assert "real+annotated reaches 66.7 ROUGE-L, 26.7 points above" in found.headline
 
 

@@ -18,7 +18,7 @@ from daftt_core.modeling import (
     limit_threads,
     load_causal_lm,
     load_classifier,
-    load_seq2seq,
+    load_text_to_text,
     save_model,
     set_seeds,
 )
@@ -93,8 +93,7 @@ def test_a_head_is_kept_only_for_the_same_labels(folders: dict[str, Path], tmp_p
 @pytest.mark.parametrize(
     ("load", "name", "message"),
     [
-        (load_seq2seq, "bert", "is not a sequence-to-sequence model"),
-        (load_seq2seq, "neox", "is not a sequence-to-sequence model"),
+        (load_text_to_text, "bert", "is not a model that writes texts"),
         (load_causal_lm, "bert", "do not make a causal language model"),
         (load_causal_lm, "bart", "do not make a causal language model"),
     ],

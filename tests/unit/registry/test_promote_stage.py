@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from finished_run import TEST, finished_run, promoted
+from registry_runs import TEST, finished_run, promoted
 
 from daftt_core.errors import StorageError
 from daftt_core.registry import TaskRegistry, read_decision

@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from registry_runs import A, B, C, check_race, decision, make_version, race
 
 from daftt_core.errors import BusyError, ConfigError, StorageError
-from daftt_core.registry import Decision, TaskRegistry, who
+from daftt_core.registry import TaskRegistry, who
 from daftt_core.registry.models import Event, Ledger
-from daftt_core.storage import commit
-
-A, B, C = "a" * 12, "b" * 12, "c" * 12
-
-
-def decision(version: str, champion: str | None = None, promoted: bool = True) -> Decision:
-    return Decision(
-        promoted=promoted,
-        reason=f"{version} is {'' if promoted else 'not '}better.",
-        evaluation="e",
-        rule="superiority",
-        metric="accuracy",
-        margin=0,
-        confidence=0.95,
-        version=version,
-        arm="real+both",
-        seed=0,
-        dev_score=0.9,
-        score=0.8,
-        scores={"accuracy": 0.8},
-        test_examples=100,
-        champion=champion,
-    )
-
-
-def make_version(registry: Path, version: str) -> None:
-    folder = registry / "meals" / "versions" / version
-    folder.mkdir(parents=True)
-    (folder / "model.safetensors").write_text(version)
-    commit(folder, version)
 
 
 @pytest.fixture
@@ -80,60 +49,11 @@ def test_the_champion_that_was_compared_with_must_still_be_the_champion(
     assert tasks.read().champion == B
 
 
-_RACE = """
-import sys
-sys.path.insert(0, sys.argv[3])
-from daftt_core.errors import BusyError
-from daftt_core.registry import TaskRegistry
-from test_registry_ledger import A, decision
-sys.stdout.write("ready\\n"); sys.stdout.flush()
-sys.stdin.readline()
-tasks, version = TaskRegistry(sys.argv[1], "meals"), sys.argv[2]
-try:
-    tasks.promote(decision(version, A), version, "racer")
-    sys.stdout.write("won")
-except BusyError as error:
-    sys.stdout.write(str(error))
-"""
-
-
-def race(registry: str, versions: tuple[str, ...]) -> list[str]:
-    """Let processes promote a version each at the same moment; what each of them says."""
-    here = str(Path(__file__).parent)
-    words = [sys.executable, "-c", _RACE, registry]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    racers = [subprocess.Popen([*words, version, here], **pipes) for version in versions]
-    try:
-        for racer in racers:
-            assert racer.stdout is not None
-            assert racer.stdout.readline() == "ready\n"
-        for racer in racers:
-            assert racer.stdin is not None
-            racer.stdin.write("go\n")
-            racer.stdin.flush()
-        return [racer.communicate(timeout=120)[0] for racer in racers]
-    finally:
-        for racer in racers:
-            racer.kill()
-            racer.wait()
-
-
 def test_of_two_processes_one_wins_and_the_other_is_told(
     tasks: TaskRegistry, tmp_path: Path
 ) -> None:
     tasks.promote(decision(A), "one", "ann")
-    said = race(str(tmp_path), (B, C))
-    check_race(tasks, said)
-
-
-def check_race(tasks: TaskRegistry, said: list[str]) -> None:
-    assert said.count("won") == 1
-    winner = (B, C)[said.index("won")]
-    loser = said[1 - said.index("won")]
-    assert tasks.read().champion == winner
-    assert f"meanwhile racer has made {winner} of run {winner} the champion" in loser
-    assert loser.count("\n") == 0
-    assert [event.action for event in tasks.read().events] == ["promoted", "promoted"]
+    check_race(tasks, race(str(tmp_path), (B, C)))
 
 
 def test_a_rollback_needs_a_reason_and_somewhere_to_go(tasks: TaskRegistry) -> None:
@@ -189,7 +109,7 @@ def test_a_history_that_was_changed_is_not_believed(
     text = path.read_text()
     assert found in text
     path.write_text(text.replace(found, changed, 1))
-    with pytest.raises(StorageError, match="is (not )?the history"):
+    with pytest.raises(StorageError, match=r"is (not )?the history"):
         tasks.read()
 
 

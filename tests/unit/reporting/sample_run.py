@@ -10,7 +10,17 @@ from typing import Any
 
 from daftt_core.config import Config, from_flat
 from daftt_core.errors import TrainingError
-from daftt_core.evaluation import ArmResult, Comparison, Evaluation, Interval
+from daftt_core.evaluation import (
+    SMALL,
+    ArmResult,
+    ClassScores,
+    Comparison,
+    Evaluation,
+    Interval,
+    ReliabilityBin,
+    Slice,
+    SliceScore,
+)
 from daftt_core.evaluation.headline import headline
 from daftt_core.records import Example, Rejection, SyntheticExample, write_jsonl
 from daftt_core.storage import Manifest, write_text
@@ -108,7 +118,37 @@ def evaluation() -> Evaluation:
         arms=arms,
         chosen_arm="real+annotated",
         headline=headline(arms, arms[1], "accuracy", 0.95),
+        slices=tuple(_slice(*part, arms) for part in _SLICES),
+        slice_column="region <b>",
     )
+
+
+HOSTILE_VALUE = "<script>alert(1)</script>\u202e"
+_SLICES: tuple[tuple[Any, str, int, float], ...] = (
+    ("class", "negative", 500, -0.02),
+    ("class", "positive", 500, 0.02),
+    ("length", "12 to 70 characters", 334, 0.01),
+    ("length", "71 to 118 characters", 333, 0.0),
+    ("length", "119 to 260 characters", 333, -0.01),
+    ("column", "north", 612, 0.0),
+    ("column", HOSTILE_VALUE, 371, 0.01),
+    ("column", "all others (4 values)", 17, -0.1),
+)
+
+
+def _slice(by: Any, name: str, examples: int, shift: float, arms: Sequence[ArmResult]) -> Slice:
+    scores = []
+    for arm in arms:
+        gain = arm.comparison and arm.comparison.gain + 100 * shift
+        scores.append(
+            SliceScore(
+                arm=arm.arm,
+                score=arm.mean + shift,
+                gain=gain,
+                interval=None if gain is None else Interval(low=gain - 9, high=gain + 9),
+            )
+        )
+    return Slice(by=by, name=name, examples=examples, is_small=examples < SMALL, arms=tuple(scores))
 
 
 _SCORES = {
@@ -149,7 +189,13 @@ def _arm(name: str) -> ArmResult:
         mean=mean,
         sd=spread,
         interval=Interval(low=mean - 0.024, high=mean + 0.023),
-        metrics={"macro_f1": mean - 0.004},
+        metrics={"accuracy": mean, "macro_f1": mean - 0.004, "matthews": 2 * mean - 1},
+        expected_calibration_error=0.16,
+        reliability=(ReliabilityBin(0.62, 0.6, 900), ReliabilityBin(0.95, mean, 2100)),
+        per_class={
+            label: ClassScores(precision=mean + 0.01, recall=mean - 0.01, f1=mean, support=500)
+            for label in LABELS
+        },
         confusion=((right - 40, 1540 - right), (1460 - right, right + 40)),
         comparison=None if name == "real" else compared,
     )

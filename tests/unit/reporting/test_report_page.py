@@ -101,6 +101,27 @@ def test_every_section_shows_what_the_stages_found(page: Page) -> None:
         assert words in page.text
 
 
+def test_the_students_are_measured_in_every_way(html: str, page: Page) -> None:
+    assert "Arm accuracy macro F1 Matthews correlation calibration error" in page.text
+    assert "real+annotated 82.1 81.7 64.2 0.160" in page.text
+    assert "positive 500 70.2 68.2 69.2 83.1 81.1 82.1 86.1 84.1 85.1" in page.text
+    assert "60% right at confidence 0.62 (900)" in html
+
+
+def test_each_slice_has_its_size_scores_gains_and_intervals(html: str, page: Page) -> None:
+    assert "By length of the input Slice Examples real real+annotated" in page.text
+    assert "12 to 70 characters 334 70.2 83.1 \u25b2 +13.9 +4.9 to +22.9" in page.text
+    assert "all others (4 values) 17 small 59.2 72.1 +2.9 \u22126.1 to +11.9" in page.text
+    for rule in ("fewer than 30 examples", "terciles", "the 10 with most", "not corrected"):
+        assert rule in page.text
+
+
+def test_names_and_values_of_a_users_column_are_text_and_nothing_else(html: str) -> None:
+    assert "By region &lt;b&gt;" in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\ufffd" in html
+    assert "<script" not in html
+
+
 def test_the_learning_curve_says_which_weights_were_kept(html: str) -> None:
     assert "at epoch 3; the weights of epoch 2 were kept" in html
 
@@ -138,9 +159,9 @@ def test_it_can_be_read_aloud(html: str, page: Page) -> None:
     assert levels.count(1) == 1
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
     figures = page.all("svg")
-    assert len(figures) == 3
+    assert len(figures) == 4
     assert all(figure["role"] == "img" for figure in figures)
-    assert html.count("<title id=") == html.count("<desc id=") == 3
+    assert html.count("<title id=") == html.count("<desc id=") == 4
     assert "real+both: mean 81.9, interval 79.5 to 84.2, seeds 81.4, 82.1, 82.2" in html
 
 

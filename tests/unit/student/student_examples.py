@@ -61,7 +61,10 @@ def reversal_examples() -> list[Example]:
 
 
 def vocabulary() -> list[str]:
-    return [" ".join([*WORDS, "awful", "great", *(f"n{index}" for index in range(64))])]
+    return [
+        " ".join([*WORDS, "awful", "great", *(f"n{index}" for index in range(64))]),
+        "\nOutput:",
+    ]
 
 
 def commit_examples(run: Run, stage: str, files: dict[str, Sequence[Example]]) -> StageResult:

@@ -1,32 +1,27 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from student_examples import reversal_examples, reversal_task, sentiment_examples, sentiment_task
+from student_examples import reversal_task, sentiment_examples, sentiment_task
 from tiny_models import tiny_bert
 
 from daftt_core.errors import DataError
-from daftt_core.modeling import load_classifier, load_seq2seq, set_seeds
+from daftt_core.modeling import load_classifier, load_text_to_text, set_seeds
 from daftt_core.records import Example
-from daftt_core.student.encoding import encode
+from daftt_core.student.encoding import Reading, encode
 from daftt_core.student.prediction import Answer, answer
 
 LABELS = ["negative", "positive"]
+CLASSIFYING = Reading(sentiment_task(), False, 16, 8)
 
 
-def ask(folder: Path, examples: list[Example]) -> list[Answer]:
+def ask(folder: Path, examples: list[Example], counted: list[int] | None = None) -> list[Answer]:
     set_seeds(0)
     model, tokenizer = load_classifier(folder, LABELS)
-    return answer(
-        model,
-        tokenizer,
-        sentiment_task(),
-        examples,
-        max_length=16,
-        max_target_length=8,
-        on_batch=lambda count: None,
-    )
+    questions = encode(tokenizer, CLASSIFYING, examples, outputs=False)
+    return answer(model, tokenizer, CLASSIFYING, questions, (counted or []).append)
 
 
 def test_an_answer_does_not_depend_on_its_company(bert: Path) -> None:
@@ -44,28 +39,9 @@ def test_answers_come_in_the_order_of_the_examples(bert: Path) -> None:
     assert ask(bert, examples[::-1]) == ask(bert, examples)[::-1]
 
 
-def test_written_answers_do_not_depend_on_their_company(bart: Path) -> None:
-    set_seeds(0)
-    model, tokenizer = load_seq2seq(bart)
-    task, few = reversal_task(), [*reversal_examples()[:3], Example.of("apple bread chair dance")]
-    options = {"max_length": 16, "max_target_length": 4, "on_batch": lambda count: None}
-    together = answer(model, tokenizer, task, few, **options)
-    assert together == [answer(model, tokenizer, task, [one], **options)[0] for one in few]
-    assert all(len(one.output.split()) <= 4 for one in together)
-
-
 def test_progress_is_told_of_every_example(bert: Path) -> None:
-    counted: list[int] = []
-    model, tokenizer = load_classifier(bert, LABELS)
-    answer(
-        model,
-        tokenizer,
-        sentiment_task(),
-        sentiment_examples(70),
-        max_length=16,
-        max_target_length=8,
-        on_batch=counted.append,
-    )
+    counted = [0]
+    ask(bert, sentiment_examples(70), counted)
     assert sum(counted) == 70
 
 
@@ -75,7 +51,7 @@ def test_long_texts_lose_their_end_and_are_counted(bert: Path) -> None:
         Example.of("apple bread chair dance eagle flute", output="positive"),
         Example.of("apple bread chair dance", output="negative"),
     ]
-    found = encode(tokenizer, sentiment_task(), examples, 6, 8)
+    found = encode(tokenizer, replace(CLASSIFYING, max_length=6), examples, outputs=True)
     assert found.truncated == {"inputs": 1, "outputs": 0}
     assert found.dataset["length"][:] == [6, 6]
     assert found.dataset["labels"][:] == [1, 0]
@@ -84,9 +60,9 @@ def test_long_texts_lose_their_end_and_are_counted(bert: Path) -> None:
 
 
 def test_long_outputs_are_cut_and_counted(bart: Path) -> None:
-    _, tokenizer = load_seq2seq(bart)
+    _, tokenizer = load_text_to_text(bart)
     examples = [Example.of("apple", output="apple bread chair dance"), Example.of("b", output="a")]
-    found = encode(tokenizer, reversal_task(), examples, 16, 5)
+    found = encode(tokenizer, Reading(reversal_task(), False, 16, 5), examples, outputs=True)
     assert found.truncated == {"inputs": 0, "outputs": 1}
     assert len(found.dataset["labels"][0]) == 5
 
@@ -95,7 +71,7 @@ def test_both_texts_of_a_pair_are_read(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path, ["apple bread chair"])
     _, tokenizer = load_classifier(folder, LABELS)
     pair = Example.of("apple bread", text_pair="chair", output="positive")
-    found = encode(tokenizer, sentiment_task(), [pair], 16, None)
+    found = encode(tokenizer, CLASSIFYING, [pair], outputs=False)
     words = tokenizer.decode(found.dataset["input_ids"][0]).split()
     assert words == ["[CLS]", "apple", "bread", "[SEP]", "chair", "[SEP]"]
 
@@ -104,4 +80,4 @@ def test_both_texts_of_a_pair_are_read(tmp_path: Path) -> None:
 def test_an_output_that_is_no_label_is_refused(bert: Path, output: str | None) -> None:
     _, tokenizer = load_classifier(bert, LABELS)
     with pytest.raises(DataError, match=rf"its output is {output!r} \(allowed: negative, positive"):
-        encode(tokenizer, sentiment_task(), [Example.of("apple", output=output)], 16, 8)
+        encode(tokenizer, CLASSIFYING, [Example.of("apple", output=output)], outputs=True)

@@ -112,7 +112,9 @@ def test_diverged_training_names_arm_seed_step_and_causes(
         model.get_input_embeddings().weight.fill_(math.nan)
     save_model(model, tokenizer, tmp_path / "damaged")
     broken = config.model_copy(update={"model": str(tmp_path / "damaged")})
-    with pytest.raises(TrainingError, match="arm 'real', seed 0, step 1: the loss became nan") as e:
+    with pytest.raises(
+        TrainingError, match="arm 'real', seed 0, by step 1: the loss became nan"
+    ) as e:
         train_arm(run, broken, "real", prepared["data"])
     assert "student.learning_rate (0.0002) is too high" in str(e.value)
 

@@ -12,6 +12,7 @@ from scipy.stats import binom
 
 from daftt_core.errors import ConfigError, DataError, TaskError
 from daftt_core.evaluation import ArmResult, Comparison, Evaluation, Interval
+from daftt_core.preflight import hand_out, synthesis_shards
 from daftt_core.records import Prediction, write_jsonl
 from daftt_core.storage import write_text
 from daftt_core.sweep import Cell, Sweep, effect_sentences, plan_sweep, read_table, write_table
@@ -154,6 +155,16 @@ def test_a_cell_is_found_again_from_its_item_and_from_what_json_makes_of_setting
         assert again == cell
 
 
+def test_cells_of_different_modes_share_what_the_teacher_says(tmp_path: Path) -> None:
+    settings = {"output": str(tmp_path)}
+    cells = plan_sweep(settings, **{**ONE, "modes": ["annotate", "both"]}).cells
+    (*_, synthesis), (*_, same) = (hand_out(cell.config, cell.run)[:5] for cell in cells)
+    assert synthesis == same
+    shards = [synthesis_shards(cell.config) for cell in cells]
+    assert all(shard in shards[1] for shard in shards[0])
+    assert len(shards[0]) < len(shards[1])
+
+
 def test_a_sweep_keeps_its_folder_when_cells_are_added(tmp_path: Path) -> None:
     assert plan(tmp_path).uri == plan(tmp_path, fractions=[0.2], ratios=[3], mixtures=[6]).uri
     assert plan(tmp_path).uri == plan(tmp_path, job_nodes=1, job_cpu="8").uri
@@ -212,7 +223,7 @@ def test_the_table_says_what_came_of_every_cell(tmp_path: Path) -> None:
     page = (folder / "sweep.html").read_text()
     assert "failed: stage data: the file is &lt;empty&gt;" in page
     assert "+10.0" in page
-    assert "<td>75.0</td>" in page
+    assert '<td class="number">75.0</td>' in page
     assert table.mixtures == ()
     assert "trained once" not in page
 

@@ -14,12 +14,12 @@ from daftt_core.data import prepare
 from daftt_core.engines import Completion
 from daftt_core.evaluation import Abstention, Calibration
 from daftt_core.preflight import resolve
-from daftt_core.records import SyntheticExample, read_jsonl, write_jsonl
+from daftt_core.records import SyntheticExample, read_jsonl
 from daftt_core.synthesis import annotate, generate, shard_name
 from daftt_core.synthesis.generate import _read_input
-from daftt_core.synthesis.shards import run_chunks
+from daftt_core.synthesis.requests import Requests
 from daftt_core.teacher import train
-from daftt_core.workspace import Run, read_examples, run_stage
+from daftt_core.workspace import Run, read_examples, run_stage, stage_manifest
 
 
 class Taught:
@@ -58,7 +58,7 @@ class Taught:
 
     def generated(self, settings: SynthesisConfig) -> list[SyntheticExample]:
         for shard in range(settings.shards):
-            generate(self.run, settings, shard, self.teacher, self.assessment)
+            generate(self.run, settings, shard, self.data, self.teacher, self.assessment)
         return self._read("generated", settings)
 
     def _read(self, source: str, settings: SynthesisConfig) -> list[SyntheticExample]:
@@ -119,11 +119,25 @@ def test_the_labels_asked_for_are_balanced_and_none_is_lost(taught: Taught) -> N
         assert (one.problem is None) == bool(one.distribution)
 
 
+def test_demonstrations_are_of_the_label_and_the_same_in_any_shard(taught: Taught) -> None:
+    wanted = {"demonstrations": 2, "max_length": 80}
+    made = taught.generated(taught.settings(shards=1, **wanted))
+    shared = taught.generated(taught.settings(shards=3, chunk_size=5, **wanted))
+    assert by_id(made) == by_id(shared)
+    labels = {
+        one.id: one.output for one in read_examples(taught.run, "data", taught.data, "labelled")
+    }
+    assert all([labels[each] for each in one.shown] == [one.asked] for one in made)
+    assert len({one.shown for one in made}) > 10
+    summary = stage_manifest(taught.run, shard_name("generated", 0, 1)).summary
+    assert summary["demonstrations_left_out"] == 30  # there is room for one
+
+
 def test_another_seed_writes_other_texts(taught: Taught, tmp_path: Path) -> None:
     settings = taught.settings(shards=1)
     texts = {one.text for one in taught.generated(settings)}
     other = taught.run.model_copy(update={"seed": taught.run.seed + 1})
-    completions = generate(other, settings, 0, taught.teacher, taught.assessment)
+    completions = generate(other, settings, 0, taught.data, taught.teacher, taught.assessment)
     path = taught.run.folder / completions.name / "examples.jsonl"
     assert {one.text for one in read_jsonl(path, SyntheticExample)} != texts
 
@@ -141,39 +155,8 @@ def test_what_cannot_be_read_as_an_input_is_kept_with_its_problem(
     taught: Taught, text: str, finished: bool, problem: str | None
 ) -> None:
     completion = Completion(text, finished, confidence=0.5)
-    example = _read_input(taught.run, completion, "kind", 7)
+    requests = Requests(taught.run, taught.settings(), [])
+    example = _read_input(taught.run, completion, requests, 7)
     assert example.problem == problem
     assert example.text.strip() == text.strip()
     assert example.output is None
-
-
-def test_finished_chunks_are_not_made_again(tmp_path: Path) -> None:
-    calls: list[list[int]] = []
-
-    def make(chunk: list[int]) -> list[SyntheticExample]:
-        calls.append(list(chunk))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return [made(number) for number in chunk]
-
-    arguments = {"chunk_size": 4, "shard": 0, "shards": 1}
-    with pytest.raises(KeyboardInterrupt):
-        run_chunks(tmp_path, "write", range(10), make, **arguments)
-    assert not (tmp_path / "examples.jsonl").exists()
-    summary = run_chunks(tmp_path, "write", range(10), make, **arguments)
-    assert calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9], [8, 9]]
-    written = read_jsonl(tmp_path / "examples.jsonl", SyntheticExample)
-    assert written == [made(number) for number in range(10)]
-    assert summary == {"examples": 10, "unusable": 2}
-
-
-def made(number: int) -> SyntheticExample:
-    problem = "unfinished" if number % 5 == 0 else None
-    return SyntheticExample(id=str(number), text="x", source="generated", problem=problem)
-
-
-def test_a_shard_without_work_is_empty_and_not_an_error(tmp_path: Path) -> None:
-    summary = run_chunks(tmp_path, "write", [1], lambda _: [], chunk_size=4, shard=1, shards=2)
-    assert summary == {"examples": 0, "unusable": 0}
-    assert write_jsonl(tmp_path / "none.jsonl", []) == 0
-    assert (tmp_path / "examples.jsonl").read_text() == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ from daftt_core.evaluation import evaluate
 from daftt_core.modeling import load_classifier, save_model, set_seeds
 from daftt_core.preflight import preflight, resolve
 from daftt_core.records import Example, Prediction, SyntheticExample, write_jsonl
-from daftt_core.registry import promote
+from daftt_core.registry import Decision, TaskRegistry, promote
 from daftt_core.storage import commit, write_text
 from daftt_core.workspace import Run, StageResult, run_stage
 
 TESTS = 120
+A, B, C = "a" * 12, "b" * 12, "c" * 12
 
 
 def examples(start: int, count: int) -> list[Example]:
@@ -83,6 +86,7 @@ def write(run: Run, stage: str, sha256: dict[str, str] | None = None, **files: A
     def work(folder: Path) -> dict[str, Any]:
         for name, records in files.items():
             write_jsonl(folder / f"{name}.jsonl", records)
+        write_text(folder / "funnel.json", '{"funnel": {}}')  # what the report reads of curation
         return {"sha256": sha256} if sha256 else {}
 
     key = [[one.model_dump() for one in records] for records in files.values()]
@@ -127,3 +131,78 @@ def _answers(arm: str, seed: int, right: Callable[[int], bool]) -> list[Predicti
             )
         )
     return found
+
+
+def decision(version: str, champion: str | None = None, promoted: bool = True) -> Decision:
+    return Decision(
+        promoted=promoted,
+        reason=f"{version} is {'' if promoted else 'not '}better.",
+        evaluation="e",
+        rule="superiority",
+        metric="accuracy",
+        margin=0,
+        confidence=0.95,
+        version=version,
+        arm="real+both",
+        seed=0,
+        dev_score=0.9,
+        score=0.8,
+        scores={"accuracy": 0.8},
+        test_examples=100,
+        champion=champion,
+    )
+
+
+def make_version(registry: Path, version: str) -> None:
+    folder = registry / "meals" / "versions" / version
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_text(version)
+    commit(folder, version)
+
+
+_RACE = """
+import sys
+sys.path[:0] = sys.argv[3:]
+from daftt_core.errors import BusyError
+from daftt_core.registry import TaskRegistry
+from registry_runs import A, decision
+sys.stdout.write("ready\\n"); sys.stdout.flush()
+sys.stdin.readline()
+tasks, version = TaskRegistry(sys.argv[1], "meals"), sys.argv[2]
+try:
+    tasks.promote(decision(version, A), version, "racer")
+    sys.stdout.write("won")
+except BusyError as error:
+    sys.stdout.write(str(error))
+"""
+
+
+def race(registry: str, versions: tuple[str, ...]) -> list[str]:
+    """Let processes promote a version each at the same moment; what each of them says."""
+    here = Path(__file__).parent
+    words, places = [sys.executable, "-c", _RACE, registry], [str(here), str(here.parent)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    racers = [subprocess.Popen([*words, version, *places], **pipes) for version in versions]
+    try:
+        for racer in racers:
+            assert racer.stdout is not None
+            assert racer.stdout.readline() == "ready\n"
+        for racer in racers:
+            assert racer.stdin is not None
+            racer.stdin.write("go\n")
+            racer.stdin.flush()
+        return [racer.communicate(timeout=120)[0] for racer in racers]
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.wait()
+
+
+def check_race(tasks: TaskRegistry, said: list[str]) -> None:
+    assert said.count("won") == 1
+    winner = (B, C)[said.index("won")]
+    loser = said[1 - said.index("won")]
+    assert tasks.read().champion == winner
+    assert f"meanwhile racer has made {winner} of run {winner} the champion" in loser
+    assert loser.count("\n") == 0
+    assert [event.action for event in tasks.read().events] == ["promoted", "promoted"]

@@ -1,0 +1,116 @@
+"""Rows of different lengths read as one, after a prefix that they share.
+
+A padded batch spends a good part of its work on padding, and a cache has to give each row its copy
+of the prefix's keys and values, and each head of a group another. Here the rows stand one after
+another without padding. All tokens look at the one prefix together, and at their own row's tokens
+apart; the two results are joined by the weight that each would have in one softmax (as
+FlashAttention joins its blocks: arXiv 2205.14135, section 3.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+__all__ = ["Joined", "let_join_rows"]
+
+_NAME = "daftt_joined_rows"
+_FAMILIES = frozenset({"gpt_neox", "llama"})  # the tests show that these pass the argument on
+
+
+@dataclass(frozen=True)
+class Joined:
+    """How rows were joined; the argument ``joined`` of a model that takes it.
+
+    Attributes:
+        prefix: Keys and values of what comes before every row, for one row.
+        shape: Rows, and tokens in the longest of them.
+        cells: Where each token stands in a grid of this shape, row by row.
+    """
+
+    prefix: DynamicCache
+    shape: tuple[int, int]
+    cells: Tensor
+
+    def spread(self, tokens: Tensor) -> Tensor:
+        """From [1, heads, tokens, size] to [rows, heads, row's tokens, size], padded with zeros."""
+        _, heads, _, size = tokens.shape
+        grid = tokens.new_zeros(self.shape[0] * self.shape[1], heads, size)
+        grid[self.cells] = tokens[0].transpose(0, 1)
+        return grid.view(*self.shape, heads, size).transpose(1, 2)
+
+    def gather(self, grid: Tensor) -> Tensor:
+        """From [rows, heads, row's tokens, ...] to [tokens, heads, ...]."""
+        return grid.transpose(1, 2).flatten(0, 1)[self.cells]
+
+
+def let_join_rows(model: Any) -> bool:
+    """Let a model take the argument ``joined`` and one row of tokens that was joined from many.
+
+    The attention mask is that of the rows' own tokens, of shape [rows, 1, row's tokens, row's
+    tokens]; the prefix is seen by all.
+
+    Args:
+        model: A causal language model.
+
+    Returns:
+        Whether it takes the argument: on a CPU, and of a known family.
+    """
+    known = model.config.model_type in _FAMILIES and model.device.type == "cpu"
+    if not known or model.config._attn_implementation not in ("sdpa", _NAME):
+        return False
+    AttentionInterface.register(_NAME, _attend)
+    AttentionMaskInterface.register(_NAME, sdpa_mask)
+    model.set_attn_implementation(_NAME)
+    return True
+
+
+def _attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float,
+    joined: Joined | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    if joined is None:
+        output: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **others
+        )
+        return output
+    _, heads, tokens, size = query.shape
+    kept = key.shape[1]  # heads of keys and values; each serves a group of the query's
+    group = heads // kept
+    own, own_weight = _attend_weighted(
+        joined.spread(query),
+        repeat_kv(joined.spread(key), group),
+        repeat_kv(joined.spread(value), group),
+        attention_mask,
+        scaling,
+    )
+    prefix = joined.prefix.layers[module.layer_idx]
+    together = query.reshape(1, kept, group * tokens, size)
+    shared, shared_weight = _attend_weighted(together, prefix.keys, prefix.values, None, scaling)
+    weights = shared_weight.reshape(heads, tokens).T - joined.gather(own_weight)
+    share = torch.sigmoid(weights).to(query.dtype).unsqueeze(-1)
+    shared = shared.reshape(heads, tokens, size).transpose(0, 1)
+    return torch.lerp(joined.gather(own), shared, share).unsqueeze(0), None
+
+
+def _attend_weighted(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float
+) -> tuple[Tensor, Tensor]:
+    """What attention gives, and the logarithm of its softmax's denominator."""
+    given: tuple[Tensor, Tensor] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query, key, value, 0.0, False, attn_mask=mask, scale=scaling
+    )
+    return given

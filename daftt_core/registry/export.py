@@ -1,0 +1,87 @@
+"""A version as a folder for serving: what plain transformers loads, and an ONNX file if asked for.
+
+Nothing in the folder needs DAFTT. It appears complete or not at all, and its manifest lets whoever
+copies it on check every file.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from daftt_core.errors import ConfigError, StorageError
+from daftt_core.records import Example
+from daftt_core.registry.models import Lineage
+from daftt_core.registry.versions import is_model_file, read_lineage, read_version
+from daftt_core.storage import commit
+from daftt_core.workspace import Run, read_examples
+
+__all__ = ["export_version"]
+
+_CHECKED = 64  # dev examples that an ONNX file is tried on, at most
+
+
+def export_version(
+    registry: str, task: str, version: str, target: Path, *, onnx: bool = False
+) -> float | None:
+    """Write a version's model, tokenizer and card into a folder of its own.
+
+    Args:
+        registry: Where the registry is.
+        task: The task's id.
+        version: The version.
+        target: The folder; it must not exist, or be empty.
+        onnx: Also write ``model.onnx``, checked on dev examples of the run it comes from.
+
+    Returns:
+        The largest difference of a logit between the ONNX file and the model; None without one.
+
+    Raises:
+        ConfigError: The folder holds something, or the task has no labels and cannot be ONNX.
+        ModelError: The ONNX file answers differently, or cannot be made.
+        StorageError: A file does not match its manifest, or something cannot be read or written.
+    """
+    lineage = read_lineage(registry, task, version)
+    if onnx and not lineage.task.is_classification:
+        raise ConfigError(f"{task}: an ONNX file is made of classifiers only; leave --onnx out")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ConfigError(f"{target}: is there already; name another folder")
+    source, _, _ = read_version(registry, lineage.task, version)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        ignored = shutil.ignore_patterns(".*")
+        shutil.copytree(source, partial, ignore=ignored)
+        for path in list(partial.rglob("*")):
+            if path.is_file() and not is_model_file(path.relative_to(partial).as_posix()):
+                path.unlink()
+        difference = _add_onnx(partial, lineage) if onnx else None
+        commit(partial, version)
+        if target.exists():
+            target.rmdir()
+        partial.replace(target)
+    except OSError as error:
+        raise StorageError(f"{error.filename or target}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return difference
+
+
+def _add_onnx(folder: Path, lineage: Lineage) -> float:
+    from daftt_core.modeling.onnx_export import export_onnx  # loads torch
+
+    run = Run(uri=lineage.uri, seed=lineage.run_seed, task=lineage.task)
+    try:
+        dev = read_examples(run, "data", lineage.stages.get("data"), "dev")
+    except StorageError as error:
+        raise ConfigError(
+            f"an ONNX file is checked on dev examples of run {lineage.run}, which cannot be read: "
+            f"{error}"
+        ) from error
+    texts = [_texts(example) for example in dev[:_CHECKED]]
+    labels = lineage.task.label_names
+    return export_onnx(folder, labels, texts, lineage.student.max_length)
+
+
+def _texts(example: Example) -> list[str]:
+    return [example.text] if example.text_pair is None else [example.text, example.text_pair]

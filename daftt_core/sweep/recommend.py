@@ -1,0 +1,85 @@
+"""The setting that a sweep recommends, chosen on dev, as settings that a run takes.
+
+The rule: of all curves the one that reaches the best score on dev, and on it the saturation point.
+Test has no say in it. Where that curve shows no gain over real examples alone, nothing is
+recommended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from daftt_core.config import flat_fields, to_flat
+from daftt_core.reporting import formats
+from daftt_core.sweep.curves import Curve, ratio_name
+from daftt_core.sweep.plan import Cell
+
+__all__ = ["RECOMMENDED", "Recommendation", "recommend", "recommended_settings"]
+
+RECOMMENDED = "recommended.yaml"
+_OF_THE_SWEEP = ("name", "output")
+
+
+class Recommendation(BaseModel):
+    """What a sweep recommends.
+
+    Attributes:
+        cell: The cell with these settings; None where nothing is recommended.
+        arm: The arm that was chosen; None likewise.
+        sentence: The recommendation, and why.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    cell: str | None
+    arm: str | None
+    sentence: str
+
+
+def recommend(curves: Sequence[Curve]) -> Recommendation | None:
+    """Choose a setting; None where no cell has a result."""
+    if not curves:
+        return None
+    chosen = max(curves, key=lambda curve: curve.best.dev)
+    point = chosen.saturation or chosen.best
+    where = f"fraction {chosen.fraction:g}"
+    if point.ratio is None:
+        return Recommendation(
+            cell=None,
+            arm=None,
+            sentence=(
+                f"Recommended: nothing. The best score on dev, {formats.percent(chosen.best.dev)}, "
+                f"is at {where}, where synthetic examples show no gain over real examples only."
+            ),
+        )
+    why = (
+        f"The best score of all on dev is {formats.percent(chosen.best.dev)}, on the same curve; "
+        "this is the smallest ratio that is not shown to be worse."
+        if chosen.saturation
+        else "It has the best score of all on dev."
+    )
+    mixture = f", {chosen.mixture_tasks} other tasks" if chosen.mixture_tasks else ""
+    return Recommendation(
+        cell=point.cell,
+        arm=chosen.arm,
+        sentence=(
+            f"Recommended: {where}, ratio {ratio_name(point.ratio)}, mode {chosen.mode}{mixture} "
+            f"({chosen.arm}, {formats.percent(point.dev)} on dev). {why} "
+            "Test had no say in it."
+        ),
+    )
+
+
+def recommended_settings(cell: Cell, recommendation: Recommendation) -> str:
+    """The settings of a cell as YAML for ``daftt run --settings``, without what is default."""
+    known = flat_fields()
+    settings = {
+        name: value
+        for name, value in to_flat(cell.config).items()
+        if value != known[name].default and name not in _OF_THE_SWEEP
+    }
+    head = f"# {recommendation.sentence}\n# daftt run --settings {RECOMMENDED}\n"
+    return head + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
