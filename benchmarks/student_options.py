@@ -27,8 +27,7 @@ from daftt_core.evaluation import metric_for_task
 from daftt_core.evaluation.registry import score_examples
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Example
-from daftt_core.student import read_arm, train_arm
-from daftt_core.student.prediction import Questions
+from daftt_core.student import Questions, read_arm, train_arm
 from daftt_core.workspace import Run, read_examples, stage_manifest
 
 OPTIONS: dict[str, dict[str, object]] = {

@@ -83,6 +83,7 @@ def summarize(
     synthesis_server_concurrency: int,
     synthesis_server_start_seconds: int,
     synthesis_chunk_size: int,
+    synthesis_streams: int,
     synthesis_shards: int,
     curation_verify: str,
     curation_min_confidence: float,

@@ -104,6 +104,7 @@ def daftt_pipeline(
     synthesis_server_concurrency: int = _D.synthesis.server_concurrency,
     synthesis_server_start_seconds: int = _D.synthesis.server_start_seconds,
     synthesis_chunk_size: int = _D.synthesis.chunk_size,
+    synthesis_streams: int = _D.synthesis.streams,
     synthesis_shards: int = _D.synthesis.shards,
     curation_verify: str = _D.curation.verify,
     curation_min_confidence: float = _D.curation.min_confidence,

@@ -22,6 +22,7 @@ def toy_config(folder: Path, **settings: object) -> Config:
         folder: Where files, models and the run go.
         settings: Flat settings that replace the toy's own.
     """
+    folder.mkdir(exist_ok=True)
     if not (folder / "teacher").exists():
         write_task(folder)
         write_remarks(folder / "meals.csv", 400)

@@ -56,7 +56,7 @@ class Untrained(BaseModel):
 
         if source == "annotated":
             return annotate(self.run, config, shard, self.data, self.teacher, self.assessment)
-        return generate(self.run, config, shard, self.teacher, self.assessment)
+        return generate(self.run, config, shard, self.data, self.teacher, self.assessment)
 
 
 def make_untrained(folder: Path, **settings: object) -> Untrained:

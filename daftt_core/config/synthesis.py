@@ -15,14 +15,9 @@ from daftt_core.config.section import Section, read_json
 
 __all__ = [
     "NOVELTY_WINDOW",
-    "STREAMS",
     "CurationConfig",
     "SynthesisConfig",
 ]
-
-STREAMS = 17
-"""Independent sequences of synthesis; a shard has whole ones. A prime, so that in each of them all
-labels take their turn."""
 
 NOVELTY_WINDOW = 20
 """How many of a stream's inputs, the last ones, ``stop_novelty`` looks at."""
@@ -87,10 +82,10 @@ class SynthesisConfig(Section):
         default=0.0,
         ge=0,
         le=1,
-        description=f"New inputs are written in {STREAMS} independent streams; a stream ends when, "
-        f"of its last {NOVELTY_WINDOW} readable inputs, less than this share is new: neither equal "
-        "to an earlier one of the stream nor 0.8 like it (as in curation_near_duplicate). 0: all "
-        "are written.",
+        description="A stream of new inputs (synthesis_streams) ends when, of its last "
+        f"{NOVELTY_WINDOW} readable inputs, less than this share is new: neither equal to an "
+        "earlier one of the stream nor 0.8 like it (as in curation_near_duplicate). 0: all are "
+        "written.",
     )
     max_new_tokens: int = Field(
         default=48, ge=1, description="Tokens of a written text, at most; a longer one is rejected."
@@ -138,9 +133,27 @@ class SynthesisConfig(Section):
         ge=1,
         description="Examples committed together, at least; the teacher is asked for 64 at a time.",
     )
-    shards: int = Field(
-        default=2, ge=1, le=STREAMS, description="Tasks that share the work of a mode."
+    streams: int = Field(
+        default=8,
+        ge=1,
+        le=1024,
+        description="Independent sequences that the work of a mode falls into, so that neither "
+        "shards nor interruptions change what is made; more of them allow more shards.",
     )
+    shards: int = Field(
+        default=2,
+        ge=1,
+        description="Tasks that share the work of a mode, at most as many as synthesis_streams.",
+    )
+
+    @model_validator(mode="after")
+    def _have_work_for_each_shard(self) -> SynthesisConfig:
+        if self.shards > self.streams:
+            raise ValueError(
+                f"shards is {self.shards}, but there are {self.streams} streams to share: raise "
+                "streams, or lower shards"
+            )
+        return self
 
     @model_validator(mode="after")
     def _let_samples_differ(self) -> SynthesisConfig:

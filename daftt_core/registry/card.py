@@ -17,15 +17,11 @@ from daftt_core.registry.models import Decision, Lineage
 __all__ = ["escape", "write_card"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-# The Hub's names of the metrics that it knows.
+# What the Hub calls a metric where it has a name of its own.
 _HUB_METRICS = {
-    "accuracy": "accuracy",
     "macro_f1": "f1",
     "matthews": "matthews_correlation",
-    "rouge1": "rouge",
-    "rouge2": "rouge",
-    "rougeL": "rouge",
-    "exact_match": "exact_match",
+    **dict.fromkeys(("rouge1", "rouge2", "rougeL"), "rouge"),
 }
 _SHOWN = (
     *("synthesis_mode", "curation_verify", "student_epochs", "student_min_steps"),
@@ -71,7 +67,7 @@ def _heading(lineage: Lineage, decision: Decision) -> str:
             dataset_type=task.id,
             dataset_name=f"test examples {lineage.test_digest}",
             dataset_split="test",
-            metric_type=_HUB_METRICS[name],
+            metric_type=_HUB_METRICS.get(name, name),
             metric_name=METRICS[name].title,
             metric_value=round(score, 4),
         )
@@ -82,7 +78,7 @@ def _heading(lineage: Lineage, decision: Decision) -> str:
         eval_results=results,
         library_name="transformers",
         license=asset.license.lower() if asset else "unknown",
-        metrics=sorted({_HUB_METRICS[name] for name in decision.scores}),
+        metrics=sorted({_HUB_METRICS.get(name, name) for name in decision.scores}),
         model_name=f"{task.id}-{lineage.version}",
         pipeline_tag=kind,
         tags=["daftt", "synthetic-data"],

@@ -37,7 +37,7 @@ def annotate(
     """
 
     def work(folder: Path) -> dict[str, Any]:
-        streams = _streams(read_examples(run, "data", data, "unlabelled"), shard, config.shards)
+        streams = _streams(read_examples(run, "data", data, "unlabelled"), shard, config)
         with open_teacher(run, config, teacher) as engine:
             outputs = Outputs(run, config, engine, assessment)
 
@@ -65,10 +65,10 @@ def annotate(
     return run_stage(run, name, [deciding(config), data, teacher, assessment], work)
 
 
-def _streams(inputs: Sequence[Example], shard: int, shards: int) -> list[list[Example]]:
+def _streams(inputs: Sequence[Example], shard: int, config: SynthesisConfig) -> list[list[Example]]:
     """A shard's inputs by stream; those of like length, which are cheap together, side by side."""
-    streams: dict[int, list[Example]] = {stream: [] for stream in streams_of(shard, shards)}
+    streams: dict[int, list[Example]] = {stream: [] for stream in streams_of(shard, config)}
     for example in sorted(inputs, key=lambda example: (len(example.text), example.id)):
-        if (stream := stream_of(example.id)) in streams:
+        if (stream := stream_of(example.id, config.streams)) in streams:
             streams[stream].append(example)
     return list(streams.values())

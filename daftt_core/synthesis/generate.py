@@ -14,7 +14,7 @@ from daftt_core.synthesis.asking import ask_each, give_outputs
 from daftt_core.synthesis.labels import Outputs, open_teacher
 from daftt_core.synthesis.novelty import Novelty
 from daftt_core.synthesis.requests import Requests
-from daftt_core.synthesis.shards import STREAMS, deciding, run_streams, shard_name, streams_of
+from daftt_core.synthesis.shards import deciding, run_streams, shard_name, streams_of
 from daftt_core.tasks import parse_input
 from daftt_core.workspace import Run, StageResult, read_examples, run_stage
 
@@ -89,8 +89,11 @@ class _Numbered:
 
 def _streams(run: Run, config: SynthesisConfig, shard: int) -> list[list[_Numbered]]:
     return [
-        [_Numbered.of(run, number) for number in range(stream, config.generate_count, STREAMS)]
-        for stream in streams_of(shard, config.shards)
+        [
+            _Numbered.of(run, number)
+            for number in range(stream, config.generate_count, config.streams)
+        ]
+        for stream in streams_of(shard, config)
     ]
 
 

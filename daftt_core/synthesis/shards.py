@@ -3,8 +3,7 @@
 What is made for an item does not depend on who makes it or when:
 
 - An item has an id, and the id (the number, where the teacher writes new inputs) decides its
-  *stream*, one of :data:`STREAMS`. A shard has whole streams, so the number of shards moves streams
-  about and changes none.
+  *stream*. A shard has whole streams, so the number of shards moves streams about and changes none.
 - A stream is worked through in *blocks* of :data:`BLOCK` items, in an order of its own. An engine
   is asked for one block at a time, whatever a chunk holds and wherever an earlier attempt stopped.
 - Every random choice comes from the run's seed and the item.
@@ -27,7 +26,6 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.config import SynthesisConfig
-from daftt_core.config.synthesis import STREAMS
 from daftt_core.keeping import keep
 from daftt_core.progress import Progress, log
 from daftt_core.records import SyntheticExample, digest, write_jsonl
@@ -35,7 +33,6 @@ from daftt_core.storage import write_text
 
 __all__ = [
     "BLOCK",
-    "STREAMS",
     "Item",
     "deciding",
     "run_streams",
@@ -64,14 +61,14 @@ def shard_name(source: str, shard: int, shards: int) -> str:
     return f"synthetic/{source}-{shard:03d}-of-{shards:03d}"
 
 
-def stream_of(content_id: str) -> int:
+def stream_of(content_id: str, streams: int) -> int:
     """The stream of an item that is known by its content."""
-    return int(digest(content_id), 16) % STREAMS
+    return int(digest(content_id), 16) % streams
 
 
-def streams_of(shard: int, shards: int) -> range:
+def streams_of(shard: int, config: SynthesisConfig) -> range:
     """The streams of a shard."""
-    return range(shard, STREAMS, shards)
+    return range(shard, config.streams, config.shards)
 
 
 def deciding(config: SynthesisConfig) -> dict[str, Any]:

