@@ -17,8 +17,8 @@ class TriggerConfig(Section):
     when: Literal["always", "new-data", "drift"] = Field(
         default="always",
         description="always; new-data: when there are enough labelled rows that the champion has "
-        "not seen; drift: then, or when inputs or the balance of labels have changed. Without a "
-        "champion a run trains in any case.",
+        "not seen; drift: then, or when inputs or the balance of labels have changed. The "
+        "first run trains in any case.",
     )
     min_new_labels: int = Field(
         default=50, ge=1, description="New rows of data_train that are a reason to train, at least."

@@ -77,7 +77,7 @@ def _judge(
 ) -> Verdict:
     if config.when == "always":
         return Verdict(train=True, reason="Training: so it was asked for (trigger_when: always).")
-    if "champion" not in before:
+    if not before:
         return Verdict(train=True, reason=f"Training: {run.task.id} has no champion yet.")
     comparisons: list[Comparison] = []
     for since, population in before.values():
@@ -91,13 +91,13 @@ def _judge(
 
 def _decisions(ledger: Ledger) -> dict[str, tuple[str, str]]:
     """What to compare with: in words, and the digest of its population."""
+    found, champion = {}, None
     promoted = ledger.promotion_of(ledger.champion) if ledger.champion else None
-    if promoted is None or promoted.decision is None:
-        return {}
-    champion = promoted.decision.population
-    found = {"champion": (f"champion {promoted.version} (run {promoted.run})", champion)}
-    last = next(event for event in reversed(ledger.events) if event.decision is not None)
-    if last.decision is not None and last.decision.population != champion:
+    if promoted is not None and promoted.decision is not None:
+        champion = promoted.decision.population
+        found["champion"] = (f"champion {promoted.version} (run {promoted.run})", champion)
+    last = next((event for event in reversed(ledger.events) if event.decision is not None), None)
+    if last is not None and last.decision is not None and last.decision.population != champion:
         became = "was refused" if last.action == "refused" else "was taken back"
         found["challenger"] = (
             f"challenger {last.version} (run {last.run}), which {became}",

@@ -13,10 +13,9 @@ from daftt_core.records import Example
 from examples.demo_retrain import QUARTER, SurpriseError, Week, run_quarter
 
 WEEKS = (
-    Week("the first labels", "promoted", labelled=32, pool=60),
+    Week("the first labels", "trained", labelled=32, pool=60),
     Week("nothing", "quiet"),
-    Week("inputs about fish", "promoted", pool=60, odd=True),
-    Week("the champion is taken back", "quiet", rollback="it smells"),
+    Week("inputs about fish", "trained", pool=60, odd=True),
 )
 
 
@@ -29,18 +28,14 @@ def test_a_short_quarter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     }
     settings |= {"data_labelled_count": 500, "student_seeds": 1, "student_gold_arm": False}
     settings |= {"synthesis_mode": "annotate", "trigger_when": "drift", "teacher_epochs": 5}
-    # whatever tiny models learn is good enough
-    settings |= {"promotion_rule": "non-inferiority", "promotion_margin": 100}
-    settings |= {"promotion_slice_drop": 100}
     rows = [Example.of(text, output=label) for text, label in remarks()]
     run_quarter(tmp_path / "quarter", settings, rows, lambda one: "fish" in one.text, WEEKS)
     said = capsys.readouterr().out
     assert "Training: meals has no champion yet." in said
-    assert "No training: 0 new labelled rows (0.0% of 32) since champion" in said
-    assert "Training: the inputs differ from those of champion" in said
-    assert "is the champion again, in place of" in said
-    assert "which was taken back" in said
-    assert "(run week-03)" in said
+    assert "No training: 0 new labelled rows (0.0% of 32) since " in said
+    assert "Training: the inputs differ from those of " in said
+    for name in ("week-01", "week-02", "week-03"):
+        assert name in said.partition("Its history:")[2]
 
 
 def test_the_quarter_is_a_quarter() -> None:

@@ -125,6 +125,17 @@ def test_data_that_a_challenger_was_refused_with_are_not_tried_again(champion: P
     assert check(champion, 3).summary["train"]
 
 
+def test_a_refused_first_student_is_not_trained_again_from_the_same_data(tmp_path: Path) -> None:
+    write(tmp_path, "week-1", range(300))
+    check(tmp_path, 1)
+    decided(run_of(tmp_path, 1), A, promoted=False)
+    found = check(tmp_path, 2).summary
+    assert not found["train"]
+    assert "since challenger aaaaaaaaaaaa (run week-1), which was refused" in found["reason"]
+    write(tmp_path, "week-2", range(300, 350))
+    assert check(tmp_path, 2).summary["train"]
+
+
 def test_after_a_roll_back_the_same_data_do_not_bring_the_same_student_back(
     champion: Path,
 ) -> None:
