@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-sweep test test-slow test-all lint typecheck compile check-compiled \
-  lock clean images images-lock k8s-check
+.PHONY: help setup demo demo-retrain demo-sweep test test-slow test-all lint typecheck compile \
+  check-compiled lock clean images images-lock k8s-check
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,6 +35,11 @@ demo: $(STAMP) ## Run the demo: fetch its models and data, compile, run, show th
 	$(BIN)/daftt fetch
 	$(BIN)/daftt compile
 	$(BIN)/daftt run
+
+demo-retrain: $(STAMP) ## Run a quarter of weekly runs on data that arrive in parts
+	$(BIN)/daftt fetch
+	$(BIN)/daftt compile
+	$(BIN)/python examples/demo_retrain.py
 
 demo-sweep: $(STAMP) ## Sweep the demo over labels and ratios (under 60 minutes on 2 cores)
 	$(BIN)/daftt fetch

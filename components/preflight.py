@@ -27,6 +27,10 @@ def preflight(
     data_test_share: float,
     data_unlabelled_count: int,
     data_slice_column: str,
+    trigger_when: str,
+    trigger_min_new_labels: int,
+    trigger_min_new_share: float,
+    trigger_alpha: float,
     mixture_source: str,
     mixture_tasks: int,
     mixture_instances: int,
@@ -182,6 +186,7 @@ def preflight(
         ("shards", list),
         ("augmented_arms", list),
         ("promotion", str),
+        ("trigger", str),
     ],
 ):
     """Nest and check all settings, and report every mistake in one message.
@@ -198,4 +203,8 @@ def preflight(
         config = from_flat(settings)
         run = resolve(config)
         preflight(config, run)
-        return (*hand_out(config, run), config.promotion.model_dump_json())
+        return (
+            *hand_out(config, run),
+            config.promotion.model_dump_json(),
+            config.trigger.model_dump_json(),
+        )

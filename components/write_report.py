@@ -11,7 +11,8 @@ def write_report(run: str, evaluation: str, report: dsl.Output[dsl.HTML]) -> str
 
     Args:
         run: The run.
-        evaluation: Digest of the evaluation, which the report needs finished.
+        evaluation: Digest of the evaluation, which the report needs finished; empty where the
+            run does not train.
         report: The report.
 
     Returns:
@@ -25,7 +26,8 @@ def write_report(run: str, evaluation: str, report: dsl.Output[dsl.HTML]) -> str
 
     with stage_process():
         where = Run.model_validate_json(run)
-        read_stage(where, "evaluation", evaluation)
+        if evaluation:
+            read_stage(where, "evaluation", evaluation)
         result = write(where)
         folder, _ = read_stage(where, "report", result.digest)
         shutil.copyfile(folder / "report.html", report.path)

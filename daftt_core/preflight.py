@@ -40,7 +40,7 @@ def resolve(config: Config) -> Run:
     deciding = config.model_dump(mode="json")
     for name in ("output", "name", "prices"):
         del deciding["run"][name]
-    for section in ("promotion", "job", "cluster", "notify"):
+    for section in ("trigger", "promotion", "job", "cluster", "notify"):
         del deciding[section]
     name = config.run.name or f"{task.id}-{digest(deciding, task, length=8)}"
     return Run(

@@ -6,8 +6,10 @@ section as JSON.
 
 from kfp import dsl
 
+from components.check_trigger import check_trigger
 from components.preflight import preflight
 from components.summarize import summarize
+from components.write_report import write_report
 from daftt_core.config import Config
 from pipelines.cluster import LightPod, ModelPod
 from pipelines.parameters import describe_parameters
@@ -40,6 +42,10 @@ def daftt_pipeline(
     data_test_share: float = _D.data.test_share,
     data_unlabelled_count: int = _D.data.unlabelled_count,
     data_slice_column: str = _D.data.slice_column,
+    trigger_when: str = _D.trigger.when,
+    trigger_min_new_labels: int = _D.trigger.min_new_labels,
+    trigger_min_new_share: float = _D.trigger.min_new_share,
+    trigger_alpha: float = _D.trigger.alpha,
     mixture_source: str = _D.mixture.source,
     mixture_tasks: int = _D.mixture.tasks,
     mixture_instances: int = _D.mixture.instances,
@@ -198,4 +204,15 @@ def daftt_pipeline(
     deciding = {name: value for name, value in settings.items() if name in known}
     with dsl.ExitHandler(light.tell(summarize(**deciding), notify_secret), name="run"):
         checked = light.take(preflight(**settings))
-        run_stages(checked, light, pod, cluster_teacher_gpus, promotes=True)
+        asked = light.take(
+            check_trigger(
+                run=checked.outputs["run"],
+                config=checked.outputs["trigger"],
+                data=checked.outputs["data"],
+                promotion=checked.outputs["promotion"],
+            )
+        )
+        with dsl.If(asked.outputs["train"] == "yes", name="train"):
+            run_stages(checked, light, pod, cluster_teacher_gpus, promotes=True)
+        with dsl.Else(name="no reason to train"):
+            light.take(write_report(run=checked.outputs["run"], evaluation=""))

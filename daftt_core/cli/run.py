@@ -86,20 +86,26 @@ def _show(run: Run, seconds: float, as_json: bool) -> None:
     from daftt_core.reporting import collect, stage_table, summary_table
     from daftt_core.reporting.escape import visible
 
-    evaluation = read_evaluation(run)
-    decided = collect(run).promotion
+    data = collect(run)
+    # what an earlier run of this folder has found is not this one's result
+    evaluation = None if data.untrained else read_evaluation(run)
+    decided = None if data.untrained else data.promotion
     if as_json:
         result = {
             "status": "done",
             "folder": _place(run),
             "seconds": round(seconds, 1),
             "report": str(report_path(run)),
-            "evaluation": evaluation.model_dump(mode="json"),
+            "trigger": data.trigger.model_dump(mode="json") if data.trigger else None,
+            "evaluation": evaluation.model_dump(mode="json") if evaluation else None,
             "promotion": decided.model_dump(mode="json") if decided else None,
         }
         click.echo(json.dumps(result, indent=1))
         return
-    click.echo(f"\n{summary_table(evaluation)}\n\n{evaluation.headline}\n")
+    if evaluation:
+        click.echo(f"\n{summary_table(evaluation)}\n\n{evaluation.headline}\n")
+    else:
+        click.echo(f"\n{visible(data.untrained)}\n")
     if decided:
         click.echo(f"{visible(decided.reason)}\n")
     click.echo(stage_table(run))

@@ -11,10 +11,13 @@ import click
 from daftt_core.cli.order import Order, place_order, with_order
 from daftt_core.cli.remote import Remote, equals, is_made_up
 from daftt_core.cli.settings import SettingsCommand
+from daftt_core.config import read_settings
 from daftt_core.errors import ConfigError
+from daftt_core.presets import read_preset
 
 __all__ = ["schedule_command", "six_fields"]
 
+_TRIGGER = "drift"
 _CONCURRENCY = 1  # two runs of the same settings would work in the same folder
 
 
@@ -28,17 +31,20 @@ def schedule_command(
 ) -> None:
     """Create the recurring run of that name, or replace the one that is there.
 
-    One run at a time; times that were missed are not made up for. A recurring run that is the same
-    already is left alone. A run finds what an earlier one has finished: it does again only what
-    depends on data that has changed.
+    Each run reads the data anew, files that have come to match a pattern among them, and trains
+    when there is reason to: unless settings say otherwise, trigger_when is drift. One run at a
+    time; times that were missed are not made up for. A recurring run that is the same already is
+    left alone. A run does again only what depends on data that has changed.
 
     \b
     Examples:
       daftt schedule --cron '0 3 * * 1' --output gs://my-bucket/daftt
-      daftt schedule --cron '0 3 * * 1' --settings my-settings.yaml --dry-run
+      daftt schedule --cron '0 3 * * *' --settings my-settings.yaml \\
+        --data-train 'gs://my-bucket/labels/*.csv' --trigger-min-new-labels 200
+      daftt schedule --cron '0 3 1 * *' --settings my-settings.yaml --trigger-when always --dry-run
     """
     expression = six_fields(cron)
-    order = place_order(dry_run=dry_run, **given)
+    order = place_order(dry_run=dry_run, **_with_trigger(given))
     remote, name = order.remote, schedule_name or order.version.pipeline
     present = _find(order, name)
     same = [run for run in present if _is_same(run, expression, order)]
@@ -69,6 +75,16 @@ def schedule_command(
     done = f"set to {expression!r}" if changed else f"is set to {expression!r} already"
     page = remote.link(f"recurringrun/details/{schedule.recurring_run_id}")
     click.echo(f"{name}: {done}\n{page}")
+
+
+def _with_trigger(given: dict[str, Any]) -> dict[str, Any]:
+    """Options that let a run train only when there is reason to, unless settings say when."""
+    named = given["settings_file"]
+    settings = read_settings(named) if named else {}
+    if given["preset"]:
+        settings = read_preset(given["preset"]) | settings
+    asked = given["pipeline"] == "sweep" or "trigger_when" in settings
+    return given if asked or given["trigger_when"] else given | {"trigger_when": _TRIGGER}
 
 
 def six_fields(cron: str) -> str:

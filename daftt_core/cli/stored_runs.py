@@ -93,7 +93,12 @@ def _ending(storage: Storage, statuses: list[StageStatus]) -> tuple[_Ending, str
 
 def _headline(storage: Storage, statuses: list[StageStatus]) -> str:
     from daftt_core.evaluation import Evaluation
+    from daftt_core.reporting import read_trigger
 
+    if any(status.stage == "trigger" for status in statuses):
+        asked = read_trigger(storage.uri)
+        if asked and not asked.train:
+            return asked.reason
     if not any(status.stage == "evaluation" and status.state == "done" for status in statuses):
         return ""
     try:

@@ -26,6 +26,7 @@ from daftt_core.config.run import (
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import Precision, StudentConfig, TeacherConfig
+from daftt_core.config.trigger import TriggerConfig
 
 __all__ = [
     "ClusterConfig",
@@ -44,6 +45,7 @@ __all__ = [
     "StudentConfig",
     "SynthesisConfig",
     "TeacherConfig",
+    "TriggerConfig",
     "flat_fields",
     "from_flat",
     "parse_section",

@@ -26,6 +26,7 @@ from daftt_core.config.run import (
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import StudentConfig, TeacherConfig
+from daftt_core.config.trigger import TriggerConfig
 from daftt_core.errors import ConfigError, did_you_mean
 
 __all__ = [
@@ -43,6 +44,7 @@ class Config(Section):
 
     run: RunConfig = RunConfig()
     data: DataConfig = DataConfig()
+    trigger: TriggerConfig = TriggerConfig()
     mixture: MixtureConfig = MixtureConfig()
     teacher: TeacherConfig = TeacherConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
@@ -53,6 +55,15 @@ class Config(Section):
     promotion: PromotionConfig = PromotionConfig()
     job: JobConfig = JobConfig()
     cluster: ClusterConfig = ClusterConfig()
+
+    @model_validator(mode="after")
+    def _have_a_champion_to_compare_with(self) -> Config:
+        if self.trigger.when != "always" and not self.promotion.enabled:
+            raise ValueError(
+                f"trigger.when: {self.trigger.when!r} compares with the champion, and without "
+                "promotion_enabled there is none"
+            )
+        return self
 
     @model_validator(mode="after")
     def _divide_the_teachers_batch(self) -> Config:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from daftt_core.data.places import DataFile
 from daftt_core.data.rows import Mistakes, Row
 from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import Example, normalize
@@ -32,21 +33,28 @@ _Fields = Iterator[tuple[int, Mapping[str, object]]]
 
 
 def read_file(
-    path: Path, task: Task, setting: str, *, with_output: bool, slice_column: str = ""
+    file: DataFile,
+    task: Task,
+    setting: str,
+    *,
+    with_output: bool,
+    slice_column: str = "",
+    needed: bool = True,
 ) -> list[Row]:
     """Read the examples of a file.
 
     Args:
-        path: A ``.csv``, ``.tsv`` or ``.jsonl`` file.
+        file: A ``.csv``, ``.tsv`` or ``.jsonl`` file.
         task: Says which columns hold the input and the output, and which labels are allowed.
         setting: The parameter that named the file, for messages.
         with_output: Whether each row must have an output; if not, outputs are not looked at.
         slice_column: A column whose values are kept beside the examples; empty: none.
+        needed: Whether it must hold a row.
 
     Raises:
         DataError: The file cannot be used; names up to ten lines and what is wrong there.
     """
-    mistakes = Mistakes(f"{setting}: {path}")
+    path, mistakes = file.path, Mistakes(f"{setting}: {file.name}")
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{mistakes.file}: its name must end in {', '.join(SUFFIXES)}")
     wanted = [task.columns.text, task.columns.text_pair]
@@ -61,13 +69,13 @@ def read_file(
                 if isinstance(example, str) or problem:
                     mistakes.add(line, example if isinstance(example, str) else problem)
                 else:
-                    rows.append(Row(example, str(path), line, value))
+                    rows.append(Row(example, file.name, line, value))
     except FileNotFoundError:
         raise DataError(f"{mistakes.file}: there is no such file") from None
     except OSError as error:
         raise DataError(f"{mistakes.file}: cannot be read: {error.strerror}") from None
     mistakes.check()
-    if not rows:
+    if not rows and needed:
         raise DataError(f"{mistakes.file}: is empty; it must hold at least one example")
     return rows
 

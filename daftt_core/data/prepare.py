@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daftt_core.assets import known_assets
 from daftt_core.config import DataConfig
-from daftt_core.data.checks import check_apart, check_labels, check_pool
-from daftt_core.data.files import read_file
-from daftt_core.data.rows import Row, Source, drop_duplicates
-from daftt_core.data.sources import own_source
-from daftt_core.data.splits import count_labels, cut, share_of, take
-from daftt_core.errors import DataError
+from daftt_core.data.checks import check_labels, check_pool
+from daftt_core.data.gather import FILES, Gathered, gather
+from daftt_core.data.rows import Row
+from daftt_core.data.splits import count_labels, share_of, take
 from daftt_core.heldout import write_fingerprints
 from daftt_core.progress import log
 from daftt_core.records import TRAITS, Example, Traits, write_jsonl
@@ -24,8 +20,6 @@ from daftt_core.tasks import Task
 from daftt_core.workspace import Run, StageResult, run_stage
 
 __all__ = ["prepare"]
-
-_FILES = ("train", "dev", "test", "unlabelled")  # settings of DataConfig that name files
 
 
 @dataclass(frozen=True)
@@ -58,10 +52,15 @@ def prepare(run: Run, config: DataConfig) -> StageResult:
             :mod:`daftt_core.data.checks`.
         StorageError: Something cannot be fetched or written.
     """
-    digests = _source_digests(run.task, config)
+    with gather(run.task, config) as gathered:
+        return _prepare(run, config, gathered)
+
+
+def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult:
+    digests = gathered.digests
     # Content counts, not where it lies: a file may move between two attempts.
-    settings = config.model_dump(exclude={*_FILES, "slice_column"})
-    splits = functools.cache(lambda: _split(run, config))
+    settings = config.model_dump(exclude={*FILES, "slice_column"})
+    splits = functools.cache(lambda: _split(run, config, gathered))
 
     def write_test(folder: Path) -> dict[str, Any]:
         test = splits().test
@@ -86,56 +85,9 @@ def prepare(run: Run, config: DataConfig) -> StageResult:
     return result.model_copy(update={"summary": result.summary | {"test_digest": test.digest}})
 
 
-def _source_digests(task: Task, config: DataConfig) -> dict[str, str]:
-    """SHA-256 of every source, by the name of the setting it stands for."""
-    digests = {}
-    for setting in _FILES:
-        name = getattr(config, setting)
-        if name:
-            path = Path(name).expanduser()
-            try:
-                with path.open("rb") as file:
-                    digests[setting] = hashlib.file_digest(file, "sha256").hexdigest()
-            except FileNotFoundError:
-                raise DataError(f"data.{setting}: {name}: there is no such file") from None
-            except OSError as error:
-                raise DataError(
-                    f"data.{setting}: {name}: cannot be read: {error.strerror}"
-                ) from None
-        elif setting == "train" and task.source in known_assets():
-            digests[setting] = known_assets()[task.source].sha256
-    return digests
-
-
-def _read(task: Task, config: DataConfig, setting: str) -> Source:
-    with_output = setting != "unlabelled"
-    path = Path(getattr(config, setting)).expanduser()
-    sliced = setting == ("test" if config.test else "train")
-    rows = read_file(
-        path,
-        task,
-        f"data.{setting}",
-        with_output=with_output,
-        slice_column=config.slice_column if sliced else "",
-    )
-    return drop_duplicates(rows, labelled=with_output and task.is_classification)
-
-
-def _split(run: Run, config: DataConfig) -> _Splits:
+def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
     task, seed = run.task, run.seed
-    sources = {
-        setting: _read(task, config, setting) for setting in _FILES if getattr(config, setting)
-    }
-    if "train" not in sources:
-        sources["train"] = own_source(task)
-    check_apart({f"data.{name}": s.rows for name, s in sources.items() if name != "unlabelled"})
-
-    regions = cut(
-        sources["train"].rows,
-        seed,
-        test_share=0.0 if "test" in sources else config.test_share,
-        dev_share=0.0 if "dev" in sources else config.dev_share,
-    )
+    sources, regions = gathered.sources, gathered.regions(seed)
     by_label = task.is_classification
     test_pool = sources["test"].rows if "test" in sources else regions.test
     dev_pool = sources["dev"].rows if "dev" in sources else regions.dev
@@ -147,11 +99,21 @@ def _split(run: Run, config: DataConfig) -> _Splits:
 
     dropped = {name: source.dropped for name, source in sources.items()}
     used = {"labelled": _ids(labelled), "dev": _ids(dev), "test": _ids(test)}
-    rest = sources["unlabelled"].rows if "unlabelled" in sources else regions.train
-    overlap = {name: sum(row.example.id in ids for row in rest) for name, ids in used.items()}
+    rest = regions.train
     if "unlabelled" in sources:
+        rest = sources["unlabelled"].rows
+        overlap = {name: sum(row.example.id in ids for row in rest) for name, ids in used.items()}
         dropped["unlabelled"] |= {f"also in {name}": n for name, n in overlap.items() if n}
     free = [row for row in rest if not any(row.example.id in ids for ids in used.values())]
+    if "unlabelled" in sources:
+        # Were such an input labelled later, it would be dev or test: nothing may learn from it now.
+        apart = gathered.cut(free, seed)
+        dropped["unlabelled"] |= {
+            f"set aside for {name}": len(rows)
+            for name, rows in (("dev", apart.dev), ("test", apart.test))
+            if rows
+        }
+        free = apart.train
     unlabelled = take(free, config.unlabelled_count, seed, by_label=False)
     splits = _Splits(labelled, dev, test, unlabelled, dropped)
     log.info("data: %s", ", ".join(f"{n} {name}" for name, n in _sizes(splits).items()))

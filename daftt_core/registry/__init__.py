@@ -8,6 +8,7 @@ from daftt_core.registry.ledger import TaskRegistry, registered_tasks, who
 from daftt_core.registry.lineage import run_config
 from daftt_core.registry.models import Decision, Event, Ledger, Lineage
 from daftt_core.registry.place import REGISTRY, registry_of
+from daftt_core.registry.populations import known_population
 from daftt_core.registry.promote import promote, read_decision
 from daftt_core.registry.versions import read_lineage, read_version
 
@@ -19,6 +20,7 @@ __all__ = [
     "Lineage",
     "TaskRegistry",
     "escape",
+    "known_population",
     "promote",
     "read_decision",
     "read_lineage",

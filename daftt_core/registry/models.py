@@ -85,6 +85,7 @@ class Decision(_Part):
         left_out: Test examples that were not compared, because the champion had learned from them.
         floors: Scores with a floor.
         slices: Parts of the test examples.
+        population: Digest of what is remembered of the run's data; empty where nothing is.
     """
 
     promoted: bool
@@ -108,6 +109,7 @@ class Decision(_Part):
     left_out: int = 0
     floors: tuple[FloorCheck, ...] = ()
     slices: tuple[SliceCheck, ...] = ()
+    population: str = ""
 
 
 class Event(_Part):

@@ -31,6 +31,7 @@ from daftt_core.registry.ledger import TaskRegistry
 from daftt_core.registry.lineage import collect_lineage
 from daftt_core.registry.models import Decision, Ledger
 from daftt_core.registry.place import registry_of
+from daftt_core.registry.populations import keep_population
 from daftt_core.registry.versions import Student, keep_version, read_version
 from daftt_core.storage import write_text
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
@@ -101,7 +102,7 @@ def promote(
             *(run.task, asks, champion, evaluated, config, evaluation),
             seed=run.seed,
             evaluation_digest=compared.digest,
-        )
+        ).model_copy(update={"population": keep_population(registry, run)})
         if decision.promoted and tasks.read().champion != challenger.version:
             lineage = collect_lineage(run, challenger.version, arm, seed, images or {})
             keep_version(registry, challenger, lineage, decision, _learned(run, arm))

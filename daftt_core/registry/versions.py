@@ -29,7 +29,7 @@ from daftt_core.storage import MANIFEST, Manifest, write_text
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run, read_file, read_stage, run_stage
 
-__all__ = ["Student", "is_model_file", "keep_version", "read_lineage", "read_version"]
+__all__ = ["Student", "as_run", "is_model_file", "keep_version", "read_lineage", "read_version"]
 
 _LINEAGE, _LEARNED, _CARD = "lineage.json", "learned-from.json", "README.md"
 
@@ -111,7 +111,7 @@ def keep_version(
         return {"run": lineage.run, "arm": lineage.arm, "score": decision.score}
 
     inputs = [student.version, decision]
-    run_stage(_as_run(registry, lineage.task), _stage(student.version), inputs, work)
+    run_stage(as_run(registry, lineage.task), _stage(student.version), inputs, work)
 
 
 def read_version(registry: str, task: Task, version: str) -> tuple[Path, Lineage, frozenset[str]]:
@@ -120,7 +120,7 @@ def read_version(registry: str, task: Task, version: str) -> tuple[Path, Lineage
     Raises:
         StorageError: It is not there, or a file was changed.
     """
-    folder, _ = read_stage(_as_run(registry, task), _stage(version))
+    folder, _ = read_stage(as_run(registry, task), _stage(version))
     try:
         lineage = Lineage.model_validate_json((folder / _LINEAGE).read_bytes())
         learned = frozenset(json.loads((folder / _LEARNED).read_bytes()))
@@ -143,7 +143,8 @@ def read_lineage(registry: str, task: str, version: str) -> Lineage:
         raise StorageError(f"{uri}/{_stage(version)}: holds no lineage") from None
 
 
-def _as_run(registry: str, task: Task) -> Run:
+def as_run(registry: str, task: Task) -> Run:
+    """A task's part of a registry, as a run whose stages are what it keeps."""
     return Run(uri=f"{registry.rstrip('/')}/{task.id}", seed=0, task=task)
 
 

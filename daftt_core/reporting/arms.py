@@ -55,6 +55,10 @@ def headline(data: ReportData) -> dict[str, Any]:
 
 def _without_result(data: ReportData) -> dict[str, Any]:
     failed = next((stage for stage in data.missing if stage.failed), None)
+    if data.untrained:
+        title = data.untrained.removesuffix(".")
+        said = ("neutral", "No training", "The champion stays as it is.")
+        return {"title": title, "numbers": []} | dict(zip(_VERDICT, said, strict=True))
     if data.stopped_by_gate:
         title = "Stopped by the gate: the teacher is no better than the student it was to teach"
         badge = "No result"

@@ -31,6 +31,7 @@ __all__ = [
     "Sample",
     "StageRecord",
     "TrainingStep",
+    "Trigger",
 ]
 
 
@@ -204,6 +205,18 @@ class Sample(_Part):
     rejected: tuple[Rejection, ...]
 
 
+class Trigger(_Part):
+    """Whether the run trains.
+
+    Attributes:
+        train: Whether it does.
+        reason: Why, or why not, in one sentence.
+    """
+
+    train: bool
+    reason: str
+
+
 class PartScores(_Part):
     """The champion and its challenger on a part of the test examples, or a score and its floor."""
 
@@ -256,6 +269,7 @@ class ReportData(_Part):
         evaluation: How the arms compare.
         ledger: What it used and cost.
         promotion: Whether the run's student became the champion.
+        trigger: Whether the run had a reason to train.
     """
 
     run_name: str
@@ -274,12 +288,18 @@ class ReportData(_Part):
     evaluation: Evaluation | None = None
     ledger: Ledger = Ledger()
     promotion: Promotion | None = None
+    trigger: Trigger | None = None
 
     @property
     def stopped_by_gate(self) -> bool:
         """Whether the run ended because the teacher is not good enough."""
         found = self.assessment
         return found is not None and not found.passed and self.on_gate_fail == "stop"
+
+    @property
+    def untrained(self) -> str:
+        """Why the run did not train; empty where it did."""
+        return self.trigger.reason if self.trigger and not self.trigger.train else ""
 
     def stage(self, name: str) -> StageRecord | None:
         """A finished stage, or None."""

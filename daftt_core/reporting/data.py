@@ -29,6 +29,7 @@ from daftt_core.reporting.content import (
     Sample,
     StageRecord,
     TrainingStep,
+    Trigger,
 )
 from daftt_core.workspace import (
     Run,
@@ -53,6 +54,7 @@ _BASELINES = ("students/real", "students/gold")  # they need no teacher and may 
 # Stages on the same line do not wait for each other.
 _ORDER = (
     ("preflight",),
+    ("trigger",),
     ("data", "test"),
     ("mixture",),
     ("teacher", *_BASELINES),
@@ -64,7 +66,7 @@ _ORDER = (
     ("evaluation",),
     ("promotion",),
 )
-_OPTIONAL = ("test", "mixture", "promotion", *_BASELINES)
+_OPTIONAL = ("trigger", "test", "mixture", "promotion", *_BASELINES)
 _EXPECTED = [name for line in _ORDER for name in line if name not in _OPTIONAL]
 
 
@@ -78,6 +80,9 @@ def collect(run: Run) -> ReportData:
     config = _read(run, "preflight", "config.json", Config)
     stages, missing = _stages(run, config)
     shown = {stage.name for stage in stages}
+    trigger = _read(run, "trigger", "verdict.json", Trigger)
+    if trigger and not trigger.train:
+        missing = ()  # what an earlier run of this folder made is shown, and nothing is awaited
     history = _read(run, "teacher", "history.json", _HISTORY) if "teacher" in shown else None
     return ReportData(
         run_name=run.name,
@@ -98,6 +103,7 @@ def collect(run: Run) -> ReportData:
         else None,
         ledger=read_ledger(run, run_prices(run) if config else None),
         promotion=_promotion(run, stages),
+        trigger=trigger,
     )
 
 

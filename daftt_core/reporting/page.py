@@ -63,6 +63,7 @@ def render(data: ReportData) -> str:
         card=card.write_card(data) if data.curation else "",
         headline=arms.headline(data),
         missing=data.missing,
+        untrained=data.untrained if data.evaluation else "",
         failed=any(stage.failed for stage in data.missing),
         facts=_facts(data),
         version=__version__,

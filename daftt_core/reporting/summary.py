@@ -5,6 +5,7 @@ from __future__ import annotations
 from daftt_core.errors import StorageError
 from daftt_core.evaluation import read_evaluation
 from daftt_core.progress import duration
+from daftt_core.reporting.trigger import read_trigger
 from daftt_core.statuses import StageStatus
 from daftt_core.storage import open_storage
 from daftt_core.workspace import Run, run_statuses, stage_manifest
@@ -48,6 +49,9 @@ def _lines(*parts: str) -> str:
 
 
 def _headline(run: Run) -> str:
+    asked = read_trigger(run.uri)
+    if asked and not asked.train:
+        return asked.reason
     try:
         return read_evaluation(run).headline
     except StorageError:  # it did not come that far

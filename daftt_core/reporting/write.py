@@ -37,7 +37,7 @@ def write_report(run: Run) -> StageResult:
         if data.curation:
             write_text(folder / DATA_CARD, write_card(data))
         return {
-            "headline": data.evaluation.headline if data.evaluation else "",
+            "headline": data.untrained or (data.evaluation.headline if data.evaluation else ""),
             "missing": [stage.name for stage in data.missing],
         }
 

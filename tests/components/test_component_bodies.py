@@ -11,6 +11,7 @@ import torch
 from kfp import dsl
 from toy_run import toy_config
 
+from components.check_trigger import check_trigger
 from components.collect_sweep import collect_sweep
 from components.plan_sweep import plan_sweep
 from components.preflight import preflight
@@ -33,11 +34,9 @@ class Metrics:
 
 def check(folder: Path, **settings: object) -> Any:
     names = ("run", "data", "mixture", "teacher", "synthesis", "curation", "student")
-    names += ("evaluation", "job")
+    names += ("evaluation", "job", "shards", "augmented_arms", "promotion", "trigger")
     outputs = preflight.python_func(**to_flat(toy_config(folder, **settings)))
-    return SimpleNamespace(
-        **dict(zip((*names, "shards", "augmented_arms", "promotion"), outputs, strict=True))
-    )
+    return SimpleNamespace(**dict(zip(names, outputs, strict=True)))
 
 
 def test_preflight_hands_each_stage_its_own_section(tmp_path: Path) -> None:
@@ -86,6 +85,19 @@ def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
     assert steps.logged["steps"] == 10
     again = train_teacher.python_func(*asked, Metrics())
     assert again == (digest,)
+
+
+def test_the_trigger_says_whether_to_train_and_why(tmp_path: Path) -> None:
+    checked, asked = check(tmp_path), Metrics()
+    said = SimpleNamespace(path=str(tmp_path / "verdict.md"))
+    train, reason = check_trigger.python_func(
+        *(checked.run, checked.trigger, checked.data, checked.promotion), asked, said
+    )
+    assert train == "yes"
+    assert reason == "Training: so it was asked for (trigger_when: always)."
+    assert asked.logged["train"] == 1
+    assert asked.logged["labelled_rows"] == 400
+    assert "so it was asked for" in (tmp_path / "verdict.md").read_text()
 
 
 def test_a_cell_is_checked_and_handed_out_as_a_run_is(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 from faulty_proxy import Answer, FaultyProxy, Request
 
-from daftt_core.config import Config
-from daftt_core.errors import GateError, StorageError
+from daftt_core.config import Config, DataConfig
+from daftt_core.data import prepare
+from daftt_core.errors import DataError, GateError, StorageError
 from daftt_core.metering import Usage
 from daftt_core.preflight import preflight, resolve
 from daftt_core.reporting import write_report
@@ -228,3 +230,25 @@ def usage_of(run: Run, stage: str) -> Usage:
     assert manifest is not None
     assert manifest.usage is not None
     return manifest.usage
+
+
+def test_data_in_a_bucket_are_read_by_pattern_and_anew(run: Run, bucket: str) -> None:
+    def put(week: int, first: int) -> None:
+        rows = [
+            {"text": f"film number {n}", "label": ["negative", "positive"][n % 2]}
+            for n in range(first, first + 100)
+        ]
+        lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        open_storage(f"{bucket}/labels").write(f"week-{week}.jsonl", lines)
+
+    put(1, 0)
+    open_storage(f"{bucket}/labels").write("notes.txt", b"not data")
+    open_storage(f"{bucket}/labels").write("deeper/week-1.jsonl", b"{}")
+    config = DataConfig(train=f"{bucket}/labels/week-*.jsonl")
+    first = prepare(run, config)
+    assert sum(first.summary["sizes"].values()) == 100
+    assert prepare(run, config) == first
+    put(2, 100)
+    assert sum(prepare(run, config).summary["sizes"].values()) == 200
+    with pytest.raises(DataError, match=r"^data\.train: gs://.*/none\.csv: there is no such file$"):
+        prepare(run, DataConfig(train=f"{bucket}/labels/none.csv"))

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from champions import decided
 from toy_run import toy_config
 
 from daftt_core.config import to_flat
 from daftt_core.preflight import resolve
+from daftt_core.trigger import check_trigger
 from daftt_core.workspace import read_statuses, working_folder
 
 STAGES_TO_KILL = (
@@ -78,6 +80,25 @@ def test_the_same_command_does_nothing_twice(folder: Path, undisturbed: dict[str
     again = run(folder, "undisturbed")
     assert again["evaluation"] == undisturbed["evaluation"]
     assert {path: path.stat().st_mtime_ns for path in manifests} == before
+
+
+@pytest.mark.slow
+def test_a_run_without_a_reason_to_train_ends_green_and_says_why(tmp_path: Path) -> None:
+    config = toy_config(tmp_path, name="first")
+    first = resolve(config)
+    check_trigger(first, config.trigger, config.data, config.promotion)
+    decided(first, "a" * 12)
+    result = run(tmp_path, "second", trigger_when="drift", mixture_tasks=0)
+    reason = (
+        "No training: 0 new labelled rows (0.0% of 400) since champion aaaaaaaaaaaa (run first) "
+        "(50 and 10% are asked for), and no new input."
+    )
+    assert result["trigger"] == {"train": False, "reason": reason}
+    assert result["evaluation"] is None
+    assert reason.removesuffix(".") in Path(result["report"]).read_text(encoding="utf-8")
+    assert reason in (tmp_path / "runs" / "second" / "summary.md").read_text(encoding="utf-8")
+    stages = {status.stage for status in read_statuses(tmp_path / "runs" / "second")}
+    assert stages == {"preflight", "trigger", "report"}
 
 
 @pytest.mark.slow

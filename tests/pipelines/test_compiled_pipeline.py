@@ -145,3 +145,19 @@ def test_a_summary_is_left_whatever_happens(spec: dict[str, Any]) -> None:
     assert root["summarize"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
     assert root["summarize"]["dependentTasks"] == ["exit-handler-1"]
     assert set(root) == {"summarize", "exit-handler-1"}
+
+
+def test_without_a_reason_to_train_all_that_follows_is_a_report(spec: dict[str, Any]) -> None:
+    run = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    assert set(run) == {"preflight", "check-trigger", "condition-branches-2"}
+    branches = spec["components"]["comp-condition-branches-2"]["dag"]["tasks"]
+    conditions = [branch["triggerPolicy"]["condition"] for branch in branches.values()]
+    said = "inputs.parameter_values['pipelinechannel--check-trigger-train'] == 'yes'"
+    assert conditions == [said, f"!({said})"]
+    train, rest = (set(steps(spec, f"comp-{name}")) for name in branches)
+    assert {"prepare-data", "train-teacher", "promote"} < train
+    assert rest == {"write-report-2"}
+
+
+def steps(spec: dict[str, Any], component: str) -> dict[str, Any]:
+    return spec["components"][component]["dag"]["tasks"]

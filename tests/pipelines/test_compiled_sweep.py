@@ -74,9 +74,8 @@ def test_a_cell_is_told_all_that_varies(spec: dict[str, Any]) -> None:
 
 
 def test_a_cell_has_the_stages_of_a_run_and_promotes_nothing(spec: dict[str, Any]) -> None:
-    run = steps(read("daftt")[0], "comp-exit-handler-1")
-    cell = steps(spec, "comp-sweep-cell")
-    assert set(cell) - {"preflight-cell"} == set(run) - {"preflight", "promote"}
+    run, cell = steps(read("daftt")[0], "comp-condition-3"), steps(spec, "comp-sweep-cell")
+    assert set(cell) - {"preflight-cell"} == set(run) - {"promote"}
 
 
 def test_pods_are_alike_in_both_pipelines() -> None:
@@ -84,7 +83,10 @@ def test_pods_are_alike_in_both_pipelines() -> None:
         read(name)[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         for name in ("daftt", "sweep")
     )
-    for name in set(run) - {"exec-preflight", "exec-promote", "exec-summarize"}:
+    for name in set(run) - {
+        *("exec-check-trigger", "exec-preflight", "exec-promote", "exec-summarize"),
+        "exec-write-report-2",
+    }:
         assert set(run[name]) == set(sweep[name]), name
         assert run[name]["activeDeadlineSeconds"] == sweep[name]["activeDeadlineSeconds"]
 
@@ -102,6 +104,6 @@ def test_pod_settings_are_the_configurations(spec: dict[str, Any]) -> None:
 
 
 def test_arms_are_trained_that_curation_has_left_something_for(spec: dict[str, Any]) -> None:
-    for tasks in (steps(spec, "comp-sweep-cell"), steps(read("daftt")[0], "comp-exit-handler-1")):
+    for tasks in (steps(spec, "comp-sweep-cell"), steps(read("daftt")[0], "comp-condition-3")):
         arms = tasks["train-arms-2"]["inputs"]["parameters"]["arms"]["taskOutputParameter"]
         assert arms == {"outputParameterKey": "arms", "producerTask": "curate"}

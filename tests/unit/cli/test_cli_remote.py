@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 
 import pytest
 import yaml
@@ -152,6 +153,23 @@ def test_a_schedule_is_created_left_alone_and_replaced(server: KfpServer, capsys
     assert [r["recurring_run_id"] for r in server.tables["recurringruns"]] == [
         other["recurring_run_id"]
     ]
+
+
+def test_a_schedule_trains_when_there_is_reason_to_unless_told_otherwise(
+    server: KfpServer, capsys, tmp_path: Path
+) -> None:
+    where, path = "/recurringruns", tmp_path / "settings.yaml"
+    path.write_text("trigger_when: new-data\ndata_train: gs://bucket/labels/*.csv\n")
+    for words, expected in (
+        ((), "drift"),
+        (("--trigger-when", "always"), "always"),
+        (("--settings", str(path)), "new-data"),
+    ):
+        call(capsys, "schedule", *OUTPUT, "--cron", "0 3 * * 1", *words)
+        posts = [body for *request, body in server.requests if request == ["POST", where]]
+        parameters = posts[-1]["runtime_config"]["parameters"]
+        assert parameters["trigger_when"] == expected
+    assert parameters["data_train"] == "gs://bucket/labels/*.csv"
 
 
 def test_a_schedule_that_cannot_be_replaced_goes_on(server: KfpServer, capsys) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daftt_core.data.files import read_file
+from daftt_core.data.places import DataFile
 from daftt_core.errors import DataError
 from daftt_core.records import Example, normalize
 from daftt_core.tasks import Columns, Label, Task
@@ -40,7 +41,8 @@ REWRITE = Task(
 
 
 def read(path: Path, task: Task = SENTIMENT, with_output: bool = True) -> list[Example]:
-    return [row.example for row in read_file(path, task, "data.train", with_output=with_output)]
+    file = DataFile(str(path), path)
+    return [row.example for row in read_file(file, task, "data.train", with_output=with_output)]
 
 
 def mistakes_of(path: Path, content: str | bytes, task: Task = SENTIMENT) -> list[str]:
@@ -56,7 +58,7 @@ def mistakes_of(path: Path, content: str | bytes, task: Task = SENTIMENT) -> lis
 def test_csv_with_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('label,text,note\n1,"Fine, ""really"".\nYes.",x\n\nnegative, Dull. ,y\n')
-    rows = read_file(path, SENTIMENT, "data.train", with_output=True)
+    rows = read_file(DataFile(str(path), path), SENTIMENT, "data.train", with_output=True)
     assert [row.example for row in rows] == [
         Example.of('Fine, "really".\nYes.', output="positive"),
         Example.of("Dull.", output="negative"),
