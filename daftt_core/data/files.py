@@ -1,191 +1,120 @@
-"""Reading a user's data files: strictly, and naming the line of every mistake.
+"""Reading a user's data files: what a row must hold, and the place of every mistake.
 
 ``.csv`` is comma separated with RFC 4180 quoting. ``.tsv`` follows the registered media type
 text/tab-separated-values: tabs separate, one row a line, and quotes are ordinary characters.
 ``.jsonl`` holds one JSON object a line. All are UTF-8, with or without a byte order mark.
+``.parquet`` and ``.arrow`` are read as :mod:`daftt_core.data.columnar_files` says. ``.json`` is a
+task of Super-NaturalInstructions.
+
+Labelled files are read strictly: a row that cannot be used is a mistake. Of inputs without outputs
+there may be a hundred million; there, such a row is left out and counted.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from daftt_core.data.places import DataFile
-from daftt_core.data.rows import Mistakes, Row
+from daftt_core.data.columnar_files import read_columns
+from daftt_core.data.places import SUFFIXES, DataFile
+from daftt_core.data.rows import Mistakes, Problem, Row, list_names
+from daftt_core.data.sni import parse_task
+from daftt_core.data.text_files import Fields, read_lines
 from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import Example, normalize
 from daftt_core.tasks import Task
 
-__all__ = ["SUFFIXES", "read_file"]
+__all__ = ["read_file"]
 
-SUFFIXES = (".csv", ".tsv", ".jsonl")
-
-# A field beyond this is nearly always the rest of the file, behind a quote that was left open.
-_MOST_FIELD_CHARACTERS = 1_000_000
-_MOST_NAMES = 20  # in a message
+_UNITS = {".parquet": "row", ".arrow": "row", ".json": "instance"}
 _MOST_SLICE_CHARACTERS = 60
-
-_Fields = Iterator[tuple[int, Mapping[str, object]]]
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+_RAW_BYTE = re.compile("[\udc80-\udcff]")  # so a byte that is not UTF-8 is decoded
 
 
 def read_file(
     file: DataFile,
     task: Task,
     setting: str,
+    left_out: Counter[str],
     *,
     with_output: bool,
     slice_column: str = "",
-    needed: bool = True,
-) -> list[Row]:
-    """Read the examples of a file.
+) -> Iterator[Row]:
+    """Read the examples of a file, one by one.
 
     Args:
-        file: A ``.csv``, ``.tsv`` or ``.jsonl`` file.
+        file: A file whose name ends in one of :data:`SUFFIXES`.
         task: Says which columns hold the input and the output, and which labels are allowed.
         setting: The parameter that named the file, for messages.
-        with_output: Whether each row must have an output; if not, outputs are not looked at.
+        left_out: Gets the number of rows that were left out, by reason.
+        with_output: Whether each row must have an output, and every row must be right; if not,
+            outputs are not looked at, and what cannot be used is left out.
         slice_column: A column whose values are kept beside the examples; empty: none.
-        needed: Whether it must hold a row.
 
     Raises:
-        DataError: The file cannot be used; names up to ten lines and what is wrong there.
+        DataError: The file cannot be used; names up to ten rows and what is wrong there.
     """
-    path, mistakes = file.path, Mistakes(f"{setting}: {file.name}")
-    if path.suffix.lower() not in SUFFIXES:
+    suffix = file.path.suffix.lower()
+    mistakes = Mistakes(
+        f"{setting}: {file.name}", with_output, _UNITS.get(suffix, "line"), left_out
+    )
+    if suffix not in SUFFIXES:
         raise DataError(f"{mistakes.file}: its name must end in {', '.join(SUFFIXES)}")
     wanted = [task.columns.text, task.columns.text_pair]
     wanted += [task.columns.output if with_output else None, slice_column]
     columns = list(dict.fromkeys(name for name in wanted if name))
-    rows = []
     try:
-        with _field_limit():
-            for line, fields in _fields(path, columns, mistakes):
-                example = _example(fields, task, with_output)
-                value, problem = _slice_value(fields.get(slice_column), slice_column)
-                if isinstance(example, str) or problem:
-                    mistakes.add(line, example if isinstance(example, str) else problem)
-                else:
-                    rows.append(Row(example, file.name, line, value))
+        for line, fields in _fields(file.path, task, columns, mistakes):
+            if all(_is_blank(fields[column]) for column in columns):
+                mistakes.pass_over()
+                continue
+            example = _example(fields, task, with_output)
+            value, problem = _slice_value(fields.get(slice_column), slice_column)
+            if isinstance(example, Problem):
+                mistakes.add(line, example)
+            elif problem:
+                mistakes.add(line, problem)
+            else:
+                yield Row(example, file.name, line, value)
     except FileNotFoundError:
         raise DataError(f"{mistakes.file}: there is no such file") from None
     except OSError as error:
         raise DataError(f"{mistakes.file}: cannot be read: {error.strerror}") from None
     mistakes.check()
-    if not rows and needed:
-        raise DataError(f"{mistakes.file}: is empty; it must hold at least one example")
-    return rows
 
 
-@contextmanager
-def _field_limit() -> Iterator[None]:
-    before = csv.field_size_limit(_MOST_FIELD_CHARACTERS)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
+def _fields(path: Path, task: Task, columns: Sequence[str], mistakes: Mistakes) -> Fields:
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return _instances(path, task, columns, mistakes)
+    return (read_columns if suffix in _UNITS else read_lines)(path, columns, mistakes)
 
 
-def _fields(path: Path, columns: list[str], mistakes: Mistakes) -> _Fields:
-    lines = _lines(path, mistakes)
-    if path.suffix.lower() == ".jsonl":
-        return _json_fields(lines, columns, mistakes)
-    table = _table(lines, mistakes, is_tsv=path.suffix.lower() == ".tsv")
-    return _table_fields(table, columns, mistakes)
+def _instances(path: Path, task: Task, columns: Sequence[str], mistakes: Mistakes) -> Fields:
+    """The instances of a task file; one with several outputs is as many rows."""
+    if task.columns.text_pair:
+        raise DataError(
+            f"{mistakes.file}: an instance has one input, but the task's inputs are pairs; write "
+            "them into a file with two columns"
+        )
+    names = [task.columns.text, task.columns.output]
+    mistakes.check_columns(names, columns)
+    instances = parse_task(path.read_bytes(), mistakes.file).instances
+    for number, instance in enumerate(instances, start=1):
+        outputs = instance.output if task.columns.output in columns else []
+        for output in outputs or [""]:
+            yield number, dict(zip(names, (instance.input, output), strict=True))
 
 
-def _lines(path: Path, mistakes: Mistakes) -> Iterator[str]:
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-            where = f"{mistakes.file}, line {number}"
-            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise DataError(f"{mistakes.file}: is UTF-16; save it as UTF-8")
-            if b"\0" in line:
-                raise DataError(f"{where}: holds a NUL byte; the file must be plain UTF-8 text")
-            try:
-                yield line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{where}: byte {error.start + 1} ({line[error.start]:#04x}) is not UTF-8; "
-                    "save the file as UTF-8"
-                ) from None
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _table(
-    lines: Iterator[str], mistakes: Mistakes, *, is_tsv: bool
-) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the line on which it begins."""
-    if is_tsv:
-        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-    else:
-        reader = csv.reader(lines, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise DataError(
-                f"{mistakes.file}, line {line}: the row that begins here is malformed ({error}); "
-                "is a quote left open? (a field that holds commas or quotes must be in quotes, "
-                "and quotes inside it are doubled)"
-            ) from None
-        if values:
-            yield line, values
-
-
-def _table_fields(
-    table: Iterator[tuple[int, list[str]]], columns: list[str], mistakes: Mistakes
-) -> _Fields:
-    _, first = next(table, (0, None))
-    if first is None:
-        return
-    header = [name.strip() for name in first]
-    for column in columns:
-        if header.count(column) != 1:
-            problem = f"there is no column {column!r}{did_you_mean(column, header)}"
-            if column in header:
-                problem = f"there are {header.count(column)} columns {column!r}"
-            raise DataError(
-                f"{mistakes.file}: {problem} (columns found: {_names(header)}; "
-                "the task's 'columns' say which ones are read)"
-            )
-    for line, values in table:
-        if len(values) != len(header):
-            mistakes.add(line, f"has {len(values)} fields, but the header has {len(header)}")
-        else:
-            yield line, dict(zip(header, values, strict=True))
-
-
-def _json_fields(lines: Iterator[str], columns: list[str], mistakes: Mistakes) -> _Fields:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            fields = json.loads(line)
-        except json.JSONDecodeError as error:
-            mistakes.add(number, f"is not JSON: {error.msg} at column {error.colno}")
-            continue
-        except (ValueError, RecursionError) as error:  # a number too long, nesting too deep
-            mistakes.add(number, f"cannot be read as JSON: {error}")
-            continue
-        if not isinstance(fields, dict):
-            mistakes.add(number, 'is not a JSON object such as {"text": "...", "label": "..."}')
-            continue
-        missing = [column for column in columns if column not in fields]
-        if missing:
-            hint = did_you_mean(missing[0], fields)
-            mistakes.add(number, f"has no {missing[0]!r}{hint} (keys found: {_names(fields)})")
-            continue
-        yield number, fields
-
-
-def _example(fields: Mapping[str, object], task: Task, with_output: bool) -> Example | str:
+def _example(fields: Mapping[str, object], task: Task, with_output: bool) -> Example | Problem:
     """The example that a row holds, or what is wrong with it."""
     inputs = []
     for column in (task.columns.text, task.columns.text_pair):
@@ -201,44 +130,50 @@ def _example(fields: Mapping[str, object], task: Task, with_output: bool) -> Exa
     return problem or Example.of(inputs[0], inputs[1] if len(inputs) > 1 else None, output=output)
 
 
-def _text(value: object, column: str) -> tuple[str, str]:
+def _text(value: object, column: str) -> tuple[str, Problem | None]:
     """A text without white space around it, and what is wrong with it, if anything."""
     if value is None:
-        return "", f"has no {column!r}"
+        return "", Problem("no input", f"has no {column!r}")
     if not isinstance(value, str):
-        return "", f"{column!r} must be text, not {json.dumps(value)[:40]}"
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        return "", f"{column!r} holds a NUL or half a surrogate pair, which is no text"
-    return value.strip(), "" if normalize(value) else f"has no {column!r}"
+        return "", Problem("not text", f"{column!r} must be text, not {_shown(value)}")
+    if _NO_TEXT.search(value):
+        if _RAW_BYTE.search(value):
+            return "", Problem("not UTF-8", f"{column!r} holds bytes that are not UTF-8")
+        what = "holds a NUL or half a surrogate pair, which is no text"
+        return "", Problem("not text", f"{column!r} {what}")
+    text = value.strip()
+    if not text or not (text.isascii() or normalize(text)):
+        return "", Problem("no input", f"has no {column!r}")
+    return text, None
 
 
-def _slice_value(value: object, column: str) -> tuple[str, str]:
+def _shown(value: object) -> str:
+    return json.dumps(value, default=str)[:40]
+
+
+def _slice_value(value: object, column: str) -> tuple[str, Problem | None]:
     """A value on one line and cut to what a table can show, and what is wrong with it."""
     if isinstance(value, bool | int | float):
-        return json.dumps(value)[:_MOST_SLICE_CHARACTERS], ""
+        return json.dumps(value)[:_MOST_SLICE_CHARACTERS], None
     if value is None or (isinstance(value, str) and not normalize(value)):
-        return "", ""
+        return "", None
     text, problem = _text(value, column)
     return " ".join(text.split())[:_MOST_SLICE_CHARACTERS], problem
 
 
-def _target(value: object, task: Task) -> tuple[str, str]:
+def _target(value: object, task: Task) -> tuple[str, Problem | None]:
     return _text(value, task.columns.output)
 
 
-def _label(value: object, task: Task) -> tuple[str, str]:
+def _label(value: object, task: Task) -> tuple[str, Problem | None]:
     spelling = json.dumps(value) if isinstance(value, bool | int | float) else value
     spelling, problem = _text(spelling, task.columns.output)
     label = task.label_for(spelling)
     if problem or label is not None:
         return label or "", problem
     spellings = [s for label in task.labels for s in (label.name, *label.aliases)]
-    return "", (
+    return "", Problem(
+        "unknown label",
         f"the label {spelling[:40]!r} is not known{did_you_mean(spelling, spellings)} "
-        f"(allowed: {_names(spellings)})"
+        f"(allowed: {list_names(spellings)})",
     )
-
-
-def _names(names: Iterable[str]) -> str:
-    known = [repr(name) for name in names]
-    return ", ".join(known[:_MOST_NAMES]) + (", ..." if len(known) > _MOST_NAMES else "")

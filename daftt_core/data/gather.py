@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,8 +14,10 @@ from daftt_core.assets import known_assets
 from daftt_core.config import DataConfig
 from daftt_core.data.checks import check_apart
 from daftt_core.data.files import read_file
+from daftt_core.data.hub import hub_place
 from daftt_core.data.places import DataFile, locate
 from daftt_core.data.rows import Row, Source, drop_duplicates
+from daftt_core.data.sampling import Sampler
 from daftt_core.data.sources import own_source
 from daftt_core.data.splits import Regions, cut
 from daftt_core.errors import DataError
@@ -58,56 +61,96 @@ class Gathered:
 
     @cached_property
     def sources(self) -> dict[str, Source]:
-        """What they hold; ``train`` is always there.
+        """What the labelled ones hold; ``train`` is always there.
 
         Raises:
-            DataError: A file cannot be used, or an input is in two of the labelled sources.
+            DataError: A file cannot be used, or an input is in two of the sources.
         """
-        sources = {setting: self._read(setting) for setting in FILES if setting in self._files}
+        labelled = [name for name in FILES if name != "unlabelled" and name in self._files]
+        sources = {setting: self._read_labelled(setting) for setting in labelled}
         if "train" not in sources:
             sources["train"] = own_source(self._task)
-        labelled = {name: source for name, source in sources.items() if name != "unlabelled"}
-        check_apart({f"data.{name}": source.rows for name, source in labelled.items()})
+        check_apart({f"data.{name}": source.rows for name, source in sources.items()})
         return sources
+
+    def sample_inputs(self, count: int, seed: int, used: Mapping[str, str]) -> Source | None:
+        """Draw from the unlabelled source, without holding more of it than what is drawn.
+
+        Were an input of the dev or test region labelled later, it would be dev or test: nothing may
+        learn from it now, so none is drawn.
+
+        Args:
+            count: How many inputs to draw, at most.
+            seed: The run's seed.
+            used: What each id is used for already; none of these is drawn.
+
+        Returns:
+            The sample, lowest place first; None where there is no such source.
+
+        Raises:
+            DataError: A file cannot be used, or none holds a row that can be.
+        """
+        if "unlabelled" not in self._files:
+            return None
+        sampler = Sampler(count, seed, *self._shares(), used)
+        left_out: Counter[str] = Counter()
+        rows = 0
+        for row in self._rows("unlabelled", left_out):
+            sampler.offer(row)
+            rows += 1
+        if not rows:
+            raise self._nothing_in("unlabelled", left_out)
+        drawn = sampler.drawn()
+        return Source(drawn.rows, dict(sorted((left_out + Counter(drawn.dropped)).items())))
 
     def regions(self, seed: int) -> Regions:
         """``train``, cut; a split that has a file of its own takes nothing of it."""
-        return self.cut(self.sources["train"].rows, seed)
+        return cut(self.sources["train"].rows, seed, *self._shares())
 
-    def cut(self, rows: Sequence[Row], seed: int) -> Regions:
-        """Rows by the region of ``train`` in which they lie, or would lie if they had labels."""
-        return cut(
-            rows,
-            seed,
-            test_share=0.0 if "test" in self._files else self._config.test_share,
-            dev_share=0.0 if "dev" in self._files else self._config.dev_share,
+    def _shares(self) -> tuple[float, float]:
+        """Lengths of the test and the dev region."""
+        return (
+            0.0 if "test" in self._files else self._config.test_share,
+            0.0 if "dev" in self._files else self._config.dev_share,
         )
 
-    def _read(self, setting: str) -> Source:
-        with_output = setting != "unlabelled"
-        files = self._files[setting]
+    def _read_labelled(self, setting: str) -> Source:
+        left_out: Counter[str] = Counter()
+        rows = list(self._rows(setting, left_out))
+        if not rows:
+            raise self._nothing_in(setting, left_out)
+        source = drop_duplicates(rows, labelled=self._task.is_classification)
+        return Source(source.rows, dict(sorted((left_out + Counter(source.dropped)).items())))
+
+    def _rows(self, setting: str, left_out: Counter[str]) -> Iterator[Row]:
         sliced = setting == ("test" if "test" in self._files else "train")
-        rows: list[Row] = []
-        for file in files:
-            rows += read_file(
+        for file in self._files[setting]:
+            yield from read_file(
                 file,
                 self._task,
                 f"data.{setting}",
-                with_output=with_output,
+                left_out,
+                with_output=setting != "unlabelled",
                 slice_column=self._config.slice_column if sliced else "",
-                needed=len(files) == 1,
             )
-        if not rows:
-            raise DataError(
-                f"data.{setting}: all {len(files)} files are empty; there must be at least one "
-                "example"
-            )
-        return drop_duplicates(rows, labelled=with_output and self._task.is_classification)
+
+    def _nothing_in(self, setting: str, left_out: Counter[str]) -> DataError:
+        files = self._files[setting]
+        where = (
+            f"all {len(files)} files are empty" if len(files) > 1 else f"{files[0].name}: is empty"
+        )
+        found = ", ".join(f"{reason}: {count}" for reason, count in sorted(left_out.items()))
+        return DataError(
+            f"data.{setting}: {where}; there must be at least one example"
+            + (f" (left out: {found})" if found else "")
+        )
 
 
 @contextmanager
 def gather(task: Task, config: DataConfig) -> Iterator[Gathered]:
-    """Find the files that the settings name; those in a bucket are fetched and removed again.
+    """Find the files that the settings name, or else those of the task's own public data set.
+
+    What is in a bucket is fetched and removed again; what a hub delivers stays in its own cache.
 
     Args:
         task: The task.
@@ -118,16 +161,24 @@ def gather(task: Task, config: DataConfig) -> Iterator[Gathered]:
         StorageError: A bucket cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="daftt-data-") as scratch:
-        places = {setting: getattr(config, setting) for setting in FILES}
         yield Gathered(
             task,
             config,
             {
-                setting: locate(f"data.{setting}", place, Path(scratch) / setting)
-                for setting, place in places.items()
-                if place
+                setting: locate(whose, place, Path(scratch) / setting)
+                for setting, (whose, place) in _places(task, config).items()
             },
         )
+
+
+def _places(task: Task, config: DataConfig) -> dict[str, tuple[str, str]]:
+    """For each setting the name of what asks for it, and the place."""
+    places = {name: (f"data.{name}", getattr(config, name)) for name in FILES}
+    if task.hub and not (config.train or task.source):
+        for name, split in task.hub.splits:
+            if split and not places[name][1]:
+                places[name] = (f"task {task.id}", hub_place(task.hub, split))
+    return {name: place for name, place in places.items() if place[1]}
 
 
 def _sha256(setting: str, file: DataFile) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from daftt_core.config import DataConfig
 from daftt_core.data.checks import check_labels, check_pool
 from daftt_core.data.gather import FILES, Gathered, gather
+from daftt_core.data.hub import hub_place
 from daftt_core.data.rows import Row
 from daftt_core.data.splits import count_labels, share_of, take
 from daftt_core.heldout import write_fingerprints
@@ -74,7 +75,7 @@ def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult:
         _write(folder, splits(), gold_is_known=not config.unlabelled)
         return {
             **_summary(run.task, splits()),
-            "source": run.task.source if not config.train else "files",
+            "source": "files" if config.train else _own_source(run.task),
             "license": run.task.license if not config.train else None,
             "sha256": digests,
             "gold_is_known": not config.unlabelled,
@@ -98,23 +99,14 @@ def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
         check_labels(task, rows, name)
 
     dropped = {name: source.dropped for name, source in sources.items()}
-    used = {"labelled": _ids(labelled), "dev": _ids(dev), "test": _ids(test)}
-    rest = regions.train
-    if "unlabelled" in sources:
-        rest = sources["unlabelled"].rows
-        overlap = {name: sum(row.example.id in ids for row in rest) for name, ids in used.items()}
-        dropped["unlabelled"] |= {f"also in {name}": n for name, n in overlap.items() if n}
-    free = [row for row in rest if not any(row.example.id in ids for ids in used.values())]
-    if "unlabelled" in sources:
-        # Were such an input labelled later, it would be dev or test: nothing may learn from it now.
-        apart = gathered.cut(free, seed)
-        dropped["unlabelled"] |= {
-            f"set aside for {name}": len(rows)
-            for name, rows in (("dev", apart.dev), ("test", apart.test))
-            if rows
-        }
-        free = apart.train
-    unlabelled = take(free, config.unlabelled_count, seed, by_label=False)
+    parts = {"labelled": labelled, "dev": dev, "test": test}
+    used = {row.example.id: name for name, rows in parts.items() for row in rows}
+    drawn = gathered.sample_inputs(config.unlabelled_count, seed, used)
+    if drawn:
+        dropped["unlabelled"], unlabelled = drawn.dropped, drawn.rows
+    else:
+        free = [row for row in regions.train if row.example.id not in used]
+        unlabelled = take(free, config.unlabelled_count, seed, by_label=False)
     splits = _Splits(labelled, dev, test, unlabelled, dropped)
     log.info("data: %s", ", ".join(f"{n} {name}" for name, n in _sizes(splits).items()))
     return splits
@@ -145,6 +137,11 @@ def _write(folder: Path, splits: _Splits, *, gold_is_known: bool) -> None:
     write_fingerprints(folder / "heldout.json", _examples(splits.dev + splits.test))
 
 
+def _own_source(task: Task) -> str | None:
+    hub = None if task.source else task.hub
+    return hub_place(hub, hub.splits.train) if hub else task.source
+
+
 def _traits(config: DataConfig, test: list[Row]) -> Traits:
     return Traits(
         characters={
@@ -171,7 +168,3 @@ def _labels(task: Task, rows: list[Row]) -> dict[str, int]:
 
 def _examples(rows: list[Row]) -> list[Example]:
     return [row.example for row in rows]
-
-
-def _ids(rows: list[Row]) -> set[str]:
-    return {row.example.id for row in rows}

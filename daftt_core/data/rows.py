@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from daftt_core.errors import DataError
+from daftt_core.errors import DataError, did_you_mean
+from daftt_core.progress import log
 from daftt_core.records import Example
 
-__all__ = ["Mistakes", "Row", "Source", "drop_duplicates"]
+__all__ = ["Mistakes", "Problem", "Row", "Source", "drop_duplicates", "list_names", "preferred"]
 
 _MOST_MISTAKES = 10
+_MOST_NAMES = 20  # in a message
+
+
+class Problem(NamedTuple):
+    """Why a row cannot be used.
+
+    Attributes:
+        reason: As rows are counted by it.
+        message: What is wrong with this one.
+    """
+
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +36,8 @@ class Row:
     Attributes:
         example: The example.
         file: The file.
-        line: The line on which the row begins, counted from 1.
+        line: The line on which the row begins, or the row's number where a file has no lines;
+            counted from 1.
         slice_value: What the column holds by which scores are sliced; empty where there is none.
     """
 
@@ -46,26 +62,42 @@ class Source:
 
 @dataclass
 class Mistakes:
-    """Collects the mistakes of a file, so that one run shows many of them.
+    """What cannot be used of a file: told, so that one run shows many mistakes, or left out.
 
     Attributes:
         file: The file, as messages name it.
-        messages: Those found so far.
+        strict: Whether a row that cannot be used is a mistake; if not, it is left out and counted.
+        unit: What the file's rows are counted in.
+        left_out: How many rows were left out, by reason.
+        messages: The mistakes found so far.
     """
 
     file: str
+    strict: bool = True
+    unit: str = "line"
+    left_out: Counter[str] = field(default_factory=Counter)
     messages: list[str] = field(default_factory=list)
 
-    def add(self, line: int, message: str) -> None:
-        """Note a mistake.
+    def add(self, line: int, problem: Problem) -> None:
+        """Note a row that cannot be used.
 
         Raises:
             DataError: It is one mistake too many to go on.
         """
+        message = f"{self.file}, {self.unit} {line}: {problem.message}"
+        if not self.strict:
+            if not self.left_out[problem.reason]:
+                log.warning("%s; it is left out, and so are others like it", message)
+            self.left_out[problem.reason] += 1
+            return
         if len(self.messages) == _MOST_MISTAKES:
             self.messages.append(f"{self.file}: there are more mistakes after these")
             self.check()
-        self.messages.append(f"{self.file}, line {line}: {message}")
+        self.messages.append(message)
+
+    def pass_over(self) -> None:
+        """Count a row with nothing in it, which is no mistake anywhere."""
+        self.left_out["empty row"] += 1
 
     def check(self) -> None:
         """Stop if there was any mistake.
@@ -75,6 +107,28 @@ class Mistakes:
         """
         if self.messages:
             raise DataError("\n".join(self.messages))
+
+    def check_columns(self, header: Sequence[str], wanted: Iterable[str]) -> None:
+        """Stop unless each of the columns is there once.
+
+        Raises:
+            DataError: One is missing or there twice.
+        """
+        for column in wanted:
+            if header.count(column) != 1:
+                problem = f"there is no column {column!r}{did_you_mean(column, header)}"
+                if column in header:
+                    problem = f"there are {header.count(column)} columns {column!r}"
+                raise DataError(
+                    f"{self.file}: {problem} (columns found: {list_names(header)}; "
+                    "the task's 'columns' say which ones are read)"
+                )
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Names for a message, not endlessly many."""
+    known = [repr(name) for name in names]
+    return ", ".join(known[:_MOST_NAMES]) + (", ..." if len(known) > _MOST_NAMES else "")
 
 
 def drop_duplicates(rows: Iterable[Row], *, labelled: bool) -> Source:
@@ -97,12 +151,13 @@ def drop_duplicates(rows: Iterable[Row], *, labelled: bool) -> Source:
         if labelled and len({row.example.output for row in group}) > 1:
             dropped["contradicting labels"] += len(group)
             continue
-        kept.append(min(group, key=_order))
+        kept.append(min(group, key=preferred))
         if len(group) > 1:
             dropped["duplicate"] += len(group) - 1
     return Source(kept, dict(sorted(dropped.items())))
 
 
-def _order(row: Row) -> tuple[str, str, str, str]:
+def preferred(row: Row) -> tuple[str, str, str, str]:
+    """Of rows with one input, the one for which this is least is kept."""
     example = row.example
     return example.text, example.text_pair or "", example.output or "", row.slice_value

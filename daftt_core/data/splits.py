@@ -16,7 +16,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from daftt_core.data.rows import Row
 from daftt_core.records import seed_for
 
-__all__ = ["Regions", "count_labels", "cut", "place", "quotas", "share_of", "take"]
+__all__ = ["Regions", "count_labels", "cut", "place", "quotas", "region_of", "share_of", "take"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,13 @@ def place(seed: int, example_id: str) -> float:
     return (seed_for(seed, "split", example_id) >> 10) / 2**53
 
 
+def region_of(at: float, test_share: float, dev_share: float) -> str:
+    """The region that holds a place: ``test``, ``dev`` or ``train``."""
+    if at < test_share:
+        return "test"
+    return "dev" if at < test_share + dev_share else "train"
+
+
 def cut(rows: Iterable[Row], seed: int, test_share: float, dev_share: float) -> Regions:
     """Put every row into its region.
 
@@ -44,13 +51,8 @@ def cut(rows: Iterable[Row], seed: int, test_share: float, dev_share: float) -> 
     """
     regions = Regions([], [], [])
     for row in rows:
-        at = place(seed, row.example.id)
-        if at < test_share:
-            regions.test.append(row)
-        elif at < test_share + dev_share:
-            regions.dev.append(row)
-        else:
-            regions.train.append(row)
+        region = region_of(place(seed, row.example.id), test_share, dev_share)
+        getattr(regions, region).append(row)
     return regions
 
 

@@ -17,6 +17,10 @@ from daftt_core.workspace import Run, StageResult, run_stage
 
 __all__ = ["TRIGGER", "check_trigger"]
 
+# Those with the lowest places, whatever the run's seed: what one source has and another has not can
+# be told from their samples.
+_MOST_INPUTS, _SAMPLE_SEED = 100_000, 0
+
 _Before = dict[str, tuple[str, Population | None]]
 
 
@@ -112,7 +116,8 @@ def _examples(gathered: Gathered, seed: int) -> tuple[list[Example], list[Exampl
     Files of dev or test rows have no part in it: no student would learn from them.
     """
     sources = gathered.sources
-    pool = sources["unlabelled"].rows if "unlabelled" in sources else gathered.regions(seed).train
+    drawn = gathered.sample_inputs(_MOST_INPUTS, _SAMPLE_SEED, {})
+    pool = drawn.rows if drawn else gathered.regions(seed).train
     return [row.example for row in sources["train"].rows], [row.example for row in pool]
 
 

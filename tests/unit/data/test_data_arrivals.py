@@ -97,7 +97,8 @@ def test_without_a_cap_every_split_only_grows(arrivals: list[list[int]], seed: i
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         many = {"labelled_count": 1000, "dev_count": 1000, "test_count": 1000}
-        config = DataConfig(train=str(folder / "*.jsonl"), **many)
+        shares = {"dev_share": 0.25, "test_share": 0.25}  # enough for both labels
+        config = DataConfig(train=str(folder / "*.jsonl"), **many, **shares)
         write(folder / "0.jsonl", list(range(1000, 1080)))
         before = splits(folder, config, seed)
         for week, labelled in enumerate(arrivals, start=1):

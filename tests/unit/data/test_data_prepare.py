@@ -361,7 +361,7 @@ def test_inputs_in_two_given_files_are_told_with_both_places(tmp_path: Path) -> 
 def test_a_missing_file_is_told_with_its_parameter(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^data\.train: none\.csv: there is no such file$"):
         prepare(run_in(tmp_path), small(train="none.csv"))
-    with pytest.raises(DataError, match=r"^data\.dev: .*: is a folder; name its files"):
+    with pytest.raises(DataError, match=r"^data\.dev: .*: holds no data file \(\.csv, "):
         prepare(run_in(tmp_path), small(dev=str(tmp_path)))
 
 

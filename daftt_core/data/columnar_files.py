@@ -1,0 +1,82 @@
+"""Rows of Parquet and Arrow files, a few thousand at a time, of the columns that are asked for.
+
+``.arrow`` is Arrow's IPC format, either of its two forms; ``datasets`` keeps its data as the one of
+them that is called a stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from daftt_core.data.rows import Mistakes
+from daftt_core.data.text_files import Fields
+from daftt_core.errors import DataError
+
+__all__ = ["read_columns"]
+
+_ROWS = 4096  # held at once as Python values
+_ARROW_FILE = b"ARROW1"
+
+
+def read_columns(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fields:
+    """The fields of every row of a ``.parquet`` or ``.arrow`` file, with its number.
+
+    Args:
+        path: The file.
+        columns: Those that are read.
+        mistakes: Names the file in messages.
+
+    Raises:
+        DataError: It is no such file, is damaged, or lacks a column.
+        OSError: It cannot be opened.
+    """
+    batches = _parquet if path.suffix.lower() == ".parquet" else _arrow
+    number = 0
+    with path.open("rb") as file:
+        try:
+            for batch in batches(file, columns, mistakes):
+                values = [_values(batch.column(name)) for name in columns]
+                for row in zip(*values, strict=True):
+                    number += 1
+                    yield number, dict(zip(columns, row, strict=True))
+        except (pa.ArrowException, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"{mistakes.file}: cannot be read as {path.suffix.lower()}: {reason}"
+            ) from None
+
+
+def _parquet(file: Any, columns: Sequence[str], mistakes: Mistakes) -> Iterator[pa.RecordBatch]:
+    content = parquet.ParquetFile(file)
+    mistakes.check_columns(content.schema_arrow.names, columns)
+    yield from content.iter_batches(batch_size=_ROWS, columns=list(columns))
+
+
+def _arrow(file: Any, columns: Sequence[str], mistakes: Mistakes) -> Iterator[pa.RecordBatch]:
+    start = file.read(len(_ARROW_FILE))
+    file.seek(0)
+    if start == _ARROW_FILE:
+        content = pa.ipc.open_file(file)
+        batches = (content.get_batch(n) for n in range(content.num_record_batches))
+    else:
+        batches = content = pa.ipc.open_stream(file)
+    mistakes.check_columns(content.schema.names, columns)
+    for batch in batches:
+        for start in range(0, batch.num_rows, _ROWS):
+            yield batch.slice(start, _ROWS)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """What a column holds; bytes that are not UTF-8 become surrogates, to be seen in their row."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        raw = column.cast(pa.large_binary()).to_pylist()
+        return [None if one is None else one.decode("utf-8", "surrogateescape") for one in raw]
