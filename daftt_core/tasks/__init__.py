@@ -14,16 +14,14 @@ from daftt_core.tasks.prompts import (
     writing_prompt,
 )
 from daftt_core.tasks.registry import builtin_tasks, load_task
-from daftt_core.tasks.task import Columns, Hub, Label, Splits, Task
+from daftt_core.tasks.task import Columns, Label, Task
 
 __all__ = [
     "FIELD_NAME",
     "TURN",
     "Columns",
-    "Hub",
     "Label",
     "Prompt",
-    "Splits",
     "Task",
     "answer_prompt",
     "builtin_tasks",

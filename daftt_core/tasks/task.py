@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from daftt_core.records import normalize
 
-__all__ = ["Columns", "Hub", "Label", "Splits", "Task"]
+__all__ = ["Columns", "Label", "Task"]
 
 
 class _Part(BaseModel):
@@ -64,43 +57,6 @@ def _bare(line: str) -> str:
     return line.removesuffix(".")
 
 
-class Splits(_Part):
-    """The splits of a public data set, by its own names.
-
-    Attributes:
-        train: What is learned from.
-        dev: None cuts dev from ``train``.
-        test: None cuts test from ``train``.
-    """
-
-    train: str = Field(default="train", min_length=1)
-    dev: str | None = None
-    test: str | None = None
-
-    @field_validator("test")
-    @classmethod
-    def _check_apart(cls, test: str | None, info: ValidationInfo) -> str | None:
-        if test is not None and test in (info.data.get("train"), info.data.get("dev")):
-            raise ValueError(f"{test!r} serves as another split already; test must be apart")
-        return test
-
-
-class Hub(_Part):
-    """A public data set, as ``datasets.load_dataset`` finds it.
-
-    Attributes:
-        path: Its id on the Hugging Face Hub.
-        config: Which of its configurations.
-        revision: Commit, branch or tag.
-        splits: Which split serves as what.
-    """
-
-    path: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
-    config: str | None = None
-    revision: str = Field(default="main", min_length=1)
-    splits: Splits = Splits()
-
-
 class Task(_Part):
     """A task.
 
@@ -114,8 +70,7 @@ class Task(_Part):
         labels: The allowed outputs, in order; empty for ``text2text``.
         columns: Where a data file holds them.
         source: Name of the bundled data set, or None when files must be given.
-        hub: The public data set, or None where there is none.
-        license: License of the data set.
+        license: License of the bundled data set.
         mixture_exclude: Tasks or sources that must not be in the teacher's mixture, because they
             hold the same data: whole words of a task's name, source or URL. ``source`` is left out
             without being named here.
@@ -129,7 +84,6 @@ class Task(_Part):
     labels: tuple[Label, ...] = ()
     columns: Columns = Columns()
     source: str | None = None
-    hub: Hub | None = None
     license: str | None = None
     mixture_exclude: tuple[str, ...] = ()
 
