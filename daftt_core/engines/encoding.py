@@ -123,7 +123,7 @@ def _fit(
     if room < _LEAST_ROOM:
         fixed = len(prefix) + len(before) + len(suffix)
         raise ModelError(
-            f"the task's definition takes {fixed} tokens and leaves no room "
+            f"the task's definition, with its own examples, takes {fixed} tokens and leaves no room "
             f"for an input within max_length {max_length}; shorten it or raise max_length"
         )
     kept_body = body[: max(room - len(answer), room // 2)]
