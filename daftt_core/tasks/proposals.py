@@ -116,4 +116,6 @@ def _output(table: Mapping[str, Sequence[str]]) -> str:
         if name in named:
             return named[name]
     labels = [name for name in table if propose_kind(table[name]) == "classification"]
-    return min(labels, key=lambda name: len(set(table[name]))) if labels else list(table)[-1]
+    if not labels:
+        return list(table)[-1]
+    return min(labels, key=lambda name: (len(set(table[name])), sum(map(len, table[name]))))

@@ -115,7 +115,7 @@ def test_hostile_data_stays_text(capsys, tmp_path):
     assert "\u202e" not in done.output + file.read_text()
     task = load_task(str(file))
     assert task.columns.text == f"in: {HOSTILE}"
-    assert task.label_names == [f"&a *b {HOSTILE}", "!!python/object:os.system"]
+    assert task.label_names == ["!!python/object:os.system", f"&a *b {HOSTILE}"]
     assert main(["task", "show", str(file)]) == 0
     assert "\x1b" not in capsys.readouterr().out
 

@@ -11,7 +11,7 @@ from daftt_core.errors import DataError
 from daftt_core.tasks import load_task, look_at, propose_columns, propose_kind
 
 
-@pytest.mark.parametrize("name", [name for name in COLUMNS if name != "e2e"])
+@pytest.mark.parametrize("name", COLUMNS)
 def test_the_columns_and_kinds_of_public_data_sets_are_found(name: str) -> None:
     path = Path(__file__).parents[2] / "data" / "tasks" / f"{name}.jsonl"
     table, task = look_at(path), load_task(name)
