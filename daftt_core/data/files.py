@@ -6,8 +6,9 @@ text/tab-separated-values: tabs separate, one row a line, and quotes are ordinar
 ``.parquet`` and ``.arrow`` are read as :mod:`daftt_core.data.columnar_files` says. ``.json`` is a
 task of Super-NaturalInstructions.
 
-Labelled files are read strictly: a row that cannot be used is a mistake. Of inputs without outputs
-there may be a hundred million; there, such a row is left out and counted.
+A user's labelled files are read strictly: a row that cannot be used is a mistake. Of inputs without
+outputs there may be a hundred million, and nobody can edit a public data set; there, such a row is
+left out and counted.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from daftt_core.data.columnar_files import read_columns
 from daftt_core.data.places import SUFFIXES, DataFile
-from daftt_core.data.rows import Mistakes, Problem, Row, list_names
+from daftt_core.data.rows import UNKNOWN_LABEL, Mistakes, Problem, Row, list_names
 from daftt_core.data.sni import parse_task
 from daftt_core.data.text_files import Fields, read_lines
 from daftt_core.errors import DataError, did_you_mean
@@ -42,6 +43,7 @@ def read_file(
     left_out: Counter[str],
     *,
     with_output: bool,
+    strict: bool,
     slice_column: str = "",
 ) -> Iterator[Row]:
     """Read the examples of a file, one by one.
@@ -51,17 +53,15 @@ def read_file(
         task: Says which columns hold the input and the output, and which labels are allowed.
         setting: The parameter that named the file, for messages.
         left_out: Gets the number of rows that were left out, by reason.
-        with_output: Whether each row must have an output, and every row must be right; if not,
-            outputs are not looked at, and what cannot be used is left out.
+        with_output: Whether each row must have an output; if not, outputs are not looked at.
+        strict: Whether every row must be right; if not, what cannot be used is left out.
         slice_column: A column whose values are kept beside the examples; empty: none.
 
     Raises:
         DataError: The file cannot be used; names up to ten rows and what is wrong there.
     """
     suffix = file.path.suffix.lower()
-    mistakes = Mistakes(
-        f"{setting}: {file.name}", with_output, _UNITS.get(suffix, "line"), left_out
-    )
+    mistakes = Mistakes(f"{setting}: {file.name}", strict, _UNITS.get(suffix, "line"), left_out)
     if suffix not in SUFFIXES:
         raise DataError(f"{mistakes.file}: its name must end in {', '.join(SUFFIXES)}")
     wanted = [task.columns.text, task.columns.text_pair]
@@ -173,7 +173,7 @@ def _label(value: object, task: Task) -> tuple[str, Problem | None]:
         return label or "", problem
     spellings = [s for label in task.labels for s in (label.name, *label.aliases)]
     return "", Problem(
-        "unknown label",
+        UNKNOWN_LABEL,
         f"the label {spelling[:40]!r} is not known{did_you_mean(spelling, spellings)} "
         f"(allowed: {list_names(spellings)})",
     )

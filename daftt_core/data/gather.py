@@ -14,7 +14,7 @@ from daftt_core.assets import known_assets
 from daftt_core.config import DataConfig
 from daftt_core.data.checks import check_apart
 from daftt_core.data.files import read_file
-from daftt_core.data.hub import hub_place
+from daftt_core.data.hub import HUB, hub_place
 from daftt_core.data.places import DataFile, locate
 from daftt_core.data.rows import Row, Source, drop_duplicates
 from daftt_core.data.sampling import Sampler
@@ -64,12 +64,15 @@ class Gathered:
         """What the labelled ones hold; ``train`` is always there.
 
         Raises:
-            DataError: A file cannot be used, or an input is in two of the sources.
+            DataError: A file cannot be used, or an input is in two of the sources, of which a user
+                could edit one.
         """
         labelled = [name for name in FILES if name != "unlabelled" and name in self._files]
         sources = {setting: self._read_labelled(setting) for setting in labelled}
         if "train" not in sources:
             sources["train"] = own_source(self._task)
+        for setting in filter(self._is_public, ("train", "dev")):
+            sources[setting] = _without(sources, setting)
         check_apart({f"data.{name}": source.rows for name, source in sources.items()})
         return sources
 
@@ -131,8 +134,13 @@ class Gathered:
                 f"data.{setting}",
                 left_out,
                 with_output=setting != "unlabelled",
+                strict=setting != "unlabelled" and not self._is_public(setting),
                 slice_column=self._config.slice_column if sliced else "",
             )
+
+    def _is_public(self, setting: str) -> bool:
+        """Whether a hub delivers it, so that no user can edit it."""
+        return any(file.name.startswith(HUB) for file in self._files.get(setting, ()))
 
     def _nothing_in(self, setting: str, left_out: Counter[str]) -> DataError:
         files = self._files[setting]
@@ -169,6 +177,18 @@ def gather(task: Task, config: DataConfig) -> Iterator[Gathered]:
                 for setting, (whose, place) in _places(task, config).items()
             },
         )
+
+
+def _without(sources: Mapping[str, Source], setting: str) -> Source:
+    """A source without the inputs of those that it must be apart from."""
+    rows, dropped = sources[setting].rows, Counter(sources[setting].dropped)
+    for other in FILES[FILES.index(setting) + 1 :]:
+        held = {row.example.id for row in sources[other].rows} if other in sources else set()
+        kept = [row for row in rows if row.example.id not in held]
+        if len(kept) < len(rows):
+            dropped[f"also in {other}"] = len(rows) - len(kept)
+        rows = kept
+    return Source(rows, dict(sorted(dropped.items())))
 
 
 def _places(task: Task, config: DataConfig) -> dict[str, tuple[str, str]]:

@@ -11,8 +11,18 @@ from daftt_core.errors import DataError, did_you_mean
 from daftt_core.progress import log
 from daftt_core.records import Example
 
-__all__ = ["Mistakes", "Problem", "Row", "Source", "drop_duplicates", "list_names", "preferred"]
+__all__ = [
+    "UNKNOWN_LABEL",
+    "Mistakes",
+    "Problem",
+    "Row",
+    "Source",
+    "drop_duplicates",
+    "list_names",
+    "preferred",
+]
 
+UNKNOWN_LABEL = "unknown label"
 _MOST_MISTAKES = 10
 _MOST_NAMES = 20  # in a message
 
@@ -66,7 +76,8 @@ class Mistakes:
 
     Attributes:
         file: The file, as messages name it.
-        strict: Whether a row that cannot be used is a mistake; if not, it is left out and counted.
+        strict: Whether a row that cannot be used is a mistake; if not, it is left out and counted,
+            unless its label is unknown: then the task and the data do not fit.
         unit: What the file's rows are counted in.
         left_out: How many rows were left out, by reason.
         messages: The mistakes found so far.
@@ -85,7 +96,7 @@ class Mistakes:
             DataError: It is one mistake too many to go on.
         """
         message = f"{self.file}, {self.unit} {line}: {problem.message}"
-        if not self.strict:
+        if not self.strict and problem.reason != UNKNOWN_LABEL:
             if not self.left_out[problem.reason]:
                 log.warning("%s; it is left out, and so are others like it", message)
             self.left_out[problem.reason] += 1

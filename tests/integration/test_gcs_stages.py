@@ -249,6 +249,8 @@ def test_data_in_a_bucket_are_read_by_pattern_and_anew(run: Run, bucket: str) ->
     assert sum(first.summary["sizes"].values()) == 100
     assert prepare(run, config) == first
     put(2, 100)
-    assert sum(prepare(run, config).summary["sizes"].values()) == 200
+    second = prepare(run, config)
+    assert sum(second.summary["sizes"].values()) == 200
+    assert prepare(run, DataConfig(train=f"{bucket}/labels")) == second
     with pytest.raises(DataError, match=r"^data\.train: gs://.*/none\.csv: there is no such file$"):
         prepare(run, DataConfig(train=f"{bucket}/labels/none.csv"))

@@ -42,9 +42,8 @@ REWRITE = Task(
 
 
 def read(path: Path, task: Task = SENTIMENT, with_output: bool = True) -> list[Example]:
-    rows = read_file(
-        DataFile(str(path), path), task, "data.train", Counter(), with_output=with_output
-    )
+    file, how = DataFile(str(path), path), {"with_output": with_output, "strict": True}
+    rows = read_file(file, task, "data.train", Counter(), **how)
     return [row.example for row in rows]
 
 
@@ -63,7 +62,7 @@ def test_csv_with_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     path.write_text('label,text,note\n1,"Fine, ""really"".\nYes.",x\n\nnegative, Dull. ,y\n')
     left_out: Counter[str] = Counter()
     file = DataFile(str(path), path)
-    rows = list(read_file(file, SENTIMENT, "data.train", left_out, with_output=True))
+    rows = list(read_file(file, SENTIMENT, "data.train", left_out, with_output=True, strict=True))
     assert left_out == {"empty row": 1}
     assert [row.example for row in rows] == [
         Example.of('Fine, "really".\nYes.', output="positive"),

@@ -43,7 +43,7 @@ TEXTS = TASK.model_copy(update={"kind": "text2text", "labels": ()})
 
 
 def read(path: Path, task: Task = TASK, **how: Any) -> list[Row]:
-    how = {"left_out": Counter(), "with_output": True} | how
+    how = {"left_out": Counter(), "with_output": True, "strict": True} | how
     return list(read_file(DataFile(path.name, path), task, "data.train", **how))
 
 
@@ -66,7 +66,9 @@ def write(path: Path, table: pa.Table) -> Path:
 def test_columns_of_parquet_and_arrow(tmp_path: Path, name: str) -> None:
     words = pa.array(["good", "bad", "good"]).dictionary_encode()
     texts = ["Fine.", " Dull. ", "Café\n!"]
-    expected = [Example.of(t.strip(), output=o) for t, o in zip(texts, words.to_pylist(), strict=True)]
+    expected = [
+        Example.of(t.strip(), output=o) for t, o in zip(texts, words.to_pylist(), strict=True)
+    ]
     for labels in (words, [1, 0, 1], [True, None, True], ["1", "0", "good"]):
         table = pa.table({"id": [7, 7, 7], "label": labels, "text": texts})
         path = write(tmp_path / name, table)
@@ -136,12 +138,10 @@ def test_a_folder_is_all_its_shards(tmp_path: Path) -> None:
     assert [file.path.name for file in found] == ["a.JSONL", "b.parquet"]
 
 
-def many(path: Path, name: str = "text", value: str = "label") -> None:
+def many(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = range(240)
-    parquet.write_table(
-        pa.table({name: [f"{path.stem} {n}" for n in rows], value: [n % 2 for n in rows]}), path
-    )
+    texts = [f"{path.stem} {n}" for n in range(238)] + ["", "In every split."]
+    parquet.write_table(pa.table({"text": texts, "label": [n % 2 for n in range(240)]}), path)
 
 
 def test_a_data_set_of_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,13 +158,21 @@ def test_a_data_set_of_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     run = Run(uri=str(tmp_path / "run"), seed=13, task=task)
     result = prepare(run, DataConfig())
     assert result.summary["source"] == "hub:acme/reviews@v1#train"
-    assert result.summary["sizes"]["test"] == 240
+    assert result.summary["sizes"]["test"] == 239
+    # nobody can edit a public data set: its gaps and overlaps are left out and counted
+    assert result.summary["dropped"] == {
+        "train": {"also in test": 1, "no input": 1},
+        "test": {"no input": 1},
+    }
+    other = run.model_copy(update={"task": task.model_copy(update={"labels": TASK.labels[1:]})})
+    with pytest.raises(DataError, match="row 1: the label '0' is not known"):
+        prepare(other, DataConfig())
     named = DataConfig(
         train="hub:acme/reviews", test="hub:acme/reviews:default@main#validation", test_count=1000
     )
     assert prepare(run, named).digest == result.digest, "content counts, not how it is named"
     assert all(
-        one.text.startswith("validation") and one.output in ("good", "bad")
+        one.text.startswith(("validation", "In every")) and one.output in ("good", "bad")
         for one in read_examples(run, "test", None, "test")
     )
 
@@ -229,13 +237,14 @@ def test_rows_that_are_added_displace_few_of_a_sample() -> None:
 
 
 def test_unlabelled_rows_that_cannot_be_used_are_left_out_and_counted(tmp_path: Path) -> None:
-    many(tmp_path / "train.parquet")
+    train = [{"text": f"film {n}", "label": n % 2} for n in range(200)]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, train)))
     path = tmp_path / "more.jsonl"
     rows = [b'{"text": "one"}', b"", b'{"text": "  "}', b'{"text": 5}', b'{"text": null, "x": 1}']
     rows += [b'{"text": "Caf\xe9"}', b'{"text": "a\\u0000"}', b'{"text": ', b'{"txt": "a"}']
     path.write_bytes(b"\n".join([*rows, b'{"text": "ONE"}']))
     config = DataConfig(
-        train=str(tmp_path / "train.parquet"),
+        train=str(tmp_path / "train.jsonl"),
         unlabelled=str(tmp_path / "more.jsonl"),
         dev_share=0.2,
     )
