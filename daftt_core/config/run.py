@@ -59,17 +59,18 @@ class DataConfig(Section):
 
     train: str = Field(
         default="",
-        description="File of labelled examples (.csv, .tsv, .jsonl). Empty: the task's own data.",
+        description="Labelled examples: a file, folder, pattern, gs:// prefix or hub: data set "
+        "(docs/data.md). Empty: the task's own data.",
     )
     dev: str = Field(
-        default="", description="File of labelled dev examples. Empty: split off from train."
+        default="", description="Labelled dev examples, likewise. Empty: split off from train."
     )
     test: str = Field(
-        default="", description="File of labelled test examples. Empty: split off from train."
+        default="", description="Labelled test examples, likewise. Empty: split off from train."
     )
     unlabelled: str = Field(
         default="",
-        description="File of inputs to annotate. Empty: the rest of train, its labels hidden.",
+        description="Inputs to annotate, likewise. Empty: the rest of train, its labels hidden.",
     )
     labelled_count: int = Field(
         default=64, ge=1, description="Labelled examples to learn from, stratified by label."

@@ -192,12 +192,12 @@ def _without(sources: Mapping[str, Source], setting: str) -> Source:
 
 
 def _places(task: Task, config: DataConfig) -> dict[str, tuple[str, str]]:
-    """For each setting the name of what asks for it, and the place."""
+    """For each setting its name in messages, and the place."""
     places = {name: (f"data.{name}", getattr(config, name)) for name in FILES}
     if task.hub and not (config.train or task.source):
         for name, split in task.hub.splits:
             if split and not places[name][1]:
-                places[name] = (f"task {task.id}", hub_place(task.hub, split))
+                places[name] = (f"data.{name} (task {task.id})", hub_place(task.hub, split))
     return {name: place for name, place in places.items() if place[1]}
 
 

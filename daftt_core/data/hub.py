@@ -31,7 +31,7 @@ def fetch_hub(setting: str, place: str) -> list[Path]:
     """Fetch a split, unless it was fetched before.
 
     Args:
-        setting: The parameter, or the task, that names it, for messages.
+        setting: The parameter that stands for it, for messages.
         place: Its written form.
 
     Returns:
@@ -50,7 +50,7 @@ def fetch_hub(setting: str, place: str) -> list[Path]:
         from datasets import load_dataset
     except ImportError:
         raise DataError(
-            f"{setting}: {place}: needs the package datasets; install it, or give files"
+            f"{setting}: {place}: needs the package datasets; install it, or name files there"
         ) from None
     try:
         found = load_dataset(
@@ -62,6 +62,6 @@ def fetch_hub(setting: str, place: str) -> list[Path]:
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{setting}: {place}: the Hugging Face Hub could not deliver it ({reason}); give files"
+            f"{setting}: {place}: the Hugging Face Hub could not deliver it ({reason}); name files there"
         ) from None
     return [Path(file["filename"]) for file in found.cache_files]
