@@ -120,6 +120,7 @@ def summarize(
     student_gold_arm: bool,
     evaluation_bootstrap_samples: int,
     evaluation_confidence: float,
+    notify_format: str,
     status: dsl.PipelineTaskFinalStatus,
     summary: dsl.Output[dsl.Markdown],
 ):
@@ -134,6 +135,7 @@ def summarize(
     from daftt_core.config import from_flat
     from daftt_core.entrypoints import stage_process
     from daftt_core.errors import DafttError
+    from daftt_core.notifications import notify
     from daftt_core.preflight import resolve
     from daftt_core.reporting import summarize as describe
 
@@ -143,5 +145,6 @@ def summarize(
             run = resolve(from_flat(settings))
         except DafttError:  # the preflight has said why
             run = None
-        text = describe(run, final.state, final.error_message or "")
-        Path(shown.path).write_text(text, encoding="utf-8")
+        said = final.error_message or ""
+        notify(run, notify_format, final.state, said)  # first: the run's folder may be unwritable
+        Path(shown.path).write_text(describe(run, final.state, said), encoding="utf-8")

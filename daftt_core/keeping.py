@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,9 +24,9 @@ from daftt_core.kept import Kept
 from daftt_core.progress import log
 from daftt_core.storage import Manifest, Storage, read_manifest
 
-__all__ = ["ALONE", "Machine", "forget", "keep", "keeping"]
+__all__ = ["ALONE", "PROGRESS", "Machine", "forget", "keep", "keeping"]
 
-_ROOT = ".progress"
+PROGRESS = ".progress"
 _HELD = ".keeping"
 _WAIT_SECONDS = 600.0
 _POLL_SECONDS = 1.0
@@ -86,7 +86,7 @@ def keeping(
         return
     if machine.number == 0:
         forget(storage, stage, except_key=key)
-    keeper = _Keeper(storage, f"{_ROOT}/{stage}/{key}", folder, machine)
+    keeper = _Keeper(storage, f"{PROGRESS}/{stage}/{key}", folder, machine)
     keeper.start()
     token = _keeper.set(keeper)
     try:
@@ -105,7 +105,7 @@ def forget(storage: Storage, stage: str, except_key: str = "") -> None:
         stage: The stage.
         except_key: What was kept under this key stays.
     """
-    prefix = f"{_ROOT}/{stage}/"
+    prefix = f"{PROGRESS}/{stage}/"
     try:
         storage.delete(
             name
@@ -126,7 +126,10 @@ class _Keeper:
         self._dropped = threading.Event()
         self._folders: set[str] = set()  # that are stored
         self._held = 0
-        self._thread = threading.Thread(target=self._store_all, name="keeper", daemon=True)
+        context = copy_context()  # what it stores counts as the stage's
+        self._thread = threading.Thread(
+            target=context.run, args=(self._store_all,), name="keeper", daemon=True
+        )
 
     def start(self) -> None:
         """Fetch what the folder lacks, and be ready to keep."""

@@ -7,10 +7,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from daftt_core import __version__
 from daftt_core.arms import augmented_arms
 from daftt_core.config import Config, StudentConfig
-from daftt_core.costs import check_teacher_fits
+from daftt_core.costs import PRICES_FILE, check_teacher_fits, read_prices
 from daftt_core.errors import ConfigError, did_you_mean
 from daftt_core.records import digest
 from daftt_core.storage import write_text
@@ -36,9 +38,10 @@ def resolve(config: Config) -> Run:
     """
     task = load_task(config.run.task)
     deciding = config.model_dump(mode="json")
-    for name in ("output", "name"):
+    for name in ("output", "name", "prices"):
         del deciding["run"][name]
-    del deciding["trigger"], deciding["promotion"], deciding["job"], deciding["cluster"]
+    for section in ("trigger", "promotion", "job", "cluster", "notify"):
+        del deciding[section]
     name = config.run.name or f"{task.id}-{digest(deciding, task, length=8)}"
     return Run(
         uri=f"{config.run.output.rstrip('/')}/{name}",
@@ -58,8 +61,8 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
     Raises:
         TaskError: The task is unknown or wrong.
         ConfigError: The teacher cannot fit the GPUs that the settings name, the students'
-            settings do not fit the task, the language asked for cannot be recognized, or promotion
-            has a floor for a metric of other tasks.
+            settings do not fit the task, the language asked for cannot be recognized, the price
+            file cannot be used, or promotion has a floor for a metric of other tasks.
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
     """
     run = run or resolve(config)
@@ -71,13 +74,16 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
     config.student.check_task(is_classification=run.task.is_classification)
     _check_promotion(config, run)
     check_run(run, _NEEDED_BYTES)
+    prices = read_prices(config.run.prices) if config.run.prices else None
 
     def work(folder: Path) -> dict[str, Any]:
+        if prices:
+            write_text(folder / PRICES_FILE, yaml.safe_dump(prices.model_dump(), sort_keys=False))
         write_text(folder / "config.json", config.model_dump_json(indent=1) + "\n")
         write_text(folder / "run.json", run.model_dump_json(indent=1) + "\n")
         return {"versions": _versions()}
 
-    return run_stage(run, "preflight", [config, __version__], work)
+    return run_stage(run, "preflight", [config, prices, __version__], work)
 
 
 def _check_promotion(config: Config, run: Run) -> None:

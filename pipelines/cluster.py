@@ -16,6 +16,7 @@ _HOUR_SECONDS = 3600
 _LIGHT_HOURS = 2
 _SHARED_MEMORY = "2Gi"  # PyTorch's workers hand tensors over in /dev/shm; the default is 64 MB
 _KEYS = {"token": "HF_TOKEN", "server_api_key": "DAFTT_SERVER_API_KEY"}
+_NOTIFY_KEYS = {"url": "DAFTT_NOTIFY_URL"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class LightPod:
         kubernetes.set_image_pull_secrets(task, [self.pull_secret])
         kubernetes.set_timeout(task, _LIGHT_HOURS * _HOUR_SECONDS)
         return task.set_caching_options(False)
+
+    def tell(self, task: dsl.PipelineTask, secret: str) -> dsl.PipelineTask:
+        """Run a task that may send a message to the URL in a secret."""
+        kubernetes.use_secret_as_env(task, secret, _NOTIFY_KEYS, optional=True)
+        return self.take(task)
 
 
 @dataclass(frozen=True)

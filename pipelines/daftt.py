@@ -29,6 +29,7 @@ def daftt_pipeline(
     name: str = _D.run.name,
     seed: int = _D.run.seed,
     on_gate_fail: str = _D.run.on_gate_fail,
+    prices: str = _D.run.prices,
     data_train: str = _D.data.train,
     data_dev: str = _D.data.dev,
     data_test: str = _D.data.test,
@@ -141,6 +142,8 @@ def daftt_pipeline(
     student_gold_arm: bool = _D.student.gold_arm,
     evaluation_bootstrap_samples: int = _D.evaluation.bootstrap_samples,
     evaluation_confidence: float = _D.evaluation.confidence,
+    notify_format: str = _D.notify.format,
+    notify_secret: str = _D.notify.secret,
     promotion_enabled: bool = _D.promotion.enabled,
     promotion_registry: str = _D.promotion.registry,
     promotion_rule: str = _D.promotion.rule,
@@ -197,9 +200,9 @@ def daftt_pipeline(
         cluster_hub_secret,
         cluster_pull_secret,
     )
-    known = summarize.component_spec.inputs  # all but those that do not name the run's folder
+    known = summarize.component_spec.inputs  # what names the run's folder, and who is told
     deciding = {name: value for name, value in settings.items() if name in known}
-    with dsl.ExitHandler(light.take(summarize(**deciding)), name="run"):
+    with dsl.ExitHandler(light.tell(summarize(**deciding), notify_secret), name="run"):
         checked = light.take(preflight(**settings))
         asked = light.take(
             check_trigger(

@@ -11,10 +11,12 @@ from daftt_core import __version__, errors
 from daftt_core.cli.clean import clean_command
 from daftt_core.cli.compile import compile_command
 from daftt_core.cli.completion import completion_command
+from daftt_core.cli.costs import costs_command
 from daftt_core.cli.doctor import doctor_command
 from daftt_core.cli.export import export_command
 from daftt_core.cli.fetch import fetch_command
 from daftt_core.cli.logs import logs_command
+from daftt_core.cli.notify import notify_command
 from daftt_core.cli.outcome import INTERRUPTED, StoppedError
 from daftt_core.cli.plan import plan_command
 from daftt_core.cli.reap import reap_command
@@ -90,7 +92,9 @@ for _command in (
     sweep_command,
     runs_command,
     report_command,
+    costs_command,
     review_command,
+    notify_command,
     registry_command,
     export_command,
     reap_command,

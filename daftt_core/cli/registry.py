@@ -47,6 +47,12 @@ def registry_command() -> None:
     """See and change which model serves for each task.
 
     Every change and every refusal is written into the task's history: who, when, what and why.
+
+    
+    Examples:
+      daftt registry list
+      daftt registry show movie-reviews
+      daftt registry rollback movie-reviews --why "complaints since Monday"
     """
 
 

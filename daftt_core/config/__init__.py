@@ -16,7 +16,13 @@ from daftt_core.config.flat import (
     to_flat,
 )
 from daftt_core.config.promotion import PromotionConfig
-from daftt_core.config.run import DataConfig, EvaluationConfig, MixtureConfig, RunConfig
+from daftt_core.config.run import (
+    DataConfig,
+    EvaluationConfig,
+    MixtureConfig,
+    NotifyConfig,
+    RunConfig,
+)
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import Precision, StudentConfig, TeacherConfig
@@ -31,6 +37,7 @@ __all__ = [
     "GpuModel",
     "JobConfig",
     "MixtureConfig",
+    "NotifyConfig",
     "Precision",
     "PromotionConfig",
     "RunConfig",

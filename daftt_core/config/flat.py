@@ -16,7 +16,13 @@ from pydantic.fields import FieldInfo
 
 from daftt_core.config.cluster import ClusterConfig, JobConfig
 from daftt_core.config.promotion import PromotionConfig
-from daftt_core.config.run import DataConfig, EvaluationConfig, MixtureConfig, RunConfig
+from daftt_core.config.run import (
+    DataConfig,
+    EvaluationConfig,
+    MixtureConfig,
+    NotifyConfig,
+    RunConfig,
+)
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import StudentConfig, TeacherConfig
@@ -45,6 +51,7 @@ class Config(Section):
     curation: CurationConfig = CurationConfig()
     student: StudentConfig = StudentConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    notify: NotifyConfig = NotifyConfig()
     promotion: PromotionConfig = PromotionConfig()
     job: JobConfig = JobConfig()
     cluster: ClusterConfig = ClusterConfig()

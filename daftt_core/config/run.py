@@ -15,6 +15,7 @@ __all__ = [
     "DataConfig",
     "EvaluationConfig",
     "MixtureConfig",
+    "NotifyConfig",
     "RunConfig",
 ]
 
@@ -45,6 +46,11 @@ class RunConfig(Section):
         default="stop",
         description="What happens when the teacher is not better on dev than the baseline "
         "student: stop (the run fails, nothing more is spent) or continue.",
+    )
+    prices: str = Field(
+        default="",
+        description="YAML file of prices, also in a bucket, for the report's costs. Empty: they "
+        "are given in hours and bytes alone.",
     )
 
 
@@ -165,3 +171,18 @@ class EvaluationConfig(Section):
         default=5000, ge=100, le=1_000_000, description="Resamples behind each interval."
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
+
+
+class NotifyConfig(Section):
+    """Who is told when a run has ended, whatever its end."""
+
+    format: Literal["none", "webhook", "slack"] = Field(
+        default="none",
+        description="Send a message at the end of a run (not of a sweep): plain JSON (webhook), or "
+        "Slack's. The URL is in the environment variable DAFTT_NOTIFY_URL, never in a setting.",
+    )
+    secret: str = Field(
+        default="daftt-notify",
+        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+        description="Secret of the cluster whose key 'url' is the URL; it may be missing.",
+    )

@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 
 from daftt_core.engines.engine import PromptRefusedError, PromptTooLongError
 from daftt_core.errors import ModelError, RemoteError, did_you_mean
+from daftt_core.metering import count_tokens
 from daftt_core.progress import log
 
 __all__ = ["KEY_VARIABLE", "CompletionsApi"]
@@ -140,6 +141,7 @@ class CompletionsApi:
                 found: dict[str, Any] = answer.json()
             except ValueError:
                 raise RemoteError(f"{where} does not answer {path} with JSON") from None
+            _count(found)
             return found
         said = _message(answer)
         if answer.status_code in (401, 403):
@@ -152,6 +154,16 @@ class CompletionsApi:
         if "context" in said.lower():
             raise PromptTooLongError(f"{where} finds a prompt too long: {said}")
         raise PromptRefusedError(f"{where} refuses a request ({answer.status_code}: {said})")
+
+
+def _count(answer: dict[str, Any]) -> None:
+    """Count the tokens that a server says it has read and written; not all say it."""
+    used = answer.get("usage") if isinstance(answer, dict) else None
+    if isinstance(used, dict):
+        count_tokens(
+            read=int(used.get("prompt_tokens") or 0),
+            written=int(used.get("completion_tokens") or 0),
+        )
 
 
 def _message(answer: requests.Response) -> str:

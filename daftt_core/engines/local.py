@@ -23,6 +23,7 @@ from daftt_core.engines.engine import Completion
 from daftt_core.engines.joined import Joined, let_join_rows
 from daftt_core.engines.memory import Limits
 from daftt_core.errors import ModelError
+from daftt_core.metering import count_tokens
 from daftt_core.modeling import pack_weights
 from daftt_core.tasks import Prompt
 
@@ -93,6 +94,9 @@ class LocalEngine:
             except (RuntimeError, MemoryError) as error:
                 self._limits.shrink(error, count, width)
                 waiting.extendleft(reversed(rows))
+                continue
+            asked = sum(len(encoded[row].rest) for row in rows)
+            count_tokens(read=asked + count * len(tree.tokens))
         return scores
 
     @torch.inference_mode()
@@ -122,6 +126,7 @@ class LocalEngine:
                 prefix = self._prefix(first.prefix)
                 for text in write_texts(self._model, prefix, texts, slots, sampling):
                     completions[text.row] = self._completion(text, encoded[text.row].solved)
+                    count_tokens(read=len(text.prompt), written=len(text.tokens))
             except (RuntimeError, MemoryError) as error:
                 self._limits.shrink(error, slots, width)
         return [completions[row] for row in range(len(prompts))]
@@ -157,6 +162,7 @@ class LocalEngine:
     def _prefix(self, prefix: list[int]) -> DynamicCache:
         if self._known_prefix is None or self._known_prefix[0] != prefix:
             self._known_prefix = prefix, prefix_cache(self._model, prefix)
+            count_tokens(read=len(prefix))
         return self._known_prefix[1]
 
     def _score(self, tree: AnswerTree, encoded: Sequence[Encoded]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from daftt_core.engines.engine import Engine
 from daftt_core.engines.local import LocalEngine
 from daftt_core.engines.server import ServerEngine
 from daftt_core.engines.server_process import free_port, running_server
-from daftt_core.modeling import asking_dtype, limit_threads, load_causal_lm
+from daftt_core.modeling import asking_dtype, limit_threads, load_causal_lm, meter_gpus
 from daftt_core.progress import log
 
 __all__ = ["OpenEngine", "open_engine", "open_local"]
@@ -78,6 +78,7 @@ def open_engine(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
             re.sub(r"\{(port|model)\}", lambda found: given[found[0]], word)
             for word in config.server_words()
         ]
+        meter_gpus()  # the server has them
         with running_server(command) as server:
             url = f"http://127.0.0.1:{port}"
             with closing(CompletionsApi(url, config.server_concurrency, server.check)) as api:

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -151,7 +152,8 @@ class ServerEngine:
     def _each(self, work: Callable[[U], T], items: Sequence[U]) -> list[T]:
         pool = ThreadPoolExecutor(self._concurrency)
         try:
-            return list(pool.map(work, items))
+            contexts = [copy_context() for _ in items]  # what is asked counts as the stage's
+            return list(pool.map(lambda one, item: one.run(work, item), contexts, items))
         finally:
             pool.shutdown(cancel_futures=True)
 

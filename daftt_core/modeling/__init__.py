@@ -17,6 +17,7 @@ from daftt_core.modeling.machine import (
     be_quiet,
     choose_device,
     limit_threads,
+    meter_gpus,
     set_seeds,
     use_bfloat16,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "load_causal_lm",
     "load_classifier",
     "load_text_to_text",
+    "meter_gpus",
     "model_digest",
     "pack_weights",
     "reads_forward",

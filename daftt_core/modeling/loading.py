@@ -28,7 +28,7 @@ from transformers import (
 from daftt_core.errors import ModelError
 from daftt_core.modeling.finding import find_model
 from daftt_core.modeling.limits import reads_forward
-from daftt_core.modeling.machine import be_quiet, choose_device
+from daftt_core.modeling.machine import be_quiet, choose_device, meter_gpus
 
 __all__ = ["Template", "load_causal_lm", "load_classifier", "load_text_to_text"]
 
@@ -225,7 +225,10 @@ def _finish(path: Path, model: PreTrainedModel, device: torch.device | None = No
             f"{path}: the tokenizer has {len(tokenizer)} tokens and the model knows only {rows}; "
             "they do not belong together"
         )
-    torch.nn.Module.to(model, device or choose_device())
+    device = device or choose_device()
+    torch.nn.Module.to(model, device)
+    if device.type == "cuda":
+        meter_gpus()
     torch.nn.Module.eval(model)
     return model, tokenizer
 

@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from daftt_core.config import Precision
 from daftt_core.errors import ConfigError
+from daftt_core.metering import use_gpus
 
 __all__ = [
     "LOOP_WIDTH",
@@ -19,6 +20,7 @@ __all__ = [
     "be_quiet",
     "choose_device",
     "limit_threads",
+    "meter_gpus",
     "set_seeds",
     "use_bfloat16",
 ]
@@ -29,6 +31,12 @@ LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
 def choose_device() -> torch.device:
     """The CUDA device when there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def meter_gpus() -> None:
+    """Note that the current work uses this machine's GPUs, where it has some."""
+    if torch.cuda.is_available():
+        use_gpus(torch.cuda.device_count(), torch.cuda.get_device_name())
 
 
 def asking_dtype() -> torch.dtype:

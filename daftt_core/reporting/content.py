@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.config import Config
+from daftt_core.costs import Ledger
 from daftt_core.curation import Diversity, Review
 from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
 from daftt_core.records import Rejection, SyntheticExample
@@ -266,6 +267,7 @@ class ReportData(_Part):
         samples: Some synthetic examples, by source.
         review: What people found in a sample of the kept examples.
         evaluation: How the arms compare.
+        ledger: What it used and cost.
         promotion: Whether the run's student became the champion.
         trigger: Whether the run had a reason to train.
     """
@@ -284,6 +286,7 @@ class ReportData(_Part):
     samples: tuple[Sample, ...] = ()
     review: Review | None = None
     evaluation: Evaluation | None = None
+    ledger: Ledger = Ledger()
     promotion: Promotion | None = None
     trigger: Trigger | None = None
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from daftt_core.config import Config
+from daftt_core.costs import read_ledger, run_prices
 from daftt_core.curation import CURATED, FUNNEL, read_review
 from daftt_core.errors import StorageError
 from daftt_core.evaluation import Evaluation
@@ -100,6 +101,7 @@ def collect(run: Run) -> ReportData:
         evaluation=_read(run, "evaluation", "evaluation.json", Evaluation)
         if "evaluation" in shown
         else None,
+        ledger=read_ledger(run, run_prices(run) if config else None),
         promotion=_promotion(run, stages),
         trigger=trigger,
     )

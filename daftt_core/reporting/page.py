@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from daftt_core import __version__
 from daftt_core.evaluation import GOLD_ARM
-from daftt_core.reporting import arms, card, provenance, sections, students
+from daftt_core.reporting import arms, card, costs, provenance, sections, students
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.escape import visible
 from daftt_core.reporting.formats import number
@@ -29,6 +29,7 @@ _CONTENTS = {
     "review": ("review", "Review"),
     "samples": ("examples", "Examples"),
     "times": ("time", "Time"),
+    "costs": ("costs", "Costs"),
     "provenance": ("provenance", "Provenance"),
     "settings": ("settings", "Settings"),
 }
@@ -48,6 +49,7 @@ def render(data: ReportData) -> str:
         "review": sections.review(data),
         "samples": sections.samples(data),
         "times": sections.times(data.stages),
+        "costs": costs.costs(data.ledger),
         "provenance": provenance.tables(data),
         "settings": sections.settings(data.config),
     }

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import ValidationError
 
 from daftt_core.errors import BusyError, StorageError
+from daftt_core.metering import metered
 from daftt_core.storage.cache import Cache
 from daftt_core.storage.manifest import MANIFEST, Manifest, differing
 from daftt_core.storage.protocol import NOTHING, Storage
@@ -64,21 +65,28 @@ class RemoteFolder:
         sizes = {name: entry.size for name, entry in found.items()}
         return all(sizes.get(f"{prefix}{file.name}") == file.size for file in manifest.files)
 
-    def commit(self, folder: Path, manifest: Manifest, replaces: str) -> None:
+    def commit(self, folder: Path, manifest: Manifest, replaces: str) -> Manifest:
         """Store a committed local folder, its manifest last.
 
         It is safe to repeat; what an earlier attempt stored is not sent again.
 
         Args:
             folder: The local folder.
-            manifest: Its manifest.
+            manifest: Its manifest. What storing it uses is added to it.
             replaces: The version it follows, as :meth:`version` gave it before the work.
 
         Raises:
             BusyError: Another process committed this folder since.
             StorageError: It cannot be stored.
+
+        Returns:
+            The manifest as it was stored.
         """
-        self.store(folder, manifest)
+        with metered() as meter:
+            self.store(folder, manifest)
+        if manifest.usage:
+            storing = meter.usage().model_copy(update={"attempts": 0})
+            manifest = manifest.using(manifest.usage + storing)
         try:
             self._storage.write(self._manifest, _bytes(manifest), replaces=replaces)
         except BusyError as error:
@@ -86,6 +94,7 @@ class RemoteFolder:
                 f"{self.uri}: was committed by another process meanwhile; its result stands and "
                 "nothing of it was overwritten"
             ) from error
+        return manifest
 
     def store(self, folder: Path, manifest: Manifest) -> None:
         """Store a local folder's files and no manifest, so that it does not exist yet."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.errors import BusyError, StorageError
+from daftt_core.metering import count_bytes
 from daftt_core.storage.gcs_errors import Patience, known_errors, sentence, status_of
 from daftt_core.storage.gcs_transfer import DamagedError, MissingError, Transfer, TransferError
 from daftt_core.storage.protocol import NOTHING, Content, Entry
@@ -74,6 +75,7 @@ class GcsStorage:
                     raise
                 self._look_for_bucket()
                 return None
+            count_bytes(fetched=len(data))
             return Content(data, str(blob.generation))
 
     def write(self, name: str, data: bytes, replaces: str | None = None) -> None:
@@ -97,6 +99,7 @@ class GcsStorage:
                     raise BusyError(
                         f"{self.uri}/{name}: was written by another process meanwhile"
                     ) from error
+        count_bytes(stored=len(data))
 
     def _is_ours(self, blob: Any) -> bool:
         """Whether a write that was refused had in truth been done, and only its answer was lost."""

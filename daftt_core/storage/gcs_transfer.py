@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from daftt_core.metering import count_bytes
 from daftt_core.progress import Progress
 from daftt_core.storage.gcs_errors import Patience, known_errors, status_of
 from daftt_core.storage.ranges import Journal, Mark, Slice, mark_of, marks_of_parts
@@ -83,6 +84,7 @@ class Transfer:
             marks = {target: mark_of(paths[target]) for target in batch}
             pending = [target for target in batch if there.get(target) != marks[target]]
             self._until_whole(pending, partial(self._upload_whole, paths, marks))
+            count_bytes(stored=sum(marks[target].size for target in pending))
             progress.advance(len(batch))
 
     def download(self, prefix: str, sizes: Mapping[str, int], folder: Path) -> None:
@@ -110,6 +112,7 @@ class Transfer:
             progress.advance()
         for batch in _batches([target for target in pending if target not in large], _BATCH):
             self._until_whole(batch, partial(self._download_whole, paths))
+            count_bytes(fetched=sum(there[target].size for target in batch))
             progress.advance(len(batch))
         journal.remove()
 
@@ -182,6 +185,7 @@ class Transfer:
             done = len(parts) - len(missing)
             progress = Progress(f"upload {path.name}", len(parts), "parts", done=done)
             self._until_whole(missing, partial(self._send_parts, path, parts, marks, progress))
+            count_bytes(stored=sum(marks[part].size for part in missing))
             if self._join(target, list(parts), mark):
                 self._in_parallel(list(parts), self._discard)
                 return
@@ -276,6 +280,7 @@ class Transfer:
         errors = [error for error in self._in_parallel(missing, fetch, progress).values() if error]
         if errors:
             return errors[0]
+        count_bytes(fetched=sum(min(self._part_bytes, mark.size - int(at)) for at in missing))
         journal.forget(path)
         return None if mark_of(path) == mark else DamagedError()
 

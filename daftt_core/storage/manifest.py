@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.errors import StorageError
+from daftt_core.metering import Usage
 from daftt_core.progress import log
 from daftt_core.records import digest
 from daftt_core.storage.local import write_text
@@ -43,28 +44,36 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a committed folder holds.
+    """What a committed folder holds; fields that a later version adds are passed over.
 
     Attributes:
         key: Digest of everything the folder was made from; equal keys mean equal work.
         files: Its files, sorted by name.
         summary: Numbers and small facts for metrics and reports.
-        seconds: Wall time of the attempt that finished the work.
+        seconds: Wall time of the work, all attempts together.
         peak_memory_bytes: Peak resident memory of the process that finished it.
+        usage: What the work used; None where it was not measured.
+        copied: Whether the work was done for another folder, and this one is its copy.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     key: str
     files: tuple[FileEntry, ...]
     summary: dict[str, Any] = {}
     seconds: float = 0.0
     peak_memory_bytes: int = 0
+    usage: Usage | None = None
+    copied: bool = False
 
     @property
     def digest(self) -> str:
         """Identifies the content: the key and every file's digest."""
         return digest(self.key, [file.model_dump() for file in self.files])
+
+    def using(self, usage: Usage) -> Manifest:
+        """The same folder, with what its work used in all."""
+        return self.model_copy(update={"usage": usage, "seconds": usage.seconds})
 
 
 def commit(
@@ -72,7 +81,7 @@ def commit(
     key: str,
     summary: dict[str, Any] | None = None,
     *,
-    seconds: float = 0.0,
+    usage: Usage | None = None,
     peak_memory_bytes: int = 0,
 ) -> Manifest:
     """Make a folder exist for its readers.
@@ -81,7 +90,7 @@ def commit(
         folder: A finished folder. Hidden files and folders are not part of it.
         key: Digest of everything it was made from.
         summary: Numbers and small facts; must be JSON.
-        seconds: Wall time of the work.
+        usage: What the work used.
         peak_memory_bytes: Peak resident memory of the work.
     """
     files = tuple(_entry(folder, name) for name in _names(folder))
@@ -89,8 +98,9 @@ def commit(
         key=key,
         files=files,
         summary=summary or {},
-        seconds=seconds,
+        seconds=usage.seconds if usage else 0.0,
         peak_memory_bytes=peak_memory_bytes,
+        usage=usage,
     )
     write_manifest(folder, manifest)
     return manifest

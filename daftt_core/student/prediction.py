@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from daftt_core.config import StudentConfig
+from daftt_core.metering import count_tokens
 from daftt_core.modeling import load_classifier, load_text_to_text
 from daftt_core.records import Example
 from daftt_core.student.encoding import Encoded, Reading, encode
@@ -104,6 +105,7 @@ def answer(
                 else _write(model, tokenizer, inputs, reading)
             )
         answers.update(zip(batch, found, strict=True))
+        count_tokens(read=sum(lengths[index] for index in batch))
         on_batch(len(batch))
     return [answers[index] for index in range(len(lengths))]
 
@@ -133,5 +135,7 @@ def _write(
     )
     if reading.continues:
         written = written[:, inputs["input_ids"].shape[1] :]
+    given = 0 if reading.continues else 1  # the token that a decoder begins with
+    count_tokens(written=int((written[:, given:] != tokenizer.pad_token_id).sum()))
     texts = tokenizer.batch_decode(written, skip_special_tokens=True)
     return [Answer(text.strip(), {}) for text in texts]

@@ -26,6 +26,7 @@ from typing_extensions import override
 
 from daftt_core.config import StudentConfig
 from daftt_core.errors import TrainingError
+from daftt_core.metering import count_tokens
 from daftt_core.modeling import set_seeds, use_bfloat16
 from daftt_core.student.encoding import Reading
 from daftt_core.student.objective import DISTRIBUTION, WEIGHT, loss
@@ -143,6 +144,7 @@ def _arguments(config: StudentConfig, steps: int, seed: int, folder: Path) -> Tr
         logging_steps=_LOGGING_STEPS,
         logging_first_step=True,
         logging_nan_inf_filter=False,
+        include_num_input_tokens_seen="non_padding",
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -217,16 +219,20 @@ class _StudentTrainer(Trainer):
 
 
 class _Watch(TrainerCallback):
-    """Counts steps, and stops training that has diverged."""
+    """Counts steps and tokens, and stops training that has diverged."""
 
     def __init__(self, name: str, learning_rate: float, on_step: Callable[[], None]) -> None:
         self._name, self._learning_rate, self._on_step = name, learning_rate, on_step
+        self._tokens = 0
 
     @override
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._on_step()
+        seen = int(state.num_input_tokens_seen)
+        count_tokens(read=seen - self._tokens)
+        self._tokens = seen
 
     @override
     def on_log(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,12 +21,14 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from daftt_core.config import TeacherConfig
 from daftt_core.errors import StoppedError, TrainingError
 from daftt_core.keeping import keep
+from daftt_core.metering import count_tokens
 from daftt_core.progress import Progress, log
 from daftt_core.storage import MANIFEST, commit, read_manifest, sound_manifest
 from daftt_core.teacher.together import Group
 
 __all__ = [
     "CommitCheckpoints",
+    "CountTokens",
     "StopInGoodOrder",
     "TellProgress",
     "agreed_checkpoint",
@@ -189,3 +191,34 @@ class TellProgress(TrainerCallback):
         """Count one step."""
         if self._progress is not None:
             self._progress.reach(state.global_step)
+
+
+class CountTokens(TrainerCallback):
+    """Counts the tokens of each step's examples, by whatever number of processes they are read.
+
+    Args:
+        lengths: Tokens of each example.
+        order: The examples in the order in which they are read.
+        batch_size: Examples of a step.
+        checked: Tokens of the examples behind each measurement on dev.
+    """
+
+    def __init__(
+        self, lengths: Sequence[int], order: Sequence[int], batch_size: int, *, checked: int
+    ) -> None:
+        self._lengths, self._order, self._batch_size = lengths, order, batch_size
+        self._checked = checked
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Count one step's."""
+        end = state.global_step * self._batch_size
+        batch = self._order[end - self._batch_size : end]
+        count_tokens(read=sum(self._lengths[index] for index in batch))
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Count a measurement on dev."""
+        count_tokens(read=self._checked)

@@ -37,6 +37,11 @@ class TrainingSet:
     tokens: int
     beside: int
 
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each example."""
+        return [len(row) for row in self.dataset["input_ids"]]
+
 
 def training_set(
     task: Task,

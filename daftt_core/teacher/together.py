@@ -24,6 +24,7 @@ import torch.distributed as dist
 
 from daftt_core.errors import DafttError
 from daftt_core.keeping import Machine
+from daftt_core.metering import Usage, include_usage, metered
 from daftt_core.ranks import Rank, this_rank
 from daftt_core.workspace import Run, StageResult, is_distant, joined_stage, run_stage
 
@@ -118,7 +119,8 @@ def _lead(
         working = True
         group.wait_for_all()  # until each machine's folder is ready
         summary = work(group, folder)
-        group.wait_for_all()
+        for used in group.from_all(Usage()):
+            include_usage(used)
         working = False
         return summary
 
@@ -144,10 +146,13 @@ def _help(
         rank = group.rank
         owns = rank.leads_node and rank.node > 0
         machine = Machine(rank.node, rank.nodes, attempt=said) if owns else None
-        with joined_stage(run, name, inputs, machine) as folder:
+        with (
+            metered(owns_machine=owns) as meter,  # process 0 stands for its own machine
+            joined_stage(run, name, inputs, machine) as folder,
+        ):
             group.wait_for_all()
             work(group, folder)
-            group.wait_for_all()
+            group.from_all(meter.usage().model_copy(update={"tokens_read": 0}))
             said = group.from_first(None)
     if isinstance(said, DafttError):
         raise said

@@ -28,6 +28,7 @@ from daftt_core.teacher.adapters import add_adapter, merge_adapter
 from daftt_core.teacher.best import Best, KeepBest, best_weights, take_weights
 from daftt_core.teacher.checkpoints import (
     CommitCheckpoints,
+    CountTokens,
     StopInGoodOrder,
     TellProgress,
     agreed_checkpoint,
@@ -189,8 +190,9 @@ def _fit(
     config, group, start = fitting.config, fitting.group, fitting.start
     if config.epochs == 0:
         return []
+    lengths = learn.lengths
     order = reading_order(
-        [len(row) for row in learn.dataset["input_ids"]],
+        lengths,
         epochs=config.epochs,
         batch_size=config.batch_size,
         seed=fitting.run.seed,
@@ -218,6 +220,7 @@ def _fit(
             KeepBest(save, group, config.patience),
             stop,
             TellProgress("train teacher"),
+            CountTokens(lengths, order, config.batch_size, checked=check.tokens),
         ],
     )
     trainer.remove_callback(PrinterCallback)

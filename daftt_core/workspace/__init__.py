@@ -17,6 +17,7 @@ has done so far is kept there too (:mod:`daftt_core.keeping`), so that another m
 from __future__ import annotations
 
 from daftt_core.statuses import StageStatus, read_statuses
+from daftt_core.workspace.attempts import unfinished_usage
 from daftt_core.workspace.reading import (
     finished_stages,
     read_examples,
@@ -43,5 +44,6 @@ __all__ = [
     "run_stage",
     "run_statuses",
     "stage_manifest",
+    "unfinished_usage",
     "working_folder",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from daftt_core.errors import BusyError, DafttError, StorageError
 from daftt_core.keeping import ALONE, Machine, forget, keeping
+from daftt_core.metering import metered
 from daftt_core.progress import duration, log, watched_by
 from daftt_core.records import digest
 from daftt_core.statuses import write_status
@@ -33,6 +33,7 @@ from daftt_core.storage import (
     write_manifest,
     write_text,
 )
+from daftt_core.workspace.attempts import USAGE, noted
 from daftt_core.workspace.reading import KEY_FILE
 from daftt_core.workspace.runs import Run, open_run, stage_cache, working_folder
 
@@ -168,6 +169,7 @@ def _copied(run: Run, name: str, folder: Path, key: str) -> Manifest | None:
         for file in done.files:
             (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
             _link(other / file.name, folder / file.name)
+        done = done.model_copy(update={"copied": True})
         write_manifest(folder, done)
         return done
     return None
@@ -216,24 +218,22 @@ def _work(
     work: Callable[[Path], dict[str, Any]],
     machine: Machine,
 ) -> Manifest:
-    started, folder = time.monotonic(), base / name
-    _prepare_folder(folder, key)
-    watched = watched_by(lambda snapshot: write_status(base, storage, name, "running", snapshot))
-    with watched, keeping(storage, name, key, folder, machine):
-        summary = work(folder)
-    return commit(
-        folder,
-        key,
-        summary,
-        seconds=round(time.monotonic() - started, 1),
-        peak_memory_bytes=_peak_memory_bytes(),
-    )
+    folder = base / name
+    with metered() as meter:
+        _prepare_folder(folder, key)
+        watched = watched_by(lambda seen: write_status(base, storage, name, "running", seen))
+        with watched, keeping(storage, name, key, folder, machine), noted(folder, meter) as used:
+            summary = work(folder)
+        peak = _peak_memory_bytes()
+        manifest = commit(folder, key, summary, usage=used(), peak_memory_bytes=peak)
+    shutil.rmtree(folder / USAGE, ignore_errors=True)
+    return manifest
 
 
 def _publish(remote: RemoteFolder, version: str, folder: Path, manifest: Manifest) -> Manifest:
     """Store a finished scratch folder, and keep its files for who reads them on this machine."""
     try:
-        remote.commit(folder, manifest, replaces=version)
+        manifest = remote.commit(folder, manifest, replaces=version)
     except BusyError:
         winner = _committed(remote, manifest.key)
         if winner is None:

@@ -42,7 +42,8 @@ def kept(run: Run) -> list[str]:
     """What is kept of unfinished stages, without the keys."""
     names = open_storage(run.uri).entries(".progress/students/real/")
     pieces = ["/".join(name.split("/")[4:]) for name in names]
-    return [piece for piece in pieces if not piece.startswith("content/")]
+    others = ("content/", "files/.usage/")
+    return [piece for piece in pieces if not piece.startswith(others)]
 
 
 def wait_until_kept(run: Run, name: str) -> None:
@@ -200,8 +201,10 @@ def test_a_folder_that_is_removed_before_it_is_stored_is_still_stored_whole(
 
 def test_other_settings_remove_what_was_kept(run: Run) -> None:
     stop(run, Checkpoints(last=2), key="old")
+    old = set(open_storage(run.uri).entries(".progress/"))
     stop(run, Checkpoints(last=0), key="new")
-    assert not list(open_storage(run.uri).entries(".progress/"))
+    assert old.isdisjoint(open_storage(run.uri).entries(".progress/"))
+    assert kept(run) == []
 
 
 def test_what_could_not_be_kept_is_said_and_stops_nothing(

@@ -13,11 +13,19 @@ from faulty_proxy import Answer, FaultyProxy, Request
 from daftt_core.config import Config, DataConfig
 from daftt_core.data import prepare
 from daftt_core.errors import DataError, GateError, StorageError
+from daftt_core.metering import Usage
 from daftt_core.preflight import preflight, resolve
 from daftt_core.reporting import write_report
 from daftt_core.storage import open_storage
 from daftt_core.tasks import load_task
-from daftt_core.workspace import Run, read_stage, run_stage, run_statuses
+from daftt_core.workspace import (
+    Run,
+    read_stage,
+    run_stage,
+    run_statuses,
+    stage_manifest,
+    unfinished_usage,
+)
 
 
 @pytest.fixture
@@ -210,3 +218,37 @@ def test_data_in_a_bucket_are_read_by_pattern_and_anew(run: Run, bucket: str) ->
     assert sum(prepare(run, config).summary["sizes"].values()) == 200
     with pytest.raises(DataError, match=r"^data\.train: gs://.*/none\.csv: there is no such file$"):
         prepare(run, DataConfig(train=f"{bucket}/labels/none.csv"))
+
+
+def test_bytes_that_moved_and_attempts_on_other_machines_are_counted(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(run, "data", [], Work(stop_at=2))
+    [lost] = unfinished_usage(run).values()
+    assert (lost.attempts, lost.bytes_fetched) == (1, 0)
+    another_machine(monkeypatch, tmp_path)
+    made = run_stage(run, "data", [], Work())
+    used = usage_of(run, "data")
+    assert used.attempts == 2
+    assert 18 <= used.bytes_stored < 10_000  # three files of six bytes, and notes about them
+    assert unfinished_usage(run) == {}
+    another_machine(monkeypatch, tmp_path / "third")
+
+    def read(folder: Path) -> dict[str, Any]:
+        read_stage(run, "data", made.digest)
+        read_stage(run, "data", made.digest)
+        return {}
+
+    run_stage(run, "teacher", [], read)
+    fetched = usage_of(run, "teacher").bytes_fetched
+    manifest = open_storage(run.uri).read("data/manifest.json")
+    assert manifest is not None
+    assert fetched == 18 + 2 * len(manifest.data), "the files once, its manifest each time"
+
+
+def usage_of(run: Run, stage: str) -> Usage:
+    manifest = stage_manifest(run, stage)
+    assert manifest is not None
+    assert manifest.usage is not None
+    return manifest.usage

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from daftt_core.config import ClusterConfig
-from pipelines.cluster import _KEYS
+from daftt_core.config import ClusterConfig, NotifyConfig
+from daftt_core.notifications import URL_VARIABLE
+from pipelines.cluster import _KEYS, _NOTIFY_KEYS
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,3 +20,12 @@ def test_the_hub_secret_has_the_name_and_keys_that_pods_read() -> None:
     operations = (ROOT / "docs/operations.md").read_text()
     assert f"create secret generic {ClusterConfig().hub_secret}" in operations
     assert "--from-file=token=" in operations
+
+
+def test_the_url_of_notifications_has_the_name_and_key_that_the_last_step_reads() -> None:
+    secret = yaml.safe_load((ROOT / "k8s/secret-templates/notify.yaml").read_text())
+    assert secret["metadata"]["name"] == NotifyConfig().secret
+    assert dict.fromkeys(secret["stringData"], URL_VARIABLE) == _NOTIFY_KEYS
+    operations = (ROOT / "docs/operations.md").read_text()
+    assert f"create secret generic {NotifyConfig().secret}" in operations
+    assert "--from-file=url=" in operations

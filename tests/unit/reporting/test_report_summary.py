@@ -55,7 +55,13 @@ def test_the_component_finds_the_run_by_its_settings_or_says_that_there_is_none(
 
     names = set(component.component_spec.inputs) - {"status"}
     settings = {name: value for name, value in to_flat(Config()).items() if name in names}
-    apart = ("cluster_", "job_")  # they do not name the run's folder
+    apart = (
+        "cluster_",
+        "job_",
+        "notify_secret",
+        "prices",
+        "promotion_",
+    )  # they do not name the run's folder
     assert names == {name for name in to_flat(Config()) if not name.startswith(apart)}
     settings["output"] = str(tmp_path)
     component.python_func(**settings, status=Ended, summary=Shown)

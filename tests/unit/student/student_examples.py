@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from daftt_core.records import Example, SyntheticExample, write_jsonl
+from daftt_core.records import TRAITS, Example, SyntheticExample, Traits, write_jsonl
+from daftt_core.storage import write_text
 from daftt_core.tasks import Label, Task
 from daftt_core.workspace import Run, StageResult, run_stage
 
@@ -69,6 +70,9 @@ def vocabulary() -> list[str]:
 
 def commit_examples(run: Run, stage: str, files: dict[str, Sequence[Example]]) -> StageResult:
     def work(folder: Path) -> dict[str, Any]:
+        if stage == "test":
+            lengths = {row.id: len(row.text) for row in files["test"]}
+            write_text(folder / TRAITS, Traits(characters=lengths).model_dump_json())
         return {name: write_jsonl(folder / f"{name}.jsonl", rows) for name, rows in files.items()}
 
     content = [[name, [row.model_dump() for row in rows]] for name, rows in files.items()]

@@ -22,6 +22,7 @@ from daftt_core.modeling import load_causal_lm
 from daftt_core.preflight import resolve
 from daftt_core.ranks import Rank
 from daftt_core.records import Example
+from daftt_core.storage import read_manifest
 from daftt_core.tasks import load_task
 from daftt_core.teacher.checkpoints import agreed_checkpoint, newest_checkpoint
 from daftt_core.teacher.examples import IGNORED, reading_order, training_set, whole_batches
@@ -191,3 +192,16 @@ def start_and_kill(config: Config, folder: Path) -> subprocess.Popen[bytes]:
             assert time.monotonic() < deadline
         process.kill()
     return process
+
+
+def test_the_tokens_of_every_pass_are_counted(tmp_path: Path) -> None:
+    config = toy_config(tmp_path, teacher_epochs=2, data_labelled_count=20)
+    folder, result = train_once(config)
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert manifest.usage is not None
+    run = resolve(config)
+    _, tokenizer = load_causal_lm(config.teacher.model)
+    dev = read_examples(run, "data", None, "dev")
+    checked = training_set(run.task, dev, tokenizer, max_length=64, directions="label").tokens
+    assert manifest.usage.tokens_read == 2 * (result.summary["tokens"] + checked)

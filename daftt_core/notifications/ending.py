@@ -1,0 +1,101 @@
+"""How a run ended, in the few words that a person wants to be told."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from daftt_core.workspace import Run, run_statuses, stage_manifest
+
+__all__ = ["Ending", "Failure", "Outcome", "ending_of", "example_ending"]
+
+Outcome = Literal["succeeded", "no-gain", "not-promoted", "not-trained", "failed", "test"]
+_SUCCEEDED = "SUCCEEDED"  # in the words of Kubeflow Pipelines
+
+
+class Failure(BaseModel):
+    """Why a stage failed, in its own sentence, and the exit code of its error."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    message: str
+    exit_code: int
+
+
+class Ending(BaseModel):
+    """What is told of a run that has ended.
+
+    Attributes:
+        outcome: ``succeeded``; ``no-gain`` where synthetic examples were not proven to help;
+            ``not-promoted`` where the champion stays; ``not-trained`` where there was no reason to
+            train; ``failed``; ``test`` for a trial message.
+        run: The run's name; empty where its settings make none.
+        task: The task's name.
+        uri: Where the run is.
+        sentence: The result, or why there is none.
+        failures: What failed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Outcome
+    run: str = ""
+    task: str = ""
+    uri: str = ""
+    sentence: str = ""
+    failures: tuple[Failure, ...] = ()
+
+
+def ending_of(run: Run | None, state: str, message: str = "") -> Ending:
+    """How a run ended.
+
+    Args:
+        run: The run; None when its settings make none.
+        state: How it ended, in the words of Kubeflow Pipelines, such as ``SUCCEEDED``.
+        message: What Kubeflow Pipelines says about a failure; may be empty.
+
+    Raises:
+        StorageError: The run cannot be read.
+    """
+    if run is None:
+        why = message or "its settings make no run; the preflight says why"
+        return Ending(outcome="failed", sentence=why)
+    about = {"run": run.name, "task": run.task.id, "uri": run.uri}
+    if state != _SUCCEEDED:
+        failures = tuple(
+            Failure(stage=each.stage, message=each.message, exit_code=each.exit_code)
+            for each in run_statuses(run)
+            if each.state == "failed"
+        )
+        said = "; ".join(f"stage {each.stage}: {each.message}" for each in failures)
+        why = said or message or f"it ended as {state}, and no stage says why"
+        return Ending(outcome="failed", sentence=why, failures=failures, **about)
+    trigger = _summary(run, "trigger")
+    if trigger.get("train") is False:
+        return Ending(outcome="not-trained", sentence=str(trigger.get("reason", "")), **about)
+    evaluation, promotion = _summary(run, "evaluation"), _summary(run, "promotion")
+    headline = str(evaluation.get("headline", "it ended without an evaluation"))
+    if promotion.get("promoted") is False:
+        reason = f"{headline} Not promoted: {promotion.get('reason', '')}"
+        return Ending(outcome="not-promoted", sentence=reason, **about)
+    gained = not evaluation or _gains(evaluation)
+    return Ending(outcome="succeeded" if gained else "no-gain", sentence=headline, **about)
+
+
+def example_ending() -> Ending:
+    """What is sent to try it out."""
+    sentence = "This is a test of DAFTT's notifications; no run has ended."
+    return Ending(outcome="test", sentence=sentence)
+
+
+def _summary(run: Run, stage: str) -> dict[str, Any]:
+    manifest = stage_manifest(run, stage)
+    return manifest.summary if manifest else {}
+
+
+def _gains(evaluation: dict[str, Any]) -> bool:
+    """Whether the chosen arm is proven better: the interval of its gain lies above 0."""
+    chosen = evaluation.get("arms", {}).get(evaluation.get("chosen_arm"), {})
+    return bool(chosen.get("gain_low", 0.0) > 0)

@@ -1,0 +1,111 @@
+"""Sending a message to the URL that a secret holds, without ever showing that URL.
+
+The URL of a webhook is a password: who knows it can write to the channel. It comes from the
+environment alone, and is in no message, log line or error: what libraries say about it is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from daftt_core.errors import ConfigError, DafttError, RemoteError
+from daftt_core.notifications.ending import Ending, ending_of
+from daftt_core.notifications.formats import body_of
+from daftt_core.progress import log
+from daftt_core.workspace import Run
+
+__all__ = ["URL_VARIABLE", "notify", "send"]
+
+URL_VARIABLE = "DAFTT_NOTIFY_URL"
+
+_TIMEOUT_SECONDS = (5, 10)  # to connect, and between two bytes of an answer
+_PAUSES_SECONDS = (1.0, 3.0)  # before the second attempt, and before the third
+_DEADLINE_SECONDS = 45.0
+_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+def notify(run: Run | None, form: str, state: str, message: str = "") -> None:
+    """Tell how a run ended, if that was asked for; a failure to do so is only warned about.
+
+    Args:
+        run: The run; None when its settings make none.
+        form: ``webhook`` or ``slack``; nothing else is sent.
+        state: How it ended, in the words of Kubeflow Pipelines, such as ``SUCCEEDED``.
+        message: What Kubeflow Pipelines says about a failure; may be empty.
+    """
+    if form not in ("webhook", "slack"):
+        return
+    try:
+        send(ending_of(run, state, message), "slack" if form == "slack" else "webhook")
+    except DafttError as error:
+        log.warning("nobody was notified, and the run is what it is: %s", error)
+
+
+def send(ending: Ending, form: Literal["webhook", "slack"]) -> None:
+    """Send a message.
+
+    Args:
+        ending: What to tell.
+        form: How the server wants it.
+
+    Raises:
+        ConfigError: The environment does not hold a URL.
+        RemoteError: The server cannot be reached, refuses, or does not answer in time.
+    """
+    url, body = _url(), body_of(ending, form)
+    troubles = [f"it does not answer within {_DEADLINE_SECONDS:.0f} seconds"]
+    # A server that sends a byte now and then would hold a thread for ever, but not this one.
+    posting = threading.Thread(target=_post_patiently, args=(url, body, troubles), daemon=True)
+    posting.start()
+    posting.join(_DEADLINE_SECONDS)
+    if trouble := troubles[-1]:
+        raise RemoteError(f"the server that {URL_VARIABLE} names cannot be used: {trouble}")
+
+
+def _url() -> str:
+    url = os.environ.get(URL_VARIABLE, "").strip()
+    if not url:
+        raise ConfigError(
+            f"the environment variable {URL_VARIABLE} is not set; it must hold the webhook's URL "
+            "(in a cluster, the key 'url' of the secret that notify_secret names)"
+        )
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError(f"the environment variable {URL_VARIABLE}: is not an http(s) URL")
+    return url
+
+
+def _post_patiently(url: str, body: dict[str, Any], troubles: list[str]) -> None:
+    for pause in (*_PAUSES_SECONDS, None):
+        trouble, may_pass = _post(url, body)
+        if pause is None or not may_pass:
+            break
+        time.sleep(pause)
+    troubles.append(trouble)
+
+
+def _post(url: str, body: dict[str, Any]) -> tuple[str, bool]:
+    """What went wrong, if anything, and whether it may pass by itself."""
+    import requests
+
+    try:
+        with requests.post(
+            url, json=body, timeout=_TIMEOUT_SECONDS, allow_redirects=False, stream=True
+        ) as answer:
+            status = answer.status_code
+    except requests.RequestException as error:  # its words hold the URL
+        passing = isinstance(error, requests.ConnectionError | requests.Timeout)
+        return f"{type(error).__name__}", passing
+    except Exception as error:  # whatever it is: a traceback would hold the URL
+        return f"{type(error).__name__}", False
+    if 300 <= status < 400:
+        return f"it redirects elsewhere ({status}), which is not followed", False
+    return ("", False) if status < 300 else (f"it answers {status}", status in _BUSY)

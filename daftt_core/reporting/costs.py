@@ -1,0 +1,111 @@
+"""What a run used and cost, as the report and the terminal show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daftt_core.costs import Amount, Ledger, StageAmount
+from daftt_core.progress import duration
+from daftt_core.reporting.formats import NONE, number, size
+from daftt_core.reporting.provenance import table
+
+__all__ = ["COLUMNS", "amount_cells", "costs", "money", "notes", "short_time", "stage_cells"]
+
+COLUMNS = ("Time", "GPU-hours", "CPU-hours", "Stored", "Fetched", "Tokens read", "Tokens written")
+
+
+def costs(ledger: Ledger) -> dict[str, Any] | None:
+    """The table of stages, and what each kept example and each point took."""
+    if not ledger.stages:
+        return None
+    columns = ["Stage", "Attempts", *COLUMNS, *["Cost"] * bool(ledger.prices)]
+    rows = [stage_cells(ledger, stage) for stage in ledger.stages]
+    spent = ["spent by this run", number(ledger.spent.usage.attempts)]
+    rows.append([*spent, *amount_cells(ledger, ledger.spent)])
+    tables = [
+        table("What each stage used", ",".join(columns), rows, numeric=",".join(columns[1:])),
+        _shares(ledger),
+    ]
+    sentence = " ".join(notes(ledger))
+    return {"sentence": sentence, "tables": [each for each in tables if each["rows"]]}
+
+
+def _shares(ledger: Ledger) -> dict[str, Any]:
+    columns = ["For", "Time", "GPU time", "CPU time", *["Cost"] * bool(ledger.prices)]
+    shares = {"each kept synthetic example": ledger.per_kept_example}
+    if ledger.gain is not None:
+        shares[f"each of the {ledger.gain:.1f} points gained"] = ledger.per_point
+    rows = [
+        [
+            name,
+            short_time(amount.usage.seconds),
+            short_time(3600 * amount.gpu_hours),
+            short_time(3600 * amount.cpu_hours),
+            *[money(ledger, amount)] * bool(ledger.prices),
+        ]
+        for name, amount in shares.items()
+        if amount is not None
+    ]
+    return table("For what", ",".join(columns), rows, numeric=",".join(columns[1:]))
+
+
+def notes(ledger: Ledger) -> list[str]:
+    """How the numbers are to be read, in sentences."""
+    said = [
+        "A stage's time is that of all its attempts. GPU-hours are those of all GPUs it had, idle "
+        "or not; bytes are those that went to and from a storage at a distance."
+    ]
+    if ledger.prices:
+        said.append(f"Costs are in {ledger.currency}, by these prices: {ledger.prices}.")
+    if ledger.unpriced:
+        said.append(f"There is no price for {', '.join(ledger.unpriced)}.")
+    if any(stage.copied for stage in ledger.stages):
+        said.append("Copied stages were done by another run and are not in what this one spent.")
+    if any(not stage.measured for stage in ledger.stages):
+        said.append("Of stages that an earlier version of DAFTT made only the time is known.")
+    if ledger.per_kept_example:
+        said.append(
+            "Synthetic examples took data, teacher, assessment, synthesis and curation; points "
+            "of gain took the whole run, copied stages included."
+        )
+    if ledger.gain is not None and ledger.gain <= 0:
+        said.append("Nothing was gained, so there is no price of a point.")
+    return said
+
+
+def stage_cells(ledger: Ledger, stage: StageAmount) -> list[str]:
+    """A stage's line: its name, its attempts, and what it used."""
+    note = ", copied" if stage.copied else "" if stage.finished else ", not finished"
+    cells = amount_cells(ledger, stage)
+    if not stage.measured:
+        cells[1 : len(COLUMNS)] = [NONE] * (len(COLUMNS) - 1)
+    return [f"{stage.name}{note}", number(stage.usage.attempts), *cells]
+
+
+def amount_cells(ledger: Ledger, amount: Amount) -> list[str]:
+    """What something used, column by column; the cost where there are prices."""
+    used = amount.usage
+    return [
+        duration(used.seconds),
+        f"{amount.gpu_hours:,.3f}",
+        f"{amount.cpu_hours:,.3f}",
+        size(used.bytes_stored),
+        size(used.bytes_fetched),
+        number(used.tokens_read),
+        number(used.tokens_written),
+        *[money(ledger, amount)] * bool(ledger.prices),
+    ]
+
+
+def money(ledger: Ledger, amount: Amount | None) -> str:
+    """An amount of money with three digits that matter at least: ``0.00123 EUR``, ``12.30 EUR``."""
+    if amount is None or amount.cost is None:
+        return NONE
+    cost = amount.cost
+    digits = f"{cost:,.2f}" if cost >= 1 or cost == 0 else f"{cost:.3g}"
+    return f"{digits} {ledger.currency}"
+
+
+def short_time(seconds: float) -> str:
+    """A time that may be far below a second: ``0.042 s``."""
+    return f"{seconds:.3g} s" if seconds < 10 else duration(seconds)
