@@ -198,28 +198,6 @@ def test_a_wrong_cache_size_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) 
         read_stage(run, "data", result.digest)
 
 
-def test_data_in_a_bucket_are_read_by_pattern_and_anew(run: Run, bucket: str) -> None:
-    def put(week: int, first: int) -> None:
-        rows = [
-            {"text": f"film number {n}", "label": ["negative", "positive"][n % 2]}
-            for n in range(first, first + 100)
-        ]
-        lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
-        open_storage(f"{bucket}/labels").write(f"week-{week}.jsonl", lines)
-
-    put(1, 0)
-    open_storage(f"{bucket}/labels").write("notes.txt", b"not data")
-    open_storage(f"{bucket}/labels").write("deeper/week-1.jsonl", b"{}")
-    config = DataConfig(train=f"{bucket}/labels/week-*.jsonl")
-    first = prepare(run, config)
-    assert sum(first.summary["sizes"].values()) == 100
-    assert prepare(run, config) == first
-    put(2, 100)
-    assert sum(prepare(run, config).summary["sizes"].values()) == 200
-    with pytest.raises(DataError, match=r"^data\.train: gs://.*/none\.csv: there is no such file$"):
-        prepare(run, DataConfig(train=f"{bucket}/labels/none.csv"))
-
-
 def test_bytes_that_moved_and_attempts_on_other_machines_are_counted(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -252,3 +230,25 @@ def usage_of(run: Run, stage: str) -> Usage:
     assert manifest is not None
     assert manifest.usage is not None
     return manifest.usage
+
+
+def test_data_in_a_bucket_are_read_by_pattern_and_anew(run: Run, bucket: str) -> None:
+    def put(week: int, first: int) -> None:
+        rows = [
+            {"text": f"film number {n}", "label": ["negative", "positive"][n % 2]}
+            for n in range(first, first + 100)
+        ]
+        lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        open_storage(f"{bucket}/labels").write(f"week-{week}.jsonl", lines)
+
+    put(1, 0)
+    open_storage(f"{bucket}/labels").write("notes.txt", b"not data")
+    open_storage(f"{bucket}/labels").write("deeper/week-1.jsonl", b"{}")
+    config = DataConfig(train=f"{bucket}/labels/week-*.jsonl")
+    first = prepare(run, config)
+    assert sum(first.summary["sizes"].values()) == 100
+    assert prepare(run, config) == first
+    put(2, 100)
+    assert sum(prepare(run, config).summary["sizes"].values()) == 200
+    with pytest.raises(DataError, match=r"^data\.train: gs://.*/none\.csv: there is no such file$"):
+        prepare(run, DataConfig(train=f"{bucket}/labels/none.csv"))
