@@ -235,9 +235,7 @@ def _show_prompts(task: Task, count: Callable[[Prompt], str] | None = None) -> N
 
 
 def _sample(task: Task) -> Example:
-    """An example to show: the task's first one, or the names of its columns in its place."""
-    if task.positive_examples:
-        return task.example_of(task.positive_examples[0])
+    """An example with the names of the task's columns in the place of what they hold."""
     columns = task.columns
     pair = f"<{columns.text_pair}>" if columns.text_pair else None
     output = task.label_names[0] if task.labels else f"<{columns.output}>"
