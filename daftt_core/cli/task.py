@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import yaml
@@ -25,9 +26,6 @@ from daftt_core.tasks import (
     propose_kind,
     writing_prompt,
 )
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["task_command"]
 
@@ -85,13 +83,7 @@ def validate_command(file: str, tokenizer: str) -> None:
       daftt task validate tickets.yaml --tokenizer smollm2-135m-instruct
     """
     task = load_task(file)
-    if tokenizer:
-        from daftt_core.modeling import be_quiet, load_tokenizer
-
-        be_quiet()
-        _show_prompts(task, load_tokenizer(tokenizer))
-    else:
-        _show_prompts(task)
+    _show_prompts(task, _counter(tokenizer) if tokenizer else None)
     _echo(f"The task {task.id}, version {task.version}, is right.\n")
 
 
@@ -230,34 +222,40 @@ def _as_yaml(fields: dict[str, Any]) -> str:
     return str(yaml.safe_dump(fields, sort_keys=False, allow_unicode=False, width=100))
 
 
-def _show_prompts(task: Task, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+def _show_prompts(task: Task, count: Callable[[Prompt], str] | None = None) -> None:
     example = _sample(task)
     directions = {
         "Asked for an output": answer_prompt(task, example),
         "Asked for an input": writing_prompt(task, example),
     }
     for title, prompt in directions.items():
-        counted = f" ({_count(prompt, tokenizer)})" if tokenizer else ""
+        counted = f" ({count(prompt)})" if count else ""
         _echo(f"\n{title}{counted}:\n\n{textwrap.indent(str(prompt), '    ')}\n")
     _echo("\n")
 
 
 def _sample(task: Task) -> Example:
-    """An example to show: the task's first one, or the names of its columns in its place."""
-    if task.positive_examples:
-        return task.example_of(task.positive_examples[0])
+    """An example with the names of the task's columns in the place of what they hold."""
     columns = task.columns
     pair = f"<{columns.text_pair}>" if columns.text_pair else None
     output = task.label_names[0] if task.labels else f"<{columns.output}>"
     return Example.of(f"<{columns.text}>", pair, output=output)
 
 
-def _count(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> str:
-    from daftt_core.engines import encode
+def _counter(model: str) -> Callable[[Prompt], str]:
+    """Says how many tokens a prompt has for a model."""
+    from daftt_core.engines import encode  # loads torch
+    from daftt_core.modeling import be_quiet, load_tokenizer
 
-    encoded = encode(prompt, tokenizer, _NO_LIMIT)
-    whole = len(encoded.prefix) + len(encoded.rest) + len(encoded.answer)
-    return f"{whole} tokens, {len(encoded.prefix)} of them the same for every example"
+    be_quiet()
+    tokenizer = load_tokenizer(model)
+
+    def count(prompt: Prompt) -> str:
+        encoded = encode(prompt, tokenizer, _NO_LIMIT)
+        whole = len(encoded.prefix) + len(encoded.rest) + len(encoded.answer)
+        return f"{whole} tokens, {len(encoded.prefix)} of them the same for every example"
+
+    return count
 
 
 def _echo(text: str) -> None:

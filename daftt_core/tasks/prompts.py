@@ -104,14 +104,15 @@ def writing_prompt(
     answer = None if example is None else f" {_input(example)}"
     blocks = tuple(
         f"\n\n{_solved(number, _wanted(task, one.output), f' {_input(one)}')}"
-        for number, one in enumerate(shown, start=len(task.positive_examples) + 1)
+        for number, one in enumerate(
+            [*map(task.example_of, task.positive_examples), *shown], start=1
+        )
     )
-    own = "".join(
-        f"\n\n{_solved(number, _wanted(task, one.output), f' {_input(one)}')}"
-        for number, one in enumerate(map(task.example_of, task.positive_examples), start=1)
-    )
-    start = f"Definition: {task.writing_definition}{own}" + ("" if blocks else _turn(own))
-    return Prompt(start, _wanted(task, output), answer=answer, solved=blocks, shows_own=bool(own))
+    fixed = len(task.positive_examples)
+    own, solved = "".join(blocks[:fixed]), blocks[fixed:]
+    start = f"Definition: {task.writing_definition}{own}" + ("" if shown else _turn(own))
+    wanted = _wanted(task, output)
+    return Prompt(start, wanted, answer=answer, solved=solved, shows_own=bool(own))
 
 
 def mixture_prompt(
@@ -141,16 +142,14 @@ def _turn(after_examples: object) -> str:
 
 def _own_examples(task: Task) -> str:
     """The task's own examples as each prompt that asks for an output shows them."""
-    blocks = [
-        _solved(number, f" {_input(example)}", f" {task.verbalize(example.output or '')}", kind)
-        + (f"\nExplanation: {' '.join(one.explanation.split())}" if one.explanation.strip() else "")
-        for kind, own in (
-            ("Positive", task.positive_examples),
-            ("Negative", task.negative_examples),
-        )
-        for number, one in enumerate(own, start=1)
-        for example in [task.example_of(one)]
-    ]
+    blocks = []
+    for kind, own in (("Positive", task.positive_examples), ("Negative", task.negative_examples)):
+        for number, one in enumerate(own, start=1):
+            example = task.example_of(one)
+            output = task.verbalize(example.output or "")
+            blocks.append(_solved(number, f" {_input(example)}", f" {output}", kind))
+            if explanation := " ".join(one.explanation.split()):
+                blocks[-1] += f"\nExplanation: {explanation}"
     return "".join(f"\n\n{block}" for block in blocks)
 
 

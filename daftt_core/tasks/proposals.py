@@ -20,8 +20,10 @@ _MOST_ROWS = 5_000
 _MOST_LABELS = 20
 _MOST_LABEL_CHARACTERS = 60
 _LEAST_OF_EACH = 2
-_OUTPUTS = ("label", "labels", "class", "category", "sentiment", "topic", "intent", "target")
-_OUTPUTS += ("output", "summary", "answer", "response", "completion", "reference")
+_OUTPUTS = (
+    *("label", "labels", "class", "category", "sentiment", "topic", "intent", "target"),
+    *("output", "summary", "answer", "response", "completion", "reference"),
+)
 _PAIRS = (
     ("premise", "hypothesis"),
     ("sentence1", "sentence2"),
@@ -111,7 +113,7 @@ def propose_columns(table: Mapping[str, Sequence[str]]) -> Columns:
 
 
 def _output(table: Mapping[str, Sequence[str]]) -> str:
-    named = {name.casefold(): name for name in reversed(table)}
+    named = {name.casefold(): name for name in table}
     for name in _OUTPUTS:
         if name in named:
             return named[name]

@@ -247,7 +247,8 @@ class Task(_Part):
 
     def example_of(self, solved: Solved) -> Example:
         """A solved example of this task as its data would hold it."""
-        texts = solved.lines if self.columns.text_pair else [solved.input.strip()]
+        pair = self.columns.text_pair is not None
+        text, *rest = solved.lines if pair else [solved.input.strip()]
         line = " ".join(solved.output.split())
         output = self.label_for(solved.output) if self.labels else line
-        return Example.of(*texts, output=output)
+        return Example.of(text, rest[0] if rest else None, output=output)

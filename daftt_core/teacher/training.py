@@ -71,6 +71,7 @@ def train(run: Run, config: TeacherConfig, data: str, mixture: str = "") -> Stag
     Raises:
         ConfigError: The processes cannot share a batch evenly.
         ModelError: The model cannot be loaded or does not fit the task.
+        TaskError: The task's prompts would show an example of dev or test.
         TrainingError: The loss is no longer a number, or has exploded.
         StoppedError: The process was told to end (SIGTERM).
     """

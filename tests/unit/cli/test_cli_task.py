@@ -27,7 +27,7 @@ def test_built_in_tasks_are_listed_and_shown(capsys):
     assert main(["task", "show", "rte"]) == 0
     said = capsys.readouterr().out
     assert "path: nyu-mll/glue" in said
-    assert "    Negative Example 1 -\n" in said
+    assert "    Positive Example 2 -\n" in said
     assert main(["task", "show", "rte", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["labels"][0]["aliases"] == ["0"]
 

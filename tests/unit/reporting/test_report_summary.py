@@ -61,6 +61,7 @@ def test_the_component_finds_the_run_by_its_settings_or_says_that_there_is_none(
         "notify_secret",
         "prices",
         "promotion_",
+        "trigger_",
     )  # they do not name the run's folder
     assert names == {name for name in to_flat(Config()) if not name.startswith(apart)}
     settings["output"] = str(tmp_path)
