@@ -62,6 +62,7 @@ def fetch_hub(setting: str, place: str) -> list[Path]:
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{setting}: {place}: the Hugging Face Hub could not deliver it ({reason}); name files there"
+            f"{setting}: {place}: the Hugging Face Hub could not deliver it ({reason}); "
+            "name files there"
         ) from None
     return [Path(file["filename"]) for file in found.cache_files]

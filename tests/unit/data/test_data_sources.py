@@ -194,7 +194,7 @@ def test_a_hub_that_does_not_deliver(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError) as caught:
         prepare(Run(uri=str(tmp_path / "run"), seed=13, task=task), DataConfig())
     assert str(caught.value).startswith(
-        "data.train (task sentiment): hub:acme/nothing:x@main#train: the Hugging Face Hub could not "
+        "data.train (task sentiment): hub:acme/nothing:x@main#train: the Hugging Face Hub could"
     )
     assert str(caught.value).endswith("; name files there")
 
