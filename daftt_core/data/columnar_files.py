@@ -44,7 +44,7 @@ def read_columns(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fiel
                 for row in zip(*values, strict=True):
                     number += 1
                     yield number, dict(zip(columns, row, strict=True))
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # no year 10,000
             reason = " ".join(str(error).split())[:200]
             raise DataError(
                 f"{mistakes.file}: cannot be read as {path.suffix.lower()}: {reason}"

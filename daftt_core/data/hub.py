@@ -65,4 +65,6 @@ def fetch_hub(setting: str, place: str) -> list[Path]:
             f"{setting}: {place}: the Hugging Face Hub could not deliver it ({reason}); "
             "name files there"
         ) from None
+    if not found.cache_files:
+        raise DataError(f"{setting}: {place}: holds no rows")
     return [Path(file["filename"]) for file in found.cache_files]

@@ -58,7 +58,7 @@ def locate(setting: str, place: str, scratch: Path) -> list[DataFile]:
         return _fetch(setting, place, scratch)
     path = Path(place.removeprefix("file://")).expanduser()
     if path.is_dir():
-        shards = sorted(child for child in path.iterdir() if _is_shard(child.name))
+        shards = sorted(child for child in path.glob("*") if _is_shard(child.name))
         return [
             DataFile(name, Path(name))
             for name in _some([str(shard) for shard in shards if shard.is_file()], setting, place)
