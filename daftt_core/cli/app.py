@@ -28,6 +28,7 @@ from daftt_core.cli.runs import runs_command
 from daftt_core.cli.schedule import schedule_command
 from daftt_core.cli.submit import submit_command
 from daftt_core.cli.sweep import sweep_command
+from daftt_core.cli.task import task_command
 from daftt_core.cli.upload import upload_command
 from daftt_core.cli.validate import validate_command
 
@@ -86,6 +87,7 @@ def cli() -> None:
 for _command in (
     doctor_command,
     fetch_command,
+    task_command,
     validate_command,
     plan_command,
     run_command,
@@ -128,7 +130,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return error.exit_code
     except errors.DafttError as error:
         for sentence in str(error).splitlines():
-            click.echo(f"error: {sentence}", err=True)
+            click.echo(f"error: {_harmless(sentence)}", err=True)
         for note in getattr(error, "__notes__", []):
             click.echo(note, err=True)
         return error.exit_code
@@ -136,3 +138,12 @@ def main(args: Sequence[str] | None = None) -> int:
         click.echo("Stopped.", err=True)
         return INTERRUPTED
     return result if isinstance(result, int) else 0
+
+
+def _harmless(sentence: str) -> str:
+    """A sentence that may quote a file, without what would turn or colour a terminal."""
+    if sentence.isprintable():
+        return sentence
+    from daftt_core.reporting.escape import visible  # loads what the report is drawn with
+
+    return visible(sentence)

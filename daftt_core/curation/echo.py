@@ -22,7 +22,7 @@ class EchoIndex:
     has too (Broder, "On the resemblance and containment of documents", 1997).
 
     Args:
-        task: The task, for the two instructions of its prompts.
+        task: The task, for the instructions and the examples of its prompts.
         labelled: The real examples the teacher learned from, and that its prompts show.
         words: Length of the runs.
     """
@@ -30,8 +30,11 @@ class EchoIndex:
     def __init__(self, task: Task, labelled: Iterable[Example], words: int) -> None:
         self._words = words
         self._holders: dict[_Run, list[str | None]] = {}
+        own = [
+            line for one in (*task.positive_examples, *task.negative_examples) for line in one.lines
+        ]
         shown: list[tuple[str | None, Iterable[_Run]]] = [
-            (_PROMPT, self._runs(task.definition, task.writing_definition, TURN)),
+            (_PROMPT, self._runs(task.definition, task.writing_definition, TURN, *own)),
             *((one.id, self._runs(one.text, one.text_pair)) for one in labelled),
         ]
         for holder, runs in shown:

@@ -123,8 +123,8 @@ def _fit(
     if room < _LEAST_ROOM:
         fixed = len(prefix) + len(before) + len(suffix)
         raise ModelError(
-            f"the task's definition takes {fixed} tokens and leaves no room "
-            f"for an input within max_length {max_length}; shorten it or raise max_length"
+            f"the task's definition, with its own examples, takes {fixed} tokens and leaves no "
+            f"room for an input within max_length {max_length}; shorten it or raise max_length"
         )
     kept_body = body[: max(room - len(answer), room // 2)]
     kept_answer = answer[: room - len(kept_body)]

@@ -1,4 +1,7 @@
-"""The metrics by name. A new one is a module in ``metrics/`` and a line in ``METRICS``."""
+"""The metrics by name. A new one is a module in ``metrics/`` and a line in ``METRICS``.
+
+One that arms can be compared by is also named in ``PRIMARY_METRICS`` of :mod:`daftt_core.tasks`.
+"""
 
 from __future__ import annotations
 
@@ -55,12 +58,10 @@ METRICS: dict[str, Metric] = {
     "exact_match": Metric("exact_match", "text2text", "exact match"),
 }
 
-_PRIMARY = {"classification": "accuracy", "text2text": "rougeL"}
-
 
 def metric_for_task(task: Task) -> str:
     """The primary metric: the one that arms are compared by."""
-    return _PRIMARY[task.kind]
+    return task.primary_metric
 
 
 def metrics_for_task(task: Task) -> list[str]:

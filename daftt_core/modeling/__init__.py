@@ -11,6 +11,7 @@ from daftt_core.modeling.loading import (
     load_causal_lm,
     load_classifier,
     load_text_to_text,
+    load_tokenizer,
 )
 from daftt_core.modeling.machine import (
     asking_dtype,
@@ -35,6 +36,7 @@ __all__ = [
     "load_causal_lm",
     "load_classifier",
     "load_text_to_text",
+    "load_tokenizer",
     "meter_gpus",
     "model_digest",
     "pack_weights",

@@ -233,6 +233,19 @@ def _finish(path: Path, model: PreTrainedModel, device: torch.device | None = No
     return model, tokenizer
 
 
+def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
+    """A model's tokenizer alone; a folder needs to hold no weights.
+
+    Args:
+        name: See :func:`find_model`.
+
+    Raises:
+        ModelError: There is no such model, or its tokenizer cannot be loaded.
+    """
+    folder = Path(name).expanduser()
+    return _load_tokenizer(folder if folder.is_dir() else find_model(name))
+
+
 def _load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, **_CAREFULLY)

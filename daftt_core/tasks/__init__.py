@@ -13,21 +13,30 @@ from daftt_core.tasks.prompts import (
     parse_input,
     writing_prompt,
 )
-from daftt_core.tasks.registry import builtin_tasks, load_task
-from daftt_core.tasks.task import Columns, Label, Task
+from daftt_core.tasks.proposals import look_at, propose_columns, propose_kind
+from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task
+from daftt_core.tasks.task import PRIMARY_METRICS, Columns, Hub, Label, Solved, Splits, Task
 
 __all__ = [
     "FIELD_NAME",
+    "PRIMARY_METRICS",
     "TURN",
     "Columns",
+    "Hub",
     "Label",
     "Prompt",
+    "Solved",
+    "Splits",
     "Task",
     "answer_prompt",
     "builtin_tasks",
     "load_task",
+    "look_at",
     "mixture_prompt",
     "parse_answer",
     "parse_input",
+    "parse_task",
+    "propose_columns",
+    "propose_kind",
     "writing_prompt",
 ]

@@ -2,8 +2,9 @@
 
 Each prompt comes in parts: a *prefix* that is the same for every example of a task, so that an
 engine computes it once; a *body* that differs, and is the part that is cut when a prompt is too
-long; and a *suffix* after which the answer begins. Solved examples may be *shown* between prefix
-and body; where a prompt is too long, the last of them are left out before anything is cut.
+long; and a *suffix* after which the answer begins. A task's own examples are part of the prefix.
+Solved examples may be *shown* between prefix and body; where a prompt is too long, the last of
+them are left out before anything is cut.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ TURN = "Now complete the following example -"
 _SUFFIX = "\nOutput:"
 
 FIELD_NAME = re.compile(
-    r"^\s*(?:(?:definition|input|output|explanation)\s*:|positive example \d)", re.I | re.M
+    r"^\s*(?:(?:definition|input|output|explanation)\s*:|(?:positive|negative) example \d)",
+    re.I | re.M,
 )
 """A line that begins as those of a prompt do; an input is put into one line there, and has none."""
 
@@ -47,6 +49,7 @@ class Prompt:
         suffix: The end of the prompt, where the answer begins.
         answer: What the teacher should write (with its leading space), or None when it is asked.
         solved: Solved examples, each from the line break before it to its end.
+        shows_own: Whether the prefix shows the task's own examples.
     """
 
     prefix: str
@@ -54,12 +57,13 @@ class Prompt:
     suffix: str = _SUFFIX
     answer: str | None = None
     solved: tuple[str, ...] = ()
+    shows_own: bool = False
 
     def turn(self, solved: int) -> str:
         """What stands between the solved examples and the body, when so many are shown."""
         if not self.solved:
             return ""
-        return f"\n\n{TURN}\nInput:" if solved else "\n\nInput:"
+        return _turn(solved or self.shows_own)
 
     def asking(self, solved: int) -> str:
         """The prompt without its answer, with so many of its solved examples."""
@@ -73,8 +77,9 @@ class Prompt:
 def answer_prompt(task: Task, example: Example) -> Prompt:
     """Ask for the output of an input; carries the answer when the example has one."""
     answer = None if example.output is None else f" {task.verbalize(example.output)}"
-    prefix = f"Definition: {task.definition}\n\nInput:"
-    return Prompt(prefix, f" {_input(example)}", answer=answer)
+    own = _own_examples(task)
+    prefix = f"Definition: {task.definition}{own}{_turn(own)}"
+    return Prompt(prefix, f" {_input(example)}", answer=answer, shows_own=bool(own))
 
 
 def writing_prompt(
@@ -84,6 +89,9 @@ def writing_prompt(
     shown: Sequence[Example] = (),
 ) -> Prompt:
     """Ask for an input, given an output (classification) or nothing (text to text).
+
+    The task's own positive examples are shown the other way round. Its negative ones are not: for
+    a wrong output there is no input to write.
 
     Args:
         task: The task.
@@ -96,10 +104,15 @@ def writing_prompt(
     answer = None if example is None else f" {_input(example)}"
     blocks = tuple(
         f"\n\n{_solved(number, _wanted(task, one.output), f' {_input(one)}')}"
-        for number, one in enumerate(shown, start=1)
+        for number, one in enumerate(
+            [*map(task.example_of, task.positive_examples), *shown], start=1
+        )
     )
-    start = f"Definition: {task.writing_definition}" + ("" if blocks else "\n\nInput:")
-    return Prompt(start, _wanted(task, output), answer=answer, solved=blocks)
+    fixed = len(task.positive_examples)
+    own, solved = "".join(blocks[:fixed]), blocks[fixed:]
+    start = f"Definition: {task.writing_definition}{own}" + ("" if shown else _turn(own))
+    wanted = _wanted(task, output)
+    return Prompt(start, wanted, answer=answer, solved=solved, shows_own=bool(own))
 
 
 def mixture_prompt(
@@ -123,8 +136,25 @@ def mixture_prompt(
     return Prompt("\n\n".join(blocks) + f"{lead}Input:", f" {text}", answer=f" {output}")
 
 
-def _solved(number: int, given: str, answer: str) -> str:
-    return f"Positive Example {number} -\nInput:{given}\nOutput:{answer}"
+def _turn(after_examples: object) -> str:
+    return f"\n\n{TURN}\nInput:" if after_examples else "\n\nInput:"
+
+
+def _own_examples(task: Task) -> str:
+    """The task's own examples as each prompt that asks for an output shows them."""
+    blocks = []
+    for kind, own in (("Positive", task.positive_examples), ("Negative", task.negative_examples)):
+        for number, one in enumerate(own, start=1):
+            example = task.example_of(one)
+            output = task.verbalize(example.output or "")
+            blocks.append(_solved(number, f" {_input(example)}", f" {output}", kind))
+            if explanation := " ".join(one.explanation.split()):
+                blocks[-1] += f"\nExplanation: {explanation}"
+    return "".join(f"\n\n{block}" for block in blocks)
+
+
+def _solved(number: int, given: str, answer: str, kind: str = "Positive") -> str:
+    return f"{kind} Example {number} -\nInput:{given}\nOutput:{answer}"
 
 
 def _wanted(task: Task, output: str | None) -> str:

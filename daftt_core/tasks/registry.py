@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import date
 from importlib import resources
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from pydantic import ValidationError
 from daftt_core.errors import TaskError, did_you_mean
 from daftt_core.tasks.task import Task
 
-__all__ = ["builtin_tasks", "load_task"]
+__all__ = ["builtin_tasks", "load_task", "parse_task"]
 
 
 def builtin_tasks() -> list[str]:
@@ -33,7 +35,7 @@ def load_task(name: str) -> Task:
     """
     if name.endswith((".yaml", ".yml")):
         try:
-            return _parse(name, Path(name).read_text(encoding="utf-8"))
+            return parse_task(name, Path(name).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise TaskError(f"task {name}: cannot be read: {reason}") from None
@@ -44,18 +46,34 @@ def load_task(name: str) -> Task:
             f"(known: {', '.join(known)}; or give the path of a .yaml file)"
         )
     file = resources.files("daftt_core.tasks") / "builtin" / f"{name}.yaml"
-    return _parse(name, file.read_text(encoding="utf-8"))
+    return parse_task(name, file.read_text(encoding="utf-8"))
 
 
-def _parse(name: str, text: str) -> Task:
+def parse_task(name: str, text: str) -> Task:
+    """Read a task from the text of its file.
+
+    Args:
+        name: The task, as messages name it.
+        text: YAML.
+
+    Raises:
+        TaskError: It is wrong; names every mistake.
+    """
     try:
         return Task.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise TaskError(f"task {name}: is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        mistakes = "\n".join(
-            f"task {name}: {'.'.join(map(str, e['loc'])) or 'task'}: "
-            f"{e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        )
-        raise TaskError(mistakes) from None
+        raise TaskError("\n".join(_mistakes(name, error))) from None
+    # a date that does not exist and a number too long are ValueErrors of YAML's reader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise TaskError(f"task {name}: is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _mistakes(name: str, error: ValidationError) -> Iterator[str]:
+    for found in error.errors():
+        field = ".".join(map(str, found["loc"])) or "task"
+        hint = ""
+        if found["type"] == "string_type" and isinstance(found["input"], bool | int | float | date):
+            # yes, no, on, off, numbers and dates are no text to YAML
+            hint = "; put it in quotes"
+        for line in found["msg"].removeprefix("Value error, ").splitlines():
+            yield f"task {name}: {field}: {line}{hint}"

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from daftt_core.records import normalize
+from daftt_core.errors import did_you_mean
+from daftt_core.records import Example, normalize
 
-__all__ = ["Columns", "Label", "Task"]
+__all__ = ["PRIMARY_METRICS", "Columns", "Hub", "Label", "Solved", "Splits", "Task"]
+
+PRIMARY_METRICS: dict[str, tuple[str, ...]] = {
+    "classification": ("accuracy",),
+    "text2text": ("rougeL", "rouge1", "rouge2", "exact_match"),
+}
+"""What arms can be compared by: metrics that are means over examples; the first is the default."""
 
 
 class _Part(BaseModel):
@@ -57,11 +64,75 @@ def _bare(line: str) -> str:
     return line.removesuffix(".")
 
 
+class Solved(_Part):
+    """A solved example that the prompts show, in the manner of Super-NaturalInstructions.
+
+    Attributes:
+        input: The input; where inputs are pairs, its two texts on a line each.
+        output: A label by a name or alias, or a text. Of a negative example: a wrong output.
+        explanation: Why it is right or wrong; may be left out.
+    """
+
+    input: str = Field(min_length=1)
+    output: str = Field(min_length=1)
+    explanation: str = ""
+
+    @field_validator("input", "output")
+    @classmethod
+    def _check_text(cls, text: str) -> str:
+        if not normalize(text):
+            raise ValueError("must hold more than white space")
+        return text
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the input that hold text."""
+        return [line.strip() for line in self.input.splitlines() if line.strip()]
+
+
+class Splits(_Part):
+    """The splits of a public data set, by its own names.
+
+    Attributes:
+        train: What is learned from.
+        dev: None cuts dev from ``train``.
+        test: None cuts test from ``train``.
+    """
+
+    train: str = Field(default="train", min_length=1)
+    dev: str | None = None
+    test: str | None = None
+
+    @field_validator("test")
+    @classmethod
+    def _check_apart(cls, test: str | None, info: ValidationInfo) -> str | None:
+        if test is not None and test in (info.data.get("train"), info.data.get("dev")):
+            raise ValueError(f"{test!r} serves as another split already; test must be apart")
+        return test
+
+
+class Hub(_Part):
+    """A public data set, as ``datasets.load_dataset`` finds it.
+
+    Attributes:
+        path: Its id on the Hugging Face Hub.
+        config: Which of its configurations.
+        revision: Commit, branch or tag.
+        splits: Which split serves as what.
+    """
+
+    path: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
+    config: str | None = None
+    revision: str = Field(default="main", min_length=1)
+    splits: Splits = Splits()
+
+
 class Task(_Part):
     """A task.
 
     Attributes:
         id: Its name, also part of a run's folder.
+        version: Of this description; raise it with every change that changes results.
         kind: ``classification`` or ``text2text``.
         description: One sentence for people.
         definition: The instruction for answering an input, in the manner of
@@ -69,37 +140,84 @@ class Task(_Part):
         writing_definition: The instruction for writing an input for a given output.
         labels: The allowed outputs, in order; empty for ``text2text``.
         columns: Where a data file holds them.
+        positive_examples: Solved examples that every prompt of the task shows.
+        negative_examples: Examples with a wrong output, which prompts that ask for one show.
+        metric: What arms are compared by; None takes the first that :data:`PRIMARY_METRICS` has.
         source: Name of the bundled data set, or None when files must be given.
-        license: License of the bundled data set.
+        hub: The public data set, or None where there is none.
+        license: License of the data set.
         mixture_exclude: Tasks or sources that must not be in the teacher's mixture, because they
             hold the same data: whole words of a task's name, source or URL. ``source`` is left out
             without being named here.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    version: int = Field(default=1, ge=1)
     kind: Literal["classification", "text2text"]
     description: str
     definition: str = Field(min_length=1)
     writing_definition: str = Field(min_length=1)
-    labels: tuple[Label, ...] = ()
+    labels: tuple[Label, ...] = Field(default=(), validate_default=True)
     columns: Columns = Columns()
+    positive_examples: tuple[Solved, ...] = ()
+    negative_examples: tuple[Solved, ...] = ()
+    metric: str | None = None
     source: str | None = None
+    hub: Hub | None = None
     license: str | None = None
     mixture_exclude: tuple[str, ...] = ()
 
-    @model_validator(mode="after")
-    def _check_labels(self) -> Task:
-        if self.kind == "text2text":
-            if self.labels:
-                raise ValueError("a text2text task has no labels")
-            return self
-        if len(self.labels) < 2:
+    # Fields are checked one by one, each with those before it that are right: so one reading
+    # finds every mistake.
+
+    @field_validator("labels")
+    @classmethod
+    def _check_labels(cls, labels: tuple[Label, ...], info: ValidationInfo) -> tuple[Label, ...]:
+        kind = info.data.get("kind")
+        if kind == "text2text" and labels:
+            raise ValueError("a text2text task has no labels")
+        if kind == "classification" and len(labels) < 2:
             raise ValueError("a classification task needs at least two labels")
-        spellings = [s for label in self.labels for s in {label.name, *label.aliases}]
-        verbalizers = [label.spoken for label in self.labels]
+        spellings = [s for label in labels for s in {label.name, *label.aliases}]
+        verbalizers = [label.spoken for label in labels]
         if len(set(spellings)) < len(spellings) or len(set(verbalizers)) < len(verbalizers):
             raise ValueError("two labels share a name, an alias or a verbalizer")
-        return self
+        return labels
+
+    @field_validator("positive_examples", "negative_examples")
+    @classmethod
+    def _check_examples(
+        cls, examples: tuple[Solved, ...], info: ValidationInfo
+    ) -> tuple[Solved, ...]:
+        labels: tuple[Label, ...] = info.data.get("labels", ())
+        columns = info.data.get("columns")
+        known = [spelling for label in labels for spelling in (label.name, *label.aliases)]
+        problems = []
+        for number, example in enumerate(examples, start=1):
+            if labels and example.output not in known:
+                problems.append(
+                    f"example {number}: the output {example.output!r} is no label"
+                    f"{did_you_mean(example.output, known)} (allowed: {', '.join(known)})"
+                )
+            if columns and columns.text_pair and len(example.lines) != 2:
+                problems.append(
+                    f"example {number}: the input must be two lines, one for {columns.text!r} and "
+                    f"one for {columns.text_pair!r}, not {len(example.lines)}"
+                )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return examples
+
+    @field_validator("metric")
+    @classmethod
+    def _check_metric(cls, metric: str | None, info: ValidationInfo) -> str | None:
+        known = PRIMARY_METRICS.get(info.data.get("kind", ""), ())
+        if known and metric is not None and metric not in known:
+            raise ValueError(
+                f"a {info.data['kind']} task cannot be compared by {metric!r}"
+                f"{did_you_mean(metric, known)} (allowed: {', '.join(known)})"
+            )
+        return metric
 
     @property
     def is_classification(self) -> bool:
@@ -111,6 +229,11 @@ class Task(_Part):
         """The allowed outputs, in order."""
         return [label.name for label in self.labels]
 
+    @property
+    def primary_metric(self) -> str:
+        """What arms are compared by."""
+        return self.metric or PRIMARY_METRICS[self.kind][0]
+
     def label_for(self, spelling: str) -> str | None:
         """The label's name for a spelling found in a data file, or None."""
         for label in self.labels:
@@ -121,3 +244,11 @@ class Task(_Part):
     def verbalize(self, output: str) -> str:
         """An output as the teacher reads and writes it."""
         return next((label.verbalizer for label in self.labels if label.name == output), output)
+
+    def example_of(self, solved: Solved) -> Example:
+        """A solved example of this task as its data would hold it."""
+        pair = self.columns.text_pair is not None
+        text, *rest = solved.lines if pair else [solved.input.strip()]
+        line = " ".join(solved.output.split())
+        output = self.label_for(solved.output) if self.labels else line
+        return Example.of(text, rest[0] if rest else None, output=output)

@@ -11,13 +11,25 @@ from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from daftt_core.engines import encode
+from daftt_core.errors import TaskError
+from daftt_core.heldout import Heldout
 from daftt_core.records import Example
 from daftt_core.tasks import Prompt, Task, answer_prompt, writing_prompt
+from daftt_core.workspace import Run, read_stage
 
-__all__ = ["IGNORED", "TrainingSet", "reading_order", "training_set", "whole_batches"]
+__all__ = [
+    "IGNORED",
+    "TrainingSet",
+    "check_own_examples",
+    "reading_order",
+    "training_set",
+    "whole_batches",
+]
 
 IGNORED = -100
 """Label of tokens that carry no loss, as torch's cross-entropy defines it."""
+
+_WHOLE = 1000  # words in a row that count as overlap: whole examples are looked for, no parts
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,31 @@ def training_set(
         tokens=sum(len(row["input_ids"]) for row in rows),
         beside=len(beside),
     )
+
+
+def check_own_examples(run: Run, data: str) -> None:
+    """Make sure that the prompts show no example of dev or test.
+
+    Args:
+        run: The run.
+        data: Digest of the ``data`` stage.
+
+    Raises:
+        TaskError: An example of the task's own is one of those.
+        StorageError: The stage cannot be trusted.
+    """
+    task = run.task
+    if not task.positive_examples and not task.negative_examples:
+        return
+    folder, _ = read_stage(run, "data", data)
+    heldout = Heldout.load(folder / "heldout.json", _WHOLE)
+    for field in ("positive_examples", "negative_examples"):
+        for number, solved in enumerate(getattr(task, field), start=1):
+            if task.example_of(solved).id in heldout:
+                raise TaskError(
+                    f"task {task.id}: {field}: example {number} is an example of dev or test, "
+                    "which no prompt may show; write another one"
+                )
 
 
 _WINDOW_BATCHES = 8

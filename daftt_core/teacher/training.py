@@ -35,7 +35,13 @@ from daftt_core.teacher.checkpoints import (
 )
 from daftt_core.teacher.deepspeed import ZeroTrainer, deepspeed_settings, divided, whole_weights
 from daftt_core.teacher.divergence import StopWhenDiverged
-from daftt_core.teacher.examples import TrainingSet, reading_order, training_set, whole_batches
+from daftt_core.teacher.examples import (
+    TrainingSet,
+    check_own_examples,
+    reading_order,
+    training_set,
+    whole_batches,
+)
 from daftt_core.teacher.mixture import mixture_prompts
 from daftt_core.teacher.packing import choose_collator
 from daftt_core.teacher.together import Group, run_stage_together
@@ -65,6 +71,7 @@ def train(run: Run, config: TeacherConfig, data: str, mixture: str = "") -> Stag
     Raises:
         ConfigError: The processes cannot share a batch evenly.
         ModelError: The model cannot be loaded or does not fit the task.
+        TaskError: The task's prompts would show an example of dev or test.
         TrainingError: The loss is no longer a number, or has exploded.
         StoppedError: The process was told to end (SIGTERM).
     """
@@ -147,6 +154,7 @@ def _training_sets(
     run: Run, config: TeacherConfig, data: str, mixture: str, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[TrainingSet, TrainingSet]:
     """What to learn from, and what the learning curve is measured on."""
+    check_own_examples(run, data)
     labelled = read_examples(run, "data", data, "labelled")
     dev = read_examples(run, "data", data, "dev")[:_DEV_EXAMPLES]
     learn = training_set(
