@@ -19,7 +19,14 @@ from daftt_core.storage import write_text
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, StageResult, check_run, run_stage
 
-__all__ = ["baseline_arms", "hand_out", "preflight", "resolve", "synthesis_shards"]
+__all__ = [
+    "baseline_arms",
+    "check_settings",
+    "hand_out",
+    "preflight",
+    "resolve",
+    "synthesis_shards",
+]
 
 _NEEDED_BYTES = 6_000_000_000
 """Two checkpoints of the default teacher (1.6 GB each) and its weights, and 15 default students."""
@@ -51,6 +58,29 @@ def resolve(config: Config) -> Run:
     )
 
 
+def check_settings(config: Config, run: Run) -> None:
+    """Check what the settings say of the task, the machines and other files; writes nothing.
+
+    Args:
+        config: All settings.
+        run: The run they make.
+
+    Raises:
+        ConfigError: The teacher cannot fit the GPUs that the settings name, the students'
+            settings do not fit the task, the language asked for cannot be recognized, the price
+            file cannot be used, or promotion has a floor for a metric of other tasks.
+    """
+    if config.curation.language:
+        from daftt_core.curation import check_language  # its libraries take seconds to load
+
+        check_language(config.curation.language)
+    check_teacher_fits(config)
+    config.student.check_task(is_classification=run.task.is_classification)
+    _check_promotion(config, run)
+    if config.run.prices:
+        read_prices(config.run.prices)
+
+
 def preflight(config: Config, run: Run | None = None) -> StageResult:
     """Check that a run can begin, and write down what it was asked to do.
 
@@ -60,19 +90,11 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
 
     Raises:
         TaskError: The task is unknown or wrong.
-        ConfigError: The teacher cannot fit the GPUs that the settings name, the students'
-            settings do not fit the task, the language asked for cannot be recognized, the price
-            file cannot be used, or promotion has a floor for a metric of other tasks.
+        ConfigError: Settings do not fit together (:func:`check_settings`).
         StorageError: The run's folder or bucket cannot be written, or the disk is too full.
     """
     run = run or resolve(config)
-    if config.curation.language:
-        from daftt_core.curation import check_language  # its libraries take seconds to load
-
-        check_language(config.curation.language)
-    check_teacher_fits(config)
-    config.student.check_task(is_classification=run.task.is_classification)
-    _check_promotion(config, run)
+    check_settings(config, run)
     check_run(run, _NEEDED_BYTES)
     prices = read_prices(config.run.prices) if config.run.prices else None
 

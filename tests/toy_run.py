@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tiny_models import tiny_bert, tiny_gpt_neox
-from toy_task import vocabulary, write_remarks, write_task
+from toy_task import remarks, vocabulary, write_remarks, write_task
 
 from daftt_core.config import Config, from_flat
 from daftt_core.data import prepare
@@ -25,7 +25,7 @@ def toy_config(folder: Path, **settings: object) -> Config:
     folder.mkdir(exist_ok=True)
     if not (folder / "teacher").exists():
         write_task(folder)
-        write_remarks(folder / "meals.csv", 400)
+        write_remarks(folder / "meals.csv", remarks()[:400])
         tiny_gpt_neox(folder / "teacher", vocabulary())
         tiny_bert(folder / "student", vocabulary())
     return from_flat(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -53,10 +54,10 @@ def write_task(folder: Path) -> Path:
     return path
 
 
-def write_remarks(path: Path, count: int) -> Path:
-    """Write the first ``count`` remarks as CSV; returns the path."""
+def write_remarks(path: Path, rows: Sequence[tuple[str, str]]) -> Path:
+    """Write remarks with their labels as CSV; returns the path."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["remark", "tone"])
-        writer.writerows(remarks()[:count])
+        writer.writerows(rows)
     return path

@@ -11,7 +11,6 @@ import yaml
 
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.config import Config
-from daftt_core.costs import check_teacher_fits
 from daftt_core.errors import ConfigError, TaskError
 
 if TYPE_CHECKING:
@@ -54,7 +53,8 @@ def validate_command(settings_file: Path | None, as_json: bool, **given: Any) ->
 
 
 def _resolve(config: Config) -> Run:
-    from daftt_core.preflight import resolve
+    from daftt_core.preflight import check_settings, resolve
 
-    check_teacher_fits(config)
-    return resolve(config)
+    run = resolve(config)
+    check_settings(config, run)
+    return run

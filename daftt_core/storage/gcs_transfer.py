@@ -292,13 +292,12 @@ class Transfer:
         with ThreadPoolExecutor(self._workers) as pool:
             futures = {pool.submit(work, name): name for name in names}
             for future in as_completed(futures):
-                if future.cancelled():
-                    continue
                 errors[futures[future]] = error = future.exception()
                 if error is None and progress:
                     progress.advance()
                 if error is not None and not _is_damage(error):
                     pool.shutdown(wait=False, cancel_futures=True)
+                    break  # as_completed is not told of what is cancelled, and would wait for it
         return errors
 
     def _until_whole(

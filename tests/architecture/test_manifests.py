@@ -198,7 +198,7 @@ def test_the_queue_offers_no_more_than_the_quota(objects: list[dict[str, Any]]) 
 def test_no_secret_is_applied_and_templates_hold_no_value(objects: list[dict[str, Any]]) -> None:
     assert not _of(objects, "Secret")
     templates = list((_K8S / "secret-templates").glob("*.yaml"))
-    assert len(templates) == 3
+    assert len(templates) == 4
     for path in templates:
         secret = yaml.safe_load(path.read_text(encoding="utf-8"))
         _check(secret)

@@ -400,6 +400,19 @@ def test_parts_and_ranges_of_a_large_file_outlive_a_kill(
     assert content_of(found) == content_of(tmp_path / "made")
 
 
+def test_a_download_that_cannot_go_on_ends_whatever_is_still_to_do(
+    proxy: FaultyProxy, bucket: str, tmp_path: Path
+) -> None:
+    where, content = f"{bucket}/runs/one", {"large.bin": 9 * _PART_BYTES}
+    one_by_one = GcsStorage(where, patience=_PATIENCE, part_bytes=_PART_BYTES, workers=1)
+    manifest = filled(tmp_path / "made", content)
+    folder = RemoteFolder(one_by_one, "teacher")
+    folder.commit(tmp_path / "made", manifest, replaces=NOTHING)
+    proxy.plan = lambda request: Answer(400) if is_content(request) else None
+    with pytest.raises(StorageError, match=r"large\.bin"):
+        folder.fetch(manifest, Cache(tmp_path / "cache", 10**9))
+
+
 @pytest.mark.slow
 def test_thousands_of_requests_lose_nothing_and_show_nothing_half(
     proxy: FaultyProxy, storage: GcsStorage, tmp_path: Path

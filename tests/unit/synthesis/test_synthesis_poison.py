@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from completions_server import CompletionsServer
-from toy_task import remarks
+from toy_task import remarks, write_remarks
 from untrained_run import Untrained, make_untrained
 
 from daftt_core.config import CurationConfig
@@ -78,7 +78,16 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Untrained:
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = [[text] for text in (*fine, longer, *POISON.values(), *HARMLESS.values())]
         csv.writer(file).writerows([["remark"], *rows])
-    return make_untrained(folder, data_unlabelled=str(path), synthesis_shards=1)
+    # with dev and test of their own, no unlabelled input is set aside as one that may become theirs
+    dev = write_remarks(folder / "dev.csv", remarks()[430:460])
+    test = write_remarks(folder / "test.csv", remarks()[460:530])
+    return make_untrained(
+        folder,
+        data_unlabelled=str(path),
+        data_dev=str(dev),
+        data_test=str(test),
+        synthesis_shards=1,
+    )
 
 
 def test_poison_is_set_aside_and_counted_up_to_the_funnel(poisoned: Untrained) -> None:
