@@ -41,7 +41,7 @@ demo-retrain: $(STAMP) ## Run a quarter of weekly runs on data that arrive in pa
 	$(BIN)/daftt compile
 	$(BIN)/python examples/demo_retrain.py
 
-demo-sweep: $(STAMP) ## Sweep the demo over labels and ratios (under 60 minutes on 2 cores)
+demo-sweep: $(STAMP) ## Sweep the demo over labels and ratios
 	$(BIN)/daftt fetch
 	$(BIN)/daftt compile
 	$(BIN)/daftt sweep --name demo-sweep --fractions 0.01,0.02 --ratios 2,6,0 --modes both \
