@@ -86,7 +86,9 @@ def _stop_in_second(folder, stop) -> None:
 
 
 _COMMAND = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts behind & ignores it
 from pathlib import Path
 from daftt_core.cli.launch import Attempt, run_pipeline
 folder, pipeline, run = sys.argv[1:]
@@ -101,8 +103,12 @@ def test_nothing_is_left_running_when_the_command_is_stopped(
     folder = small_run.folder
     words = [str(folder), str(small_pipeline), small_run.model_dump_json()]
     command = subprocess.Popen([sys.executable, "-c", _COMMAND, *words], stderr=subprocess.DEVNULL)
-    _stop_in_second(folder, lambda: os.kill(command.pid, sign))
-    command.wait(timeout=5)
+    try:
+        _stop_in_second(folder, lambda: os.kill(command.pid, sign))
+        command.wait(timeout=10)
+    finally:
+        command.kill()
+        command.wait()
     deadline = time.monotonic() + 5
     while (_processes_of(folder) or is_running(folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
