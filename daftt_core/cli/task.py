@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import textwrap
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import click
 import yaml
 
 from daftt_core.errors import ConfigError, DataError, did_you_mean
-from daftt_core.records import Example
+from daftt_core.records import Example, normalize
 from daftt_core.storage import write_text
 from daftt_core.tasks import (
     Prompt,
@@ -30,6 +33,7 @@ from daftt_core.tasks import (
 __all__ = ["task_command"]
 
 _NO_LIMIT = 10**9
+_WORD = re.compile(r"[^\W\d_]{2}")  # a label without one is a number or a code
 
 
 @click.group("task", short_help="Show, check or write the description of a task.")
@@ -126,9 +130,11 @@ def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **gi
     text = _as_yaml(fields)
     parse_task(str(file), text)
     write_text(file, text)
+    task, source = shlex.quote(str(file)), shlex.quote(str(data))
     _echo(
-        f"Wrote {file}. Read its definitions and make them yours; then check it with:\n"
-        f"  daftt task validate {file}\n"
+        f"Wrote {file}. Read its definitions and make them yours. Check it, then run it:\n"
+        f"  daftt task validate {task}\n"
+        f"  daftt run --task {task} --data-train {source}\n"
     )
 
 
@@ -174,7 +180,7 @@ def _ask_fields(
     fields: dict[str, Any] = {"id": _slug(file.stem), "kind": kind, "columns": columns}
     if kind == "classification":
         asked = "" if yes else "What does the label {!r} mean, in a word or two?"
-        fields["labels"] = _labels(sorted(set(outputs)), words, asked)
+        fields["labels"] = _labels(outputs, words, asked)
         called = ", ".join(f'"{label["verbalizer"]}"' for label in fields["labels"])
         answer, write = f"Read this text and answer with one of {called}.", "this answer"
     elif words:
@@ -189,17 +195,26 @@ def _ask_fields(
     return fields
 
 
-def _labels(values: list[str], words: dict[str, str], question: str) -> list[dict[str, Any]]:
-    if unknown := [value for value in words if value not in values]:
-        hint = did_you_mean(unknown[0], values)
+def _labels(outputs: Sequence[str], words: dict[str, str], question: str) -> list[dict[str, Any]]:
+    """The labels that these outputs are; spellings that differ in case or spaces are one label."""
+    counts = Counter(outputs)
+    if unknown := [value for value in words if value not in counts]:
+        hint = did_you_mean(unknown[0], counts)
         raise DataError(f"--label: the output column does not hold {unknown[0]!r}{hint}")
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for value in sorted(counts, key=lambda value: (-counts[value], value)):
+        alike[normalize(value)].append(value)
     labels = []
-    for value in values:
-        called = words.get(value) or value.replace("_", " ")
-        if question and value not in words:
-            called = _prompt(question.format(value), called)
-        aliases = {"aliases": [value]} if called != value else {}
-        labels.append({"name": called, "verbalizer": called, **aliases})
+    for spellings in sorted(alike.values()):
+        called = next((words[one] for one in spellings if one in words), None)
+        if called is None:
+            called = spellings[0].replace("_", " ")
+            if question and not _WORD.search(called):
+                called = _prompt(question.format(spellings[0]), called)
+        aliases = [one for one in spellings if one != called]
+        labels.append(
+            {"name": called, "verbalizer": called} | ({"aliases": aliases} if aliases else {})
+        )
     return labels
 
 

@@ -31,6 +31,8 @@ from daftt_core.tasks import Task
 __all__ = ["read_file"]
 
 _UNITS = {".parquet": "row", ".arrow": "row", ".json": "instance"}
+_NOTHING = "no input"
+_FOR_THE_TEACHER = "rows that have none yet go into a file of their own, for data_unlabelled"
 _MOST_SLICE_CHARACTERS = 60
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _RAW_BYTE = re.compile("[\udc80-\udcff]")  # so a byte that is not UTF-8 is decoded
@@ -127,13 +129,15 @@ def _example(fields: Mapping[str, object], task: Task, with_output: bool) -> Exa
         return Example.of(*inputs)
     find_output = _label if task.is_classification else _target
     output, problem = find_output(fields[task.columns.output], task)
+    if problem and problem.reason == _NOTHING:
+        return Problem(_NOTHING, f"{problem.message}; {_FOR_THE_TEACHER}")
     return problem or Example.of(inputs[0], inputs[1] if len(inputs) > 1 else None, output=output)
 
 
 def _text(value: object, column: str) -> tuple[str, Problem | None]:
     """A text without white space around it, and what is wrong with it, if anything."""
     if value is None:
-        return "", Problem("no input", f"has no {column!r}")
+        return "", Problem(_NOTHING, f"has no {column!r}")
     if not isinstance(value, str):
         return "", Problem("not text", f"{column!r} must be text, not {_shown(value)}")
     if _NO_TEXT.search(value):
@@ -143,7 +147,7 @@ def _text(value: object, column: str) -> tuple[str, Problem | None]:
         return "", Problem("not text", f"{column!r} {what}")
     text = value.strip()
     if not text or not (text.isascii() or normalize(text)):
-        return "", Problem("no input", f"has no {column!r}")
+        return "", Problem(_NOTHING, f"has no {column!r}")
     return text, None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from daftt_core.data.rows import Mistakes, Problem, list_names
 from daftt_core.errors import DataError, did_you_mean
-from daftt_core.tasks import csv_separator
+from daftt_core.tasks import SAVE_AS_UTF8, csv_separator
 
 __all__ = ["Fields", "read_lines"]
 
@@ -47,7 +47,7 @@ def _lines(path: Path, mistakes: Mistakes) -> Iterator[str]:
         for number, raw in enumerate(file, start=1):
             line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise DataError(f"{mistakes.file}: is UTF-16; save it as UTF-8")
+                raise DataError(f"{mistakes.file}: is UTF-16; {SAVE_AS_UTF8}")
             if not mistakes.strict:  # such bytes are seen where a text holds them
                 yield line.decode("utf-8", "surrogateescape")
                 continue
@@ -59,7 +59,7 @@ def _lines(path: Path, mistakes: Mistakes) -> Iterator[str]:
             except UnicodeDecodeError as error:
                 raise DataError(
                     f"{where}: byte {error.start + 1} ({line[error.start]:#04x}) is not UTF-8; "
-                    "save the file as UTF-8"
+                    f"{SAVE_AS_UTF8}"
                 ) from None
 
 

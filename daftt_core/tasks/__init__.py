@@ -13,13 +13,20 @@ from daftt_core.tasks.prompts import (
     parse_input,
     writing_prompt,
 )
-from daftt_core.tasks.proposals import csv_separator, look_at, propose_columns, propose_kind
+from daftt_core.tasks.proposals import (
+    SAVE_AS_UTF8,
+    csv_separator,
+    look_at,
+    propose_columns,
+    propose_kind,
+)
 from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task
 from daftt_core.tasks.task import PRIMARY_METRICS, Columns, Hub, Label, Solved, Splits, Task
 
 __all__ = [
     "FIELD_NAME",
     "PRIMARY_METRICS",
+    "SAVE_AS_UTF8",
     "TURN",
     "Columns",
     "Hub",

@@ -14,7 +14,13 @@ from pathlib import Path
 from daftt_core.errors import DataError
 from daftt_core.tasks.task import Columns
 
-__all__ = ["csv_separator", "look_at", "propose_columns", "propose_kind"]
+__all__ = ["SAVE_AS_UTF8", "csv_separator", "look_at", "propose_columns", "propose_kind"]
+
+SAVE_AS_UTF8 = (
+    "save it as UTF-8, which a spreadsheet offers where it saves CSV (of a file from Windows: "
+    "iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW)"
+)
+"""What to do about a file in another encoding, for messages."""
 
 _MOST_ROWS = 5_000
 _MOST_LABELS = 20
@@ -56,7 +62,7 @@ def look_at(path: Path) -> dict[str, list[str]]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path}: is not UTF-8; save it as UTF-8") from None
+        raise DataError(f"{path}: is not UTF-8; {SAVE_AS_UTF8}") from None
     except (csv.Error, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read: {' '.join(str(error).split())[:200]}") from None
     names = dict.fromkeys(name for row in rows for name in row)

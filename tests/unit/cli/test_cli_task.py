@@ -75,6 +75,22 @@ def test_what_is_answered_goes_into_the_file(tmp_path, tickets):
     }
 
 
+def test_spellings_that_differ_in_case_are_one_label_and_words_are_not_asked_about(tmp_path):
+    data, file = tmp_path / "my tickets.csv", tmp_path / "tickets.yaml"
+    rows = [f"A message about matter {n};{queue}" for n, queue in enumerate(["Billing", "Lost"] * 9)]
+    data.write_text("\n".join(["said;queue", *rows, "Where is it?;lost", "?;BILLING", "!;billing"]))
+    done = CliRunner().invoke(
+        cli, ["task", "new", str(file), "--data", str(data)], input="\n" * 7, catch_exceptions=False
+    )
+    assert done.exit_code == 0, done.output
+    assert yaml.safe_load(file.read_text())["labels"] == [
+        {"name": "Billing", "verbalizer": "Billing", "aliases": ["BILLING", "billing"]},
+        {"name": "Lost", "verbalizer": "Lost", "aliases": ["lost"]},
+    ]
+    assert "What does the label" not in done.output
+    assert f"  daftt run --task {file} --data-train '{data}'\n" in done.output
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [

@@ -17,7 +17,7 @@ from daftt_core.data.files import read_file
 from daftt_core.data.places import DataFile
 from daftt_core.errors import DataError
 from daftt_core.records import Example, normalize
-from daftt_core.tasks import Columns, Label, Task
+from daftt_core.tasks import SAVE_AS_UTF8, Columns, Label, Task
 
 SENTIMENT = Task(
     id="sentiment",
@@ -142,14 +142,14 @@ def test_outputs_of_unlabelled_files_are_not_looked_at(tmp_path: Path) -> None:
         (
             "a.csv",
             b"text,label\nFine.,1\nCaf\xe9.,1\n",
-            ", line 3: byte 4 (0xe9) is not UTF-8; save the file as UTF-8",
+            ", line 3: byte 4 (0xe9) is not UTF-8; " + SAVE_AS_UTF8,
         ),
         (
             "a.jsonl",
             b'{"text": "a", "label": 1}\n{"text": "Caf\xe9", "label": 1}\n',
-            ", line 2: byte 14 (0xe9) is not UTF-8; save the file as UTF-8",
+            ", line 2: byte 14 (0xe9) is not UTF-8; " + SAVE_AS_UTF8,
         ),
-        ("a.csv", "text,label\n".encode("utf-16"), ": is UTF-16; save it as UTF-8"),
+        ("a.csv", "text,label\n".encode("utf-16"), ": is UTF-16; " + SAVE_AS_UTF8),
         (
             "a.csv",
             b"text,label\nFi\0ne,1\n",
@@ -157,7 +157,12 @@ def test_outputs_of_unlabelled_files_are_not_looked_at(tmp_path: Path) -> None:
         ),
         ("a.csv", "text,label\nFine,so far,1\n", ", line 2: has 3 fields, but the header has 2"),
         ("a.csv", "text,label\nFine.,1\n ,1\n", ", line 3: has no 'text'"),
-        ("a.csv", "text,label\nFine.,\n", ", line 2: has no 'label'"),
+        (
+            "a.csv",
+            "text,label\nFine.,\n",
+            ", line 2: has no 'label'; rows that have none yet go into a file of their own, for "
+            "data_unlabelled",
+        ),
         (
             "a.csv",
             "text,label\nFine.,postive\n",
