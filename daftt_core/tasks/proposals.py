@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ _LEAST_OF_EACH = 2
 _OUTPUTS = (
     *("label", "labels", "class", "category", "sentiment", "topic", "intent", "target"),
     *("output", "summary", "answer", "response", "completion", "reference"),
+    *("queue", "team", "department", "priority", "urgency"),
 )
 _PAIRS = (
     ("premise", "hypothesis"),
@@ -140,4 +142,12 @@ def _output(table: Mapping[str, Sequence[str]]) -> str:
     labels = [name for name in table if propose_kind(table[name]) == "classification"]
     if not labels:
         return list(table)[-1]
-    return min(labels, key=lambda name: (len(set(table[name])), sum(map(len, table[name]))))
+    telling = [name for name in labels if set(_words(name)) & set(_OUTPUTS)]
+    return min(
+        telling or labels,
+        key=lambda name: (len(set(table[name])), sum(map(len, table[name]))),
+    )
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", name.casefold())

@@ -8,7 +8,7 @@ import pytest
 from builtin_data import COLUMNS, rows_of
 
 from daftt_core.errors import DataError
-from daftt_core.tasks import load_task, look_at, propose_columns, propose_kind
+from daftt_core.tasks import Columns, load_task, look_at, propose_columns, propose_kind
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -44,6 +44,18 @@ def test_semicolons_between_the_names_of_columns_separate_fields(tmp_path: Path)
     (tmp_path / "a.csv").write_text("No;What they said;Mood\n1;fine, really;good\n")
     table = look_at(tmp_path / "a.csv")
     assert table == {"No": ["1"], "What they said": ["fine, really"], "Mood": ["good"]}
+
+
+def test_of_several_columns_of_labels_the_one_whose_name_says_so_is_the_output() -> None:
+    table = {
+        "Channel": ["mail", "chat"] * 6,
+        "Message": [f"A message about matter {number}." for number in range(12)],
+        "Queue / final": ["billing", "lost", "broken"] * 4,
+    }
+    assert propose_columns(table) == Columns(text="Message", output="Queue / final")
+    assert propose_columns(table | {"Queue / final": ["x", "y", "z"] * 4, "class": ["1"] * 12}) == (
+        Columns(text="Message", output="class")
+    )
 
 
 def test_one_column_is_not_enough(tmp_path: Path) -> None:
