@@ -1,0 +1,94 @@
+"""The tutorial's commands, as the page has them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from daftt_core.cli import cli
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line.removeprefix("daftt ")
+    for language, block in BLOCKS
+    for line in block.splitlines()
+    if language == "sh" and line.startswith("daftt ")
+]
+# all lines in which a question with a proposal in brackets is answered, with the answer
+ANSWERS = re.findall(r"^[A-Z][^\n]* \[.*?\]: ?(.*)$", PAGE, re.MULTILINE)
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which the page's commands find what they name."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (settings,) = (block for language, block in BLOCKS if language == "yaml")
+    (tmp_path / "first-run.yaml").write_text(settings, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def daftt(command: str, answers: str = "") -> Result:
+    """Run a command that stands on the page."""
+    assert command in COMMANDS
+    done = CliRunner().invoke(cli, shlex.split(command), input=answers)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def output_after(command: str) -> list[str]:
+    """The lines that the page shows as a command's output; ``...`` stands for any others."""
+    position = BLOCKS.index(("sh", f"daftt {command}\n"))
+    language, block = BLOCKS[position + 1]
+    assert language == "text"
+    return [line for line in block.splitlines() if line.strip() and "..." not in line]
+
+
+def test_the_files_that_it_shows_are_there() -> None:
+    header, first, *_ = (ROOT / "examples/tutorial/messages.csv").read_text().splitlines()
+    assert f"\n{header}\n{first}\n" in PAGE
+
+
+def test_a_task_is_made_checked_and_validated_as_the_page_says(clone: Path) -> None:
+    new = "task new queues.yaml --data examples/tutorial/messages.csv"
+    asked = daftt(new, "\n".join(ANSWERS) + "\n").output
+    assert len(ANSWERS) == len(output_after(new)) + 3 == 7
+    for question in output_after(new):
+        assert question.strip() in asked
+    task = yaml.safe_load(Path("queues.yaml").read_text(encoding="utf-8"))
+    assert [task["description"], task["definition"], task["writing_definition"]] == ANSWERS[4:]
+    assert [label["name"] for label in task["labels"]] == [
+        *("Billing", "Returns", "Shipping", "Technical")
+    ]
+    for command in ("task validate queues.yaml", "validate --settings first-run.yaml"):
+        said = daftt(command).output.splitlines()
+        shown = output_after(command)
+        assert shown
+        assert [line for line in shown if line not in said] == []
+
+
+@pytest.mark.slow
+def test_the_run_of_the_page_ends_with_a_report_and_a_student(clone: Path) -> None:
+    from tiny_models import tiny_bert, tiny_gpt_neox
+    from transformers import AutoModelForSequenceClassification
+
+    daftt(COMMANDS[1], "\n".join(ANSWERS) + "\n")
+    files = (clone / "queues.yaml", *sorted((ROOT / "examples" / "tutorial").glob("*.csv")))
+    texts = [file.read_text(encoding="utf-8") for file in files]
+    tiny_gpt_neox(clone / "teacher", [*texts, "Definition: Input: Output:\n"])
+    tiny_bert(clone / "student", texts)
+    with (clone / "first-run.yaml").open("a", encoding="utf-8") as settings:
+        settings.write(f"teacher_model: {clone / 'teacher'}\nstudent_model: {clone / 'student'}\n")
+    ended = daftt("run --settings first-run.yaml").output
+    assert "accuracy in percent on 109 test examples, 2 seeds" in ended
+    report = Path(daftt("report latest").output.strip())
+    assert "real+annotated" in report.read_text(encoding="utf-8")
+    student = report.parents[1] / "students" / "real+annotated" / "seed-0"
+    assert AutoModelForSequenceClassification.from_pretrained(student).config.num_labels == 4
