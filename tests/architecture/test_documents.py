@@ -1,0 +1,61 @@
+"""The documents name what the code has; `make docs` itself checks their links."""
+
+from __future__ import annotations
+
+import click
+import picture
+import pytest
+import reference
+from click.testing import CliRunner
+
+from daftt_core.cli.app import cli
+from daftt_core.config import flat_fields
+from daftt_core.presets import preset_names
+from daftt_core.tasks import Columns, Hub, Label, Solved, Splits, Task
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    page = reference.parameters_page()
+    missing = [name for name in flat_fields() if f"\n`{name}`\n: " not in page]
+    assert missing == []
+
+
+def test_every_command_and_exit_code_is_in_the_reference() -> None:
+    page = reference.commands_page()
+    listed = {
+        line.removeprefix("## ") for line in page.splitlines() if line.startswith("## daftt ")
+    }
+    assert listed == set(_commands(cli, "daftt"))
+    assert "| 130 | Stopped with Ctrl-C. |" in page
+
+
+def _commands(group: click.Group, path: str) -> list[str]:
+    found = []
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found += _commands(command, f"{path} {name}")
+        else:
+            assert CliRunner().invoke(command, ["--help"]).exit_code == 0
+            found.append(f"{path} {name}")
+    return found
+
+
+@pytest.mark.parametrize("part", [Task, Columns, Label, Solved, Hub, Splits])
+def test_every_field_of_a_task_is_explained(part: type[Task]) -> None:
+    page = (picture.HERE / "tasks.md").read_text(encoding="utf-8")
+    assert [name for name in part.model_fields if f"`{name}`" not in page] == []
+
+
+def test_every_preset_is_on_the_page_of_its_model() -> None:
+    pages = [(picture.HERE / f"{name}.md").read_text() for name in ("teachers", "students")]
+    assert [name for name in preset_names() if f"`{name}`" not in "".join(pages)] == []
+
+
+def test_the_picture_is_what_the_compiled_pipeline_gives() -> None:
+    steps = picture.read_steps(picture.COMPILED)
+    assert picture.TARGET.read_text() == picture.draw(steps), "run `make docs` and commit it"
+    labels = [steps.nodes[step]["label"] for step in steps]
+    assert labels.count("train students") == 2
+    assert {"preflight", "train teacher", "synthesize", "promote", "summarize"} <= set(labels)
+    ends = [steps.nodes[step]["label"] for step in steps if not steps.out_degree(step)]
+    assert ends == ["summarize"]
