@@ -34,19 +34,19 @@ def run_stages(config: Config) -> Run:
     for arm in baseline_arms(config.student, gold_is_known=data.summary["gold_is_known"]):
         students[arm] = train_arm(run, config.student, arm, data.digest).digest
     teacher = train(run, config.teacher, data.digest).digest
-    teachers, own = config.teacher, config.synthesis
-    gate = assess(run, teachers, own, data.digest, teacher, students["real"]).digest
+    gate = assess(run, config.teacher, config.synthesis, data.digest, teacher, students["real"])
     written = {}
     for shard in synthesis_shards(config):
         write = annotate if shard["source"] == "annotated" else generate
-        made = write(run, own, int(shard["shard"]), data.digest, teacher, gate)
+        number = int(shard["shard"])
+        made = write(run, config.synthesis, number, data.digest, teacher, gate.digest)
         written[made.name] = made.digest
-    wanted = augmented_arms(own.mode)
+    wanted = augmented_arms(config.synthesis.mode)
     kept = curate(run, config.curation, data.digest, written, wanted)
     for arm in kept.summary["arms"]:
         students[arm] = train_arm(run, config.student, arm, data.digest, kept.digest).digest
-    said = predict_test(run, config.student, data.summary["test_digest"], students)
-    evaluate(run, config.evaluation, said.digest, students)
+    answers = predict_test(run, config.student, data.summary["test_digest"], students)
+    evaluate(run, config.evaluation, answers.digest, students)
     write_report(run)
     return run
 
