@@ -167,8 +167,10 @@ class SynthesisConfig(Section):
     @model_validator(mode="after")
     def _name_one_server(self) -> SynthesisConfig:
         named = bool(self.server_url) + bool(self.server_command)
-        if self.engine == "local" and (named or self.server_model):
-            raise ValueError("a server is described, but engine is local: set engine to server")
+        if self.engine != "server" and (named or self.server_model):
+            raise ValueError(
+                f"a server is described, but engine is {self.engine}: set engine to server"
+            )
         if self.engine == "server" and named != 1:
             raise ValueError("engine server needs either server_url or server_command")
         if self.server_url and not self.server_url.startswith(("http://", "https://")):
