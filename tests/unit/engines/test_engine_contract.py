@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -12,19 +11,21 @@ import pytest
 from completions_server import CompletionsServer
 from documented_code import run_code
 from tiny_models import tiny_gpt_neox
-from toy_task import remarks, vocabulary, write_task
+from toy_task import vocabulary, write_task
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.engines import ENGINES, Completion, Engine, open_engine
 from daftt_core.records import Example
 from daftt_core.tasks import Prompt, answer_prompt, load_task, writing_prompt
 
-ANSWERS = [" kind", " unkind", " very bland"]
+ANSWERS = [" kind", " unkind", " very bland", " delivery", " payment"]
+REMARKS = ["the courier lost my parcel", "i was charged twice", "the soup was warm"]
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_gpt_neox(tmp_path_factory.mktemp("teacher"), vocabulary())
+    texts = [*vocabulary(), *ANSWERS, *REMARKS]
+    return tiny_gpt_neox(tmp_path_factory.mktemp("teacher"), texts)
 
 
 @pytest.fixture(params=[*ENGINES, "rules"])
@@ -48,20 +49,21 @@ def engine(
 @pytest.fixture
 def prompts(tmp_path: Path) -> list[Prompt]:
     task = load_task(str(write_task(tmp_path)))
-    return [answer_prompt(task, Example.of(text)) for text, _ in remarks()[:6]]
+    return [answer_prompt(task, Example.of(text)) for text in REMARKS]
 
 
 def test_an_answer_s_score_depends_on_its_own_prompt_alone(
     engine: Engine, prompts: list[Prompt]
 ) -> None:
     scores = engine.score(prompts, ANSWERS)
-    assert scores.shape == (6, 3)
+    assert scores.shape == (3, 5)
     assert np.isfinite(scores).all()
     assert (scores <= 0).all()
-    alone = [engine.score([prompt], ANSWERS)[0] for prompt in prompts]
+    assert len(np.unique(scores.round(4))) > 1
+    alone = [[engine.score([prompt], [one])[0, 0] for one in ANSWERS] for prompt in prompts]
     np.testing.assert_allclose(scores, alone, atol=1e-4)
     np.testing.assert_allclose(engine.score(prompts, ANSWERS[::-1]), scores[:, ::-1], atol=1e-4)
-    assert [engine.share_shown(prompt) for prompt in prompts] == [1.0] * 6
+    assert [engine.share_shown(prompt) for prompt in prompts] == [1.0] * 3
 
 
 def test_a_text_depends_on_its_own_prompt_and_seed_alone(engine: Engine, tmp_path: Path) -> None:
@@ -78,8 +80,6 @@ def test_a_text_depends_on_its_own_prompt_and_seed_alone(engine: Engine, tmp_pat
     for one in written:
         assert 0 <= one.confidence <= 1
         assert one.solved == 0
-    shown = replace(asking[0], solved=("\n\nInput: kind\nOutput: the soup was warm",))
-    assert write([shown], [1])[0].solved in (0, 1)
 
 
 def test_every_engine_can_be_asked_for_by_name() -> None:
