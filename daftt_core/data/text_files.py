@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from daftt_core.data.rows import Mistakes, Problem, list_names
 from daftt_core.errors import DataError, did_you_mean
+from daftt_core.tasks import csv_separator
 
 __all__ = ["Fields", "read_lines"]
 
@@ -68,7 +70,9 @@ def _table(
     if is_tsv:
         reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
     else:
-        reader = csv.reader(lines, strict=True)
+        first = next(lines, "")
+        separator = csv_separator(first)
+        reader = csv.reader(itertools.chain([first], lines), delimiter=separator, strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -78,8 +82,8 @@ def _table(
         except csv.Error as error:
             raise DataError(
                 f"{mistakes.file}, line {line}: the row that begins here is malformed ({error}); "
-                "is a quote left open? (a field that holds commas or quotes must be in quotes, "
-                "and quotes inside it are doubled)"
+                "is a quote left open? (a field that holds separators or quotes must be in "
+                "quotes, and quotes inside it are doubled)"
             ) from None
         if values:
             yield line, values

@@ -13,7 +13,7 @@ from daftt_core.tasks.prompts import (
     parse_input,
     writing_prompt,
 )
-from daftt_core.tasks.proposals import look_at, propose_columns, propose_kind
+from daftt_core.tasks.proposals import csv_separator, look_at, propose_columns, propose_kind
 from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task
 from daftt_core.tasks.task import PRIMARY_METRICS, Columns, Hub, Label, Solved, Splits, Task
 
@@ -30,6 +30,7 @@ __all__ = [
     "Task",
     "answer_prompt",
     "builtin_tasks",
+    "csv_separator",
     "load_task",
     "look_at",
     "mixture_prompt",

@@ -71,6 +71,12 @@ def test_csv_with_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     assert [(row.file, row.line) for row in rows] == [(str(path), 2), (str(path), 5)]
 
 
+def test_csv_from_a_spreadsheet_that_writes_semicolons(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('label;text\n1;Fine, really.\n0;"Dull; slow."\n')
+    assert [e.text for e in read(path)] == ["Fine, really.", "Dull; slow."]
+
+
 def test_tsv_takes_quotes_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text('text\tlabel\n"Open quote\t1\nsaid "so"\t0\n')
