@@ -72,9 +72,9 @@ def _command(context: click.Context) -> Iterator[str]:
     yield f"```{{program}} {path}\n```\n"
     settings = flat_fields() if isinstance(command, SettingsCommand) else {}
     for parameter in command.params:
-        row = parameter.get_help_record(context)
-        if row is not None and parameter.name not in settings:
-            yield f"````{{option}} {row[0].replace(' / ', ', ')}\n{_plain(row[1])}\n````\n"
+        flags, said = parameter.get_help_record(context) or ("", "")
+        if said and parameter.name not in settings:
+            yield f"````{{option}} {flags.replace(' / ', ', ')}\n{_plain(said)}\n````\n"
     if settings:
         yield "Every [parameter](parameters.md) is an option, too: `student_epochs` is"
         yield "`--student-epochs`; one that is on or off also has its opposite, such as"
