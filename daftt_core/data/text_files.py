@@ -8,6 +8,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from daftt_core.data.rows import Mistakes, Problem, list_names
@@ -18,6 +19,8 @@ __all__ = ["Fields", "read_lines"]
 
 # A field beyond this is nearly always the rest of the file, behind a quote that was left open.
 _MOST_FIELD_CHARACTERS = 1_000_000
+# A file without line ends would be read into memory whole.
+_MOST_LINE_BYTES = 2**26
 _MALFORMED = "malformed row"
 
 Fields = Iterator[tuple[int, Mapping[str, object]]]
@@ -44,7 +47,13 @@ def read_lines(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fields
 
 def _lines(path: Path, mistakes: Mistakes) -> Iterator[str]:
     with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
+        lines = iter(partial(file.readline, _MOST_LINE_BYTES + 1), b"")
+        for number, raw in enumerate(lines, start=1):
+            if len(raw) > _MOST_LINE_BYTES:
+                raise DataError(
+                    f"{mistakes.file}, line {number}: is longer than {_MOST_LINE_BYTES >> 20} MiB; "
+                    "a row must end with a line break"
+                )
             line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 raise DataError(f"{mistakes.file}: is UTF-16; save it as UTF-8")

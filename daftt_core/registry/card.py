@@ -11,8 +11,8 @@ from pathlib import Path
 
 from daftt_core import __version__
 from daftt_core.assets import known_assets
-from daftt_core.evaluation import METRICS
 from daftt_core.registry.models import Decision, Lineage
+from daftt_core.tasks import METRICS
 
 __all__ = ["escape", "write_card"]
 

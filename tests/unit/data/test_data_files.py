@@ -227,6 +227,15 @@ def test_a_huge_field_is_found_and_a_large_one_is_read(tmp_path: Path) -> None:
     assert csv.field_size_limit() == limit, "the limit of the whole process is as it was"
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
+def test_a_file_without_line_ends_is_not_read_into_memory(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with path.open("wb") as file:
+        file.truncate(10**12)  # sparse: it takes no room
+    with pytest.raises(DataError, match=r", line 1: is longer than 64 MiB; a row must end"):
+        read(path)
+
+
 def test_deep_nesting_and_endless_numbers_are_mistakes_like_others(tmp_path: Path) -> None:
     content = "[" * 100_000 + "\n" + '{"text": ' + "1" * 5000 + "}\n"
     first, second = mistakes_of(tmp_path / "a.jsonl", content)
