@@ -25,7 +25,6 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["README.md"]
 myst_heading_anchors = 4
 smartquotes = False  # it would make a dash of an option's two hyphens
-myst_enable_extensions = ["deflist"]
 autodoc_typehints = "none"  # the docstrings say shapes and units, which types do not
 napoleon_use_rtype = False
 

@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 COMPILED = HERE.parent / "pipelines/compiled/daftt.yaml"
 TARGET = HERE / "images/pipeline.svg"
 
-_WIDTH, _HEIGHT, _ACROSS, _DOWN, _MARGIN = 200, 46, 232, 80, 16
+_WIDTH, _HEIGHT, _ACROSS, _DOWN, _MARGIN, _ROUND = 200, 46, 224, 76, 16, 7
 _STYLE = """
 text { font: 14px system-ui, sans-serif; fill: #16212c; text-anchor: middle }
 .note { font-size: 11px; fill: #4d5c6b }
@@ -87,7 +87,7 @@ def _note(task: dict[str, Any]) -> str:
     """What is special about a step or a group of them, in words."""
     policy = task.get("triggerPolicy", {})
     if "parameterIterator" in task:
-        return "several, side by side"
+        return f"all {task['taskInfo']['name']} side by side"
     if policy.get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED":
         return "always, after a failure too"
     if policy.get("condition", "").startswith("!"):
@@ -133,20 +133,23 @@ def _places(steps: nx.DiGraph) -> dict[str, tuple[float, float]]:
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
+    """From the foot of a box down, across in the gap above the other box, and down to its head."""
     (x0, y0), (x1, y1) = start, end
     x0, x1, y0 = x0 + _WIDTH / 2, x1 + _WIDTH / 2, y0 + _HEIGHT
-    turn = y1 - (_DOWN - _HEIGHT)
-    straight = f"V{turn:g} " if turn > y0 else ""
-    middle = (max(turn, y0) + y1) / 2
-    return (
-        f'<path marker-end="url(#tip)" d="M{x0:g} {y0:g} {straight}'
-        f'C{x0:g} {middle:g} {x1:g} {middle:g} {x1:g} {y1 - 2:g}"/>'
-    )
+    across = ""
+    if x0 != x1:
+        level = y1 - (_DOWN - _HEIGHT) / 2
+        round_ = _ROUND if x1 > x0 else -_ROUND
+        across = (
+            f"V{level - _ROUND:g} Q{x0:g} {level:g} {x0 + round_:g} {level:g} "
+            f"H{x1 - round_:g} Q{x1:g} {level:g} {x1:g} {level + _ROUND:g} "
+        )
+    return f'<path marker-end="url(#tip)" d="M{x0:g} {y0:g} {across}V{y1 - 2:g}"/>'
 
 
 def _box(place: tuple[float, float], label: str, note: str) -> str:
     x, y = place
-    kind = ' class="many"' if "several" in note else ""
+    kind = ' class="many"' if "side by side" in note else ""
     middle, line = x + _WIDTH / 2, y + (20 if note else 28)
     said = f'<text class="note" x="{middle:g}" y="{y + 37:g}">{escape(note)}</text>' if note else ""
     return (

@@ -18,7 +18,13 @@ class _Part(BaseModel):
 
 
 class Columns(_Part):
-    """Which columns of a data file hold the input and the output."""
+    """Which columns of a data file hold the input and the output.
+
+    Attributes:
+        text: The input, or the first text of a pair.
+        text_pair: The second text of a pair; None where inputs are single texts.
+        output: The label, or the text to be written.
+    """
 
     text: str = "text"
     text_pair: str | None = None

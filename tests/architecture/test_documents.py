@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import click
 import picture
 import pytest
@@ -10,23 +13,36 @@ from click.testing import CliRunner
 
 from daftt_core.cli.app import cli
 from daftt_core.config import flat_fields
+from daftt_core.costs import Prices
 from daftt_core.presets import preset_names
 from daftt_core.tasks import Columns, Hub, Label, Solved, Splits, Task
 
 
 def test_every_setting_is_in_the_reference() -> None:
-    page = reference.parameters_page()
-    missing = [name for name in flat_fields() if f"\n`{name}`\n: " not in page]
-    assert missing == []
+    page = list(reference.parameters_page())
+    assert _values(iter(page)) == list(flat_fields())
+    epochs = "{confval} student_epochs\n:type: `INTEGER`, at least 1\n:default: `"
+    assert epochs in "\n".join(page)
 
 
 def test_every_command_and_exit_code_is_in_the_reference() -> None:
-    page = reference.commands_page()
+    page = "\n".join(reference.commands_page())
     listed = {
         line.removeprefix("## ") for line in page.splitlines() if line.startswith("## daftt ")
     }
     assert listed == set(_commands(cli, "daftt"))
     assert "| 130 | Stopped with Ctrl-C. |" in page
+
+
+def test_every_field_of_a_task_file_and_of_a_price_file_is_in_the_reference() -> None:
+    task, prices = _values(reference.task_page()), _values(reference.prices_page())
+    assert set(task) > {*Task.model_fields, *(f"hub.{name}" for name in Hub.model_fields)}
+    assert "hub.splits.test" in task
+    assert prices == list(Prices.model_fields)
+
+
+def _values(lines: Iterator[str]) -> list[str]:
+    return re.findall(r"\{confval\} (\S+)", "\n".join(lines))
 
 
 def _commands(group: click.Group, path: str) -> list[str]:
