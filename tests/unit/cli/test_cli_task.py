@@ -77,7 +77,7 @@ def test_what_is_answered_goes_into_the_file(tmp_path, tickets):
 
 def test_spellings_that_differ_in_case_are_one_label_and_words_are_not_asked_about(tmp_path):
     data, file = tmp_path / "my tickets.csv", tmp_path / "tickets.yaml"
-    rows = [f"A message about matter {n};{queue}" for n, queue in enumerate(["Billing", "Lost"] * 9)]
+    rows = [f"Message number {n};{queue}" for n, queue in enumerate(["Billing", "Lost"] * 9)]
     data.write_text("\n".join(["said;queue", *rows, "Where is it?;lost", "?;BILLING", "!;billing"]))
     done = CliRunner().invoke(
         cli, ["task", "new", str(file), "--data", str(data)], input="\n" * 7, catch_exceptions=False
