@@ -211,10 +211,9 @@ def _labels(outputs: Sequence[str], words: dict[str, str], question: str) -> lis
             called = spellings[0].replace("_", " ")
             if question and not _WORD.search(called):
                 called = _prompt(question.format(spellings[0]), called)
-        aliases = [one for one in spellings if one != called]
-        labels.append(
-            {"name": called, "verbalizer": called} | ({"aliases": aliases} if aliases else {})
-        )
+        others = [one for one in spellings if one != called]
+        aliases = {"aliases": others} if others else {}
+        labels.append({"name": called, "verbalizer": called, **aliases})
     return labels
 
 
