@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-text demo-retrain demo-sweep test test-slow test-all lint typecheck compile \
-  check-compiled lock clean images images-lock k8s-check
+  check-compiled docs docs-links lock clean images images-lock k8s-check
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -74,6 +74,13 @@ compile: $(STAMP) ## Write the compiled pipeline
 
 check-compiled: $(STAMP) ## Fail when the compiled pipeline is not what the code compiles to
 	$(BIN)/daftt compile --check
+
+docs: $(STAMP) ## Build the documents into build/docs; warnings and dead links are errors
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "Read build/docs/index.html"
+
+docs-links: $(STAMP) ## Ask for every outside link of the documents (needs the network)
+	$(BIN)/sphinx-build --quiet -b linkcheck docs build/docs-links
 
 lock: ## Choose the newest versions that fit together and write constraints.txt
 	rm -rf $(VENV)-lock

@@ -86,17 +86,18 @@ def _digests(run: Run) -> tuple[str, str]:
 def _scores(run: Run, config: Config, arm: str, dev: list[Example]) -> list[list[float]]:
     """Train an arm's students in a folder of their own; their score on each example."""
     student = config.student
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as place:
         for stage in ("data", "curated"):
-            shutil.copytree(Path(run.uri) / stage, Path(folder) / stage)
-        own = run.model_copy(update={"uri": folder})
+            shutil.copytree(Path(run.uri) / stage, Path(place) / stage)
+        own = run.model_copy(update={"uri": place})
         train_arm(own, student, arm, *_digests(own))
         questions = Questions(run.task, student, dev)
-        gold, scores = [str(example.output) for example in dev], []
+        scores = []
         for seed in range(student.seeds):
-            answers = questions.ask(own.folder / "students" / arm / f"seed-{seed}", [].append)
-            outputs = [one.output for one in answers]
-            scores.append(list(score_examples(metric_for_task(run.task), outputs, gold)))
+            folder = own.folder / "students" / arm / f"seed-{seed}"
+            answers = questions.ask(folder, arm, seed, [].append)
+            outputs, golds = [one.output for one in answers], [one.gold for one in answers]
+            scores.append(list(score_examples(metric_for_task(run.task), outputs, golds)))
     return scores
 
 

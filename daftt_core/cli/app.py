@@ -32,10 +32,10 @@ from daftt_core.cli.task import task_command
 from daftt_core.cli.upload import upload_command
 from daftt_core.cli.validate import validate_command
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "exit_codes", "main"]
 
 
-def _exit_codes() -> list[tuple[str, str]]:
+def exit_codes() -> list[tuple[str, str]]:
     """Each exit code and what it means, read off the error classes themselves."""
     meanings: dict[int, list[str]] = {
         0: ["Success."],
@@ -58,7 +58,7 @@ class _Daftt(click.Group):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Exit codes"):
-            formatter.write_dl(_exit_codes())
+            formatter.write_dl(exit_codes())
         with formatter.section("Examples"):
             formatter.write_dl(
                 [

@@ -14,7 +14,14 @@ from pydantic.fields import FieldInfo
 from daftt_core.config import Config, Section, flat_fields, from_flat, read_settings
 from daftt_core.presets import preset_names, read_presets
 
-__all__ = ["SettingsCommand", "read_config", "with_settings"]
+__all__ = [
+    "SettingsCommand",
+    "default_in_words",
+    "kind_in_words",
+    "limits_in_words",
+    "read_config",
+    "with_settings",
+]
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -96,18 +103,13 @@ def read_config(settings_file: Path | None, given: dict[str, Any]) -> Config:
     return from_flat(settings | chosen)
 
 
-def _option(name: str, field: FieldInfo) -> Callable[[_Decorated], _Decorated]:
-    flag = f"--{name.replace('_', '-')}"
-    text = f"{field.description}{_limits_and_default(field)}"
-    if field.annotation is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
-    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-    kind = _Value("|".join(choices) if choices else _kind(field), choices)
-    return click.option(flag, name, type=kind, metavar=kind.name, help=text)
-
-
-def _kind(field: FieldInfo) -> str:
+def kind_in_words(field: FieldInfo) -> str:
+    """What kind of value a setting takes, such as ``INTEGER``, ``on|off`` or ``stop|continue``."""
     annotation = field.annotation
+    if annotation is bool:
+        return "on|off"
+    if get_origin(annotation) is Literal:
+        return "|".join(get_args(annotation))
     if get_origin(annotation) in (Union, types.UnionType):
         annotation = next(part for part in get_args(annotation) if part is not type(None))
     if get_origin(annotation) in (dict, list):
@@ -115,17 +117,31 @@ def _kind(field: FieldInfo) -> str:
     return {int: "INTEGER", float: "NUMBER"}.get(cast(type, annotation), "TEXT")
 
 
-def _limits_and_default(field: FieldInfo) -> str:
-    """What a description leaves out, such as ``" [above 0, below 1; default: 0.1]"``."""
+def limits_in_words(field: FieldInfo) -> str:
+    """The limits of a field's values, such as ``above 0, below 1``; empty where there are none."""
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    limits = ", ".join(
+    return ", ".join(
         f"{word} {limit:,}"
         for rule in field.metadata
         for key, word in words.items()
         if (limit := getattr(rule, key, None)) is not None
     )
-    default = field.default
-    if isinstance(default, bool):
-        default = "on" if default else "off"
-    said = [limits] * bool(limits) + [f"default: {default}"] * (default != "")
-    return f" [{'; '.join(said)}]" if said else ""
+
+
+def default_in_words(field: FieldInfo) -> str:
+    """A setting's default as the command line takes it."""
+    if isinstance(field.default, bool):
+        return "on" if field.default else "off"
+    return str(field.default)
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[_Decorated], _Decorated]:
+    flag = f"--{name.replace('_', '-')}"
+    limits, default = limits_in_words(field), default_in_words(field)
+    said = [limits] * bool(limits) + [f"default: {default}"] * bool(default)
+    text = str(field.description) + (f" [{'; '.join(said)}]" if said else "")
+    if field.annotation is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    kind = _Value(kind_in_words(field), choices)
+    return click.option(flag, name, type=kind, metavar=kind.name, help=text)

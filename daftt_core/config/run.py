@@ -35,7 +35,7 @@ class RunConfig(Section):
     )
     name: str = Field(
         default="",
-        pattern=r"^[A-Za-z0-9._-]*$",
+        pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*)?$",
         description="Name of the run's folder. Empty: task and a digest of the settings, so that "
         "the same command continues the same run.",
     )

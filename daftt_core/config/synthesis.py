@@ -167,12 +167,19 @@ class SynthesisConfig(Section):
     @model_validator(mode="after")
     def _name_one_server(self) -> SynthesisConfig:
         named = bool(self.server_url) + bool(self.server_command)
-        if self.engine == "local" and (named or self.server_model):
-            raise ValueError("a server is described, but engine is local: set engine to server")
+        if self.engine != "server" and (named or self.server_model):
+            raise ValueError(
+                f"a server is described, but engine is {self.engine}: set engine to server"
+            )
         if self.engine == "server" and named != 1:
             raise ValueError("engine server needs either server_url or server_command")
         if self.server_url and not self.server_url.startswith(("http://", "https://")):
             raise ValueError("server_url must begin with http:// or https://")
+        if any(character in self.server_url for character in "@?#"):
+            raise ValueError(  # settings are stored, logged and shown, and so would a key in them
+                "server_url must hold no user, password or query; the server's key goes into the "
+                "environment variable DAFTT_SERVER_API_KEY"
+            )
         if self.server_command and not any("{port}" in word for word in self.server_words()):
             raise ValueError("server_command must say {port} where the port goes")
         return self

@@ -33,7 +33,8 @@ class TeacherConfig(Section):
     model: str = Field(
         default="smollm2-135m-instruct",
         min_length=1,
-        description="Teacher: a bundled model, a model folder, or a Hugging Face Hub id.",
+        description="Teacher: a bundled model, a model folder, or a Hugging Face Hub id "
+        "(org/name or org/name@revision).",
     )
     epochs: int = Field(default=3, ge=0, description="Passes over the examples; 0: not tuned.")
     learning_rate: float = Field(default=5e-5, gt=0, lt=1, description="Peak learning rate.")
@@ -153,7 +154,8 @@ class StudentConfig(Section):
     model: str = Field(
         default="all-minilm-l6-v2",
         min_length=1,
-        description="Student: a bundled model, a model folder, or a Hugging Face Hub id.",
+        description="Student: a bundled model, a model folder, or a Hugging Face Hub id "
+        "(org/name or org/name@revision).",
     )
     seeds: int = Field(default=3, ge=1, le=50, description="Students per arm.")
     epochs: int = Field(default=2, ge=1, description="Passes over an arm's examples, at most.")

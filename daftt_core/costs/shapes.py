@@ -93,15 +93,15 @@ def find_model_config(name: str) -> dict[str, Any] | None:
     """A model's configuration; None where it is not on this machine.
 
     Args:
-        name: A bundled name, a Hub id whose configuration is bundled, a model folder, or the path
-            of a ``config.json``.
+        name: A bundled name, a Hub id (with a revision or without) whose configuration is bundled,
+            a model folder, or the path of a ``config.json``.
 
     Raises:
         ConfigError: The file cannot be read.
     """
     for path in _MODELS.glob("*.json"):
         settings = _read(path)
-        if name in (path.stem, settings["_name_or_path"]):
+        if name.partition("@")[0] in (path.stem, settings["_name_or_path"]):
             return settings
     path = Path(name).expanduser()
     path = path / "config.json" if path.is_dir() else path

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import codecs
 import csv
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from daftt_core.data.rows import Mistakes, Problem, list_names
 from daftt_core.errors import DataError, did_you_mean
+from daftt_core.tasks import csv_separator
 
 __all__ = ["Fields", "read_lines"]
 
 # A field beyond this is nearly always the rest of the file, behind a quote that was left open.
 _MOST_FIELD_CHARACTERS = 1_000_000
+# A file without line ends would be read into memory whole.
+_MOST_LINE_BYTES = 2**26
 _MALFORMED = "malformed row"
 
 Fields = Iterator[tuple[int, Mapping[str, object]]]
@@ -42,7 +47,13 @@ def read_lines(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fields
 
 def _lines(path: Path, mistakes: Mistakes) -> Iterator[str]:
     with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
+        lines = iter(partial(file.readline, _MOST_LINE_BYTES + 1), b"")
+        for number, raw in enumerate(lines, start=1):
+            if len(raw) > _MOST_LINE_BYTES:
+                raise DataError(
+                    f"{mistakes.file}, line {number}: is longer than {_MOST_LINE_BYTES >> 20} MiB; "
+                    "a row must end with a line break"
+                )
             line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 raise DataError(f"{mistakes.file}: is UTF-16; save it as UTF-8")
@@ -68,7 +79,9 @@ def _table(
     if is_tsv:
         reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
     else:
-        reader = csv.reader(lines, strict=True)
+        first = next(lines, "")
+        separator = csv_separator(first)
+        reader = csv.reader(itertools.chain([first], lines), delimiter=separator, strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -78,8 +91,8 @@ def _table(
         except csv.Error as error:
             raise DataError(
                 f"{mistakes.file}, line {line}: the row that begins here is malformed ({error}); "
-                "is a quote left open? (a field that holds commas or quotes must be in quotes, "
-                "and quotes inside it are doubled)"
+                "is a quote left open? (a field that holds separators or quotes must be in "
+                "quotes, and quotes inside it are doubled)"
             ) from None
         if values:
             yield line, values

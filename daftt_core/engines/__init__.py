@@ -8,10 +8,11 @@ from daftt_core.engines.encoding import Encoded, encode, encode_all
 from daftt_core.engines.engine import Completion, Engine, PromptError, PromptRefusedError
 from daftt_core.engines.labelling import LabelScorer
 from daftt_core.engines.local import LocalEngine
-from daftt_core.engines.opening import OpenEngine, open_engine, open_local
+from daftt_core.engines.opening import ENGINES, OpenEngine, open_engine, open_local
 from daftt_core.engines.server import ServerEngine
 
 __all__ = [
+    "ENGINES",
     "Completion",
     "Encoded",
     "Engine",

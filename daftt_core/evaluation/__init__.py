@@ -25,7 +25,6 @@ from daftt_core.evaluation.models import (
     SliceScore,
 )
 from daftt_core.evaluation.registry import (
-    METRICS,
     metric_for_task,
     metrics_for_task,
     score,
@@ -37,7 +36,6 @@ from daftt_core.evaluation.slices import MOST_VALUES, SMALL
 __all__ = [
     "EVALUATION",
     "GOLD_ARM",
-    "METRICS",
     "MOST_VALUES",
     "REAL_ARM",
     "SMALL",

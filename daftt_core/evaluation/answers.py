@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,12 +93,12 @@ def read_answers(folder: Path, task: Task, arms: Sequence[str]) -> Answers:
     )
 
 
-def read_traits(folder: Path, answers: Answers) -> Traits | None:
+def read_traits(folder: Path, ids: Iterable[str]) -> Traits | None:
     """What is known of the test examples beside their outputs; None where nothing was kept.
 
     Args:
         folder: Folder of the stage ``predictions``.
-        answers: What was read from it.
+        ids: The test examples that were answered.
 
     Raises:
         DataError: The file is damaged, or knows nothing of an example that was answered.
@@ -111,7 +111,7 @@ def read_traits(folder: Path, answers: Answers) -> Traits | None:
     except ValidationError as error:
         raise DataError(f"{path}: {error.errors()[0]['msg']}; predict again") from None
     known = [set(traits.characters), *([set(traits.values)] if traits.column else [])]
-    if any(id_ not in some for id_ in answers.ids for some in known):
+    if any(id_ not in some for id_ in ids for some in known):
         raise DataError(f"{path}: is not about the test examples that were answered; predict again")
     return traits
 

@@ -54,7 +54,7 @@ def evaluate(
         predictions, _ = read_stage(run, "predictions", predictions_digest)
         answers = read_answers(predictions, run.task, list(training))
         _check_dev_scores(training, answers)
-        traits = read_traits(predictions, answers)
+        traits = read_traits(predictions, answers.ids)
         evaluation = _evaluation(run, config, answers, traits, training)
         write_text(folder / _FILE, evaluation.model_dump_json(indent=1) + "\n")
         log.info("%s", evaluation.headline)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daftt_core.evaluation.models import GOLD_ARM, REAL_ARM, ArmResult
-from daftt_core.evaluation.registry import METRICS
+from daftt_core.tasks import METRICS
 
 __all__ = ["headline"]
 

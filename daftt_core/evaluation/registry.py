@@ -1,7 +1,4 @@
-"""The metrics by name. A new one is a module in ``metrics/`` and a line in ``METRICS``.
-
-One that arms can be compared by is also named in ``PRIMARY_METRICS`` of :mod:`daftt_core.tasks`.
-"""
+"""Scoring by the metrics that :mod:`daftt_core.tasks` names, from the modules in ``metrics/``."""
 
 from __future__ import annotations
 
@@ -10,53 +7,21 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from daftt_core.errors import ConfigError, DataError, did_you_mean
-from daftt_core.tasks import Task
+from daftt_core.tasks import METRICS, Metric, Task
 
 __all__ = [
-    "METRICS",
-    "Metric",
     "metric_for_task",
     "metrics_for_task",
     "score",
     "score_all",
     "score_examples",
 ]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is found and what it serves.
-
-    Attributes:
-        module: Its file in ``metrics/``, without ``.py``.
-        kind: The kind of task it serves.
-        title: As people read it.
-        is_mean: Whether it is a mean of scores of single examples.
-    """
-
-    module: str
-    kind: str
-    title: str
-    is_mean: bool = True
-
-
-METRICS: dict[str, Metric] = {
-    "accuracy": Metric("accuracy", "classification", "accuracy"),
-    "macro_f1": Metric("macro_f1", "classification", "macro F1", is_mean=False),
-    "matthews": Metric("matthews", "classification", "Matthews correlation", is_mean=False),
-    "rouge1": Metric("rouge", "text2text", "ROUGE-1"),
-    "rouge2": Metric("rouge", "text2text", "ROUGE-2"),
-    "rougeL": Metric("rouge", "text2text", "ROUGE-L"),
-    "bleu": Metric("bleu", "text2text", "BLEU", is_mean=False),
-    "exact_match": Metric("exact_match", "text2text", "exact match"),
-}
 
 
 def metric_for_task(task: Task) -> str:
@@ -73,7 +38,7 @@ def score(metric: str, predictions: Sequence[str], references: Sequence[str]) ->
     """The score of a set of predictions.
 
     Args:
-        metric: A name from :data:`METRICS`.
+        metric: A name from ``METRICS``.
         predictions: Labels by name, or texts.
         references: What they should be, in the same order.
 

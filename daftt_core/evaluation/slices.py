@@ -18,6 +18,7 @@ from daftt_core.evaluation.answers import Answers
 from daftt_core.evaluation.models import REAL_ARM, Slice, SliceScore
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Traits
+from daftt_core.tasks import Task
 
 __all__ = ["MOST_VALUES", "SMALL", "compare_slices", "slices_of"]
 
@@ -50,7 +51,7 @@ def compare_slices(
         seed: Of the resampling.
     """
     slices = []
-    for by, name, members in slices_of(answers, traits):
+    for by, name, members in slices_of(answers.task, answers.ids, answers.gold, traits):
         inside = scores[:, :, members]
         resampled = bootstrap_means(inside, resamples, seed, f"compare arms by {by}")
         slices.append(
@@ -85,20 +86,20 @@ def _compared(
 
 
 def slices_of(
-    answers: Answers, traits: Traits | None
+    task: Task, ids: Sequence[str], golds: Sequence[str], traits: Traits | None
 ) -> Iterator[tuple[Literal["class", "length", "column"], str, _Members]]:
     """The slices that hold any example: what they have in common, their names and members."""
-    if answers.task.is_classification:
-        for index, label in enumerate(answers.task.label_names):
-            members = np.flatnonzero(answers.gold_indices == index)
-            if len(members):
-                yield "class", label, members
+    of_gold = np.asarray(golds, dtype=object)
+    for label in task.label_names:
+        members = np.flatnonzero(of_gold == label)
+        if len(members):
+            yield "class", label, members
     if traits is None:
         return
-    for name, members in _by_length([traits.characters[id_] for id_ in answers.ids]):
+    for name, members in _by_length([traits.characters[id_] for id_ in ids]):
         yield "length", name, members
     if traits.column:
-        for name, members in _by_value([traits.values[id_] for id_ in answers.ids]):
+        for name, members in _by_value([traits.values[id_] for id_ in ids]):
             yield "column", name, members
 
 

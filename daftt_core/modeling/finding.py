@@ -14,6 +14,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 
 from daftt_core.assets import fetch, known_assets
@@ -25,7 +26,7 @@ from daftt_core.progress import log
 
 __all__ = ["find_model"]
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 # Pickled weights run code when they are read, so they are never fetched.
 _WANTED = ["*.safetensors", "*.json", "*.model", "*.txt"]
 _TOKENIZER_FILES = (
@@ -44,7 +45,7 @@ def find_model(name: str | Path) -> Path:
 
     Args:
         name: A bundled model's name, the path of a folder or ``.gguf`` file, or a Hub id such as
-            ``org/name``, which is asked for only when no such path exists.
+            ``org/name`` or ``org/name@revision``, which is asked for only when no such path exists.
 
     Raises:
         ModelError: There is no such model, or its folder lacks weights or a tokenizer.
@@ -64,15 +65,19 @@ def find_model(name: str | Path) -> Path:
 
 
 def _download(name: str, bundled: list[str]) -> Path:
-    if not _HUB_ID.fullmatch(name):
+    hub_id = _HUB_ID.fullmatch(name)
+    if hub_id is None:
         raise ModelError(
             f"model {name!r}: there is no bundled model or folder of this name"
             f"{did_you_mean(name, bundled)} (bundled: {', '.join(sorted(bundled))}; "
-            "a Hugging Face Hub id has the form org/name)"
+            "a Hugging Face Hub id has the form org/name or org/name@revision)"
         )
     log.info("model %s: no such folder here; asking the Hugging Face Hub", name)
     try:
-        return Path(snapshot_download(name, allow_patterns=_WANTED))
+        model, revision = hub_id.groups()
+        return Path(snapshot_download(model, revision=revision, allow_patterns=_WANTED))
+    except RevisionNotFoundError:
+        reason = f"has no revision {revision!r} of it"
     except RepositoryNotFoundError:
         reason = "has no such model, or wants a token for it (HF_TOKEN)"
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):

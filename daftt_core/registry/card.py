@@ -11,8 +11,8 @@ from pathlib import Path
 
 from daftt_core import __version__
 from daftt_core.assets import known_assets
-from daftt_core.evaluation import METRICS
 from daftt_core.registry.models import Decision, Lineage
+from daftt_core.tasks import METRICS
 
 __all__ = ["escape", "write_card"]
 
@@ -60,7 +60,8 @@ def _heading(lineage: Lineage, decision: Decision) -> str:
     kind = "text-classification" if task.is_classification else "text-generation"
     model = lineage.student.model
     asset = known_assets().get(model)
-    is_hub_id = _HUB_ID.fullmatch(model) and not Path(model).exists()
+    hub_id = model.partition("@")[0]  # without the revision
+    is_on_hub = _HUB_ID.fullmatch(hub_id) and not Path(model).exists()
     results = [
         EvalResult(
             task_type=kind,
@@ -74,7 +75,7 @@ def _heading(lineage: Lineage, decision: Decision) -> str:
         for name, score in decision.scores.items()
     ]
     data = ModelCardData(
-        base_model=model if is_hub_id else None,
+        base_model=hub_id if is_on_hub else None,
         eval_results=results,
         library_name="transformers",
         license=asset.license.lower() if asset else "unknown",

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daftt_core.errors import DataError
 from daftt_core.modeling import limit_threads
 from daftt_core.progress import Progress
-from daftt_core.records import Prediction, write_jsonl
+from daftt_core.records import write_jsonl
 from daftt_core.registry.models import Lineage
 from daftt_core.student.prediction import Questions
 from daftt_core.workspace import Run, read_examples
@@ -28,7 +27,7 @@ def answer_test(run: Run, model: Path, lineage: Lineage, folder: Path) -> None:
         run: The run.
         model: Folder of the champion, verified.
         lineage: The champion's.
-        folder: Where the answers go, each a :class:`Prediction`.
+        folder: Where the answers go, each a :class:`daftt_core.records.Prediction`.
 
     Raises:
         StorageError: The stage ``test`` is missing or was changed.
@@ -38,19 +37,6 @@ def answer_test(run: Run, model: Path, lineage: Lineage, folder: Path) -> None:
     limit_threads()
     examples = read_examples(run, "test", None, "test")
     progress = Progress("predict test with the champion", len(examples), "answers")
-    answers = Questions(run.task, lineage.student, examples).ask(model, progress.advance)
-    predictions = []
-    for example, one in zip(examples, answers, strict=True):
-        if example.output is None:
-            raise DataError(f"example {example.id}: has no output to compare an answer with")
-        predictions.append(
-            Prediction(
-                id=example.id,
-                arm=lineage.arm,
-                seed=lineage.seed,
-                gold=example.output,
-                output=one.output,
-                distribution=one.distribution,
-            )
-        )
+    questions = Questions(run.task, lineage.student, examples)
+    predictions = questions.ask(model, lineage.arm, lineage.seed, progress.advance)
     write_jsonl(folder / ANSWERS, predictions)

@@ -16,7 +16,6 @@ import numpy as np
 from daftt_core.config import EvaluationConfig, PromotionConfig
 from daftt_core.errors import DataError
 from daftt_core.evaluation import (
-    METRICS,
     REAL_ARM,
     Evaluation,
     Interval,
@@ -27,7 +26,7 @@ from daftt_core.evaluation.statistics import bootstrap_means, percentile_interva
 from daftt_core.records import Prediction, Traits, seed_for
 from daftt_core.registry.models import Decision, FloorCheck, SliceCheck
 from daftt_core.registry.slices import judge_slices
-from daftt_core.tasks import Task
+from daftt_core.tasks import METRICS, Task
 
 __all__ = ["Challenger", "Champion", "decide"]
 

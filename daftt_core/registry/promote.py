@@ -16,13 +16,12 @@ from daftt_core.arms import ARMS, Source
 from daftt_core.config import EvaluationConfig, PromotionConfig, StudentConfig
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.evaluation import EVALUATION, Evaluation, read_evaluation
+from daftt_core.evaluation.answers import read_traits
 from daftt_core.progress import log
 from daftt_core.records import (
-    TRAITS,
     Example,
     Prediction,
     SyntheticExample,
-    Traits,
     iterate_jsonl,
     read_jsonl,
 )
@@ -165,24 +164,15 @@ def _champion(
 
     if not (folder / ANSWERS).is_file():
         answer_test(run, model, lineage, folder)
-    return Champion(
-        version=version,
-        predictions=read_jsonl(folder / ANSWERS, Prediction),
-        traits=_traits(run),
-        learned=learned,
-    ), ()
+    predictions = read_jsonl(folder / ANSWERS, Prediction)
+    traits = read_traits(read_stage(run, "predictions")[0], [one.id for one in predictions])
+    return Champion(version, predictions, traits, learned), ()
 
 
 def _predictions(run: Run, evaluated: Evaluation, arm: str, seed: int) -> list[Prediction]:
     folder, _ = read_stage(run, "predictions")
     of_seed = evaluated.seeds[seed]
     return [one for one in read_jsonl(folder / f"{arm}.jsonl", Prediction) if one.seed == of_seed]
-
-
-def _traits(run: Run) -> Traits | None:
-    """What the predictions keep of the test examples, for slices; never their texts."""
-    path = read_stage(run, "predictions")[0] / TRAITS
-    return Traits.model_validate_json(path.read_bytes()) if path.is_file() else None
 
 
 def _learned(run: Run, arm: str) -> set[str]:

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from daftt_core.config import PromotionConfig
-from daftt_core.evaluation.answers import Answers
 from daftt_core.evaluation.slices import slices_of
 from daftt_core.records import Traits
 from daftt_core.registry.models import SliceCheck
@@ -35,11 +34,8 @@ def judge_slices(
         traits: What is known of the test examples; without it there are slices by class alone.
         promotion: How far a slice may fall, and how small it may be.
     """
-    answers = Answers(
-        task=task, seeds=(0,), ids=tuple(ids), gold=tuple(golds), outputs={}, distributions={}
-    )
     start = {"class": "class ", "length": "", "column": f"{traits.column} " if traits else ""}
-    for by, name, members in slices_of(answers, traits):
+    for by, name, members in slices_of(task, ids, golds, traits):
         before, after = scores[:, members].mean(axis=1)
         judged = len(members) >= promotion.slice_min_examples
         fallen = round(100 * float(before - after), 6) > promotion.slice_drop

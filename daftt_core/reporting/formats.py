@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daftt_core.evaluation import METRICS
+from daftt_core.tasks import METRICS
 
 __all__ = [
     "NONE",

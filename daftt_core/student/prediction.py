@@ -11,9 +11,10 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from daftt_core.config import StudentConfig
+from daftt_core.errors import DataError
 from daftt_core.metering import count_tokens
 from daftt_core.modeling import load_classifier, load_text_to_text
-from daftt_core.records import Example
+from daftt_core.records import Example, Prediction
 from daftt_core.student.encoding import Encoded, Reading, encode
 from daftt_core.tasks import Task
 
@@ -39,22 +40,42 @@ class Questions:
         Args:
             task: The task.
             config: The settings that the students were trained with.
-            examples: What to answer; their outputs are not looked at.
+            examples: What to answer; the students are not shown their outputs.
         """
-        self.examples = examples
+        self._examples = examples
         self._task, self._config = task, config
         self._encoded: tuple[Reading, Encoded] | None = None
 
-    def ask(self, student: Path, on_batch: Callable[[int], None]) -> list[Answer]:
+    def ask(
+        self, student: Path, arm: str, seed: int, on_batch: Callable[[int], None]
+    ) -> list[Prediction]:
         """The answers of the student in a folder, in the order of the examples.
 
         Args:
             student: Its folder.
+            arm: Its arm.
+            seed: Its place among the arm's students.
             on_batch: Called after each batch with its number of examples.
 
         Raises:
+            DataError: An example has no output to compare an answer with.
             ModelError: The student cannot be loaded.
         """
+        golds = list(map(_gold, self._examples))
+        answers = self._answers(student, on_batch)
+        return [
+            Prediction(
+                id=example.id,
+                arm=arm,
+                seed=seed,
+                gold=gold,
+                output=one.output,
+                distribution=one.distribution,
+            )
+            for example, gold, one in zip(self._examples, golds, answers, strict=True)
+        ]
+
+    def _answers(self, student: Path, on_batch: Callable[[int], None]) -> list[Answer]:
         model, tokenizer = (
             load_classifier(student, self._task.label_names)
             if self._task.is_classification
@@ -65,7 +86,7 @@ class Questions:
             reading = Reading.of(
                 self._task, model, tokenizer, config.max_length, config.max_target_length
             )
-            self._encoded = reading, encode(tokenizer, reading, self.examples, outputs=False)
+            self._encoded = reading, encode(tokenizer, reading, self._examples, outputs=False)
         return answer(model, tokenizer, *self._encoded, on_batch)
 
 
@@ -108,6 +129,12 @@ def answer(
         count_tokens(read=sum(lengths[index] for index in batch))
         on_batch(len(batch))
     return [answers[index] for index in range(len(lengths))]
+
+
+def _gold(example: Example) -> str:
+    if example.output is None:
+        raise DataError(f"example {example.id}: has no output to compare an answer with")
+    return example.output
 
 
 def _classify(

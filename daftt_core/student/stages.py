@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.config import StudentConfig
-from daftt_core.errors import DataError
 from daftt_core.evaluation import metric_for_task, score
 from daftt_core.keeping import keep
 from daftt_core.modeling import (
@@ -212,24 +211,8 @@ def _answer(
     questions: Questions, arm: str, seeds: int, students: Path, on_batch: Callable[[int], None]
 ) -> list[Prediction]:
     """The answers of all of an arm's students, seed by seed."""
-    predictions = []
-    for seed in range(seeds):
-        answers = questions.ask(students / f"seed-{seed}", on_batch)
-        for example, one in zip(questions.examples, answers, strict=True):
-            predictions.append(
-                Prediction(
-                    id=example.id,
-                    arm=arm,
-                    seed=seed,
-                    gold=_gold(example),
-                    output=one.output,
-                    distribution=one.distribution,
-                )
-            )
-    return predictions
-
-
-def _gold(example: Example) -> str:
-    if example.output is None:
-        raise DataError(f"example {example.id}: has no output to compare an answer with")
-    return example.output
+    return [
+        prediction
+        for seed in range(seeds)
+        for prediction in questions.ask(students / f"seed-{seed}", arm, seed, on_batch)
+    ]

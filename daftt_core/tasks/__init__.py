@@ -3,6 +3,7 @@
 A task is one YAML file. Those in ``builtin/`` are known by name; any other is given by its path.
 """
 
+from daftt_core.tasks.metrics import METRICS, Metric, primary_metrics
 from daftt_core.tasks.prompts import (
     FIELD_NAME,
     TURN,
@@ -13,29 +14,32 @@ from daftt_core.tasks.prompts import (
     parse_input,
     writing_prompt,
 )
-from daftt_core.tasks.proposals import look_at, propose_columns, propose_kind
+from daftt_core.tasks.proposals import csv_separator, look_at, propose_columns, propose_kind
 from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task
-from daftt_core.tasks.task import PRIMARY_METRICS, Columns, Hub, Label, Solved, Splits, Task
+from daftt_core.tasks.task import Columns, Hub, Label, Solved, Splits, Task
 
 __all__ = [
     "FIELD_NAME",
-    "PRIMARY_METRICS",
+    "METRICS",
     "TURN",
     "Columns",
     "Hub",
     "Label",
+    "Metric",
     "Prompt",
     "Solved",
     "Splits",
     "Task",
     "answer_prompt",
     "builtin_tasks",
+    "csv_separator",
     "load_task",
     "look_at",
     "mixture_prompt",
     "parse_answer",
     "parse_input",
     "parse_task",
+    "primary_metrics",
     "propose_columns",
     "propose_kind",
     "writing_prompt",

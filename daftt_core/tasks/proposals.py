@@ -14,7 +14,7 @@ from pathlib import Path
 from daftt_core.errors import DataError
 from daftt_core.tasks.task import Columns
 
-__all__ = ["look_at", "propose_columns", "propose_kind"]
+__all__ = ["csv_separator", "look_at", "propose_columns", "propose_kind"]
 
 _MOST_ROWS = 5_000
 _MOST_LABELS = 20
@@ -65,11 +65,25 @@ def look_at(path: Path) -> dict[str, list[str]]:
     return {name: [row.get(name, "") for row in rows] for name in names}
 
 
+def csv_separator(header: str) -> str:
+    """What separates the fields of a ``.csv`` file, by its first line.
+
+    Spreadsheets write semicolons where the comma is the decimal sign.
+
+    Args:
+        header: The first line.
+    """
+    return ";" if ";" in header and "," not in header else ","
+
+
 def _table(lines: Iterable[str], path: Path) -> Iterator[dict[str, str]]:
+    lines = iter(lines)
+    first = next(lines, "")
+    lines = itertools.chain([first], lines)
     if path.suffix.lower() == ".tsv":
         reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     else:
-        reader = csv.reader(lines, strict=True)
+        reader = csv.reader(lines, delimiter=csv_separator(first), strict=True)
     header = [name.strip() for name in next(reader, [])]
     return (dict(zip(header, row, strict=False)) for row in reader if row)
 

@@ -8,14 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from daftt_core.errors import did_you_mean
 from daftt_core.records import Example, normalize
+from daftt_core.tasks.metrics import primary_metrics
 
-__all__ = ["PRIMARY_METRICS", "Columns", "Hub", "Label", "Solved", "Splits", "Task"]
-
-PRIMARY_METRICS: dict[str, tuple[str, ...]] = {
-    "classification": ("accuracy",),
-    "text2text": ("rougeL", "rouge1", "rouge2", "exact_match"),
-}
-"""What arms can be compared by: metrics that are means over examples; the first is the default."""
+__all__ = ["Columns", "Hub", "Label", "Solved", "Splits", "Task"]
 
 
 class _Part(BaseModel):
@@ -23,7 +18,13 @@ class _Part(BaseModel):
 
 
 class Columns(_Part):
-    """Which columns of a data file hold the input and the output."""
+    """Which columns of a data file hold the input and the output.
+
+    Attributes:
+        text: The input, or the first text of a pair.
+        text_pair: The second text of a pair; None where inputs are single texts.
+        output: The label, or the text to be written.
+    """
 
     text: str = "text"
     text_pair: str | None = None
@@ -142,7 +143,7 @@ class Task(_Part):
         columns: Where a data file holds them.
         positive_examples: Solved examples that every prompt of the task shows.
         negative_examples: Examples with a wrong output, which prompts that ask for one show.
-        metric: What arms are compared by; None takes the first that :data:`PRIMARY_METRICS` has.
+        metric: What arms are compared by; None takes the first of ``primary_metrics``.
         source: Name of the bundled data set, or None when files must be given.
         hub: The public data set, or None where there is none.
         license: License of the data set.
@@ -211,7 +212,7 @@ class Task(_Part):
     @field_validator("metric")
     @classmethod
     def _check_metric(cls, metric: str | None, info: ValidationInfo) -> str | None:
-        known = PRIMARY_METRICS.get(info.data.get("kind", ""), ())
+        known = primary_metrics(info.data.get("kind", ""))
         if known and metric is not None and metric not in known:
             raise ValueError(
                 f"a {info.data['kind']} task cannot be compared by {metric!r}"
@@ -232,7 +233,7 @@ class Task(_Part):
     @property
     def primary_metric(self) -> str:
         """What arms are compared by."""
-        return self.metric or PRIMARY_METRICS[self.kind][0]
+        return self.metric or primary_metrics(self.kind)[0]
 
     def label_for(self, spelling: str) -> str | None:
         """The label's name for a spelling found in a data file, or None."""

@@ -102,6 +102,7 @@ def test_lora_adds_what_peft_adds():
 def test_a_model_is_found_by_name_hub_id_and_path(tmp_path):
     by_name = find_model_config("gpt-neox-20b")
     assert find_model_config("EleutherAI/gpt-neox-20b") == by_name
+    assert find_model_config("EleutherAI/gpt-neox-20b@main") == by_name
     path = tmp_path / "config.json"
     path.write_text('{"model_type": "bert"}')
     assert find_model_config(str(tmp_path)) == find_model_config(str(path))

@@ -71,6 +71,12 @@ def test_csv_with_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     assert [(row.file, row.line) for row in rows] == [(str(path), 2), (str(path), 5)]
 
 
+def test_csv_from_a_spreadsheet_that_writes_semicolons(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('label;text\n1;Fine, really.\n0;"Dull; slow."\n')
+    assert [e.text for e in read(path)] == ["Fine, really.", "Dull; slow."]
+
+
 def test_tsv_takes_quotes_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text('text\tlabel\n"Open quote\t1\nsaid "so"\t0\n')
@@ -219,6 +225,15 @@ def test_a_huge_field_is_found_and_a_large_one_is_read(tmp_path: Path) -> None:
     (message,) = mistakes_of(path, f"text,label\n{'x' * 1_100_000},1\n")
     assert message.startswith(", line 2: the row that begins here is malformed (field larger")
     assert csv.field_size_limit() == limit, "the limit of the whole process is as it was"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
+def test_a_file_without_line_ends_is_not_read_into_memory(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with path.open("wb") as file:
+        file.truncate(10**12)  # sparse: it takes no room
+    with pytest.raises(DataError, match=r", line 1: is longer than 64 MiB; a row must end"):
+        read(path)
 
 
 def test_deep_nesting_and_endless_numbers_are_mistakes_like_others(tmp_path: Path) -> None:

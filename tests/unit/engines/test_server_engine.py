@@ -212,6 +212,11 @@ def test_a_program_that_is_not_there_is_a_mistake_in_the_settings() -> None:
         ({"engine": "server"}, "needs either server_url or server_command"),
         ({"server_url": "http://host"}, "engine is local: set engine to server"),
         ({"engine": "server", "server_url": "host:80"}, "must begin with http"),
+        ({"engine": "server", "server_url": "http://me:pw@host/v1"}, "must hold no user, password"),
+        (
+            {"engine": "server", "server_url": "http://host/v1?key=pw"},
+            "must hold no user, password",
+        ),
         ({"engine": "server", "server_command": "vllm serve {model}"}, r"must say \{port\}"),
         ({"engine": "server", "server_command": "[1]"}, "must be a JSON list of strings"),
         ({"engine": "server", "server_command": "a 'b"}, "No closing quotation"),

@@ -120,6 +120,21 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(monkeypatch: pytest.Monkey
     )
 
 
+def test_a_hub_model_of_a_revision_is_that_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = "a" * 40, "b" * 40
+    for commit in commits:
+        snapshot = tmp_path / "models--some-org--some-model/snapshots" / commit
+        tiny_bert(snapshot, TEXTS)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    for commit in commits:
+        assert find_model(f"some-org/some-model@{commit}").name == commit
+    with pytest.raises(ModelError, match="cannot be reached"):
+        find_model(f"some-org/some-model@{'c' * 40}")
+
+
 def test_a_folder_without_configuration(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"has no config\.json, so it is not a model folder"):
         find_model(tmp_path)

@@ -34,7 +34,7 @@ def card(task: Task, *, causal: bool = False, **changes: object) -> ModelCard:
         "teacher": {"model": HOSTILE, "digest": "01"},
         "synthetic": {"curated": "02"},
         "stages": {},
-        "student": StudentConfig(model="some-org/small-model"),
+        "student": StudentConfig(model="some-org/small-model@v2"),
         "promotion": PromotionConfig(),
     }
     lineage = Lineage.model_validate({**fields, **changes})

@@ -40,6 +40,12 @@ def test_a_file_that_cannot_be_looked_at_is_named(
         look_at(tmp_path / name)
 
 
+def test_semicolons_between_the_names_of_columns_separate_fields(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("No;What they said;Mood\n1;fine, really;good\n")
+    table = look_at(tmp_path / "a.csv")
+    assert table == {"No": ["1"], "What they said": ["fine, really"], "Mood": ["good"]}
+
+
 def test_one_column_is_not_enough(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text('text\n"quoted\n')
     with pytest.raises(DataError, match="there is one column, 'text'"):
