@@ -1,9 +1,9 @@
 """``byte-bart``: a small model for texts that is made on this machine rather than fetched.
 
-No published package carries a pretrained sequence-to-sequence model. This one has BART's
-architecture, reads and writes bytes, so that it takes any script and needs no vocabulary, and has
-fresh weights, always the same ones. It knows no language before it is trained, but learns what is
-regular in spelling within a minute on a CPU.
+No published package was found that carries a pretrained sequence-to-sequence model. This one has
+BART's architecture, reads and writes bytes, so that it takes any script and needs no vocabulary,
+and has fresh weights, always the same ones. It knows no language before it is trained, but learns
+what is regular in spelling within a minute on a CPU.
 
     <cache>/made/byte-bart-<digest>/    model folder, with a manifest
 """
