@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-retrain demo-sweep test test-slow test-all lint typecheck compile \
+.PHONY: help setup demo demo-text demo-retrain demo-sweep test test-slow test-all lint typecheck compile \
   check-compiled docs docs-links lock clean images images-lock k8s-check
 
 VENV := .venv
@@ -35,6 +35,11 @@ demo: $(STAMP) ## Run the demo: fetch its models and data, compile, run, show th
 	$(BIN)/daftt fetch
 	$(BIN)/daftt compile
 	$(BIN)/daftt run
+
+demo-text: $(STAMP) ## Run the demo of texts: past tenses of verbs
+	$(BIN)/daftt fetch
+	$(BIN)/daftt compile
+	$(BIN)/daftt run --preset past-tense --preset byte-bart
 
 demo-retrain: $(STAMP) ## Run a quarter of weekly runs on data that arrive in parts
 	$(BIN)/daftt fetch

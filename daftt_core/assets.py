@@ -139,6 +139,16 @@ _ASSETS = (
         ),
         license="MIT",
     ),
+    Asset(
+        name="english-inflections",
+        kind="data",
+        package="lemminflect",
+        version="0.2.3",
+        archive="lemminflect-0.2.3-py3-none-any.whl",
+        sha256="1cf470efa783733ca5654cc1a6ee1de774e59031e61bf6210467625e84a8cf1c",
+        members=(Member(("lemminflect/resources/infl_lu.csv.gz",), "infl_lu.csv.gz"),),
+        license="MIT",
+    ),
 )
 
 

@@ -16,6 +16,7 @@ COLUMNS = {
     "boolq": ["question", "answer", "passage"],
     "e2e": ["meaning_representation", "human_reference"],
     "movie-reviews": ["text", "label"],
+    "past-tense": ["verb", "past_tense"],
     "rte": ["sentence1", "sentence2", "label", "idx"],
     "samsum": ["id", "dialogue", "summary"],
     "sst2": ["sentence", "label", "idx"],

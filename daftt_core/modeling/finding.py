@@ -1,4 +1,4 @@
-"""Where a model's files are: a bundled asset, a folder, a GGUF file, or the Hugging Face Hub.
+"""Where a model's files are: a bundled model, a folder, a GGUF file, or the Hugging Face Hub.
 
 Whatever the name was, the loaders see a folder that has been looked over: what is missing is said
 in one sentence before a library stumbles over it.
@@ -19,7 +19,9 @@ from huggingface_hub.errors import (
 
 from daftt_core.assets import fetch, known_assets
 from daftt_core.errors import ModelError, did_you_mean
+from daftt_core.modeling.byte_bart import find_byte_bart
 from daftt_core.modeling.gguf import convert_gguf
+from daftt_core.modeling.identity import BYTE_BART
 from daftt_core.progress import log
 
 __all__ = ["find_model"]
@@ -48,10 +50,12 @@ def find_model(name: str | Path) -> Path:
     Raises:
         ModelError: There is no such model, or its folder lacks weights or a tokenizer.
     """
+    if str(name) == BYTE_BART:
+        return find_byte_bart()
     assets = [asset.name for asset in known_assets().values() if asset.kind == "model"]
     path = fetch(str(name)) if str(name) in assets else Path(name).expanduser()
     if not path.exists():
-        path = _download(str(name), assets)
+        path = _download(str(name), [*assets, BYTE_BART])
     if path.suffix == ".gguf" and path.is_file():
         return convert_gguf(path)
     if not path.is_dir():

@@ -5,18 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from daftt_core.assets import known_assets
+from daftt_core.costs.shapes import find_model_config
 from daftt_core.records import digest
 
-__all__ = ["model_digest"]
+__all__ = ["BYTE_BART", "model_digest"]
+
+BYTE_BART = "byte-bart"
+"""The model that is made on this machine, from its configuration."""
 
 
 def model_digest(name: str) -> str:
     """Changes when the model that a name stands for changes.
 
     Args:
-        name: A bundled model (the archive's hash counts), a folder or file (names, sizes and
-            modification times count), or a Hub id (which stands for itself).
+        name: A bundled model (the archive's hash counts, or the configuration it is made from), a
+            folder or file (names, sizes and modification times count), or a Hub id (which stands
+            for itself).
     """
+    if name == BYTE_BART:
+        return digest(name, find_model_config(name))
     asset = known_assets().get(name)
     if asset is not None:
         return asset.key

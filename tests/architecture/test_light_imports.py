@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -51,9 +50,7 @@ def test_the_measure_itself_works() -> None:
     assert _heavy_modules_after("import torch") != "heavy: []"
 
 
-def test_compiling_is_quick_and_does_not_import_torch(tmp_path: Path) -> None:
+def test_compiling_does_not_import_torch(tmp_path: Path) -> None:
     script = "import sys; from daftt_core.cli import main; assert main(sys.argv[1:]) == 0"
-    started = time.monotonic()
     assert _heavy_modules_after(script, "compile", str(tmp_path)) == "heavy: []"
-    assert time.monotonic() - started < 10
     assert {path.name for path in tmp_path.iterdir()} == {"daftt.yaml", "sweep.yaml"}

@@ -45,6 +45,7 @@ def settings(name: str, folder: Path) -> Config:
             "synthesis_shards": 1,
             "synthesis_generate_count": 4,
             "synthesis_max_new_tokens": 40,
+            "curation_min_characters": 2,  # an input may be one word
             "student_model": str(folder / "student"),
             "student_seeds": 1,
             "student_epochs": 1,

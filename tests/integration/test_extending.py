@@ -44,6 +44,7 @@ def test_the_python_example_runs_every_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setenv("DAFTT_LOOP_WIDTH", "64")  # tiny models are slower on more than one thread
     import own_task  # loads torch, as does the next
     from tiny_models import tiny_bert, tiny_gpt_neox
 

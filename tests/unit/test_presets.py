@@ -12,8 +12,9 @@ from daftt_core.config import Config, from_flat
 from daftt_core.errors import ConfigError
 from daftt_core.presets import preset_names, read_preset, read_presets
 
-STUDENTS = ["bart-large", "minilm", "roberta-large"]
-TEACHERS = [name for name in preset_names() if name not in STUDENTS]
+STUDENTS = ["bart-large", "byte-bart", "minilm", "roberta-large"]
+TASKS = ["past-tense"]
+TEACHERS = [name for name in preset_names() if name not in (*STUDENTS, *TASKS)]
 
 
 @pytest.mark.parametrize("name", TEACHERS)
@@ -31,6 +32,14 @@ def test_each_students_preset_is_right_and_sets_nothing_else(name: str) -> None:
     config = from_flat(settings)
     assert config.student.model == settings["student_model"]
     assert config == Config().model_copy(update={"student": config.student})
+
+
+@pytest.mark.parametrize("student", ["bart-large", "byte-bart"])
+def test_a_tasks_preset_goes_with_a_students(student: str) -> None:
+    config = from_flat(read_presets(["past-tense", student]))
+    assert config.run.task == "past-tense"
+    assert config.student == from_flat(read_preset(student)).student
+    assert config.teacher.model == Config().teacher.model
 
 
 def test_the_smallest_presets_are_the_default() -> None:

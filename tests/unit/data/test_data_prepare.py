@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import logging
@@ -13,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daftt_core.assets import fetch
 from daftt_core.config import DataConfig
 from daftt_core.data import prepare
-from daftt_core.data.sources import read_movie_reviews
+from daftt_core.data.sources import read_movie_reviews, read_past_tenses
 from daftt_core.errors import DataError, StorageError
 from daftt_core.heldout import Heldout
 from daftt_core.records import TRAITS, Example, Traits
@@ -404,6 +406,46 @@ def test_movie_reviews_need_labels_of_that_name(tmp_path: Path) -> None:
     task = load_task("movie-reviews").model_copy(update={"labels": labels})
     with pytest.raises(DataError, match="has the labels 'positive' and 'negative'"):
         read_movie_reviews(tmp_path / "reviews.txt", task)
+
+
+def test_past_tenses_are_those_of_plain_verbs_with_one_of_them(tmp_path: Path) -> None:
+    lines = [
+        "go,verb,went,gone,going,goes",
+        "stop,verb,stopped,stopped,stopping,stops",  # shown in the prompts
+        "learn,verb,learned/learnt,learned/learnt,learning,learns",
+        "air-lift,verb,air-lifted,air-lifted,air-lifting,air-lifts",
+        "Google,verb,Googled,Googled,Googling,Googles",
+        "beware,verb,,,,",
+        "house,noun,houses",
+        "fly,verb,flew,flown,flying,flies",
+    ]
+    path = tmp_path / "infl_lu.csv.gz"
+    path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode()))
+    source = read_past_tenses(path, load_task("past-tense"))
+    assert [(row.example.text, row.example.output, row.line) for row in source.rows] == [
+        ("go", "went", 1),
+        ("fly", "flew", 8),
+    ]
+    assert source.dropped == {
+        "several past tenses": 1,
+        "not a plain word": 3,
+        "shown in the prompts": 1,
+    }
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_the_published_verbs_are_read() -> None:
+    source = read_past_tenses(fetch("english-inflections"), load_task("past-tense"))
+    pasts = {row.example.text: row.example.output for row in source.rows}
+    assert len(pasts) == len(source.rows) == 6238
+    known = {"go": "went", "forgive": "forgave", "picnic": "picnicked", "halve": "halved"}
+    assert known.items() <= pasts.items()
+    assert source.dropped == {
+        "several past tenses": 263,
+        "not a plain word": 244,
+        "shown in the prompts": 3,
+    }
 
 
 @pytest.mark.network

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -333,12 +332,3 @@ def test_predictions_that_were_made_anew_are_refused(run: Run) -> None:
     run_evaluate(run, FOUR, DEV)
     with pytest.raises(StorageError, match="made anew"):
         evaluate(run, CONFIG, "0123", {"real": "4567"})
-
-
-def test_a_whole_demo_takes_seconds(run: Run) -> None:
-    arms = ["real", "real+annotated", "real+generated", "real+both", "gold"]
-    everything = {arm: answers(arm, 0.8, count=1000, seeds=3) for arm in arms}
-    dev = {arm: [0.5, 0.5, 0.5] for arm in arms}
-    started = time.monotonic()
-    run_evaluate(run, everything, dev, config=EvaluationConfig())
-    assert time.monotonic() - started < 30

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -102,13 +101,6 @@ def test_the_size_of_the_chunks_does_not_show(monkeypatch: pytest.MonkeyPatch) -
     assert drawn.shape == (3000, 2)
     assert drawn.mean(axis=0) == pytest.approx(scores.mean(axis=(1, 2)), abs=0.01)
     assert len(np.unique(drawn[:, 0])) > 2900  # no chunk is drawn twice
-
-
-def test_a_whole_demo_is_resampled_in_seconds() -> None:
-    scores = (np.random.default_rng(0).random((5, 3, 1000)) < 0.8).astype(float)
-    started = time.monotonic()
-    bootstrap_means(scores, 5000, 1)
-    assert time.monotonic() - started < 10
 
 
 def _pairs(both: int, only_first: int, only_second: int, neither: int) -> tuple[np.ndarray, ...]:
