@@ -117,7 +117,9 @@ class TaskRegistry:
             ConfigError: None of the versions that were promoted does, or several do.
         """
         ledger = self.read()
-        if start == "champion" and ledger.champion:
+        if start == "champion":
+            if ledger.champion is None:
+                raise ConfigError(f"{self.task}: has no champion in {self.uri}")
             return ledger.champion
         known = ledger.versions()
         found = [version for version in known if start and version.startswith(start)]

@@ -1,4 +1,4 @@
-"""The tutorial's commands, as the page has them."""
+"""The tutorial's commands up to the run, as the page has them; runs are tested elsewhere."""
 
 from __future__ import annotations
 
@@ -72,23 +72,3 @@ def test_a_task_is_made_checked_and_validated_as_the_page_says(clone: Path) -> N
         shown = output_after(command)
         assert shown
         assert [line for line in shown if line not in said] == []
-
-
-@pytest.mark.slow
-def test_the_run_of_the_page_ends_with_a_report_and_a_student(clone: Path) -> None:
-    from tiny_models import tiny_bert, tiny_gpt_neox
-    from transformers import AutoModelForSequenceClassification
-
-    daftt(COMMANDS[1], "\n".join(ANSWERS) + "\n")
-    files = (clone / "queues.yaml", *sorted((ROOT / "examples" / "tutorial").glob("*.csv")))
-    texts = [file.read_text(encoding="utf-8") for file in files]
-    tiny_gpt_neox(clone / "teacher", [*texts, "Definition: Input: Output:\n"])
-    tiny_bert(clone / "student", texts)
-    with (clone / "first-run.yaml").open("a", encoding="utf-8") as settings:
-        settings.write(f"teacher_model: {clone / 'teacher'}\nstudent_model: {clone / 'student'}\n")
-    ended = daftt("run --settings first-run.yaml").output
-    assert "accuracy in percent on 109 test examples, 2 seeds" in ended
-    report = Path(daftt("report latest").output.strip())
-    assert "real+annotated" in report.read_text(encoding="utf-8")
-    student = report.parents[1] / "students" / "real+annotated" / "seed-0"
-    assert AutoModelForSequenceClassification.from_pretrained(student).config.num_labels == 4

@@ -59,6 +59,8 @@ def test_of_two_processes_one_wins_and_the_other_is_told(
 def test_a_rollback_needs_a_reason_and_somewhere_to_go(tasks: TaskRegistry) -> None:
     with pytest.raises(ConfigError, match="meals: has no champion"):
         tasks.roll_back("", "why", "ann")
+    with pytest.raises(ConfigError, match="meals: has no champion"):
+        tasks.find("champion")
     tasks.promote(decision(A), "one", "ann")
     with pytest.raises(ConfigError, match="is the first champion"):
         tasks.roll_back("", "why", "ann")
