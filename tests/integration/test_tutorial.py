@@ -52,22 +52,20 @@ def output_after(command: str) -> list[str]:
 
 
 def test_the_files_that_it_shows_are_there() -> None:
-    header, first, *_ = (ROOT / "examples/tutorial/messages.csv").read_text().splitlines()
+    header, first, *_ = (ROOT / "examples/tutorial/reviews.csv").read_text().splitlines()
     assert f"\n{header}\n{first}\n" in PAGE
 
 
 def test_a_task_is_made_checked_and_validated_as_the_page_says(clone: Path) -> None:
-    new = "task new queues.yaml --data examples/tutorial/messages.csv"
+    new = "task new mood.yaml --data examples/tutorial/reviews.csv"
     asked = daftt(new, "\n".join(ANSWERS) + "\n").output
     assert len(ANSWERS) == len(output_after(new)) + 3 == 7
     for question in output_after(new):
         assert question.strip() in asked
-    task = yaml.safe_load(Path("queues.yaml").read_text(encoding="utf-8"))
+    task = yaml.safe_load(Path("mood.yaml").read_text(encoding="utf-8"))
     assert [task["description"], task["definition"], task["writing_definition"]] == ANSWERS[4:]
-    assert [label["name"] for label in task["labels"]] == [
-        *("Billing", "Returns", "Shipping", "Technical")
-    ]
-    for command in ("task validate queues.yaml", "validate --settings first-run.yaml"):
+    assert [label["name"] for label in task["labels"]] == ["happy", "unhappy"]
+    for command in ("task validate mood.yaml", "validate --settings first-run.yaml"):
         said = daftt(command).output.splitlines()
         shown = output_after(command)
         assert shown
