@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from daftt_core.data.rows import Mistakes, Problem, list_names
 from daftt_core.errors import DataError, did_you_mean
-from daftt_core.tasks import SAVE_AS_UTF8, csv_separator
+from daftt_core.tasks import SAVE_AS_UTF8, table_reader
 
 __all__ = ["Fields", "read_lines"]
 
@@ -76,12 +75,7 @@ def _table(
     lines: Iterator[str], mistakes: Mistakes, *, is_tsv: bool
 ) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, each with the line on which it begins."""
-    if is_tsv:
-        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-    else:
-        first = next(lines, "")
-        separator = csv_separator(first)
-        reader = csv.reader(itertools.chain([first], lines), delimiter=separator, strict=True)
+    reader = table_reader(lines, is_tsv=is_tsv)
     while True:
         line = reader.line_num + 1
         try:

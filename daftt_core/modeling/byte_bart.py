@@ -10,25 +10,22 @@ what is regular in spelling within a minute on a CPU.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import transformers
-from filelock import FileLock
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
 
 from daftt_core.assets import cache_folder
 from daftt_core.costs.shapes import find_model_config
-from daftt_core.errors import StorageError
 from daftt_core.modeling.identity import BYTE_BART, model_digest
 from daftt_core.modeling.machine import be_quiet
+from daftt_core.modeling.making import make_once
 from daftt_core.modeling.saving import save_model
 from daftt_core.progress import log
 from daftt_core.records import digest
-from daftt_core.storage import commit, sound_manifest
 
 __all__ = ["find_byte_bart", "make_byte_bart"]
 
@@ -44,20 +41,7 @@ def find_byte_bart() -> Path:
     """
     key = digest(model_digest(BYTE_BART), torch.__version__, transformers.__version__)
     folder = cache_folder() / "made" / f"{BYTE_BART}-{key[:12]}"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if sound_manifest(folder, "making it again", key) is None:
-                log.info("%s: making it, once", BYTE_BART)
-                shutil.rmtree(folder, ignore_errors=True)
-                make_byte_bart(folder)
-                commit(folder, key, {})
-    except OSError as error:
-        raise StorageError(
-            f"{error.filename or folder}: {error.strerror or error}; "
-            "set DAFTT_CACHE to a folder with free space that can be written"
-        ) from error
-    return folder
+    return make_once(folder, key, "making it again", make_byte_bart, {})
 
 
 def make_byte_bart(folder: Path) -> None:
@@ -69,6 +53,7 @@ def make_byte_bart(folder: Path) -> None:
     Raises:
         StorageError: The weights cannot be written.
     """
+    log.info("%s: making it, once", BYTE_BART)
     be_quiet()
     config = BartConfig(**(find_model_config(BYTE_BART) or {}))
     with torch.random.fork_rng(devices=[]):

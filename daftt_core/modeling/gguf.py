@@ -9,24 +9,23 @@ Python loops over the vocabulary, and every stage that needs the teacher would p
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from daftt_core.assets import cache_folder
-from daftt_core.errors import ModelError, StorageError
+from daftt_core.errors import ModelError
 from daftt_core.modeling.machine import be_quiet
+from daftt_core.modeling.making import make_once
 from daftt_core.modeling.saving import save_model
 from daftt_core.progress import log
 from daftt_core.records import digest
-from daftt_core.storage import commit, sound_manifest
 
 __all__ = ["convert_gguf"]
 
@@ -45,23 +44,12 @@ def convert_gguf(path: Path) -> Path:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     key = digest("gguf", sha256, transformers.__version__)
     folder = cache_folder() / "converted" / f"{path.stem}-{sha256[:12]}"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if sound_manifest(folder, "converting it again", key) is None:
-                _convert(path, folder)
-                commit(folder, key, {"sha256": sha256})
-    except OSError as error:
-        raise StorageError(
-            f"{error.filename or folder}: {error.strerror or error}; "
-            "set DAFTT_CACHE to a folder with free space that can be written"
-        ) from error
-    return folder
+    convert = functools.partial(_convert, path)
+    return make_once(folder, key, "converting it again", convert, {"sha256": sha256})
 
 
 def _convert(path: Path, folder: Path) -> None:
     log.info("%s: converting to a model folder, once", path.name)
-    shutil.rmtree(folder, ignore_errors=True)
     be_quiet()
     where: dict[str, Any] = {
         "gguf_file": path.name,

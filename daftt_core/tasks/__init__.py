@@ -16,10 +16,10 @@ from daftt_core.tasks.prompts import (
 )
 from daftt_core.tasks.proposals import (
     SAVE_AS_UTF8,
-    csv_separator,
     look_at,
     propose_columns,
     propose_kind,
+    table_reader,
 )
 from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task
 from daftt_core.tasks.task import Columns, Hub, Label, Solved, Splits, Task
@@ -39,7 +39,6 @@ __all__ = [
     "Task",
     "answer_prompt",
     "builtin_tasks",
-    "csv_separator",
     "load_task",
     "look_at",
     "mixture_prompt",
@@ -49,5 +48,6 @@ __all__ = [
     "primary_metrics",
     "propose_columns",
     "propose_kind",
+    "table_reader",
     "writing_prompt",
 ]

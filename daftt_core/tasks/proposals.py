@@ -11,11 +11,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daftt_core.errors import DataError
 from daftt_core.tasks.task import Columns
 
-__all__ = ["SAVE_AS_UTF8", "csv_separator", "look_at", "propose_columns", "propose_kind"]
+if TYPE_CHECKING:
+    from _csv import Reader
+
+__all__ = ["SAVE_AS_UTF8", "look_at", "propose_columns", "propose_kind", "table_reader"]
 
 SAVE_AS_UTF8 = (
     "save it as UTF-8, which a spreadsheet offers where it saves CSV (of a file from Windows: "
@@ -73,25 +77,26 @@ def look_at(path: Path) -> dict[str, list[str]]:
     return {name: [row.get(name, "") for row in rows] for name in names}
 
 
-def csv_separator(header: str) -> str:
-    """What separates the fields of a ``.csv`` file, by its first line.
+def table_reader(lines: Iterable[str], *, is_tsv: bool) -> Reader:
+    """The rows of a ``.csv`` or ``.tsv`` file; reads the first line of a ``.csv`` at once.
 
-    Spreadsheets write semicolons where the comma is the decimal sign.
+    Its fields are separated by semicolons where its first line has these and no comma: so
+    spreadsheets write it where the comma is the decimal sign.
 
     Args:
-        header: The first line.
+        lines: The file's lines.
+        is_tsv: Whether tabs separate the fields, and a quote is a letter like others.
     """
-    return ";" if ";" in header and "," not in header else ","
+    if is_tsv:
+        return csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
+    rest = iter(lines)
+    header = list(itertools.islice(rest, 1))
+    separator = ";" if ";" in "".join(header) and "," not in "".join(header) else ","
+    return csv.reader(itertools.chain(header, rest), delimiter=separator, strict=True)
 
 
 def _table(lines: Iterable[str], path: Path) -> Iterator[dict[str, str]]:
-    lines = iter(lines)
-    first = next(lines, "")
-    lines = itertools.chain([first], lines)
-    if path.suffix.lower() == ".tsv":
-        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(lines, delimiter=csv_separator(first), strict=True)
+    reader = table_reader(lines, is_tsv=path.suffix.lower() == ".tsv")
     header = [name.strip() for name in next(reader, [])]
     return (dict(zip(header, row, strict=False)) for row in reader if row)
 

@@ -77,6 +77,16 @@ def test_csv_from_a_spreadsheet_that_writes_semicolons(tmp_path: Path) -> None:
     assert [e.text for e in read(path)] == ["Fine, really.", "Dull; slow."]
 
 
+def test_an_empty_csv_has_no_row_to_leave_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("")
+    left_out: Counter[str] = Counter()
+    file = DataFile(str(path), path)
+    read_rows = read_file(file, SENTIMENT, "data.train", left_out, with_output=True, strict=True)
+    assert list(read_rows) == []
+    assert left_out == {}
+
+
 def test_tsv_takes_quotes_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text('text\tlabel\n"Open quote\t1\nsaid "so"\t0\n')
