@@ -27,14 +27,13 @@ import shutil
 import subprocess
 import sys
 import time
-import venv
 from typing import Any
 
 import numpy as np
 import torch
 from limits import fastest, matmul_flops, weights
+from peers import peer_folder
 
-from daftt_core.assets import cache_folder
 from daftt_core.data.sources import own_source
 from daftt_core.engines import LocalEngine
 from daftt_core.modeling import find_model, load_causal_lm
@@ -173,18 +172,13 @@ def _flops_needed(model: Any, tokenizer: Any, prompts: list[Prompt]) -> float:
 
 def _distilabel(prompts: list[Prompt], batch_size: int, tokens: int, rounds: int) -> float:
     """Seconds that distilabel takes in its fastest round, in an environment of its own."""
-    folder = cache_folder() / "peers" / "distilabel"
+    needed = [
+        "distilabel[hf-transformers]==1.5.3",
+        "transformers==4.57.6",
+        f"torch=={torch.__version__.split('+')[0]}",
+    ]
+    folder = peer_folder("distilabel", needed)
     python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
-        print("installing distilabel in an environment of its own", flush=True)
-        venv.create(folder, with_pip=True, clear=True)
-        needed = [
-            "distilabel[hf-transformers]==1.5.3",
-            "transformers==4.57.6",
-            f"torch=={torch.__version__.split('+')[0]}",
-        ]
-        subprocess.run([python, "-m", "pip", "install", "-q", *needed], check=True)
-        (folder / "installed").touch()
     model = folder / "model"
     shutil.copytree(find_model(TEACHER), model, dirs_exist_ok=True)
     settings = json.loads((model / "tokenizer_config.json").read_text())

@@ -12,12 +12,12 @@ import yaml
 from daftt_core import __version__
 from daftt_core.arms import augmented_arms
 from daftt_core.config import Config, StudentConfig
-from daftt_core.costs import PRICES_FILE, check_teacher_fits, read_prices
+from daftt_core.costs import PRICES_FILE, check_teacher_fits, disk_bytes, read_prices
 from daftt_core.errors import ConfigError, did_you_mean
 from daftt_core.records import digest
 from daftt_core.storage import write_text
 from daftt_core.tasks import load_task
-from daftt_core.workspace import Run, StageResult, check_run, run_stage
+from daftt_core.workspace import Run, StageResult, check_run, is_distant, run_stage
 
 __all__ = [
     "baseline_arms",
@@ -27,9 +27,6 @@ __all__ = [
     "resolve",
     "synthesis_shards",
 ]
-
-_NEEDED_BYTES = 6_000_000_000
-"""Two checkpoints of the default teacher (1.6 GB each) and its weights, and 15 default students."""
 
 _PACKAGES = ("kfp", "torch", "transformers", "datasets", "evaluate", "numpy", "scikit-learn")
 
@@ -95,7 +92,8 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
     """
     run = run or resolve(config)
     check_settings(config, run)
-    check_run(run, _NEEDED_BYTES)
+    # in a storage at a distance the stages may be worked on by as many machines, each with its disk
+    check_run(run, 0 if is_distant(run) else disk_bytes(config))
     prices = read_prices(config.run.prices) if config.run.prices else None
 
     def work(folder: Path) -> dict[str, Any]:

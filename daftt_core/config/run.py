@@ -122,8 +122,9 @@ class MixtureConfig(Section):
     source: str = Field(
         default="",
         description="Folder or gs:// prefix of Super-NaturalInstructions task files; or a saved "
-        "data set's folder or Hugging Face Hub id with the columns task_name, definition, inputs "
-        "and targets. Empty: the small mixture that comes with DAFTT.",
+        "data set's folder or Hugging Face Hub id (org/name or org/name@revision) with the columns "
+        "task_name, definition, inputs and targets. Empty: the small mixture that comes with "
+        "DAFTT.",
     )
     tasks: int = Field(default=0, ge=0, description="Tasks to mix in; 0: no mixture.")
     instances: int = Field(

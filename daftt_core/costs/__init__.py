@@ -1,5 +1,6 @@
 """What a run will need and cost, worked out before it starts; and what it used, read off after."""
 
+from daftt_core.costs.disk import disk_bytes
 from daftt_core.costs.ledger import (
     PRICES_FILE,
     Amount,
@@ -26,6 +27,7 @@ __all__ = [
     "StageAmount",
     "add_up",
     "check_teacher_fits",
+    "disk_bytes",
     "example_prices",
     "find_gpu",
     "make_plan",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from daftt_core.errors import ConfigError
+from daftt_core.hub_ids import hub_id
 
 __all__ = ["Blocks", "Kind", "ModelShape", "find_model_config", "known_models"]
 
@@ -99,9 +100,10 @@ def find_model_config(name: str) -> dict[str, Any] | None:
     Raises:
         ConfigError: The file cannot be read.
     """
+    asked = hub_id(name)
     for path in _MODELS.glob("*.json"):
         settings = _read(path)
-        if name.partition("@")[0] in (path.stem, settings["_name_or_path"]):
+        if name == path.stem or (asked and asked.name == settings["_name_or_path"]):
             return settings
     path = Path(name).expanduser()
     path = path / "config.json" if path.is_dir() else path

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
 from daftt_core.data.sni import SniTask, check_task, parse_task
 from daftt_core.errors import DataError, StorageError
+from daftt_core.hub_ids import HubId, hub_id
 from daftt_core.storage import Storage, open_storage
 
 __all__ = ["TaskSource", "open_source"]
@@ -23,7 +23,6 @@ _SUFFIX = ".json"
 # The largest of the 1,600 published files is well below; a task is held in memory while it is read.
 _MOST_BYTES = 128 * 2**20
 _MOST_ROWS = 200_000
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SAVED = ("dataset_info.json", "dataset_dict.json")
 _COLUMNS = ("task_name", "definition", "inputs", "targets")
 
@@ -59,12 +58,13 @@ def open_source(source: str) -> TaskSource:
         return _DataSet(_saved(folder), str(folder))
     if folder.is_dir():
         return _Files(open_storage(str(folder)))
-    if folder.exists() or not _HUB_ID.fullmatch(source):
+    asked = None if folder.exists() else hub_id(source)
+    if asked is None:
         raise DataError(
             f"{_SETTING}: {source}: there is no such folder (a gs:// prefix and a Hugging Face Hub "
-            "id such as org/name are allowed too)"
+            "id such as org/name or org/name@revision are allowed too)"
         )
-    return _DataSet(_from_hub(source), source)
+    return _DataSet(_from_hub(asked), source)
 
 
 class _Files:
@@ -155,14 +155,14 @@ def _saved(folder: Path) -> Any:
     return found["train"]
 
 
-def _from_hub(name: str) -> Any:
+def _from_hub(asked: HubId) -> Any:
     from datasets import load_dataset
 
     try:
-        return load_dataset(name, split="train")
+        return load_dataset(asked.name, split="train", revision=asked.revision)
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{_SETTING}: {name}: is no folder here, and the Hugging Face Hub could not deliver it "
-            f"({reason})"
+            f"{_SETTING}: {asked.name}: is no folder here, and the Hugging Face Hub could not "
+            f"deliver it ({reason})"
         ) from None

@@ -6,7 +6,6 @@ in one sentence before a library stumbles over it.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -19,6 +18,7 @@ from huggingface_hub.errors import (
 
 from daftt_core.assets import fetch, known_assets
 from daftt_core.errors import ModelError, did_you_mean
+from daftt_core.hub_ids import hub_id
 from daftt_core.modeling.byte_bart import find_byte_bart
 from daftt_core.modeling.gguf import convert_gguf
 from daftt_core.modeling.identity import BYTE_BART
@@ -26,7 +26,6 @@ from daftt_core.progress import log
 
 __all__ = ["find_model"]
 
-_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 # Pickled weights run code when they are read, so they are never fetched.
 _WANTED = ["*.safetensors", "*.json", "*.model", "*.txt"]
 _TOKENIZER_FILES = (
@@ -65,8 +64,8 @@ def find_model(name: str | Path) -> Path:
 
 
 def _download(name: str, bundled: list[str]) -> Path:
-    hub_id = _HUB_ID.fullmatch(name)
-    if hub_id is None:
+    asked = hub_id(name)
+    if asked is None:
         raise ModelError(
             f"model {name!r}: there is no bundled model or folder of this name"
             f"{did_you_mean(name, bundled)} (bundled: {', '.join(sorted(bundled))}; "
@@ -74,10 +73,9 @@ def _download(name: str, bundled: list[str]) -> Path:
         )
     log.info("model %s: no such folder here; asking the Hugging Face Hub", name)
     try:
-        model, revision = hub_id.groups()
-        return Path(snapshot_download(model, revision=revision, allow_patterns=_WANTED))
+        return Path(snapshot_download(asked.name, revision=asked.revision, allow_patterns=_WANTED))
     except RevisionNotFoundError:
-        reason = f"has no revision {revision!r} of it"
+        reason = f"has no revision {asked.revision!r} of it"
     except RepositoryNotFoundError:
         reason = "has no such model, or wants a token for it (HF_TOKEN)"
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from daftt_core import __version__
 from daftt_core.assets import known_assets
+from daftt_core.hub_ids import hub_id
 from daftt_core.registry.models import Decision, Lineage
 from daftt_core.tasks import METRICS
 
 __all__ = ["escape", "write_card"]
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # What the Hub calls a metric where it has a name of its own.
 _HUB_METRICS = {
     "macro_f1": "f1",
@@ -60,8 +60,7 @@ def _heading(lineage: Lineage, decision: Decision) -> str:
     kind = "text-classification" if task.is_classification else "text-generation"
     model = lineage.student.model
     asset = known_assets().get(model)
-    hub_id = model.partition("@")[0]  # without the revision
-    is_on_hub = _HUB_ID.fullmatch(hub_id) and not Path(model).exists()
+    base = None if Path(model).exists() else hub_id(model)
     results = [
         EvalResult(
             task_type=kind,
@@ -75,7 +74,7 @@ def _heading(lineage: Lineage, decision: Decision) -> str:
         for name, score in decision.scores.items()
     ]
     data = ModelCardData(
-        base_model=hub_id if is_on_hub else None,
+        base_model=base.name if base else None,
         eval_results=results,
         library_name="transformers",
         license=asset.license.lower() if asset else "unknown",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from daftt_core.errors import StorageError
@@ -44,7 +45,7 @@ def check_writable(folder: Path, needed_bytes: int) -> None:
 
     Args:
         folder: Where the run will go; created if missing.
-        needed_bytes: Free space that the run wants.
+        needed_bytes: Space that the run wants; what the folder holds already is part of it.
 
     Raises:
         StorageError: The folder cannot be created or written, or lacks free space.
@@ -55,8 +56,18 @@ def check_writable(folder: Path, needed_bytes: int) -> None:
             free = shutil.disk_usage(folder).free
     except OSError as error:
         raise StorageError(f"{folder}: cannot be written: {error.strerror}") from None
-    if free < needed_bytes:
+    wanted = needed_bytes - _held_bytes(folder)
+    if free < wanted:
         raise StorageError(
-            f"{folder}: {free / 1e9:.1f} GB are free and a run needs {needed_bytes / 1e9:.1f} GB; "
+            f"{folder}: {free / 1e9:.1f} GB are free and the run needs {wanted / 1e9:.1f} GB; "
             "free some space or choose another folder with --output"
         )
+
+
+def _held_bytes(folder: Path) -> int:
+    held = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # another process has just removed it
+                held += Path(parent, name).lstat().st_size
+    return held

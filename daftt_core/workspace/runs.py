@@ -78,7 +78,7 @@ def check_run(run: Run, needed_bytes: int) -> None:
 
     Args:
         run: The run.
-        needed_bytes: Free space that it wants on this machine.
+        needed_bytes: Space that it wants on this machine, with what it holds there already.
 
     Raises:
         StorageError: Its folder or prefix cannot be written, or this machine lacks free space.

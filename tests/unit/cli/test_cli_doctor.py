@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-from daftt_core import preflight
 from daftt_core.cli import doctor, main
 from daftt_core.cli.doctor import Check
 
@@ -67,7 +66,3 @@ def test_torch_is_looked_at_from_outside() -> None:
     check = doctor._torch()
     assert check.ok
     assert check.found.startswith("2.")
-
-
-def test_the_doctor_asks_for_the_disk_that_preflight_asks_for() -> None:
-    assert doctor._NEEDED_DISK_BYTES == preflight._NEEDED_BYTES

@@ -171,8 +171,10 @@ def test_the_preflight_refuses_a_price_file_that_is_not_there(tmp_path: Path) ->
 def priced_run(folder: Path, name: str, usages: Mapping[str, Usage | None] = WHOLE) -> Run:
     prices = folder / "prices.yaml"
     prices.write_text(json.dumps(PRICES.model_dump()))
-    config = from_flat({"output": str(folder / "runs"), "name": name, "prices": str(prices)})
-    preflight(config)
+    given = {"output": str(folder / "runs"), "name": name, "prices": str(prices)}
+    # neither is trained, and not counted for the disk
+    given |= {"teacher_model": "nobody/teacher", "student_model": "nobody/student"}
+    preflight(from_flat(given))
     return make_run(folder / "runs" / name, usages)
 
 

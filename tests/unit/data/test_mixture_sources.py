@@ -127,6 +127,21 @@ def test_a_hub_that_cannot_deliver_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         open_source("nobody/no-such-data-set")
 
 
+@pytest.mark.parametrize(("source", "revision"), [("acme/sni", None), ("acme/sni@v1", "v1")])
+def test_a_data_set_of_a_revision_is_that_one(
+    source: str, revision: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def load(name: str, **settings: object) -> Dataset:
+        asked.append((name, settings))
+        return Dataset.from_dict(rows())
+
+    monkeypatch.setattr("datasets.load_dataset", load)
+    assert open_source(source).names()
+    assert asked == [("acme/sni", {"split": "train", "revision": revision})]
+
+
 def test_an_unknown_scheme_is_refused() -> None:
     with pytest.raises(StorageError, match="the scheme 's3' is not known"):
         open_source("s3://bucket/tasks")

@@ -112,7 +112,20 @@ def test_too_little_space_is_told_with_both_sizes(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**10, 10**10, 5 * 10**8))
     check_writable(tmp_path, 5 * 10**8)
-    with pytest.raises(StorageError, match=r"0\.5 GB are free and a run needs 3\.0 GB"):
+    with pytest.raises(StorageError, match=r"0\.5 GB are free and the run needs 3\.0 GB"):
+        check_writable(tmp_path, 3 * 10**9)
+
+
+def test_what_a_run_holds_already_is_not_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**10, 10**10, 5 * 10**8))
+    (tmp_path / "teacher").mkdir()
+    with (tmp_path / "teacher" / "weights").open("wb") as file:
+        file.truncate(2 * 10**9)
+    check_writable(tmp_path, 25 * 10**8)
+    with pytest.raises(StorageError, match=r"0\.5 GB are free and the run needs 1\.0 GB"):
         check_writable(tmp_path, 3 * 10**9)
 
 
