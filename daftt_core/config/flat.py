@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import yaml
 from pydantic import (
     BaseModel,
     ValidationError,
@@ -28,6 +27,8 @@ from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import StudentConfig, TeacherConfig
 from daftt_core.config.trigger import TriggerConfig
 from daftt_core.errors import ConfigError, did_you_mean
+from daftt_core.plain_yaml import parse_yaml
+from daftt_core.validation import explain
 
 __all__ = [
     "Config",
@@ -123,18 +124,19 @@ def from_flat(settings: Mapping[str, object]) -> Config:
     try:
         config = Config.model_validate(nested)
     except ValidationError as error:
-        mistakes += [_sentence(details) for details in error.errors()]
+        mistakes += [_sentence(_flat(field), said) for field, said in explain(error, Config)]
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return config
 
 
-def _sentence(details: Any) -> str:
-    where = ".".join(map(str, details["loc"]))
-    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if isinstance(details["input"], str | int | float | bool):
-        return f"{where}: {details['input']!r} {message}"
-    return f"{where}: {message}" if where else message
+def _flat(field: str) -> str:
+    section, _, name = field.partition(".")
+    return name if section == _UNPREFIXED else field.replace(".", "_", 1)
+
+
+def _sentence(field: str, said: str) -> str:
+    return f"{field}: {said}" if field else said
 
 
 def to_flat(config: Config) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def parse_section(model: type[S], text: str) -> S:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        lines = "\n".join(_sentence(details) for details in error.errors())
+        lines = "\n".join(_sentence(*found) for found in explain(error, model))
         raise ConfigError(f"{model.__name__}: {lines}") from None
 
 
@@ -169,11 +171,11 @@ def read_settings(path: Path) -> dict[str, object]:
         ConfigError: The file is missing, is not YAML, or does not map names to values.
     """
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: is not YAML: {error}") from None
     if settings is None:
         return {}
     if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):

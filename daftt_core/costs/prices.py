@@ -12,12 +12,13 @@ import re
 from importlib import resources
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daftt_core.errors import ConfigError
 from daftt_core.metering import Usage
+from daftt_core.plain_yaml import parse_yaml
 from daftt_core.storage import open_storage
+from daftt_core.validation import explain
 
 __all__ = ["Prices", "example_prices", "parse_prices", "read_prices"]
 
@@ -118,14 +119,14 @@ def parse_prices(where: str, data: bytes) -> Prices:
         ConfigError: It does not hold prices; names every mistake.
     """
     try:
-        return Prices.model_validate(yaml.safe_load(data.decode()))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"prices: {where}: is not YAML: {' '.join(str(error).split())}") from None
+        content = parse_yaml(data.decode())
+    except ValueError as error:
+        raise ConfigError(f"prices: {where}: is not YAML: {error}") from None
+    try:
+        return Prices.model_validate(content)
     except ValidationError as error:
-        lines = [
-            f"prices: {where}: {'.'.join(map(str, found['loc'])) or 'the file'}: {found['msg']}"
-            for found in error.errors()
-        ]
+        found = explain(error, Prices)
+        lines = [f"prices: {where}: {field or 'the file'}: {said}" for field, said in found]
         raise ConfigError("\n".join(lines)) from None
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date
 from importlib import resources
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from daftt_core.errors import TaskError, did_you_mean
+from daftt_core.plain_yaml import parse_yaml
 from daftt_core.tasks.task import Task
+from daftt_core.validation import explain
 
 __all__ = ["builtin_tasks", "load_task", "parse_task"]
 
@@ -60,20 +59,12 @@ def parse_task(name: str, text: str) -> Task:
         TaskError: It is wrong; names every mistake.
     """
     try:
-        return Task.model_validate(yaml.safe_load(text))
+        content = parse_yaml(text)
+    except ValueError as error:
+        raise TaskError(f"task {name}: is not YAML: {error}") from None
+    try:
+        return Task.model_validate(content)
     except ValidationError as error:
-        raise TaskError("\n".join(_mistakes(name, error))) from None
-    # a date that does not exist and a number too long are ValueErrors of YAML's reader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise TaskError(f"task {name}: is not YAML: {' '.join(str(error).split())}") from None
-
-
-def _mistakes(name: str, error: ValidationError) -> Iterator[str]:
-    for found in error.errors():
-        field = ".".join(map(str, found["loc"])) or "task"
-        hint = ""
-        if found["type"] == "string_type" and isinstance(found["input"], bool | int | float | date):
-            # yes, no, on, off, numbers and dates are no text to YAML
-            hint = "; put it in quotes"
-        for line in found["msg"].removeprefix("Value error, ").splitlines():
-            yield f"task {name}: {field}: {line}{hint}"
+        found = explain(error, Task)
+        lines = [f"task {name}: {field or 'the file'}: {said}" for field, said in found]
+        raise TaskError("\n".join(lines)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -10,7 +11,7 @@ from daftt_core.errors import did_you_mean
 from daftt_core.records import Example, normalize
 from daftt_core.tasks.metrics import primary_metrics
 
-__all__ = ["Columns", "Hub", "Label", "Solved", "Splits", "Task"]
+__all__ = ["Columns", "Hub", "Label", "Solved", "Splits", "Task", "spoken"]
 
 
 class _Part(BaseModel):
@@ -30,6 +31,16 @@ class Columns(_Part):
     text_pair: str | None = None
     output: str = "label"
 
+    @field_validator("text", "text_pair", "output")
+    @classmethod
+    def _check_apart(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is not None and not name.strip():
+            hint = "; leave text_pair out where inputs are single texts"
+            raise ValueError(f"must name a column{hint if info.field_name == 'text_pair' else ''}")
+        if name is not None and name in info.data.values():
+            raise ValueError(f"the column {name!r} serves as another one already")
+        return name
+
 
 class Label(_Part):
     """One allowed output of a classification task.
@@ -47,22 +58,23 @@ class Label(_Part):
     @field_validator("name", "verbalizer")
     @classmethod
     def _check_line(cls, text: str) -> str:
-        if text != text.strip() or len(text.splitlines()) != 1 or not normalize(_bare(text)):
+        if text != text.strip() or len(text.splitlines()) != 1 or not spoken(text):
             raise ValueError(f"{text!r} must be one line of text, without white space around it")
         return text
 
     @property
     def spoken(self) -> str:
         """The verbalizer as an answer is compared with it."""
-        return normalize(_bare(self.verbalizer))
+        return spoken(self.verbalizer)
 
     def is_said_by(self, line: str) -> bool:
         """Whether a line states this label: whole, but in any case, with or without full stop."""
-        return normalize(_bare(line.strip())) == self.spoken
+        return spoken(line.strip()) == self.spoken
 
 
-def _bare(line: str) -> str:
-    return line.removesuffix(".")
+def spoken(line: str) -> str:
+    """What an answer says: its case, spacing and full stop do not count."""
+    return normalize(line.removesuffix("."))
 
 
 class Solved(_Part):
@@ -152,12 +164,12 @@ class Task(_Part):
             without being named here.
     """
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    version: int = Field(default=1, ge=1)
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
+    version: int = Field(default=1, ge=1, strict=True)
     kind: Literal["classification", "text2text"]
     description: str
-    definition: str = Field(min_length=1)
-    writing_definition: str = Field(min_length=1)
+    definition: str
+    writing_definition: str
     labels: tuple[Label, ...] = Field(default=(), validate_default=True)
     columns: Columns = Columns()
     positive_examples: tuple[Solved, ...] = ()
@@ -179,11 +191,22 @@ class Task(_Part):
             raise ValueError("a text2text task has no labels")
         if kind == "classification" and len(labels) < 2:
             raise ValueError("a classification task needs at least two labels")
-        spellings = [s for label in labels for s in {label.name, *label.aliases}]
-        verbalizers = [label.spoken for label in labels]
-        if len(set(spellings)) < len(spellings) or len(set(verbalizers)) < len(verbalizers):
-            raise ValueError("two labels share a name, an alias or a verbalizer")
+        for one, other in combinations(labels, 2):
+            if shared := {one.name, *one.aliases} & {other.name, *other.aliases}:
+                what = f"the name or alias {min(shared)!r}"
+            elif one.spoken == other.spoken:
+                what = f"the verbalizer {other.verbalizer!r} (case and full stop do not count)"
+            else:
+                continue
+            raise ValueError(f"{one.name!r} and {other.name!r} share {what}")
         return labels
+
+    @field_validator("definition", "writing_definition")
+    @classmethod
+    def _check_instruction(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("must hold more than white space")
+        return text
 
     @field_validator("positive_examples", "negative_examples")
     @classmethod

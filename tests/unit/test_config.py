@@ -123,6 +123,12 @@ def test_settings_are_read_from_yaml(tmp_path: Path) -> None:
         (b"- seed\n", "must map parameter names to values"),
         (b"7: seed\n", "must map parameter names to values"),
         (b"seed: \xff\n", "is not YAML"),
+        (b"seed: 2024-13-45\n", "is not YAML: month must be"),
+        (b"seed: " + b"[" * 3000, "is not YAML: it is nested too deeply"),
+        (b"seed: " + b"9" * 5000, "is not YAML"),
+        (b"seed: 1\nname: a\nseed: 2\n", "is not YAML: 'seed' is there twice .* line 3"),
+        (b"a: &a {k: 1}\nb: {<<: [*a, *a]}\n", "is not YAML: '<<' .* line 2"),
+        (b"!!python/object/apply:os.system [id]", "is not YAML: could not determine a constructor"),
     ],
 )
 def test_a_broken_settings_file_is_named(tmp_path: Path, content: bytes, problem: str) -> None:

@@ -150,6 +150,7 @@ def test_the_example_is_one_and_says_so(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("[1", "is not YAML"),
+        ("source: 2024-13-45", "is not YAML"),
         ("- 1", "the file"),
         ("source: x\ncurrency: EUR\ngpu_hour: {L4: -1}", r"gpu_hour\.L4"),
         ("source: x\ncurrency: EUR\ncpu_hour: {other: .nan}", r"cpu_hour\.other"),
