@@ -113,12 +113,12 @@ def _check_promotion(config: Config, run: Run) -> None:
     for metric in config.promotion.floor_values():
         if metric not in known:
             raise ConfigError(
-                f"promotion.floors: {metric!r} does not serve the task {run.task.id}"
+                f"promotion_floors: {metric!r} does not serve the task {run.task.id}"
                 f"{did_you_mean(metric, known)} (known: {', '.join(known)})"
             )
     if run.name == "registry" and config.promotion.enabled and not config.promotion.registry:
         raise ConfigError(
-            "run.name: 'registry' is the folder of the champions; choose another name, or another "
+            "name: 'registry' is the folder of the champions; choose another name, or another "
             "folder with promotion_registry"
         )
 

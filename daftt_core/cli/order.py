@@ -130,14 +130,14 @@ def _check_for_cluster(config: Config) -> None:
     mistakes = []
     if "://" not in config.run.output or config.run.output.startswith("file://"):
         mistakes.append(
-            f"run.output: {config.run.output!r} would be a folder of a single pod; give a storage "
+            f"output: {config.run.output!r} would be a folder of a single pod; give a storage "
             "prefix such as gs://my-bucket/daftt"
         )
     for name in _FILES:
         path = getattr(config.data, name)
         if path and "://" not in path and not path.startswith("/"):
             mistakes.append(
-                f"data.{name}: {path!r} is a file of this machine, which pods do not see; copy it "
+                f"data_{name}: {path!r} is a file of this machine, which pods do not see; copy it "
                 "to storage and give its URI"
             )
     if mistakes:

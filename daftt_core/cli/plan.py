@@ -83,11 +83,11 @@ def _make(config: Config, assumed: Assumptions) -> Plan:
     from daftt_core.tasks import load_task
 
     if not config.job.gpu_model:
-        raise ConfigError("job.gpu_model: say for which kind of GPU to plan, such as a100-80")
+        raise ConfigError("job_gpu_model: say for which kind of GPU to plan, such as a100-80")
     if config.data.labelled_fraction:
         raise ConfigError(
-            "data.labelled_fraction: how many examples that is cannot be told without the data; "
-            "give data.labelled_count instead"
+            "data_labelled_fraction: how many examples that is cannot be told without the data; "
+            "give data_labelled_count instead"
         )
     task = load_task(config.run.task)
     baseline = baseline_arms(config.student, gold_is_known=True)
@@ -216,7 +216,7 @@ def _assumptions(config: Config, plan: Plan) -> list[str]:
     ]
     if config.cluster.gpus == "0":
         lines.append(
-            "cluster.gpus is 0: on a cluster the other stages' pods would have no GPU at all, and "
+            "cluster_gpus is 0: on a cluster the other stages' pods would have no GPU at all, and "
             "take many times as long as on the one that is planned for"
         )
     if setup.offload != "none":

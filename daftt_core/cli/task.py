@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 import shlex
 import textwrap
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
 
-from daftt_core.errors import ConfigError, DataError, did_you_mean
-from daftt_core.records import Example, normalize
+from daftt_core.cli.task_questions import KINDS, ask_fields
+from daftt_core.errors import ConfigError, StorageError
+from daftt_core.records import Example
 from daftt_core.storage import write_text
 from daftt_core.tasks import (
     Prompt,
@@ -23,17 +23,13 @@ from daftt_core.tasks import (
     answer_prompt,
     builtin_tasks,
     load_task,
-    look_at,
     parse_task,
-    propose_columns,
-    propose_kind,
     writing_prompt,
 )
 
 __all__ = ["task_command"]
 
 _NO_LIMIT = 10**9
-_WORD = re.compile(r"[^\W\d_]{2}")  # a label without one is a number or a code
 
 
 @click.group("task", short_help="Show, check or write the description of a task.")
@@ -79,7 +75,7 @@ def show_command(name: str, as_json: bool) -> None:
     help="Count the prompts' tokens as this model does: a bundled name, a folder or a Hub id.",
 )
 def validate_command(file: str, tokenizer: str) -> None:
-    """Check the task FILE and show a prompt of each direction; every mistake is told at once.
+    """Check the task FILE and show a prompt of each direction; all mistakes are reported at once.
 
     \b
     Examples:
@@ -99,7 +95,7 @@ def validate_command(file: str, tokenizer: str) -> None:
     type=click.Path(path_type=Path),
     help="A .csv, .tsv or .jsonl file of examples; columns and labels are proposed from it.",
 )
-@click.option("--kind", type=click.Choice(["classification", "text2text"]), help="Kind of task.")
+@click.option("--kind", type=click.Choice(KINDS), help="Kind of task.")
 @click.option("--text", metavar="COLUMN", help="Column of the input.")
 @click.option("--text-pair", metavar="COLUMN", help="Column of a second input; '' for none.")
 @click.option("--output", metavar="COLUMN", help="Column of the label or text to be given.")
@@ -124,12 +120,16 @@ def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **gi
     """
     if file.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"{file}: the name of a task's file must end in .yaml")
-    if file.exists():
-        raise ConfigError(f"{file}: is there already; give another name, or remove it first")
-    fields = _ask_fields(file, look_at(data), dict(map(_named_label, labels)), given, yes=yes)
+    from daftt_core.data import look_at  # loads pyarrow
+
+    _check_place(file)
+    fields = ask_fields(file, look_at(data), dict(map(_named_label, labels)), given, yes=yes)
     text = _as_yaml(fields)
     parse_task(str(file), text)
-    write_text(file, text)
+    try:
+        write_text(file, text)
+    except OSError as error:
+        raise StorageError(f"{file}: cannot be written: {error.strerror}") from None
     task, source = shlex.quote(str(file)), shlex.quote(str(data))
     _echo(
         f"Wrote {file}. Read its definitions and make them yours. Check it, then run it:\n"
@@ -138,94 +138,25 @@ def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **gi
     )
 
 
+def _check_place(file: Path) -> None:
+    """Before anything is asked: what people have answered must not be lost."""
+    try:
+        if file.exists():
+            raise ConfigError(f"{file}: is there already; give another name, or remove it first")
+        above = next(folder for folder in file.absolute().parents if folder.exists())
+    except OSError as error:  # such as a name that is too long
+        raise StorageError(f"{file}: cannot be written: {error.strerror}") from None
+    if not above.is_dir():
+        raise StorageError(f"{file}: cannot be written: {above} is no folder")
+    if not os.access(above, os.W_OK):
+        raise StorageError(f"{file}: cannot be written: {above} may not be written")
+
+
 def _named_label(text: str) -> tuple[str, str]:
     value, found, words = text.partition("=")
     if not (found and value and words):
         raise ConfigError(f"--label: {text!r} must be VALUE=WORDS, such as 1=urgent")
     return value, words
-
-
-def _ask_fields(
-    file: Path,
-    table: dict[str, list[str]],
-    words: dict[str, str],
-    given: dict[str, Any],
-    *,
-    yes: bool,
-) -> dict[str, Any]:
-    """The fields of a task: what was given, and else what is proposed or a person answers."""
-
-    def ask(name: str, question: str, proposed: str) -> str:
-        if given.get(name) is not None:
-            return str(given[name])
-        if yes:
-            return proposed
-        return _prompt(question, proposed)
-
-    def column(name: str, question: str, proposed: str) -> str:
-        chosen = ask(name, question, proposed)
-        if chosen not in table and not (name == "text_pair" and not chosen):
-            known = ", ".join(map(repr, table))
-            hint = did_you_mean(chosen, table)
-            raise DataError(f"there is no column {chosen!r}{hint} (columns found: {known})")
-        return chosen
-
-    proposed = propose_columns(table)
-    columns = {"text": column("text", "Column of the input", proposed.text)}
-    if pair := column("text_pair", "Column of a second input, if any", proposed.text_pair or ""):
-        columns["text_pair"] = pair
-    columns["output"] = column("output", "Column of the label or text to be given", proposed.output)
-    outputs = [value.strip() for value in table[columns["output"]] if value.strip()]
-    kind = ask("kind", "Kind: classification or text2text", propose_kind(outputs))
-    fields: dict[str, Any] = {"id": _slug(file.stem), "kind": kind, "columns": columns}
-    if kind == "classification":
-        asked = "" if yes else "What does the label {!r} mean, in a word or two?"
-        fields["labels"] = _labels(outputs, words, asked)
-        called = ", ".join(f'"{label["verbalizer"]}"' for label in fields["labels"])
-        answer, write = f"Read this text and answer with one of {called}.", "this answer"
-    elif words:
-        raise ConfigError("--label: a text2text task has no labels")
-    else:
-        answer, write = "Read this text and write the answer to it.", "an answer"
-    fields["description"] = ask("description", "The task in one sentence", answer)
-    fields["definition"] = ask("definition", "Instruction for answering an input", answer)
-    fields["writing_definition"] = ask(
-        "writing_definition", "Instruction for writing an input", f"Write a text with {write}."
-    )
-    return fields
-
-
-def _labels(outputs: Sequence[str], words: dict[str, str], question: str) -> list[dict[str, Any]]:
-    """The labels that these outputs are; spellings that differ in case or spaces are one label."""
-    counts = Counter(outputs)
-    if unknown := [value for value in words if value not in counts]:
-        hint = did_you_mean(unknown[0], counts)
-        raise DataError(f"--label: the output column does not hold {unknown[0]!r}{hint}")
-    alike: defaultdict[str, list[str]] = defaultdict(list)
-    for value in sorted(counts, key=lambda value: (-counts[value], value)):
-        alike[normalize(value)].append(value)
-    labels = []
-    for spellings in sorted(alike.values()):
-        called = next((words[one] for one in spellings if one in words), None)
-        if called is None:
-            called = spellings[0].replace("_", " ")
-            if question and not _WORD.search(called):
-                called = _prompt(question.format(spellings[0]), called)
-        others = [one for one in spellings if one != called]
-        aliases = {"aliases": others} if others else {}
-        labels.append({"name": called, "verbalizer": called, **aliases})
-    return labels
-
-
-def _prompt(question: str, proposed: str) -> str:
-    # shown by itself, as what is proposed comes from a file
-    shown = _visible(f"{question} [{proposed}]")
-    return str(click.prompt(shown, default=proposed, show_default=False)).strip()
-
-
-def _slug(text: str) -> str:
-    letters = (c if c.isascii() and c.isalnum() else "-" for c in text.casefold())
-    return "-".join(part for part in "".join(letters).split("-") if part) or "task"
 
 
 def _as_yaml(fields: dict[str, Any]) -> str:

@@ -61,7 +61,7 @@ class Config(Section):
     def _have_a_champion_to_compare_with(self) -> Config:
         if self.trigger.when != "always" and not self.promotion.enabled:
             raise ValueError(
-                f"trigger.when: {self.trigger.when!r} compares with the champion, and without "
+                f"trigger_when: {self.trigger.when!r} compares with the champion, and without "
                 "promotion_enabled there is none"
             )
         return self
@@ -78,7 +78,7 @@ class Config(Section):
     def _keep_the_balance_asked_for(self) -> Config:
         if self.synthesis.label_balance == "as-labelled" and self.curation.balance:
             raise ValueError(
-                "synthesis.label_balance: as-labelled is undone by curation.balance, which keeps "
+                "synthesis_label_balance: as-labelled is undone by curation_balance, which keeps "
                 "as many generated examples of each label: set it to false"
             )
         return self

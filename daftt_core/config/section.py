@@ -7,6 +7,7 @@ import json
 from pydantic import (
     BaseModel,
     ConfigDict,
+    field_validator,
 )
 
 __all__ = [
@@ -19,6 +20,13 @@ class Section(BaseModel):
     """A frozen group of settings; an unknown one is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _check_text(cls, value: object) -> object:
+        if isinstance(value, str) and "\0" in value:  # no path, command or name holds one
+            raise ValueError(f"{value[:40]!r} holds a NUL character")
+        return value
 
 
 def read_json(name: str, text: str, when_empty: str) -> object:

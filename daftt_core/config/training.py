@@ -238,6 +238,6 @@ class StudentConfig(Section):
         for name, value in given.items():
             if value in (True, "class") and not is_classification:
                 raise ConfigError(
-                    f"student.{name}: {str(value).lower()} needs a classification task, and this "
+                    f"student_{name}: {str(value).lower()} needs a classification task, and this "
                     "one writes texts"
                 )

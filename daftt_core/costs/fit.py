@@ -136,14 +136,14 @@ def _distance(setup: Setup, other: Setup) -> tuple[int, ...]:
 def _changes(shape: ModelShape, setup: Setup, other: Setup, host_limit: float | None) -> str:
     words = []
     if other.gpus_per_node != setup.gpus_per_node:
-        words.append(f"job.gpus_per_node={other.gpus_per_node}")
+        words.append(f"job_gpus_per_node={other.gpus_per_node}")
     elif other.gpus != setup.gpus:
-        words.append(f"job.nodes={other.gpus // other.gpus_per_node}")
+        words.append(f"job_nodes={other.gpus // other.gpus_per_node}")
     for name in ("method", "zero_stage", "offload", "micro_batch_size", "gradient_checkpointing"):
         value = getattr(other, name)
         if value != getattr(setup, name):
             shown = str(value).lower() if isinstance(value, bool) else value
-            words.append(f"teacher.{name}={shown}")
+            words.append(f"teacher_{name}={shown}")
     host = host_bytes(shape, other)
     if host_limit is None or host > host_limit:
         words.append(f"{_gib(host)} of memory for each machine")

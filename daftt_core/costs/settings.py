@@ -62,13 +62,13 @@ def model_shape(section: str, name: str, labels: int = 2) -> ModelShape:
     settings = find_model_config(name)
     if settings is None:
         raise ConfigError(
-            f"{section}.model: the configuration of {name!r} is not on this machine; give a model "
+            f"{section}_model: the configuration of {name!r} is not on this machine; give a model "
             f"folder or the path of its config.json (bundled: {', '.join(known_models())})"
         )
     try:
         return read_shape(settings, labels=labels)
     except ConfigError as error:
-        raise ConfigError(f"{section}.model: {name}: {error}") from None
+        raise ConfigError(f"{section}_model: {name}: {error}") from None
 
 
 def teacher_setup(config: Config, gpu: Gpu) -> Setup:
@@ -102,5 +102,5 @@ def host_limit(config: Config) -> float | None:
         return None
     found = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", config.job.memory)
     if found is None:
-        raise ConfigError(f"job.memory: {config.job.memory!r} is no amount of memory")
+        raise ConfigError(f"job_memory: {config.job.memory!r} is no amount of memory")
     return float(found[1]) * _UNITS[found[2]]

@@ -29,7 +29,7 @@ def check_language(language: str) -> None:
     if language and language not in _identifier().labels:
         known = sorted(map(str, _identifier().labels))
         raise ConfigError(
-            f"curation.language: {language!r} is not a language that can be recognized"
+            f"curation_language: {language!r} is not a language that can be recognized"
             f"{did_you_mean(language, known)} (known: {', '.join(known)})"
         )
 

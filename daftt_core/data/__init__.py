@@ -1,7 +1,16 @@
 """Preparing data: reading sources, cutting splits, and keeping test away from everything else."""
 
 from daftt_core.data.gather import FILES, Gathered, gather
+from daftt_core.data.looking import look_at
 from daftt_core.data.mixture import describe_mixture, prepare_mixture
 from daftt_core.data.prepare import prepare
 
-__all__ = ["FILES", "Gathered", "describe_mixture", "gather", "prepare", "prepare_mixture"]
+__all__ = [
+    "FILES",
+    "Gathered",
+    "describe_mixture",
+    "gather",
+    "look_at",
+    "prepare",
+    "prepare_mixture",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from daftt_core.data.rows import Row
+from daftt_core.data.rows import Row, said_left_out, unit_of
 from daftt_core.data.splits import count_labels
 from daftt_core.errors import DataError
 from daftt_core.tasks import Task
@@ -32,14 +32,16 @@ def check_apart(splits: Mapping[str, Sequence[Row]]) -> None:
             one, other = min(both, key=lambda pair: pair[0].line)
             mistakes.append(
                 f"{first_name} and {second_name}: inputs in both: {len(both)}; the first one is "
-                f"{_short(one.example.text)!r} ({one.file}, line {one.line}; "
-                f"{other.file}, line {other.line}); remove them from one of the two"
+                f"{_short(one.example.text)!r} ({_place(one)}; {_place(other)}); "
+                "remove them from one of the two"
             )
     if mistakes:
         raise DataError("\n".join(mistakes))
 
 
-def check_pool(task: Task, pool: Sequence[Row], count: int, setting: str) -> None:
+def check_pool(
+    task: Task, pool: Sequence[Row], count: int, setting: str, left_out: Mapping[str, int]
+) -> None:
     """Make sure that ``count`` examples to learn from can be taken from the training pool.
 
     Args:
@@ -47,24 +49,28 @@ def check_pool(task: Task, pool: Sequence[Row], count: int, setting: str) -> Non
         pool: Where they are taken from.
         count: How many.
         setting: The parameter that says how many.
+        left_out: How many rows of the source cannot be used, by reason.
 
     Raises:
         DataError: A label has no example in the pool, or there are fewer examples than labels.
     """
     if not pool:
-        raise DataError("data.train: no example is left to learn from; give more examples")
+        raise DataError(
+            "data_train: no example is left to learn from; give more examples"
+            + said_left_out(left_out)
+        )
     needed = len(task.labels) if task.is_classification else 1
     if count < needed:
         raise DataError(
             f"{setting}: makes {count} labelled examples of {len(pool)}; at least {needed} "
             f"are needed, {'one for each label' if task.is_classification else 'to learn from'}"
         )
-    _check_not_one_label(task, pool, "data.train")
+    _check_not_one_label(task, pool, "data_train")
     found = count_labels(pool)
     missing = [name for name in task.label_names if name not in found]
     if missing:
         raise DataError(
-            f"data.train: no example to learn from has the label {', '.join(map(repr, missing))}; "
+            f"data_train: no example to learn from has the label {', '.join(map(repr, missing))}; "
             "add some, or take the label out of the task"
         )
 
@@ -77,10 +83,10 @@ def check_labels(task: Task, rows: Sequence[Row], split: str) -> None:
     """
     if not rows:
         raise DataError(
-            f"data.{split}_share: no example falls into {split}; raise it, give more examples, "
-            f"or name a file in data.{split}"
+            f"data_{split}_share: no example falls into {split}; raise it, give more examples, "
+            f"or name a file in data_{split}"
         )
-    _check_not_one_label(task, rows, f"data.{split}")
+    _check_not_one_label(task, rows, f"data_{split}")
 
 
 def _check_not_one_label(task: Task, rows: Sequence[Row], where: str) -> None:
@@ -91,6 +97,10 @@ def _check_not_one_label(task: Task, rows: Sequence[Row], where: str) -> None:
             f"{where}: has only one class: {whose} the label {labels[0]!r}; "
             f"at least two of {', '.join(map(repr, task.label_names))} are needed"
         )
+
+
+def _place(row: Row) -> str:
+    return f"{row.file}, {unit_of(row.file)} {row.line}"
 
 
 def _short(text: str) -> str:

@@ -6,6 +6,7 @@ them that is called a stream.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = ["read_columns"]
 
 _ROWS = 4096  # held at once as Python values
 _ARROW_FILE = b"ARROW1"
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def read_columns(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fields:
@@ -64,11 +66,25 @@ def _arrow(file: Any, columns: Sequence[str], mistakes: Mistakes) -> Iterator[pa
         content = pa.ipc.open_file(file)
         batches = (content.get_batch(n) for n in range(content.num_record_batches))
     else:
+        _check_end(file, mistakes)
         batches = content = pa.ipc.open_stream(file)
     mistakes.check_columns(content.schema.names, columns)
     for batch in batches:
         for start in range(0, batch.num_rows, _ROWS):
             yield batch.slice(start, _ROWS)
+
+
+def _check_end(file: Any, mistakes: Mistakes) -> None:
+    """A stream that was cut between two batches reads like a shorter one, but for its end mark."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - len(_END_OF_STREAM)))
+    end = file.read()
+    file.seek(0)
+    if size > len(_END_OF_STREAM) and end != _END_OF_STREAM:
+        raise DataError(
+            f"{mistakes.file}: is an Arrow stream without its end mark, so rows may be missing; "
+            "write it again"
+        )
 
 
 def _values(column: pa.Array) -> list[Any]:

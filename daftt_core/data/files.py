@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from daftt_core.data.columnar_files import read_columns
-from daftt_core.data.places import SUFFIXES, DataFile
-from daftt_core.data.rows import UNKNOWN_LABEL, Mistakes, Problem, Row, list_names
+from daftt_core.data.places import DataFile
+from daftt_core.data.rows import UNKNOWN_LABEL, Mistakes, Problem, Row, list_names, unit_of
 from daftt_core.data.sni import parse_task
 from daftt_core.data.text_files import Fields, read_lines
 from daftt_core.errors import DataError, did_you_mean
@@ -30,7 +30,7 @@ from daftt_core.tasks import Task
 
 __all__ = ["read_file"]
 
-_UNITS = {".parquet": "row", ".arrow": "row", ".json": "instance"}
+_COLUMNAR = (".parquet", ".arrow")
 _NOTHING = "no input"
 _FOR_THE_TEACHER = "rows that have none yet go into a file of their own, for data_unlabelled"
 _MOST_SLICE_CHARACTERS = 60
@@ -51,7 +51,7 @@ def read_file(
     """Read the examples of a file, one by one.
 
     Args:
-        file: A file whose name ends in one of :data:`SUFFIXES`.
+        file: A file that :func:`~daftt_core.data.places.locate` has found.
         task: Says which columns hold the input and the output, and which labels are allowed.
         setting: The parameter that named the file, for messages.
         left_out: Gets the number of rows that were left out, by reason.
@@ -62,10 +62,7 @@ def read_file(
     Raises:
         DataError: The file cannot be used; names up to ten rows and what is wrong there.
     """
-    suffix = file.path.suffix.lower()
-    mistakes = Mistakes(f"{setting}: {file.name}", strict, _UNITS.get(suffix, "line"), left_out)
-    if suffix not in SUFFIXES:
-        raise DataError(f"{mistakes.file}: its name must end in {', '.join(SUFFIXES)}")
+    mistakes = Mistakes(f"{setting}: {file.name}", strict, unit_of(file.path.name), left_out)
     wanted = [task.columns.text, task.columns.text_pair]
     wanted += [task.columns.output if with_output else None, slice_column]
     columns = list(dict.fromkeys(name for name in wanted if name))
@@ -75,7 +72,8 @@ def read_file(
                 mistakes.pass_over()
                 continue
             example = _example(fields, task, with_output)
-            value, problem = _slice_value(fields.get(slice_column), slice_column)
+            sliced_by = fields.get(slice_column) if slice_column else None
+            value, problem = _slice_value(sliced_by, slice_column)
             if isinstance(example, Problem):
                 mistakes.add(line, example)
             elif problem:
@@ -93,7 +91,7 @@ def _fields(path: Path, task: Task, columns: Sequence[str], mistakes: Mistakes) 
     suffix = path.suffix.lower()
     if suffix == ".json":
         return _instances(path, task, columns, mistakes)
-    return (read_columns if suffix in _UNITS else read_lines)(path, columns, mistakes)
+    return (read_columns if suffix in _COLUMNAR else read_lines)(path, columns, mistakes)
 
 
 def _instances(path: Path, task: Task, columns: Sequence[str], mistakes: Mistakes) -> Fields:

@@ -16,7 +16,7 @@ from daftt_core.data.checks import check_apart
 from daftt_core.data.files import read_file
 from daftt_core.data.hub import HUB, hub_place
 from daftt_core.data.places import DataFile, locate
-from daftt_core.data.rows import Row, Source, drop_duplicates
+from daftt_core.data.rows import Row, Source, drop_duplicates, said_left_out
 from daftt_core.data.sampling import Sampler
 from daftt_core.data.sources import own_source
 from daftt_core.data.splits import Regions, cut
@@ -51,7 +51,7 @@ class Gathered:
         """
         digests = {}
         for setting, files in self._files.items():
-            each = sorted(_sha256(f"data.{setting}", file) for file in files)
+            each = sorted(_sha256(f"data_{setting}", file) for file in files)
             digests[setting] = (
                 each[0] if len(each) == 1 else hashlib.sha256("\n".join(each).encode()).hexdigest()
             )
@@ -73,7 +73,7 @@ class Gathered:
             sources["train"] = own_source(self._task)
         for setting in filter(self._is_public, ("train", "dev")):
             sources[setting] = _without(sources, setting)
-        check_apart({f"data.{name}": source.rows for name, source in sources.items()})
+        check_apart({f"data_{name}": source.rows for name, source in sources.items()})
         return sources
 
     def sample_inputs(self, count: int, seed: int, used: Mapping[str, str]) -> Source | None:
@@ -131,7 +131,7 @@ class Gathered:
             yield from read_file(
                 file,
                 self._task,
-                f"data.{setting}",
+                f"data_{setting}",
                 left_out,
                 with_output=setting != "unlabelled",
                 strict=setting != "unlabelled" and not self._is_public(setting),
@@ -147,10 +147,8 @@ class Gathered:
         where = (
             f"all {len(files)} files are empty" if len(files) > 1 else f"{files[0].name}: is empty"
         )
-        found = ", ".join(f"{reason}: {count}" for reason, count in sorted(left_out.items()))
         return DataError(
-            f"data.{setting}: {where}; there must be at least one example"
-            + (f" (left out: {found})" if found else "")
+            f"data_{setting}: {where}; there must be at least one example{said_left_out(left_out)}"
         )
 
 
@@ -193,11 +191,11 @@ def _without(sources: Mapping[str, Source], setting: str) -> Source:
 
 def _places(task: Task, config: DataConfig) -> dict[str, tuple[str, str]]:
     """For each setting its name in messages, and the place."""
-    places = {name: (f"data.{name}", getattr(config, name)) for name in FILES}
+    places = {name: (f"data_{name}", getattr(config, name)) for name in FILES}
     if task.hub and not (config.train or task.source):
         for name, split in task.hub.splits:
             if split and not places[name][1]:
-                places[name] = (f"data.{name} (task {task.id})", hub_place(task.hub, split))
+                places[name] = (f"data_{name} (task {task.id})", hub_place(task.hub, split))
     return {name: place for name, place in places.items() if place[1]}
 
 

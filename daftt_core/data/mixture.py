@@ -55,10 +55,10 @@ def prepare_mixture(
     choice = choose(run, config, target)
     if not choice.candidates:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in choice.excluded.items())
-        raise DataError(f"mixture.source: every task in it is left out ({reasons[:500]})")
+        raise DataError(f"mixture_source: every task in it is left out ({reasons[:500]})")
     if len(choice.candidates) < config.tasks:
         log.warning(
-            "mixture.tasks: asks for %d tasks; only %d can be used, and all are",
+            "mixture_tasks: asks for %d tasks; only %d can be used, and all are",
             *(config.tasks, len(choice.candidates)),
         )
     learned = target.size * directions
@@ -151,7 +151,7 @@ def _take(
     counts = allot(weights, limits, wanted)
     if wanted > sum(limits.values()):
         log.warning(
-            "mixture.share: %g would take %d instances; there are only %d, and all are used",
+            "mixture_share: %g would take %d instances; there are only %d, and all are used",
             *(config.share, wanted, sum(limits.values())),
         )
     candidates = sorted(candidates, key=lambda one: one.task.name)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from daftt_core.data.hub import HUB, fetch_hub
+from daftt_core.data.rows import list_names
 from daftt_core.errors import DataError, StorageError
+from daftt_core.progress import log
 from daftt_core.storage import open_storage
 
 __all__ = ["SUFFIXES", "DataFile", "locate"]
@@ -56,17 +58,37 @@ def locate(setting: str, place: str, scratch: Path) -> list[DataFile]:
         return [DataFile(place, path) for path in fetch_hub(setting, place)]
     if "://" in place and not place.startswith("file://"):
         return _fetch(setting, place, scratch)
-    path = Path(place.removeprefix("file://")).expanduser()
+    try:
+        path = Path(place.removeprefix("file://")).expanduser()
+        names = _on_this_machine(setting, path)
+    except OSError as error:  # such as a name that is too long
+        raise DataError(f"{setting}: {place}: cannot be read: {error.strerror}") from None
+    except RuntimeError as error:  # ~ of somebody who has no home
+        raise DataError(f"{setting}: {place}: {error}") from None
+    return [DataFile(name, Path(name)) for name in _some(names, setting, place)]
+
+
+def _on_this_machine(setting: str, path: Path) -> list[str]:
     if path.is_dir():
-        shards = sorted(child for child in path.glob("*") if _is_shard(child.name))
-        return [
-            DataFile(name, Path(name))
-            for name in _some([str(shard) for shard in shards if shard.is_file()], setting, place)
-        ]
-    if path.exists() or not _WILD.search(place):
-        return [DataFile(str(path), path)]
-    found = sorted(name for name in glob.glob(str(path)) if Path(name).is_file())  # noqa: PTH207
-    return [DataFile(name, Path(name)) for name in _some(found, setting, place)]
+        children = sorted(child for child in path.glob("*") if not child.is_dir())
+        names = _shards(setting, str(path), [child.name for child in children])
+        names = [str(path / name) for name in names]
+    elif path.exists() or not _WILD.search(str(path)):
+        names = [str(path)]
+    else:
+        found = glob.glob(str(path))  # noqa: PTH207
+        names = sorted(name for name in found if not Path(name).is_dir())
+    for name in names:
+        if Path(name).is_symlink() or Path(name).exists():
+            _check_kind(setting, Path(name))
+    return names
+
+
+def _check_kind(setting: str, path: Path) -> None:
+    """A pipe or a device would be waited for, or read for ever."""
+    if not path.is_file():
+        what = "is no regular file" if path.exists() else "is a link that leads to no file"
+        raise DataError(f"{setting}: {path}: {what}")
 
 
 def _fetch(setting: str, place: str, scratch: Path) -> list[DataFile]:
@@ -78,14 +100,14 @@ def _fetch(setting: str, place: str, scratch: Path) -> list[DataFile]:
     names = [name for name in entries if _matches(name, pattern)]
     if not names and not _WILD.search(pattern):
         start = f"{pattern}/" if pattern else ""
-        names = [n for n in entries if n.startswith(start) and _is_shard(n.removeprefix(start))]
+        below = [name.removeprefix(start) for name in entries if name.startswith(start)]
+        names = [f"{start}{name}" for name in _shards(setting, place, below)]
+    names = list(_some(sorted(names), setting, place))
     try:
         storage.download("", {name: entries[name].size for name in names}, scratch)
     except StorageError as error:
         raise StorageError(f"{setting}: {error}") from None
-    return [
-        DataFile(f"{fixed}/{name}", scratch / name) for name in _some(sorted(names), setting, place)
-    ]
+    return [DataFile(f"{fixed}/{name}", scratch / name) for name in names]
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -96,11 +118,18 @@ def _matches(name: str, pattern: str) -> bool:
     )
 
 
-def _is_shard(name: str) -> bool:
-    return name.lower().endswith(_SHARDS) and "/" not in name and not name.startswith(".")
+def _shards(setting: str, place: str, names: Sequence[str]) -> list[str]:
+    """Those files of a folder that hold data; the log names those that are passed over."""
+    seen = [name for name in names if "/" not in name and not name.startswith(".")]
+    shards = [name for name in seen if name.lower().endswith(_SHARDS)]
+    if others := [name for name in seen if not name.lower().endswith(_SHARDS)]:
+        log.info("%s: %s: not read, by their names: %s", setting, place, list_names(others))
+    return shards
 
 
 def _some(names: list[str], setting: str, place: str) -> Iterator[str]:
+    if wrong := [name for name in names if not name.lower().endswith(SUFFIXES)]:
+        raise DataError(f"{setting}: {wrong[0]}: its name must end in {', '.join(SUFFIXES)}")
     if not names:
         what = "no file matches" if _WILD.search(place) else "there is no such file"
         if "://" not in place and Path(place).expanduser().is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
     dev_pool = sources["dev"].rows if "dev" in sources else regions.dev
     test = take(test_pool, config.test_count, seed, by_label=by_label)
     dev = take(dev_pool, config.dev_count, seed, by_label=by_label)
-    labelled = _take_labelled(task, config, seed, regions.train)
+    labelled = _take_labelled(task, config, seed, regions.train, sources["train"].dropped)
     for name, rows in (("dev", dev), ("test", test)):
         check_labels(task, rows, name)
 
@@ -112,15 +113,17 @@ def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
     return splits
 
 
-def _take_labelled(task: Task, config: DataConfig, seed: int, pool: list[Row]) -> list[Row]:
+def _take_labelled(
+    task: Task, config: DataConfig, seed: int, pool: list[Row], left_out: Mapping[str, int]
+) -> list[Row]:
     setting, count = "labelled_count", config.labelled_count
     if config.labelled_fraction:
         setting = "labelled_fraction"
         count = share_of(config.labelled_fraction, len(pool))
-    check_pool(task, pool, count, f"data.{setting}")
+    check_pool(task, pool, count, f"data_{setting}", left_out)
     if count > len(pool):
         log.warning(
-            "data.%s: asks for %d labelled examples; there are only %d, and all are used",
+            "data_%s: asks for %d labelled examples; there are only %d, and all are used",
             *(setting, count, len(pool)),
         )
     return take(pool, count, seed, by_label=task.is_classification, at_least=1)

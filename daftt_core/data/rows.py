@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import NamedTuple
 
 from daftt_core.errors import DataError, did_you_mean
@@ -20,10 +21,13 @@ __all__ = [
     "drop_duplicates",
     "list_names",
     "preferred",
+    "said_left_out",
+    "unit_of",
 ]
 
 UNKNOWN_LABEL = "unknown label"
 _MOST_MISTAKES = 10
+_UNITS = {".parquet": "row", ".arrow": "row", ".json": "instance"}
 _MOST_NAMES = 20  # in a message
 
 
@@ -132,8 +136,19 @@ class Mistakes:
                     problem = f"there are {header.count(column)} columns {column!r}"
                 raise DataError(
                     f"{self.file}: {problem} (columns found: {list_names(header)}; "
-                    "the task's 'columns' say which ones are read)"
+                    "the task's 'columns' and data_slice_column say which ones are read)"
                 )
+
+
+def unit_of(name: str) -> str:
+    """What the rows of a file are counted in, by the ending of its name."""
+    return _UNITS.get(PurePath(name).suffix.lower(), "line")
+
+
+def said_left_out(left_out: Mapping[str, int]) -> str:
+    """What was left out, for the end of a message; empty where nothing was."""
+    found = ", ".join(f"{reason}: {count}" for reason, count in sorted(left_out.items()))
+    return f" (left out: {found})" if found else ""
 
 
 def list_names(names: Iterable[str]) -> str:

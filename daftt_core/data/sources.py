@@ -29,7 +29,7 @@ def own_source(task: Task) -> Source:
     """
     if task.source is None:
         raise DataError(
-            f"data.train: the task {task.id!r} has no data of its own; "
+            f"data_train: the task {task.id!r} has no data of its own; "
             "name a file of labelled examples"
         )
     if task.source not in _READERS:

@@ -18,7 +18,7 @@ from daftt_core.storage import Storage, open_storage
 
 __all__ = ["TaskSource", "open_source"]
 
-_SETTING = "mixture.source"
+_SETTING = "mixture_source"
 _SUFFIX = ".json"
 # The largest of the 1,600 published files is well below; a task is held in memory while it is read.
 _MOST_BYTES = 128 * 2**20

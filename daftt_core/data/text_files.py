@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import codecs
 import csv
+import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daftt_core.data.rows import Mistakes, Problem, list_names
 from daftt_core.errors import DataError, did_you_mean
-from daftt_core.tasks import SAVE_AS_UTF8, table_reader
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 __all__ = ["Fields", "read_lines"]
 
@@ -21,6 +26,14 @@ _MOST_FIELD_CHARACTERS = 1_000_000
 # A file without line ends would be read into memory whole.
 _MOST_LINE_BYTES = 2**26
 _MALFORMED = "malformed row"
+_SEPARATOR_LINE = re.compile(r"sep=([,;|\t])[\r\n]*")  # which spreadsheets write above the header
+_NO_SEPARATOR = "\x1f"  # of a table of one column: a character that no text holds
+_SAVE_AS_UTF8 = (
+    "save it as UTF-8, which a spreadsheet offers where it saves CSV "
+    "({}iconv -f {} -t UTF-8 OLD > NEW)"
+)
+_FROM_WINDOWS = _SAVE_AS_UTF8.format("of a file from Windows: ", "WINDOWS-1252")
+_FROM_UTF16 = _SAVE_AS_UTF8.format("or: ", "UTF-16")
 
 Fields = Iterator[tuple[int, Mapping[str, object]]]
 """Rows with the line, or the number, of each."""
@@ -31,7 +44,8 @@ def read_lines(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fields
 
     Args:
         path: The file.
-        columns: Those that each row must have.
+        columns: Those that each row must have; none: a table's header must only name each of its
+            columns once.
         mistakes: Gets the rows that cannot be read.
 
     Raises:
@@ -55,7 +69,7 @@ def _lines(path: Path, mistakes: Mistakes) -> Iterator[str]:
                 )
             line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise DataError(f"{mistakes.file}: is UTF-16; {SAVE_AS_UTF8}")
+                raise DataError(f"{mistakes.file}: is UTF-16; {_FROM_UTF16}")
             if not mistakes.strict:  # such bytes are seen where a text holds them
                 yield line.decode("utf-8", "surrogateescape")
                 continue
@@ -67,15 +81,38 @@ def _lines(path: Path, mistakes: Mistakes) -> Iterator[str]:
             except UnicodeDecodeError as error:
                 raise DataError(
                     f"{where}: byte {error.start + 1} ({line[error.start]:#04x}) is not UTF-8; "
-                    f"{SAVE_AS_UTF8}"
+                    f"{_FROM_WINDOWS}"
                 ) from None
+
+
+def _reader(lines: Iterator[str], *, is_tsv: bool) -> Reader:
+    """The rows of a table; reads the first lines of a ``.csv`` at once, to see what separates."""
+    if is_tsv:
+        return csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
+    begin = []
+    separator = ""
+    for line in lines:
+        begin.append(line)
+        named = None if separator else _SEPARATOR_LINE.fullmatch(line)
+        if named:
+            separator, begin[-1] = named[1], "\n"  # a blank line, so that lines keep their numbers
+        elif line.strip():
+            separator = separator or _separator_in(line)
+            break
+    return csv.reader(itertools.chain(begin, lines), delimiter=separator or ",", strict=True)
+
+
+def _separator_in(header: str) -> str:
+    """Semicolons stand where the comma is the decimal sign; one column needs no separator."""
+    return next((one for one in ",;" if one in header), _NO_SEPARATOR)
 
 
 def _table(
     lines: Iterator[str], mistakes: Mistakes, *, is_tsv: bool
 ) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the line on which it begins."""
-    reader = table_reader(lines, is_tsv=is_tsv)
+    """The rows that are not blank, the header first, each with the line on which it begins."""
+    reader = _reader(lines, is_tsv=is_tsv)
+    has_header = False
     while True:
         line = reader.line_num + 1
         try:
@@ -83,14 +120,24 @@ def _table(
         except StopIteration:
             return
         except csv.Error as error:
+            what, hint = (
+                str(error),
+                (
+                    "is a quote left open? (a field that holds separators or quotes must be in "
+                    "quotes, and quotes inside it are doubled)"
+                ),
+            )
+            if what.startswith("new-line character"):
+                what = "a carriage return stands alone"
+                hint = "a line must end with a line feed, or with both"
             raise DataError(
-                f"{mistakes.file}, line {line}: the row that begins here is malformed ({error}); "
-                "is a quote left open? (a field that holds separators or quotes must be in "
-                "quotes, and quotes inside it are doubled)"
+                f"{mistakes.file}, line {line}: the row that begins here is malformed ({what}); "
+                f"{hint}"
             ) from None
-        if values:
+        if "".join(values).strip():
+            has_header = True
             yield line, values
-        else:
+        elif has_header:
             mistakes.pass_over()
 
 
@@ -103,7 +150,7 @@ def _table_fields(
         if first is None:
             return
         header = [name.strip() for name in first]
-        mistakes.check_columns(header, columns)
+        mistakes.check_columns(header, columns or filter(None, header))
         for line, values in table:
             if len(values) != len(header):
                 found = f"has {len(values)} fields, but the header has {len(header)}"

@@ -87,7 +87,7 @@ class CompletionsApi:
             return names[0]
         found = ", ".join(names) or "none"
         raise ModelError(
-            f"synthesis.server_model: {wanted!r} must be a model of the server at {self.root} "
+            f"synthesis_server_model: {wanted!r} must be a model of the server at {self.root} "
             f"({found}){did_you_mean(wanted, names)}"
         )
 

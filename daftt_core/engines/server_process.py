@@ -49,7 +49,7 @@ class ServerProcess:
         self._log_file = log_file
         if shutil.which(command[0]) is None:
             raise ConfigError(
-                f"synthesis.server_command: {command[0]!r} cannot be run: there is no such program"
+                f"synthesis_server_command: {command[0]!r} cannot be run: there is no such program"
             )
         with log_file.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the run's own setting, no shell

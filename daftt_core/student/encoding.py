@@ -88,7 +88,7 @@ class Reading:
         left = min(max_length, room - max_target_length)
         if left <= len(_cue(tokenizer)) + 1:
             raise ModelError(
-                f"{name}: takes in {room} tokens, and student.max_target_length "
+                f"{name}: takes in {room} tokens, and student_max_target_length "
                 f"{max_target_length} leaves no room for an input"
             )
         return replace(reading, max_length=left)

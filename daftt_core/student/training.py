@@ -245,6 +245,6 @@ class _Watch(TrainerCallback):
             if not math.isfinite(value):
                 raise TrainingError(
                     f"{self._name}, by step {state.global_step}: the {what} became {value}; "
-                    f"student.learning_rate ({self._learning_rate:g}) is too high, or the student "
+                    f"student_learning_rate ({self._learning_rate:g}) is too high, or the student "
                     "model's weights are damaged"
                 )

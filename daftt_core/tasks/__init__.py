@@ -14,20 +14,13 @@ from daftt_core.tasks.prompts import (
     parse_input,
     writing_prompt,
 )
-from daftt_core.tasks.proposals import (
-    SAVE_AS_UTF8,
-    look_at,
-    propose_columns,
-    propose_kind,
-    table_reader,
-)
+from daftt_core.tasks.proposals import propose_columns, propose_kind
 from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task
-from daftt_core.tasks.task import Columns, Hub, Label, Solved, Splits, Task
+from daftt_core.tasks.task import Columns, Hub, Label, Solved, Splits, Task, spoken
 
 __all__ = [
     "FIELD_NAME",
     "METRICS",
-    "SAVE_AS_UTF8",
     "TURN",
     "Columns",
     "Hub",
@@ -40,7 +33,6 @@ __all__ = [
     "answer_prompt",
     "builtin_tasks",
     "load_task",
-    "look_at",
     "mixture_prompt",
     "parse_answer",
     "parse_input",
@@ -48,6 +40,6 @@ __all__ = [
     "primary_metrics",
     "propose_columns",
     "propose_kind",
-    "table_reader",
+    "spoken",
     "writing_prompt",
 ]

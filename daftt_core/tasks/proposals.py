@@ -1,33 +1,15 @@
-"""What a file of data suggests about its task: columns, kind and labels, for a person to confirm.
-
-A look at the first rows, and no more: the data stage reads the whole file, strictly.
-"""
+"""What data suggest about their task: columns, kind and labels, for a person to confirm."""
 
 from __future__ import annotations
 
-import csv
-import itertools
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from daftt_core.errors import DataError
 from daftt_core.tasks.task import Columns
 
-if TYPE_CHECKING:
-    from _csv import Reader
+__all__ = ["propose_columns", "propose_kind"]
 
-__all__ = ["SAVE_AS_UTF8", "look_at", "propose_columns", "propose_kind", "table_reader"]
-
-SAVE_AS_UTF8 = (
-    "save it as UTF-8, which a spreadsheet offers where it saves CSV (of a file from Windows: "
-    "iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW)"
-)
-"""What to do about a file in another encoding, for messages."""
-
-_MOST_ROWS = 5_000
 _MOST_LABELS = 20
 _MOST_LABEL_CHARACTERS = 60
 _LEAST_OF_EACH = 2
@@ -44,75 +26,6 @@ _PAIRS = (
     ("question", "context"),
     ("text1", "text2"),
 )
-
-
-def look_at(path: Path) -> dict[str, list[str]]:
-    """The first rows of a file, by column.
-
-    Args:
-        path: A ``.csv``, ``.tsv`` or ``.jsonl`` file.
-
-    Returns:
-        The values of each column that holds text, numbers or truth values; a row that lacks one
-        counts as empty there.
-
-    Raises:
-        DataError: The file cannot be read, or has no rows.
-    """
-    read = {".csv": _table, ".tsv": _table, ".jsonl": _objects}.get(path.suffix.lower())
-    if read is None:
-        raise DataError(f"{path}: its name must end in .csv, .tsv or .jsonl")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(itertools.islice(read(file, path), _MOST_ROWS))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is not UTF-8; {SAVE_AS_UTF8}") from None
-    except (csv.Error, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read: {' '.join(str(error).split())[:200]}") from None
-    names = dict.fromkeys(name for row in rows for name in row)
-    if not names:
-        raise DataError(f"{path}: has no rows with columns")
-    return {name: [row.get(name, "") for row in rows] for name in names}
-
-
-def table_reader(lines: Iterable[str], *, is_tsv: bool) -> Reader:
-    """The rows of a ``.csv`` or ``.tsv`` file; reads the first line of a ``.csv`` at once.
-
-    Its fields are separated by semicolons where its first line has these and no comma: so
-    spreadsheets write it where the comma is the decimal sign.
-
-    Args:
-        lines: The file's lines.
-        is_tsv: Whether tabs separate the fields, and a quote is a letter like others.
-    """
-    if is_tsv:
-        return csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-    rest = iter(lines)
-    header = list(itertools.islice(rest, 1))
-    separator = ";" if ";" in "".join(header) and "," not in "".join(header) else ","
-    return csv.reader(itertools.chain(header, rest), delimiter=separator, strict=True)
-
-
-def _table(lines: Iterable[str], path: Path) -> Iterator[dict[str, str]]:
-    reader = table_reader(lines, is_tsv=path.suffix.lower() == ".tsv")
-    header = [name.strip() for name in next(reader, [])]
-    return (dict(zip(header, row, strict=False)) for row in reader if row)
-
-
-def _objects(lines: Iterable[str], path: Path) -> Iterator[dict[str, str]]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        fields = json.loads(line)
-        if not isinstance(fields, dict):
-            raise DataError(f"{path}, line {number}: is not a JSON object")
-        yield {
-            name: value if isinstance(value, str) else json.dumps(value)
-            for name, value in fields.items()
-            if isinstance(value, str | bool | int | float)
-        }
 
 
 def propose_kind(outputs: Sequence[str]) -> str:

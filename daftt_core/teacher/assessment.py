@@ -168,7 +168,7 @@ def _tell_abstention(found: Abstention) -> None:
     if found.threshold is None:
         log.warning(
             "no confidence reaches a precision of %g on dev: the teacher gives no label at all; "
-            "lower synthesis.min_precision",
+            "lower synthesis_min_precision",
             found.wanted,
         )
     else:

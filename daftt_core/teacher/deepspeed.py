@@ -97,7 +97,7 @@ def _prepare(settings: dict[str, Any]) -> None:
         import deepspeed
     except ImportError:
         raise TrainingError(
-            "teacher.zero_stage: needs DeepSpeed, which is not installed; install it as `make "
+            "teacher_zero_stage: needs DeepSpeed, which is not installed; install it as `make "
             "setup` does, or set zero_stage to 0"
         ) from None
     logging.getLogger("accelerate").setLevel(logging.ERROR)  # of settings that agree after all
@@ -116,7 +116,7 @@ def _prepare(settings: dict[str, Any]) -> None:
 
         if not AsyncIOBuilder().is_compatible(verbose=False):
             raise TrainingError(
-                "teacher.offload: nvme needs DeepSpeed's async_io operator, which cannot be built "
+                "teacher_offload: nvme needs DeepSpeed's async_io operator, which cannot be built "
                 "here (it wants libaio and a compiler); set offload to cpu"
             )
 

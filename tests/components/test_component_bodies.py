@@ -59,8 +59,8 @@ def test_preflight_reports_every_mistake_and_ends_with_its_exit_code(
         preflight.python_func(**settings)
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "student.epochs: 0 should be greater than or equal to 1" in said
-    assert "synthesis.mode: 'guess' should be 'annotate', 'generate' or 'both'" in said
+    assert "student_epochs: 0 should be greater than or equal to 1" in said
+    assert "synthesis_mode: 'guess' should be 'annotate', 'generate' or 'both'" in said
     assert "Traceback" not in said
 
 

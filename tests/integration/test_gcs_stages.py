@@ -252,5 +252,5 @@ def test_data_in_a_bucket_are_read_by_pattern_and_anew(run: Run, bucket: str) ->
     second = prepare(run, config)
     assert sum(second.summary["sizes"].values()) == 200
     assert prepare(run, DataConfig(train=f"{bucket}/labels")) == second
-    with pytest.raises(DataError, match=r"^data\.train: gs://.*/none\.csv: there is no such file$"):
+    with pytest.raises(DataError, match=r"^data_train: gs://.*/none\.csv: there is no such file$"):
         prepare(run, DataConfig(train=f"{bucket}/labels/none.csv"))

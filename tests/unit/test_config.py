@@ -83,10 +83,10 @@ def test_all_mistakes_are_told_at_once() -> None:
             "did you mean 'teacher_learning_rate'",
         ),
         ("labelled_count: there is no such parameter", "did you mean 'data_labelled_count'"),
-        ("teacher.learning_rate: -1", "greater than 0"),
-        ("student.seeds: 0", "greater than or equal to 1"),
-        ("synthesis.mode: 'invent'", "'annotate', 'generate' or 'both'"),
-        ("data.dev_count: 'many'", "integer"),
+        ("teacher_learning_rate: -1", "greater than 0"),
+        ("student_seeds: 0", "greater than or equal to 1"),
+        ("synthesis_mode: 'invent'", "'annotate', 'generate' or 'both'"),
+        ("data_dev_count: 'many'", "integer"),
     ]:
         assert any(line.startswith(start) and part in line for line in lines), (start, message)
 
@@ -106,6 +106,12 @@ def test_a_section_is_checked_again_when_a_stage_reads_it() -> None:
     assert parse_section(DataConfig, section.model_dump_json()) == section
     with pytest.raises(ConfigError, match="TeacherConfig: epochs: -1"):
         parse_section(TeacherConfig, '{"epochs": -1}')
+
+
+@pytest.mark.parametrize("name", ["task", "output", "data_train", "teacher_model"])
+def test_a_text_with_a_nul_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name}: 'a\\x00b' holds a NUL character$"):
+        from_flat({name: "a\0b"})
 
 
 def test_settings_are_read_from_yaml(tmp_path: Path) -> None:
@@ -153,7 +159,7 @@ def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
         ),
         (
             {"synthesis_label_balance": "as-labelled"},
-            "synthesis.label_balance: as-labelled is undone by curation.balance, which keeps as "
+            "synthesis_label_balance: as-labelled is undone by curation_balance, which keeps as "
             "many generated examples of each label: set it to false",
         ),
     ],

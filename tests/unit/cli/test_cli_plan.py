@@ -26,8 +26,8 @@ def test_20b_on_8_gpus_of_40_gb_does_not_fit_and_the_nearest_is_said(capsys):
     assert "no price was given" in captured.out
     assert "Too large for one a100-40: assessment, annotation, generation." in captured.out
     assert captured.err.startswith("error: teacher: EleutherAI/gpt-neox-20b needs about 4")
-    assert "the nearest that fits: teacher.offload=cpu" in captured.err
-    assert "or job.nodes=2, teacher.micro_batch_size=2 (about" in captured.err
+    assert "the nearest that fits: teacher_offload=cpu" in captured.err
+    assert "or job_nodes=2, teacher_micro_batch_size=2 (about" in captured.err
     nearer = ["--job-nodes", "2", "--teacher-micro-batch-size", "2"]
     assert main(["plan", *_20B, "--job-gpu-model", "a100-40", *nearer]) == 0
 
@@ -47,15 +47,15 @@ def test_json_says_the_same(capsys, gpu, code):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "job.gpu_model: say for which kind of GPU to plan"),
-        (["--job-gpu-model", "a100"], "job.gpu_model: 'a100' should be"),
+        ([], "job_gpu_model: say for which kind of GPU to plan"),
+        (["--job-gpu-model", "a100"], "job_gpu_model: 'a100' should be"),
         (
             ["--job-gpu-model", "l4-24", "--teacher-model", "a/b"],
-            "teacher.model: the configuration of 'a/b' is not on this machine",
+            "teacher_model: the configuration of 'a/b' is not on this machine",
         ),
         (
             ["--job-gpu-model", "l4-24", "--data-labelled-fraction", "0.1"],
-            "data.labelled_fraction: how many examples that is cannot be told",
+            "data_labelled_fraction: how many examples that is cannot be told",
         ),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_sweep_is_a_pipeline_of_its_own(server: KfpServer, capsys) -> None:
 
 def test_a_wrong_mixture_of_a_sweep_is_told_before_anything_starts(tmp_path, capsys) -> None:
     assert main(["sweep", "--output", str(tmp_path), "--mixtures", "0,few"]) == 2
-    assert capsys.readouterr().err.startswith("error: mixture.tasks: 'few' should be a valid int")
+    assert capsys.readouterr().err.startswith("error: mixture_tasks: 'few' should be a valid int")
     assert main(["sweep", "--output", str(tmp_path), "--mixture-tasks", "6"]) == 2
     assert "mixture_tasks: a sweep sets it for each cell; give mixtures" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -103,8 +103,8 @@ def test_a_run_that_failed_is_started_again(server: KfpServer, capsys) -> None:
 def test_what_pods_cannot_reach_is_refused_before_anything_is_asked(server, capsys) -> None:
     assert main(["submit", "--data-train", "my.csv"]) == 2
     said = capsys.readouterr().err
-    assert "run.output: 'runs' would be a folder of a single pod" in said
-    assert "data.train: 'my.csv' is a file of this machine" in said
+    assert "output: 'runs' would be a folder of a single pod" in said
+    assert "data_train: 'my.csv' is a file of this machine" in said
     assert server.requests == []
 
 
@@ -330,9 +330,9 @@ def test_cluster_settings_are_checked_like_all_others() -> None:
             }
         )
     said = str(caught.value)
-    assert "cluster.memory: 'much'" in said
+    assert "cluster_memory: 'much'" in said
     assert "a toleration has no 'kee'" in said
-    assert "cluster.node_selector: '{' is not JSON" in said
+    assert "cluster_node_selector: '{' is not JSON" in said
     assert from_flat({"cluster_gpus": 4}).cluster.gpus == "4"
 
 

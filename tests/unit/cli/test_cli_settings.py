@@ -55,9 +55,9 @@ def test_every_mistake_of_file_and_options_is_reported_at_once(tmp_path) -> None
     mistakes = "\n".join(json.loads(stdout)["mistakes"])
     assert code == 2
     assert "student_epoch: there is no such parameter; did you mean 'student_epochs'?" in mistakes
-    assert "teacher.learning_rate: -1" in mistakes
-    assert "data.dev_count: 'many'" in mistakes
-    assert "synthesis.mode: 'wish'" in mistakes
+    assert "teacher_learning_rate: -1" in mistakes
+    assert "data_dev_count: 'many'" in mistakes
+    assert "synthesis_mode: 'wish'" in mistakes
 
 
 def test_mistakes_go_to_stderr_one_line_each(capsys) -> None:
@@ -110,5 +110,5 @@ def test_a_run_with_wrong_settings_starts_nothing(tmp_path, capsys) -> None:
     assert main(words) == 2
     captured = capsys.readouterr()
     assert json.loads(captured.out)["exit_code"] == 2
-    assert captured.err.startswith("error: student.seeds: ")
+    assert captured.err.startswith("error: student_seeds: ")
     assert not output.exists()

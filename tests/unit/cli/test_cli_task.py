@@ -91,14 +91,71 @@ def test_spellings_that_differ_in_case_are_one_label_and_words_are_not_asked_abo
     assert f"  daftt run --task {file} --data-train '{data}'\n" in done.output
 
 
+def test_a_wrong_answer_is_asked_for_again(tmp_path, tickets):
+    file = tmp_path / "tickets.yaml"
+    columns = ["bodi", "body", "", "body", "urgency"]
+    answers = [*columns, "classif", "classification", "later", "Later.", "now", "a", "b", "c"]
+    done = CliRunner().invoke(
+        cli, ["task", "new", str(file), "--data", str(tickets)], input="\n".join(answers) + "\n"
+    )
+    assert done.exit_code == 0, done.output
+    for problem in (
+        "there is no column 'bodi'; did you mean 'body'?",
+        "the column 'body' serves as another one already",
+        "not 'classif'; did you mean 'classification'?",
+        "'Later.' is another label's meaning already",
+    ):
+        assert f"Error: {problem}" in done.output or problem in done.output
+    assert load_task(str(file)).label_names == ["later", "now"]
+
+
+def test_spellings_that_an_answer_could_not_tell_apart_are_one_label(tmp_path):
+    data, file = tmp_path / "a.csv", tmp_path / "t.yaml"
+    kinds = ["book_table", "book table", "Book table.", "play_music"]
+    data.write_text("text,kind\n" + "".join(f"Text {n},{kinds[n % 4]}\n" for n in range(24)))
+    assert main(["task", "new", str(file), "--data", str(data), "--yes"]) == 0
+    assert [(label.name, label.aliases) for label in load_task(str(file)).labels] == [
+        ("Book table.", ("book table", "book_table")),
+        ("play music", ("play_music",)),
+    ]
+
+
+@pytest.mark.parametrize("outputs", ["neg", ""])
+def test_a_column_with_nothing_to_learn_is_refused(capsys, tmp_path, outputs):
+    data, file = tmp_path / "a.csv", tmp_path / "t.yaml"
+    data.write_text("text,label\n" + "".join(f"Text {n},{outputs}\n" for n in range(9)))
+    assert main(["task", "new", str(file), "--data", str(data), "--yes"]) == 3
+    assert "there is nothing to learn" in capsys.readouterr().err
+    assert not file.exists()
+
+
+def test_labels_are_found_in_a_file_that_is_sorted_by_them(tmp_path):
+    data, file = tmp_path / "a.csv", tmp_path / "t.yaml"
+    rows = [f"Text {n},{kind}\n" for kind in ("one", "two", "three") for n in range(3000)]
+    data.write_text("text,label\n" + "".join(rows))
+    assert main(["task", "new", str(file), "--data", str(data), "--yes"]) == 0
+    assert sorted(load_task(str(file)).label_names) == ["one", "three", "two"]
+
+
+@pytest.mark.parametrize("name", ["tickets.csv/t.yaml", f"{'x' * 300}.yaml"])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(
+    capsys, tmp_path, tickets, name
+):
+    assert main(["task", "new", str(tmp_path / name), "--data", str(tickets)]) == 5
+    assert "cannot be written" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["tickets.csv"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
         (["--text", "bodi"], 3, "there is no column 'bodi'; did you mean 'body'?"),
+        (["--output", "body", "--text", "body"], 3, "'body' serves as another one already"),
+        (["--definition", " "], 2, "must hold more than white space"),
         (["--label", "2=x"], 3, "the output column does not hold '2'"),
         (["--label", "x"], 2, "'x' must be VALUE=WORDS"),
         (["--kind", "text2text", "--label", "0=x"], 2, "a text2text task has no labels"),
-        (["--label", "0=a", "--label", "1=A"], 2, "two labels share"),
+        (["--label", "0=a", "--label", "1=A"], 2, "'a' and 'A' share the verbalizer 'A'"),
     ],
 )
 def test_mistakes_are_told_and_nothing_is_written(capsys, tmp_path, tickets, words, code, sentence):

@@ -164,7 +164,7 @@ def test_the_nearest_keeps_what_it_can():
     assert same.setup == replace(_ON_8X80, offload="cpu")
     assert more.setup == replace(_ON_8X80, gpus=16, accumulation_steps=2)
     assert lora.setup == replace(_ON_8X80, method="lora")
-    assert more.changes.startswith("job.nodes=2, ")
+    assert more.changes.startswith("job_nodes=2, ")
     assert more.changes.endswith("on each of 16 GPUs)")
 
 
@@ -172,7 +172,7 @@ def test_a_machine_takes_more_gpus_before_there_are_more_machines():
     alone = Setup(gradient_checkpointing=True, accumulation_steps=8)
     shape = _SHAPES["olmo-2-1b"]
     more = nearest_that_fit(shape, alone, find_gpu("l4-24"))[1]
-    assert more.changes.startswith("job.gpus_per_node=2, teacher.zero_stage=")
+    assert more.changes.startswith("job_gpus_per_node=2, teacher_zero_stage=")
 
 
 def test_a_fit_by_smaller_steps_alone_is_found_first():

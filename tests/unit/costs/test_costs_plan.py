@@ -137,8 +137,8 @@ def test_what_cannot_fit_is_refused_with_the_nearest_that_does():
         check_teacher_fits(from_flat(_BIG | {"job_gpu_model": "a100-40"}))
     said = str(caught.value)
     assert said.startswith("teacher: gpt-neox-20b needs about 4")
-    assert "the nearest that fits: teacher.offload=cpu" in said
-    assert "or job.nodes=2 (about 2" in said
+    assert "the nearest that fits: teacher_offload=cpu" in said
+    assert "or job_nodes=2 (about 2" in said
     with pytest.raises(ConfigError, match=r"its pods get 16.0 GiB \(job.memory\)"):
         check_teacher_fits(from_flat(_BIG | {"job_memory": "16Gi"}))
 
@@ -155,7 +155,7 @@ def test_a_presets_teacher_fits_the_gpus_it_names(name):
 def test_a_model_that_nothing_is_known_of_is_not_refused(caplog):
     with caplog.at_level(logging.INFO, logger="daftt"):
         check_teacher_fits(from_flat(_BIG | {"teacher_model": "someone/something"}))
-    assert "cannot be told: teacher.model: the configuration of 'someone/something'" in caplog.text
+    assert "cannot be told: teacher_model: the configuration of 'someone/something'" in caplog.text
 
 
 def test_every_gpu_of_the_settings_is_known():

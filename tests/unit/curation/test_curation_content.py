@@ -144,7 +144,7 @@ def test_what_is_clearly_in_another_language_is_rejected() -> None:
 def test_a_language_nobody_knows_is_refused_before_anything_runs(tmp_path: object) -> None:
     check_language("")
     check_language("de")
-    with pytest.raises(ConfigError, match=r"curation\.language: 'xx' is not a language"):
+    with pytest.raises(ConfigError, match=r"curation_language: 'xx' is not a language"):
         preflight(from_flat({"curation_language": "xx", "output": str(tmp_path)}))
 
 

@@ -77,8 +77,8 @@ def test_nothing_is_learned_from_that_ever_is_dev_or_test(
             test_share=0.25,
         )
         sides: defaultdict[str, set[str]] = defaultdict(set)
-        write(folder / "labelled-0.jsonl", list(range(1000, 1080)))
-        write(folder / "pool-0.jsonl", list(range(1080, 1100)), labelled=False)
+        write(folder / "labelled-0.jsonl", list(range(1000, 1300)))
+        write(folder / "pool-0.jsonl", list(range(1300, 1320)), labelled=False)
         for week, (labelled, pool) in enumerate([([], []), *arrivals], start=1):
             write(folder / f"labelled-{week}.jsonl", labelled)
             write(folder / f"pool-{week}.jsonl", pool, labelled=False)
@@ -124,21 +124,51 @@ def test_a_pattern_names_what_is_there_at_that_moment(tmp_path: Path) -> None:
         (tmp_path / name).write_text("text,label\n")
     (tmp_path / "deeper").mkdir()
     (tmp_path / "deeper" / "d.csv").write_text("text,label\n")
-    found = locate("data.train", str(tmp_path / "*.csv"), tmp_path)
+    found = locate("data_train", str(tmp_path / "*.csv"), tmp_path)
     assert [file.path.name for file in found] == ["a.csv", "b.csv"]
     (tmp_path / "odd[1].csv").write_text("text,label\n")  # a name before it is a pattern
-    assert len(locate("data.train", str(tmp_path / "odd[1].csv"), tmp_path)) == 1
-    with pytest.raises(DataError, match=r"^data\.train: .*none-\*\.csv: no file matches$"):
-        locate("data.train", str(tmp_path / "none-*.csv"), tmp_path)
+    assert len(locate("data_train", str(tmp_path / "odd[1].csv"), tmp_path)) == 1
+    with pytest.raises(DataError, match=r"^data_train: .*none-\*\.csv: no file matches$"):
+        locate("data_train", str(tmp_path / "none-*.csv"), tmp_path)
     with pytest.raises(DataError, match=r"\*\*: has no place for a bucket's name"):
-        locate("data.train", "gs://**", tmp_path)
+        locate("data_train", "gs://**", tmp_path)
+
+
+def test_other_files_of_a_folder_are_named_and_broken_links_are_mistakes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.csv", "B.PARQUET", "c.csv.gz", "_SUCCESS"):
+        (tmp_path / name).touch()
+    with caplog.at_level("INFO", logger="daftt"):
+        found = locate("data_train", str(tmp_path), tmp_path)
+    assert [file.path.name for file in found] == ["B.PARQUET", "a.csv"]
+    assert "not read, by their names: '_SUCCESS', 'c.csv.gz'" in caplog.text
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
+    with pytest.raises(DataError, match=r"gone\.csv: is a link that leads to no file"):
+        locate("data_train", str(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [
+        ("/dev/zero", "is no regular file"),
+        ("a.zip", r"its name must end in \.csv, \.tsv, \.jsonl, \.parquet, \.arrow, \.json"),
+        (f"{'x' * 300}.csv", "cannot be read: File name too long"),
+        ("~nobody-of-that-name/a.csv", "home"),
+    ],
+)
+def test_a_place_that_holds_no_file_of_data_is_a_mistake(
+    tmp_path: Path, place: str, problem: str
+) -> None:
+    with pytest.raises(DataError, match=rf"^data_train: .*{problem}"):
+        locate("data_train", place, tmp_path)
 
 
 def test_some_files_of_a_pattern_may_be_empty_but_not_all(tmp_path: Path) -> None:
     config = DataConfig(train=str(tmp_path / "*.jsonl"))
     write(tmp_path / "0.jsonl", [])
     write(tmp_path / "1.jsonl", [])
-    with pytest.raises(DataError, match=r"^data\.train: all 2 files are empty"):
+    with pytest.raises(DataError, match=r"^data_train: all 2 files are empty"):
         splits(tmp_path, config, 13)
     write(tmp_path / "1.jsonl", list(range(100)))
     assert splits(tmp_path, config, 13)["test"]

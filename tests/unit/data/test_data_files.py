@@ -17,8 +17,11 @@ from daftt_core.data.files import read_file
 from daftt_core.data.places import DataFile
 from daftt_core.errors import DataError
 from daftt_core.records import Example, normalize
-from daftt_core.tasks import SAVE_AS_UTF8, Columns, Label, Task
+from daftt_core.tasks import Columns, Label, Task
 
+SAVE = "save it as UTF-8, which a spreadsheet offers where it saves CSV"
+FROM_WINDOWS = f"{SAVE} (of a file from Windows: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW)"
+FROM_UTF16 = f"{SAVE} (or: iconv -f UTF-16 -t UTF-8 OLD > NEW)"
 SENTIMENT = Task(
     id="sentiment",
     kind="classification",
@@ -43,7 +46,7 @@ REWRITE = Task(
 
 def read(path: Path, task: Task = SENTIMENT, with_output: bool = True) -> list[Example]:
     file, how = DataFile(str(path), path), {"with_output": with_output, "strict": True}
-    rows = read_file(file, task, "data.train", Counter(), **how)
+    rows = read_file(file, task, "data_train", Counter(), **how)
     return [row.example for row in rows]
 
 
@@ -52,7 +55,7 @@ def mistakes_of(path: Path, content: str | bytes, task: Task = SENTIMENT) -> lis
     with pytest.raises(DataError) as caught:
         read(path, task)
     lines = str(caught.value).splitlines()
-    start = f"data.train: {path}"
+    start = f"data_train: {path}"
     assert all(line.startswith(start) for line in lines)
     return [line.removeprefix(start) for line in lines]
 
@@ -62,13 +65,39 @@ def test_csv_with_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     path.write_text('label,text,note\n1,"Fine, ""really"".\nYes.",x\n\nnegative, Dull. ,y\n')
     left_out: Counter[str] = Counter()
     file = DataFile(str(path), path)
-    rows = list(read_file(file, SENTIMENT, "data.train", left_out, with_output=True, strict=True))
+    rows = list(read_file(file, SENTIMENT, "data_train", left_out, with_output=True, strict=True))
     assert left_out == {"empty row": 1}
     assert [row.example for row in rows] == [
         Example.of('Fine, "really".\nYes.', output="positive"),
         Example.of("Dull.", output="negative"),
     ]
     assert [(row.file, row.line) for row in rows] == [(str(path), 2), (str(path), 5)]
+
+
+def test_a_csv_of_one_column_needs_no_quotes_around_commas(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('text\nFine, really.\n"Dull, ""dull"";\n  dull."\nGood; better, best\n')
+    assert [one.text for one in read(path, with_output=False)] == [
+        "Fine, really.",
+        'Dull, "dull";\n  dull.',
+        "Good; better, best",
+    ]
+
+
+def test_what_spreadsheets_write_above_the_header_is_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\ufeffsep=;\n\ntext;label\nFine, really.;1\n   \n;\nDull.;0\n")
+    left_out: Counter[str] = Counter()
+    file = DataFile(str(path), path)
+    rows = list(read_file(file, SENTIMENT, "data_train", left_out, with_output=True, strict=True))
+    assert [(row.example.text, row.line) for row in rows] == [("Fine, really.", 4), ("Dull.", 7)]
+    assert left_out == {"empty row": 2}
+    path.write_bytes(b"\xef\xbb\xbf")
+    left_out.clear()
+    assert not list(
+        read_file(file, SENTIMENT, "data_train", left_out, with_output=True, strict=True)
+    )
+    assert not left_out
 
 
 def test_csv_from_a_spreadsheet_that_writes_semicolons(tmp_path: Path) -> None:
@@ -82,7 +111,7 @@ def test_an_empty_csv_has_no_row_to_leave_out(tmp_path: Path) -> None:
     path.write_text("")
     left_out: Counter[str] = Counter()
     file = DataFile(str(path), path)
-    read_rows = read_file(file, SENTIMENT, "data.train", left_out, with_output=True, strict=True)
+    read_rows = read_file(file, SENTIMENT, "data_train", left_out, with_output=True, strict=True)
     assert list(read_rows) == []
     assert left_out == {}
 
@@ -130,36 +159,35 @@ def test_outputs_of_unlabelled_files_are_not_looked_at(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.txt", "text", ": its name must end in .csv, .tsv, .jsonl, .parquet, .arrow, .json"),
         (
             "a.csv",
             "txt,label\nFine.,1\n",
             ": there is no column 'text'; did you mean 'txt'? (columns found: 'txt', 'label'; "
-            "the task's 'columns' say which ones are read)",
+            "the task's 'columns' and data_slice_column say which ones are read)",
         ),
         (
             "a.csv",
             "text,text,label\na,b,1\n",
             ": there are 2 columns 'text' (columns found: 'text', 'text', 'label'; "
-            "the task's 'columns' say which ones are read)",
+            "the task's 'columns' and data_slice_column say which ones are read)",
         ),
         (
             "a.tsv",
             "text\tscore\nFine.\t1\n",
             ": there is no column 'label' (columns found: 'text', 'score'; "
-            "the task's 'columns' say which ones are read)",
+            "the task's 'columns' and data_slice_column say which ones are read)",
         ),
         (
             "a.csv",
             b"text,label\nFine.,1\nCaf\xe9.,1\n",
-            ", line 3: byte 4 (0xe9) is not UTF-8; " + SAVE_AS_UTF8,
+            ", line 3: byte 4 (0xe9) is not UTF-8; " + FROM_WINDOWS,
         ),
         (
             "a.jsonl",
             b'{"text": "a", "label": 1}\n{"text": "Caf\xe9", "label": 1}\n',
-            ", line 2: byte 14 (0xe9) is not UTF-8; " + SAVE_AS_UTF8,
+            ", line 2: byte 14 (0xe9) is not UTF-8; " + FROM_WINDOWS,
         ),
-        ("a.csv", "text,label\n".encode("utf-16"), ": is UTF-16; " + SAVE_AS_UTF8),
+        ("a.csv", "text,label\n".encode("utf-16"), ": is UTF-16; " + FROM_UTF16),
         (
             "a.csv",
             b"text,label\nFi\0ne,1\n",
@@ -275,7 +303,7 @@ def test_exactly_ten_mistakes_are_all_told(tmp_path: Path) -> None:
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.train: .*none\.csv: there is no such file"):
+    with pytest.raises(DataError, match=r"data_train: .*none\.csv: there is no such file"):
         read(tmp_path / "none.csv")
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(DataError, match=r"a\.csv: cannot be read: Is a directory"):

@@ -277,19 +277,19 @@ def test_rows_that_are_added_move_nothing_between_train_dev_and_test(
         (
             [(f"film {n}", "positive") for n in range(60)],
             {},
-            "data.train: has only one class: all 60 examples have the label 'positive'; "
+            "data_train: has only one class: all 60 examples have the label 'positive'; "
             "at least two of 'negative', 'positive' are needed",
         ),
         (
             pairs(60),
             {"labelled_count": 1},
-            "data.labelled_count: makes 1 labelled examples of 60; at least 2 are needed, "
+            "data_labelled_count: makes 1 labelled examples of 60; at least 2 are needed, "
             "one for each label",
         ),
         (
             pairs(60),
             {"labelled_fraction": 0.01},
-            "data.labelled_fraction: makes 1 labelled examples of 60; at least 2 are needed, "
+            "data_labelled_fraction: makes 1 labelled examples of 60; at least 2 are needed, "
             "one for each label",
         ),
     ],
@@ -331,7 +331,7 @@ def test_a_test_split_that_cannot_tell_good_from_bad_is_refused(tmp_path: Path) 
         train=write(tmp_path / "train.jsonl", pairs(200)),
         test=write(tmp_path / "test.jsonl", only),
     )
-    with pytest.raises(DataError, match=r"^data\.test: has only one class"):
+    with pytest.raises(DataError, match=r"^data_test: has only one class"):
         prepare(run_in(tmp_path), config)
 
 
@@ -341,7 +341,7 @@ def test_too_few_rows_for_a_split_is_told(tmp_path: Path) -> None:
         test=write(tmp_path / "test.jsonl", pairs(10, topic="song")),
         dev_share=0.0001,
     )
-    with pytest.raises(DataError, match=r"^data\.dev_share: no example falls into dev; raise it"):
+    with pytest.raises(DataError, match=r"^data_dev_share: no example falls into dev; raise it"):
         prepare(run_in(tmp_path), config)
 
 
@@ -353,22 +353,22 @@ def test_inputs_in_two_given_files_are_told_with_both_places(tmp_path: Path) -> 
     with pytest.raises(DataError) as caught:
         prepare(run_in(tmp_path), small(train=train, dev=dev, test=test))
     assert str(caught.value).splitlines() == [
-        f"data.train and data.dev: inputs in both: 1; the first one is {long[:57] + '...'!r} "
+        f"data_train and data_dev: inputs in both: 1; the first one is {long[:57] + '...'!r} "
         f"({train}, line 51; {dev}, line 11); remove them from one of the two",
-        "data.train and data.test: inputs in both: 3; the first one is 'film number 7 is worth "
+        "data_train and data_test: inputs in both: 3; the first one is 'film number 7 is worth "
         f"seeing' ({train}, line 8; {test}, line 11); remove them from one of the two",
     ]
 
 
 def test_a_missing_file_is_told_with_its_parameter(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^data\.train: none\.csv: there is no such file$"):
+    with pytest.raises(DataError, match=r"^data_train: none\.csv: there is no such file$"):
         prepare(run_in(tmp_path), small(train="none.csv"))
-    with pytest.raises(DataError, match=r"^data\.dev: .*: holds no data file \(\.csv, "):
+    with pytest.raises(DataError, match=r"^data_dev: .*: holds no data file \(\.csv, "):
         prepare(run_in(tmp_path), small(dev=str(tmp_path)))
 
 
 def test_a_task_without_data_asks_for_a_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.train: the task 'sentiment' has no data of its"):
+    with pytest.raises(DataError, match=r"data_train: the task 'sentiment' has no data of its"):
         prepare(run_in(tmp_path), small())
     task = SENTIMENT.model_copy(update={"source": "movie-review"})
     with pytest.raises(DataError, match="no data set 'movie-review'; did you mean 'movie-reviews'"):

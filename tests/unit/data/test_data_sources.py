@@ -44,7 +44,7 @@ TEXTS = TASK.model_copy(update={"kind": "text2text", "labels": ()})
 
 def read(path: Path, task: Task = TASK, **how: Any) -> list[Row]:
     how = {"left_out": Counter(), "with_output": True, "strict": True} | how
-    return list(read_file(DataFile(path.name, path), task, "data.train", **how))
+    return list(read_file(DataFile(path.name, path), task, "data_train", **how))
 
 
 def examples(path: Path, task: Task = TASK) -> list[Example]:
@@ -75,13 +75,30 @@ def test_columns_of_parquet_and_arrow(tmp_path: Path, name: str) -> None:
         if None in table["label"].to_pylist():
             with pytest.raises(DataError) as caught:
                 examples(path)
-            assert str(caught.value).startswith(f"data.train: {name}, row 2: has no 'label'; rows")
+            assert str(caught.value).startswith(f"data_train: {name}, row 2: has no 'label'; rows")
         else:
             assert examples(path) == expected
     with pytest.raises(DataError, match=r"there is no column 'other'.* 'id', 'label', 'text'"):
         examples(path, PAIRS)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match=rf"{name}: cannot be read as "):
+    with pytest.raises(DataError, match=rf"{name}: (cannot be read as|is an Arrow stream)"):
+        examples(path)
+
+
+def test_an_arrow_stream_cut_between_two_batches_is_no_shorter_stream(tmp_path: Path) -> None:
+    table = pa.table({"text": ["Fine.", "Dull.", "Good."], "label": ["1", "0", "1"]})
+    path = write(tmp_path / "a.stream.arrow", table)
+    assert len(examples(path)) == 3
+    with pa.ipc.open_stream(path.read_bytes()) as reader:
+        first = next(iter(reader))
+    with path.open("wb") as file:
+        writer = pa.ipc.new_stream(file, table.schema)
+        writer.write_batch(first)
+        file.flush()
+        end = file.tell()
+        writer.close()
+    path.write_bytes(path.read_bytes()[:end])
+    with pytest.raises(DataError, match="without its end mark, so rows may be missing"):
         examples(path)
 
 
@@ -90,8 +107,8 @@ def test_a_number_where_a_text_should_be_is_told_with_its_row(tmp_path: Path) ->
     with pytest.raises(DataError) as caught:
         examples(path)
     first, second = str(caught.value).splitlines()
-    assert first == "data.train: a.parquet, row 1: 'text' must be text, not 1"
-    assert second.startswith("data.train: a.parquet, row 2")
+    assert first == "data_train: a.parquet, row 1: 'text' must be text, not 1"
+    assert second.startswith("data_train: a.parquet, row 2")
 
 
 def raw_texts(*texts: bytes) -> pa.Array:
@@ -134,7 +151,7 @@ def test_an_sni_file(tmp_path: Path) -> None:
 def test_a_folder_is_all_its_shards(tmp_path: Path) -> None:
     for name in ("b.parquet", "a.JSONL", "README.md", "state.json", ".c.csv"):
         (tmp_path / name).write_text("")
-    found = locate("data.train", str(tmp_path), tmp_path)
+    found = locate("data_train", str(tmp_path), tmp_path)
     assert [file.path.name for file in found] == ["a.JSONL", "b.parquet"]
 
 
@@ -180,7 +197,7 @@ def test_a_data_set_of_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("place", ["hub:", "hub:../x", "hub:a/b/c", "hub:a/b#train[:10%]"])
 def test_a_data_set_that_is_not_written_as_it_should_be(place: str) -> None:
     with pytest.raises(DataError, match="is not written as hub:ORG/NAME:CONFIG@REVISION#SPLIT"):
-        fetch_hub("data.train", place)
+        fetch_hub("data_train", place)
 
 
 def test_a_hub_that_does_not_deliver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +211,7 @@ def test_a_hub_that_does_not_deliver(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError) as caught:
         prepare(Run(uri=str(tmp_path / "run"), seed=13, task=task), DataConfig())
     assert str(caught.value).startswith(
-        "data.train (task sentiment): hub:acme/nothing:x@main#train: the Hugging Face Hub could"
+        "data_train (task sentiment): hub:acme/nothing:x@main#train: the Hugging Face Hub could"
     )
     assert str(caught.value).endswith("; name files there")
 

@@ -116,7 +116,7 @@ def test_a_damaged_data_set_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["no/such/folder", "missing", "/missing/too", "a b/c"])
 def test_a_source_that_does_not_exist_is_named(source: str) -> None:
-    with pytest.raises(DataError, match=f"mixture.source: {source}: there is no such folder"):
+    with pytest.raises(DataError, match=f"mixture_source: {source}: there is no such folder"):
         open_source(source)
 
 

@@ -123,7 +123,7 @@ def test_the_share_decides_how_much_is_taken(
         result, _, examples = mix(run, data, source, share=0.1)
     assert len(examples) == 60
     assert result.summary["share"] == 0.4
-    assert "mixture.share: 0.1 would take 360 instances; there are only 60" in caplog.text
+    assert "mixture_share: 0.1 would take 360 instances; there are only 60" in caplog.text
 
 
 def test_tasks_weigh_by_size_limit_and_temperature(run: Run, data: str, tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ def test_fewer_tasks_than_asked_for_is_said(
     source = write_tasks(tmp_path / "sni", {"alpha": 30})
     with caplog.at_level(logging.WARNING, "daftt"):
         mix(run, data, source)
-    assert "mixture.tasks: asks for 10 tasks; only 1 can be used" in caplog.text
+    assert "mixture_tasks: asks for 10 tasks; only 1 can be used" in caplog.text
 
 
 def test_nothing_left_is_an_error_with_the_reasons(run: Run, data: str, tmp_path: Path) -> None:

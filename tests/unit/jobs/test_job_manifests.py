@@ -250,7 +250,7 @@ def test_the_teachers_program_carries_the_settings_unchanged(
         ({"job_env": "[]"}, "env must be a JSON object"),
         ({"job_nodes": 2}, "launcher local has one machine"),
         ({"job_launcher": "trainjob", "job_priority_class": "p"}, "priority class from its"),
-        ({"job_memory": "much"}, "job.memory: 'much'"),
+        ({"job_memory": "much"}, "job_memory: 'much'"),
         ({"job_launcher": "slurm"}, "'local', 'pytorchjob' or 'trainjob'"),
     ],
 )

@@ -61,7 +61,7 @@ def test_a_mixture_of_other_settings_is_not_shown(tmp_path: Path) -> None:
 
 def test_a_mixture_that_failed_is_the_reason_for_what_is_missing(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", until="data", settings={"mixture_tasks": 2})
-    fail(run, "mixture", "mixture.source: x: there is no such folder")
+    fail(run, "mixture", "mixture_source: x: there is no such folder")
     reasons = {stage.name: stage.reason for stage in collect(run).missing}
-    assert reasons["mixture"] == "mixture.source: x: there is no such folder"
+    assert reasons["mixture"] == "mixture_source: x: there is no such folder"
     assert reasons["teacher"] == "not run, because mixture did not finish"

@@ -185,8 +185,8 @@ def test_training_stops_when_patience_is_out_and_keeps_the_best_weights(
 def test_what_needs_labels_is_refused_for_texts(tmp_path: Path) -> None:
     run = Run(uri=str(tmp_path), seed=5, task=reversal_task())
     for options, words in (
-        ({"soft_labels": True}, "student.soft_labels: true"),
-        ({"example_weights": "class"}, "student.example_weights: class"),
+        ({"soft_labels": True}, "student_soft_labels: true"),
+        ({"example_weights": "class"}, "student_example_weights: class"),
     ):
         with pytest.raises(ConfigError, match=f"{words} needs a classification task"):
             train_arm(run, StudentConfig(**options), "real", "")

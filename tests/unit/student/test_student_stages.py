@@ -116,7 +116,7 @@ def test_diverged_training_names_arm_seed_step_and_causes(
         TrainingError, match="arm 'real', seed 0, by step 1: the loss became nan"
     ) as e:
         train_arm(run, broken, "real", prepared["data"])
-    assert "student.learning_rate (0.0002) is too high" in str(e.value)
+    assert "student_learning_rate (0.0002) is too high" in str(e.value)
 
 
 def test_every_student_answers_every_test_example(

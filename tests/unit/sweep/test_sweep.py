@@ -175,16 +175,16 @@ def test_every_mistake_is_told_before_anything_starts() -> None:
     wrong = {"seed": -1, "teached_epochs": 3}
     assert mistakes(wrong, fractions=[2, "x"], ratios=["0"], modes=["guess"]) == [
         "teached_epochs: there is no such parameter; did you mean 'teacher_epochs'?",
-        "run.seed: -1 should be greater than or equal to 0",
-        "data.labelled_fraction: 2 should be less than or equal to 1",
-        "synthesis.mode: 'guess' should be 'annotate', 'generate' or 'both'",
-        "data.labelled_fraction: 'x' should be a valid number, unable to parse string as a number",
+        "seed: -1 should be greater than or equal to 0",
+        "data_labelled_fraction: 2 should be less than or equal to 1",
+        "synthesis_mode: 'guess' should be 'annotate', 'generate' or 'both'",
+        "data_labelled_fraction: 'x' should be a valid number, unable to parse string as a number",
     ]
     assert mistakes({}, fractions=[]) == ["fractions: at least one value is needed"]
     assert mistakes({}, fractions=["0.0"]) == [
         "fractions: 0 is no share of the labelled examples; it must be above 0"
     ]
-    assert mistakes({}, mixtures=[-1]) == ["mixture.tasks: -1 should be greater than or equal to 0"]
+    assert mistakes({}, mixtures=[-1]) == ["mixture_tasks: -1 should be greater than or equal to 0"]
     assert mistakes({"curation_ratio": 2, "mixture_tasks": 6, "cluster_gpus": "1"}) == [
         "curation_ratio: a sweep sets it for each cell; give ratios instead",
         "mixture_tasks: a sweep sets it for each cell; give mixtures instead",

@@ -99,7 +99,7 @@ def test_every_wrong_example_is_told_at_once(field: str) -> None:
     with pytest.raises(TaskError) as caught:
         parse_task("t", text)
     assert str(caught.value).splitlines() == [
-        "task t: version: Input should be greater than or equal to 1",
+        "task t: version: 0 should be greater than or equal to 1",
         f"task t: {field}: example 1: the output 'yes' is no label "
         "(allowed: entailment, 0, not_entailment, 1)",
         f"task t: {field}: example 1: the input must be two lines, one for 'premise' and one for "
@@ -122,11 +122,20 @@ def test_a_metric_can_be_chosen() -> None:
     [
         ("labels: [{name: yes, verbalizer: sure}]", "labels.0.name: .* put it in quotes"),
         ("description: 2020-01-01", "description: .* put it in quotes"),
+        ("kind: text2text\nkind: classification", "is not YAML: 'kind' is there twice"),
+        ("columns: {text: '', output: o}", "columns.text: must name a column"),
+        ("columns: {text_pair: ''}", "columns.text_pair: must name a column; leave text_pair out"),
+        ("columns: {text: a, output: a}", "columns.output: the column 'a' serves as another one"),
+        ("columns: {text: a, text_pair: a}", "columns.text_pair: the column 'a' serves"),
+        ("labels: [{name: a, verbaliser: b}]", "verbaliser: .*; did you mean 'verbalizer'"),
+        ("definition: ' '", "definition: must hold more than white space"),
+        ("version: true", "version: True should be a valid integer"),
+        (f"id: {'x' * 65}", "id: 'xxx.*should have at most 64 characters"),
         ("description: 2020-99-99", "is not YAML: month must be"),
         ("description: " + "[" * 5000, "is not YAML"),
-        ("hub: {path: ../x}", "hub.path: String should match"),
+        ("hub: {path: ../x}", "hub.path: '../x' should match"),
         ("hub: {path: a/b, splits: {train: x, test: x}}", "test must be apart"),
-        ("- a", "task: Input should be a valid dictionary"),
+        ("- a", "the file: must hold names with values"),
     ],
 )
 def test_what_yaml_makes_of_a_word_is_told(text: str, problem: str, tmp_path: Path) -> None:

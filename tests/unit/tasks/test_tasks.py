@@ -85,10 +85,13 @@ def test_all_mistakes_of_a_task_file_are_told_at_once(tmp_path: Path) -> None:
     [
         ([], "at least two labels"),
         ([{"name": "a", "verbalizer": "x"}], "at least two labels"),
-        ([{"name": "a", "verbalizer": "x"}, {"name": "a", "verbalizer": "y"}], "share a name"),
+        (
+            [{"name": "a", "verbalizer": "x"}, {"name": "a", "verbalizer": "y"}],
+            "share the name or alias 'a'",
+        ),
         (
             [{"name": "a", "verbalizer": "x", "aliases": ["b"]}, {"name": "b", "verbalizer": "y"}],
-            "share a name",
+            "'a' and 'b' share the name or alias 'b'",
         ),
         ([{"name": "a", "verbalizer": "Yes"}, {"name": "b", "verbalizer": "yes"}], "verbalizer"),
         ([{"name": "a", "verbalizer": "yes."}, {"name": "b", "verbalizer": "yes"}], "verbalizer"),

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from builtin_data import COLUMNS, rows_of
 
+from daftt_core.data import look_at
 from daftt_core.errors import DataError
-from daftt_core.tasks import Columns, load_task, look_at, propose_columns, propose_kind
+from daftt_core.tasks import Columns, load_task, propose_columns, propose_kind
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -23,13 +24,18 @@ def test_the_columns_and_kinds_of_public_data_sets_are_found(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.xlsx", b"", "must end in .csv, .tsv or .jsonl"),
+        ("a.xlsx", b"", "must end in .csv, .tsv, .jsonl"),
         ("a.csv", b"", "has no rows"),
-        ("a.csv", b'a,b\n"open,1\n', "cannot be read: unexpected end of data"),
-        ("a.csv", b"a,b\n\xff,1\n", "is not UTF-8"),
-        ("a.jsonl", b"[1]\n", "line 1: is not a JSON object"),
-        ("a.jsonl", b"{\n", "cannot be read: Expecting property name"),
-        ("a.jsonl", b"[" * 100_000, "cannot be read: "),
+        ("a.csv", b'a,b\n"open,1\n', "line 2: the row that begins here is malformed"),
+        ("a.csv", b"a,b\r1,2\r", "line 1: .*a carriage return stands alone"),
+        ("a.csv", b"a,b\n\xff,1\n", "line 2: byte 1 .*is not UTF-8; .* -f WINDOWS-1252"),
+        ("a.csv", "a,b\n1,2\n".encode("utf-16"), "is UTF-16; .* -f UTF-16 "),
+        ("a.csv", b"a,b\n1,\0\n", "line 2: holds a NUL"),
+        ("a.csv", b"a,b,a\n1,2,3\n", "there are 2 columns 'a'"),
+        ("a.csv", b"a,b\n1,2\n1,2,3\n", "line 3: has 3 fields, but the header has 2"),
+        ("a.jsonl", b'{"a": 1}\n[1]\n', "line 2: is not a JSON object"),
+        ("a.jsonl", b'{"a": 1}\n{\n', "line 2: is not JSON: Expecting property name"),
+        ("a.jsonl", b"[" * 100_000, "line 1: cannot be read as JSON"),
     ],
 )
 def test_a_file_that_cannot_be_looked_at_is_named(
@@ -40,8 +46,11 @@ def test_a_file_that_cannot_be_looked_at_is_named(
         look_at(tmp_path / name)
 
 
-def test_semicolons_between_the_names_of_columns_separate_fields(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("No;What they said;Mood\n1;fine, really;good\n")
+@pytest.mark.parametrize("before", ["", "\n", "sep=;\n"])
+def test_semicolons_between_the_names_of_columns_separate_fields(
+    tmp_path: Path, before: str
+) -> None:
+    (tmp_path / "a.csv").write_text(f"{before}No;What they said;Mood\n1;fine, really;good\n")
     table = look_at(tmp_path / "a.csv")
     assert table == {"No": ["1"], "What they said": ["fine, really"], "Mood": ["good"]}
 
