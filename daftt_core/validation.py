@@ -21,20 +21,23 @@ _FIXED = {
 }
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+def explain(
+    error: ValidationError, model: type[BaseModel], *, own_with_value: bool = False
+) -> Iterator[tuple[str, str]]:
     """Each mistake: the field, as a path with dots, and what is wrong with it on one line.
 
     Args:
         error: What validating ``model`` raised.
         model: Says which fields there are.
+        own_with_value: Whether the sentences of the model's own checks want the value before them.
     """
     for details in error.errors():
         field = ".".join(map(str, details["loc"]))
-        for line in _said(details, model).splitlines():
+        for line in _said(details, model, own_with_value).splitlines():
             yield field, line
 
 
-def _said(details: Any, model: type[BaseModel]) -> str:
+def _said(details: Any, model: type[BaseModel], own_with_value: bool) -> str:
     kind, loc = details["type"], details["loc"]
     if kind in _FIXED:
         return _FIXED[kind]
@@ -43,9 +46,9 @@ def _said(details: Any, model: type[BaseModel]) -> str:
         return (
             f"there is no such field{did_you_mean(str(loc[-1]), known)} (known: {', '.join(known)})"
         )
-    if kind == "value_error":
-        return str(details["msg"]).removeprefix("Value error, ")
-    message = re.sub("^(Input|String|Value) ", "", details["msg"])
+    message = re.sub("^(Input|String|Value error,|Value) ", "", details["msg"])
+    if kind == "value_error" and not own_with_value:
+        return message
     found = details["input"]
     if kind == "string_type" and isinstance(found, bool | int | float | date):
         # what YAML makes of yes, no, on, off, numbers and dates

@@ -124,7 +124,8 @@ def from_flat(settings: Mapping[str, object]) -> Config:
     try:
         config = Config.model_validate(nested)
     except ValidationError as error:
-        mistakes += [_sentence(_flat(field), said) for field, said in explain(error, Config)]
+        found = explain(error, Config, own_with_value=True)
+        mistakes += [_sentence(_flat(field), said) for field, said in found]
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return config
@@ -160,7 +161,7 @@ def parse_section(model: type[S], text: str) -> S:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        lines = "\n".join(_sentence(*found) for found in explain(error, model))
+        lines = "\n".join(_sentence(*found) for found in explain(error, model, own_with_value=True))
         raise ConfigError(f"{model.__name__}: {lines}") from None
 
 

@@ -25,7 +25,7 @@ class Section(BaseModel):
     @classmethod
     def _check_text(cls, value: object) -> object:
         if isinstance(value, str) and "\0" in value:  # no path, command or name holds one
-            raise ValueError(f"{value[:40]!r} holds a NUL character")
+            raise ValueError("holds a NUL character")
         return value
 
 
