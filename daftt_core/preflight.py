@@ -15,7 +15,7 @@ from daftt_core.config import Config, StudentConfig
 from daftt_core.costs import PRICES_FILE, check_teacher_fits, disk_bytes, read_prices
 from daftt_core.errors import ConfigError, did_you_mean
 from daftt_core.records import digest
-from daftt_core.storage import write_text
+from daftt_core.storage import open_storage, write_text
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, StageResult, check_run, is_distant, run_stage
 
@@ -66,6 +66,7 @@ def check_settings(config: Config, run: Run) -> None:
         ConfigError: The teacher cannot fit the GPUs that the settings name, the students'
             settings do not fit the task, the language asked for cannot be recognized, the price
             file cannot be used, or promotion has a floor for a metric of other tasks.
+        StorageError: The registry is at no place that is known.
     """
     if config.curation.language:
         from daftt_core.curation import check_language  # its libraries take seconds to load
@@ -74,6 +75,8 @@ def check_settings(config: Config, run: Run) -> None:
     check_teacher_fits(config)
     config.student.check_task(is_classification=run.task.is_classification)
     _check_promotion(config, run)
+    if config.promotion.enabled and config.promotion.registry:
+        open_storage(config.promotion.registry)
     if config.run.prices:
         read_prices(config.run.prices)
 
@@ -88,12 +91,15 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
     Raises:
         TaskError: The task is unknown or wrong.
         ConfigError: Settings do not fit together (:func:`check_settings`).
-        StorageError: The run's folder or bucket cannot be written, or the disk is too full.
+        StorageError: The folder or bucket of the run or of the registry cannot be written, or the
+            disk is too full.
     """
     run = run or resolve(config)
     check_settings(config, run)
     # in a storage at a distance the stages may be worked on by as many machines, each with its disk
     check_run(run, 0 if is_distant(run) else disk_bytes(config))
+    if config.promotion.enabled and config.promotion.registry:
+        open_storage(config.promotion.registry).check_writable()
     prices = read_prices(config.run.prices) if config.run.prices else None
 
     def work(folder: Path) -> dict[str, Any]:

@@ -197,6 +197,7 @@ class StudentConfig(Section):
     real_weight: float = Field(
         default=1.0,
         gt=0,
+        le=1000,
         description="How much more a real labelled example counts than another one.",
     )
     soft_labels: bool = Field(

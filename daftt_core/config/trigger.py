@@ -34,5 +34,5 @@ class TriggerConfig(Section):
         ge=0.0001,
         le=0.2,
         description="Share of runs, at most, in which drift is found though there is none: its "
-        "two tests together (Holm).",
+        "two tests together (Holm), on rows that rarely repeat each other.",
     )

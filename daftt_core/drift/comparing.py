@@ -1,10 +1,11 @@
-"""Two-sample tests whose false alarms are bounded whatever the data are.
+"""Two-sample tests whose false alarms are bounded, whatever the rows are drawn from.
 
 Both are permutation tests: the statistic is compared with what it would be had chance decided which
 rows are new. When old and new rows come from one population every such division is as likely as the
 real one, so the p value lies at or below alpha in at most a share alpha of cases, for every number
 of rows and every distribution (E. J. G. Pitman 1937; with the real division counted among them: B.
-Phipson and G. K. Smyth, "Permutation p-values should never be zero", 2010).
+Phipson and G. K. Smyth, "Permutation p-values should never be zero", 2010). Rows that are known
+already are not new, so this does not hold for data that often repeat themselves (ADR 25).
 """
 
 from __future__ import annotations

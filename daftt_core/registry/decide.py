@@ -200,7 +200,8 @@ def _with_champion(
     if left_out:
         said += f", {left_out} test examples left out that the champion has learned from"
     short = () if interval.low > needed else (f"{said}, {_not_above(needed)}",)
-    slices = tuple(judge_slices(task, list(compared), golds, scores, champion.traits, promotion))
+    about = (task, list(compared), golds, scores, champion.traits)
+    slices = tuple(judge_slices(*about, promotion, config, seed=seed))
     return _Compared(said, short, gain, interval, before, left_out, slices)
 
 
@@ -240,9 +241,12 @@ def _under_floor(check: FloorCheck) -> str:
 
 
 def _fallen(check: SliceCheck) -> str:
+    found = check.interval
+    shown = f" (interval {found.low:+.1f} to {found.high:+.1f})" if found else ""
+    fall = 100 * (check.champion - check.challenger)
     return (
-        f"{check.name} falls by {100 * (check.champion - check.challenger):.1f} points, from "
-        f"{100 * check.champion:.1f} to {100 * check.challenger:.1f} on {check.examples} examples"
+        f"{check.name} falls by {fall:.1f} points{shown}, from {100 * check.champion:.1f} to "
+        f"{100 * check.challenger:.1f} on {check.examples} examples"
     )
 
 

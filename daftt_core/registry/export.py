@@ -7,11 +7,14 @@ copies it on check every file.
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import string
+from itertools import count, islice
 from pathlib import Path
 
 from daftt_core.errors import ConfigError, StorageError
-from daftt_core.records import Example
+from daftt_core.progress import log
 from daftt_core.registry.models import Lineage
 from daftt_core.registry.versions import is_model_file, read_lineage, read_version
 from daftt_core.storage import commit
@@ -19,7 +22,7 @@ from daftt_core.workspace import Run, read_examples
 
 __all__ = ["export_version"]
 
-_CHECKED = 64  # dev examples that an ONNX file is tried on, at most
+_CHECKED = 64  # inputs that an ONNX file is tried on, at most
 
 
 def export_version(
@@ -32,7 +35,8 @@ def export_version(
         task: The task's id.
         version: The version.
         target: The folder; it must not exist, or be empty.
-        onnx: Also write ``model.onnx``, checked on dev examples of the run it comes from.
+        onnx: Also write ``model.onnx``, checked on dev examples of the run that it comes from, or
+            on random words where these are gone.
 
     Returns:
         The largest difference of a logit between the ONNX file and the model; None without one.
@@ -42,6 +46,11 @@ def export_version(
         ModelError: The ONNX file answers differently, or cannot be made.
         StorageError: A file does not match its manifest, or something cannot be read or written.
     """
+    if not target.name.isprintable():
+        raise ConfigError(f"{str(target)!r}: a folder's name must be one line of text")
+    target = target.resolve()
+    if target == Path.cwd():
+        raise ConfigError(f"{target}: is the current folder; name one to be made")
     lineage = read_lineage(registry, task, version)
     if onnx and not lineage.task.is_classification:
         raise ConfigError(f"{task}: an ONNX file is made of classifiers only; leave --onnx out")
@@ -61,7 +70,7 @@ def export_version(
             target.rmdir()
         partial.replace(target)
     except OSError as error:
-        raise StorageError(f"{error.filename or target}: {error.strerror or error}") from error
+        raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return difference
@@ -70,18 +79,24 @@ def export_version(
 def _add_onnx(folder: Path, lineage: Lineage) -> float:
     from daftt_core.modeling.onnx_export import export_onnx  # loads torch
 
+    labels = lineage.task.label_names
+    return export_onnx(folder, labels, _checked_on(lineage), lineage.student.max_length)
+
+
+def _checked_on(lineage: Lineage) -> list[list[str]]:
+    """Inputs to try the file on: dev examples of the version's run while these are there."""
     run = Run(uri=lineage.uri, seed=lineage.run_seed, task=lineage.task)
     try:
         dev = read_examples(run, "data", lineage.stages.get("data"), "dev")
-    except StorageError as error:
-        raise ConfigError(
-            f"an ONNX file is checked on dev examples of run {lineage.run}, which cannot be read: "
-            f"{error}"
-        ) from error
-    texts = [_texts(example) for example in dev[:_CHECKED]]
-    labels = lineage.task.label_names
-    return export_onnx(folder, labels, texts, lineage.student.max_length)
+    except StorageError:  # the run was removed, or has gone on to other data
+        log.info("dev examples of run %s are gone: the file is checked on random words", run.name)
+        pair = lineage.task.columns.text_pair is not None
+        return [[_words(n), _words(-n)] if pair else [_words(n)] for n in range(1, _CHECKED + 1)]
+    return [[one.text, one.text_pair] if one.text_pair else [one.text] for one in dev[:_CHECKED]]
 
 
-def _texts(example: Example) -> list[str]:
-    return [example.text] if example.text_pair is None else [example.text, example.text_pair]
+def _words(seed: int) -> str:
+    """Up to a hundred words of random letters, which tokenizers cut into all kinds of parts."""
+    rng = random.Random(seed)  # noqa: S311
+    words = ("".join(rng.choices(string.ascii_lowercase, k=rng.randint(1, 10))) for _ in count())
+    return " ".join(islice(words, rng.randint(1, 100)))

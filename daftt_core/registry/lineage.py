@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 from daftt_core import __version__
@@ -57,7 +58,7 @@ def collect_lineage(
         version=version,
         task=run.task,
         run=run.name,
-        uri=run.uri,
+        uri=_absolute(run.uri),
         run_seed=run.seed,
         arm=arm,
         seed=seed,
@@ -85,6 +86,11 @@ def collect_lineage(
         student=config.student,
         promotion=config.promotion,
     )
+
+
+def _absolute(uri: str) -> str:
+    """Where a run is, also for who looks from another folder."""
+    return uri if "://" in uri else str(Path(uri).absolute())
 
 
 def code_digest() -> str:

@@ -6,6 +6,7 @@ hundredths.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -47,8 +48,10 @@ class SliceCheck(_Part):
         champion: The champion's score on them.
         challenger: The challenger's.
         judged: Whether they are enough to be judged by.
-        passed: Whether the challenger is at most the allowed number of points below, or the slice
-            is not judged.
+        passed: Whether the slice is not judged, or the challenger is not shown to be below the
+            champion, or by no more than the allowed number of points.
+        interval: Of the challenger's gain in points, made wider for the number of slices that are
+            judged; None where it is not judged.
     """
 
     name: str
@@ -57,6 +60,7 @@ class SliceCheck(_Part):
     challenger: float
     judged: bool
     passed: bool
+    interval: Interval | None = None
 
 
 class Decision(_Part):
@@ -145,11 +149,13 @@ class Ledger(_Part):
         task: The task's id.
         champion: The version that serves; None before the first.
         events: The history, oldest first. Events are added and never changed.
+        head: Digest of the last event.
     """
 
     task: str
     champion: Version | None = None
     events: tuple[Event, ...] = ()
+    head: str = ""
 
     @model_validator(mode="after")
     def _check_history(self) -> Ledger:
@@ -161,33 +167,39 @@ class Ledger(_Part):
                 raise ValueError(f"event {place} does not follow the one before it")
             champion = champion if event.action == "refused" else event.version
             before = digest(event)
+        if self.head != before:
+            raise ValueError(f"event {len(self.events)} was changed")
         if champion != self.champion:
             raise ValueError("the champion is not the one that the history ends with")
         return self
 
     def followed_by(self, event: Event) -> Ledger:
         """The ledger with one event more."""
-        event = event.model_copy(
-            update={
-                "champion": self.champion,
-                "previous": digest(self.events[-1]) if self.events else "",
-            }
-        )
+        event = event.model_copy(update={"champion": self.champion, "previous": self.head})
         champion = self.champion if event.action == "refused" else event.version
-        return Ledger(task=self.task, champion=champion, events=(*self.events, event))
+        return Ledger(
+            task=self.task,
+            champion=champion,
+            events=(*self.events, event),
+            head=digest(event),
+        )
 
     def promotion_of(self, version: str) -> Event | None:
         """The last time that a version was promoted."""
         return self._last(lambda event: event.action == "promoted" and event.version == version)
 
     def taken_back(self, version: str) -> Event | None:
-        """The roll-back by which a version lost its place, if that was what became of it."""
-        found = self._last(
-            lambda event: event.action != "refused" and version in (event.version, event.champion)
-        )
-        return (
-            found if found and found.action == "rolled-back" and found.version != version else None
-        )
+        """The roll-back that a version fell to: one past it, to a champion from before its time.
+
+        It is over when people bring the version back.
+        """
+        moves = [event for event in self.events if event.action != "refused"]
+        came = _last_move(moves, version)
+        for place in range(came + 1, len(moves)):
+            to = moves[place]
+            if to.action == "rolled-back" and _last_move(moves[:place], to.version) < came:
+                return to
+        return None
 
     def versions(self) -> list[str]:
         """Every version that was a champion once, the first first."""
@@ -195,6 +207,12 @@ class Ledger(_Part):
 
     def _last(self, wanted: Any) -> Event | None:
         return next((event for event in reversed(self.events) if wanted(event)), None)
+
+
+def _last_move(moves: Sequence[Event], version: str) -> int:
+    """Where a version last became the champion; before all where it never did."""
+    places = [place for place, event in enumerate(moves) if event.version == version]
+    return places[-1] if places else -1
 
 
 class Lineage(_Part):

@@ -57,7 +57,8 @@ def promote(
     its answers to the run's test examples. The summary has ``promoted``, ``reason``, ``version``,
     ``score``, and where there are any ``gain``, ``gain_low`` and ``gain_high``.
 
-    It is safe to repeat: a version that has become the champion is not promoted a second time.
+    It is safe to repeat: a version that has become the champion is not promoted a second time,
+    unless the registry has lost what it knew of that.
 
     Args:
         run: The run; its evaluation is finished.
@@ -112,6 +113,8 @@ def promote(
         log.info("%s", decision.reason)
         return _summary(decision)
 
+    if _is_forgotten(run, ledger, challenger.version):
+        inputs.append("again")
     return run_stage(run, _PROMOTION, [*inputs, list(refusals)], work)
 
 
@@ -130,6 +133,18 @@ def read_decision(run: Run, expected: str | None = None) -> Decision:
         return Decision.model_validate_json(path.read_bytes())
     except ValidationError:
         raise StorageError(f"{path}: is not a decision; run the pipeline again") from None
+
+
+def _is_forgotten(run: Run, ledger: Ledger, version: str) -> bool:
+    """Whether this run has promoted the version, and the registry knows nothing of it.
+
+    Somebody has put an older copy of the registry in its place, or an empty one.
+    """
+    try:
+        held = read_decision(run)
+    except StorageError:
+        return False
+    return held.promoted and held.version == version and ledger.promotion_of(version) is None
 
 
 def _opponent(ledger: Ledger, version: str) -> str | None:

@@ -16,6 +16,7 @@ from transformers import (
 )
 from typing_extensions import override
 
+from daftt_core.errors import TrainingError
 from daftt_core.student.encoding import IGNORED
 
 __all__ = ["BestWeights", "dev_loss"]
@@ -74,6 +75,14 @@ class BestWeights(TrainerCallback):
             control.should_training_stop |= self._since >= self._patience
 
     def restore(self) -> int:
-        """Give the model its best weights back; the step they are of."""
+        """Give the model its best weights back; the step they are of.
+
+        Raises:
+            TrainingError: No look has found a loss that is a number.
+        """
+        if not self._weights:
+            raise TrainingError(
+                "the student's loss on dev was never a number; lower student_learning_rate"
+            )
         self._model.load_state_dict(self._weights)
         return self.step

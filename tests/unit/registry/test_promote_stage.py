@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,24 @@ def test_what_people_took_back_is_not_promoted_again(tmp_path: Path) -> None:
     taken = read_decision(second).version
     tasks.roll_back(taken[:6], "it was the data", "eve")
     assert tasks.read().champion == taken
+
+
+def test_a_promotion_that_the_registry_has_lost_is_made_again(tmp_path: Path) -> None:
+    first, config = finished_run(tmp_path, "first")
+    promoted(first, config)
+    pointer = tmp_path / "runs" / "registry" / "meals" / "champion.json"
+    backup = pointer.read_bytes()
+    second, config = finished_run(tmp_path, "second", right=1.0, model_seed=2)
+    promoted(second, config)
+    version = read_decision(second).version
+    pointer.write_bytes(backup)
+    assert promoted(second, config).summary["promoted"] is True
+    assert registry(tmp_path).read().champion == version
+    shutil.rmtree(tmp_path / "runs" / "registry")
+    assert promoted(second, config).summary["promoted"] is True
+    assert registry(tmp_path).read().champion == version
+    assert promoted(second, config).summary["promoted"] is True
+    assert len(registry(tmp_path).read().events) == 1, "done once"
 
 
 def test_test_examples_that_the_champion_has_learned_from_are_left_out(tmp_path: Path) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 from toy_task import TASK
 
 from daftt_core.config import EvaluationConfig, PromotionConfig, from_flat
-from daftt_core.errors import ConfigError, DataError
+from daftt_core.errors import ConfigError, DataError, StorageError
 from daftt_core.evaluation import ArmResult, Evaluation, Interval
-from daftt_core.preflight import preflight
+from daftt_core.preflight import check_settings, preflight, resolve
 from daftt_core.records import Prediction, Traits
 from daftt_core.registry.decide import Challenger, Champion, decide
 from daftt_core.registry.models import Decision
+from daftt_core.registry.slices import judge_slices
 from daftt_core.tasks import Task
 
 MEALS = Task.model_validate(TASK)
@@ -150,7 +153,8 @@ def test_a_class_must_not_fall_though_the_whole_rises() -> None:
     found = judge(champion, challenger)
     assert found.gain == pytest.approx(32.5)
     assert not found.promoted
-    assert "class kind falls by 10.0 points, from 100.0 to 90.0 on 200 examples" in found.reason
+    assert "class kind falls by 10.0 points (interval -1" in found.reason
+    assert "), from 100.0 to 90.0 on 200 examples" in found.reason
     assert judge(champion, challenger, slice_drop=10).promoted
     few = judge(champion, challenger, slice_min_examples=201)
     assert few.promoted
@@ -168,9 +172,8 @@ def test_a_length_must_not_fall() -> None:
         "20 characters": 130,
     }
     assert not found.promoted
-    assert found.reason.endswith(
-        "3 characters falls by 25.0 points, from 100.0 to 75.0 on 140 examples."
-    )
+    assert "3 characters falls by 25.0 points (interval " in found.reason
+    assert found.reason.endswith("), from 100.0 to 75.0 on 140 examples.")
 
 
 def test_a_value_of_the_users_column_must_not_fall() -> None:
@@ -187,7 +190,47 @@ def test_a_value_of_the_users_column_must_not_fall() -> None:
         seed=1,
         evaluation_digest="e",
     )
-    assert "from shop falls by 10.0 points, from 100.0 to 90.0 on 100 examples" in found.reason
+    assert "from shop falls by 10.0 points (interval -" in found.reason
+    assert "), from 100.0 to 90.0 on 100 examples" in found.reason
+
+
+def test_one_that_is_as_good_everywhere_is_seldom_refused_for_a_slice() -> None:
+    """Ten values of 50 examples each; both are right on 80%, and differ on a sixth of them."""
+    rng = np.random.default_rng(5)
+    refused = 0
+    for _ in range(100):
+        draws = rng.random((2, 500))
+        both = rng.random(500) < 0.68
+        scores = np.where(both, 1.0, draws < 0.375)
+        ids = [f"{n:03d}" for n in range(500)]
+        traits = Traits(
+            characters=dict.fromkeys(ids, 5),
+            column="shop",
+            values={one: str(n % 10) for n, one in enumerate(ids)},
+        )
+        golds = ["kind" if n % 20 < 10 else "unkind" for n in range(500)]
+        checks = list(
+            judge_slices(MEALS, ids, golds, scores, traits, PromotionConfig(), SETTINGS, seed=1)
+        )
+        assert len([check for check in checks if check.judged]) == 13
+        refused += not all(check.passed for check in checks)
+    assert refused <= 7  # 2.5 are expected at most, and more than 7 in one of 200 such series
+
+
+def test_a_slice_that_is_shown_to_fall_is_refused_by_the_exact_test_too() -> None:
+    """The interval excludes 0 where the sign test of the slice's differences does (scipy)."""
+    for worse in range(31):
+        scores = np.ones((2, 60))
+        scores[1, :worse] = 0
+        scores[0, worse : worse + 5] = 0
+        ids = [str(n) for n in range(60)]
+        golds = ["kind"] * 60
+        (check, *_) = judge_slices(
+            MEALS, ids, golds, scores, None, PromotionConfig(), SETTINGS, seed=1
+        )
+        p = stats.binomtest(worse, worse + 5, alternative="greater").pvalue
+        if abs(p - 0.025) > 0.02:
+            assert check.passed == (p > 0.025 or worse - 5 <= 3), worse
 
 
 def test_lengths_that_cannot_be_told_apart_are_one_slice() -> None:
@@ -257,3 +300,20 @@ def test_preflight_finds_what_cannot_be(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         preflight(from_flat({"output": str(tmp_path / "runs"), **settings}))
+
+
+def test_a_registry_that_cannot_be_written_is_found_before_anything_is_computed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    given = {"output": str(tmp_path / "runs"), "teacher_model": "nobody/teacher"}
+    for place, problem in (
+        ("s3://bucket/registry", "the scheme 's3' is not known"),
+        (str(tmp_path / "file" / "registry"), "Not a directory"),
+    ):
+        with pytest.raises(StorageError, match=problem):
+            preflight(from_flat({**given, "promotion_registry": place}))
+        with pytest.raises(StorageError, match="scheme 's3'"):
+            check_settings(
+                config := from_flat({**given, "promotion_registry": "s3://b/r"}), resolve(config)
+            )

@@ -79,6 +79,19 @@ def test_rolling_back_twice_goes_back_twice(tasks: TaskRegistry) -> None:
     assert tasks.roll_back("", "bad too", "eve").version == A
 
 
+def test_what_came_after_the_champion_gone_back_to_is_taken_back(tasks: TaskRegistry) -> None:
+    for version, before in ((A, None), (B, A), (C, B)):
+        tasks.promote(decision(version, before), "run", "ann")
+    back = tasks.roll_back(A, "B and C are both bad", "eve")
+    ledger = tasks.read()
+    assert ledger.taken_back(B) == ledger.taken_back(C) == back
+    assert ledger.taken_back(A) is None
+    over = tasks.roll_back(B, "B was not", "eve")
+    ledger = tasks.read()
+    assert ledger.taken_back(B) is None
+    assert (ledger.taken_back(A), ledger.taken_back(C)) == (over, back)
+
+
 def test_the_pointer_never_moves_to_files_that_do_not_verify(
     tasks: TaskRegistry, tmp_path: Path
 ) -> None:
@@ -96,6 +109,7 @@ def test_the_pointer_never_moves_to_files_that_do_not_verify(
     ("found", "changed"),
     [
         ('"by": "ann"', '"by": "bob"'),
+        ('"run": "two"', '"run": "three"'),  # of the last event
         (f'"champion": "{B}",\n "events"', f'"champion": "{A}",\n "events"'),
         ('"action": "promoted"', '"action": "refused"'),
         (f'"version": "{A}"', '"version": "../../etc"'),

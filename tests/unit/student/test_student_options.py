@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,17 @@ from student_examples import (
     sentiment_examples,
     sentiment_task,
 )
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from daftt_core.config import StudentConfig
-from daftt_core.errors import ConfigError
+from daftt_core.errors import ConfigError, TrainingError
 from daftt_core.modeling import load_classifier, load_text_to_text, set_seeds
 from daftt_core.records import Example, SyntheticExample
 from daftt_core.student import train_arm
 from daftt_core.student.encoding import Reading, encode
 from daftt_core.student.objective import example_weights, loss
 from daftt_core.student.ordering import InTurn
+from daftt_core.student.stopping import BestWeights
 from daftt_core.workspace import Run
 
 LABELS = ["negative", "positive"]
@@ -157,6 +160,18 @@ def test_each_option_changes_the_student(
     steps = {"together": 3, "real-last": 3 + 3}[other.order]
     assert changed.summary["steps"] == steps
     assert changed.summary["kept_steps"] == [steps] * 2
+
+
+def test_weights_that_never_had_a_loss_are_not_given_back(
+    tmp_path: Path, config: StudentConfig
+) -> None:
+    model, _ = load_classifier(config.model, LABELS)
+    best = BestWeights(model, lambda: math.nan, every=1, patience=1)
+    state, control = TrainerState(global_step=1, max_steps=9), TrainerControl()
+    best.on_step_end(TrainingArguments(str(tmp_path)), state, control)
+    assert control.should_training_stop
+    with pytest.raises(TrainingError, match="loss on dev was never a number"):
+        best.restore()
 
 
 def test_training_stops_when_patience_is_out_and_keeps_the_best_weights(
