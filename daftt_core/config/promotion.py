@@ -46,7 +46,7 @@ class PromotionConfig(Section):
         le=100,
         description="Points that the student may be below the champion, at most, on the test "
         "examples of one class, one third by length, or one value of data_slice_column, where a "
-        "fall is shown by its interval.",
+        "fall is shown.",
     )
     slice_min_examples: int = Field(
         default=30,

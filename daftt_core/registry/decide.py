@@ -241,12 +241,10 @@ def _under_floor(check: FloorCheck) -> str:
 
 
 def _fallen(check: SliceCheck) -> str:
-    found = check.interval
-    shown = f" (interval {found.low:+.1f} to {found.high:+.1f})" if found else ""
-    fall = 100 * (check.champion - check.challenger)
     return (
-        f"{check.name} falls by {fall:.1f} points{shown}, from {100 * check.champion:.1f} to "
-        f"{100 * check.challenger:.1f} on {check.examples} examples"
+        f"{check.name} falls by {100 * (check.champion - check.challenger):.1f} points, from "
+        f"{100 * check.champion:.1f} to {100 * check.challenger:.1f} on {check.examples} examples "
+        f"(p {check.p:.2g})"
     )
 
 

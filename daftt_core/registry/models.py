@@ -48,10 +48,10 @@ class SliceCheck(_Part):
         champion: The champion's score on them.
         challenger: The challenger's.
         judged: Whether they are enough to be judged by.
-        passed: Whether the slice is not judged, or the challenger is not shown to be below the
-            champion, or by no more than the allowed number of points.
-        interval: Of the challenger's gain in points, made wider for the number of slices that are
-            judged; None where it is not judged.
+        passed: Whether the slice is not judged, or the challenger falls by no more than the allowed
+            number of points, or is not shown to fall.
+        p: How often chance alone makes it fall so far, times the number of slices that are judged;
+            None where it is not judged.
     """
 
     name: str
@@ -60,7 +60,7 @@ class SliceCheck(_Part):
     challenger: float
     judged: bool
     passed: bool
-    interval: Interval | None = None
+    p: float | None = None
 
 
 class Decision(_Part):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from daftt_core.config import EvaluationConfig, PromotionConfig
 from daftt_core.evaluation.slices import slices_of
-from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
+from daftt_core.evaluation.statistics import sign_flip_p
 from daftt_core.records import Traits
 from daftt_core.registry.models import SliceCheck
 from daftt_core.tasks import Task
@@ -31,10 +31,10 @@ def judge_slices(
     """Both models on the slices that the evaluation has too: class, length, the user's column.
 
     A slice has fallen where the challenger is more than ``promotion.slice_drop`` points below the
-    champion, and where the interval of their difference lies below 0: the paired bootstrap over
-    the slice's examples, at Bonferroni's level for the number of slices that are judged. So a
-    challenger that is as good on every slice is refused for one of them with a probability of at
-    most half of 1 - confidence, however many there are.
+    champion, and chance alone would make it fall so far in at most half of 1 - confidence of cases:
+    a sign-flip test over the slice's examples, with Bonferroni's correction for the number of
+    slices that are judged. So one that is as good on every slice is refused for any in no more
+    cases than that, however many and small they are; of a bootstrap's interval this is not true.
 
     Args:
         task: The task.
@@ -43,7 +43,7 @@ def judge_slices(
         scores: Shape [2, examples]: the champion's and the challenger's.
         traits: What is known of the test examples; without it there are slices by class alone.
         promotion: How far a slice may fall, and how small it may be.
-        evaluation: Resamples and coverage of the interval.
+        evaluation: Resamples, and the confidence.
         seed: Of the resamples.
     """
     start = {"class": "class ", "length": "", "column": f"{traits.column} " if traits else ""}
@@ -51,21 +51,18 @@ def judge_slices(
     count = sum(len(members) >= promotion.slice_min_examples for _, _, members in slices)
     for by, name, members in slices:
         before, after = scores[:, members].mean(axis=1)
-        fallen, interval = False, None
+        fallen, p = False, None
         if len(members) >= promotion.slice_min_examples:
-            means = bootstrap_means(
-                scores[:, None, members], evaluation.bootstrap_samples, seed, "compare slices"
-            )
-            level = 1 - (1 - evaluation.confidence) / count
-            interval = percentile_interval(100 * (means[:, 1] - means[:, 0]), level)
-            fall = round(100 * float(before - after), 6)
-            fallen = fall > promotion.slice_drop and interval.high < 0
+            differences = scores[1, members] - scores[0, members]
+            p = min(1.0, count * sign_flip_p(differences, evaluation.bootstrap_samples, seed))
+            is_far = round(100 * float(before - after), 6) > promotion.slice_drop
+            fallen = is_far and p <= (1 - evaluation.confidence) / 2
         yield SliceCheck(
             name=f"{start[by]}{name}",
             examples=len(members),
             champion=float(before),
             challenger=float(after),
-            judged=interval is not None,
+            judged=p is not None,
             passed=not fallen,
-            interval=interval,
+            p=p,
         )

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from daftt_core.config import Config
 from daftt_core.costs import Ledger
 from daftt_core.curation import Diversity, Review
-from daftt_core.evaluation import Abstention, Evaluation, Interval, ReliabilityBin
+from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
 from daftt_core.records import Rejection, SyntheticExample
 from daftt_core.storage import FileEntry
 from daftt_core.tasks import Task
@@ -229,7 +229,7 @@ class PartScores(_Part):
     floor: float = 0.0
     judged: bool = True
     passed: bool = True
-    interval: Interval | None = None
+    p: float | None = None
 
 
 class Promotion(_Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from daftt_core.reporting.content import PartScores, Promotion
-from daftt_core.reporting.formats import NONE, gain, metric_title, number, percent
+from daftt_core.reporting.formats import gain, metric_title, number, p_value, percent
 from daftt_core.reporting.provenance import table
 
 __all__ = ["promotion"]
@@ -17,9 +17,9 @@ def promotion(found: Promotion | None) -> dict[str, Any] | None:
         return None
     slices = table(
         "Parts of the test examples: scores in percent",
-        "Test examples,Number,Champion,This student,Difference,Interval,Verdict",
+        "Test examples,Number,Champion,This student,Difference,p,Verdict",
         [_slice(part) for part in found.slices],
-        numeric="Number,Champion,This student,Difference,Interval",
+        numeric="Number,Champion,This student,Difference,p",
     )
     floors = table(
         "Floors",
@@ -40,5 +40,4 @@ def _slice(part: PartScores) -> list[str]:
     verdict = "falls too far" if not part.passed else "holds" if part.judged else "too few to judge"
     difference = gain(100 * (part.challenger - part.champion))
     scores = [percent(part.champion), percent(part.challenger)]
-    interval = f"{gain(part.interval.low)} to {gain(part.interval.high)}" if part.interval else NONE
-    return [part.name, number(part.examples), *scores, difference, interval, verdict]
+    return [part.name, number(part.examples), *scores, difference, p_value(part.p), verdict]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest, bootstrap, chi2
+from scipy.stats import binom, binomtest, bootstrap, chi2, permutation_test
 
 from daftt_core.evaluation.statistics import (
     bootstrap_means,
@@ -15,6 +16,7 @@ from daftt_core.evaluation.statistics import (
     majority_vote,
     mcnemar_mid_p,
     percentile_interval,
+    sign_flip_p,
 )
 
 
@@ -139,6 +141,31 @@ def test_mcnemar_is_the_exact_binomial_test_less_half_of_what_was_seen(
         assert found == pytest.approx(1 - binom.pmf(only_first, total, 0.5) / 2)
     else:
         assert found == 1
+
+
+@pytest.mark.parametrize(("better", "worse"), [(0, 6), (3, 9), (10, 12), (40, 60), (7, 2)])
+def test_sign_flips_of_right_and_wrong_are_the_exact_sign_test(better: int, worse: int) -> None:
+    differences = np.array([1.0] * better + [-1.0] * worse + [0.0] * 30)
+    exact = binomtest(better, better + worse, alternative="less").pvalue
+    found = sign_flip_p(differences, 40_000, 5)
+    assert found == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 40_000) + 1e-4)
+
+
+def test_sign_flips_agree_with_scipys_permutation_test_of_pairs() -> None:
+    rng = np.random.default_rng(2)
+    one, other = rng.random(40), rng.random(40) + 0.12
+    expected = permutation_test(
+        (one, other),
+        lambda a, b, axis: (a - b).mean(axis=axis),
+        permutation_type="samples",
+        alternative="less",
+        n_resamples=20_000,
+        vectorized=True,
+        random_state=1,
+    )
+    assert sign_flip_p(one - other, 20_000, 3) == pytest.approx(expected.pvalue, abs=0.005)
+    assert sign_flip_p(np.zeros(9), 100, 3) == 1.0
+    assert sign_flip_p(np.full(40, -0.1), 999, 3) == 0.001
 
 
 def test_holm_on_a_textbook_example() -> None:

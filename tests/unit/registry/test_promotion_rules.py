@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
 from toy_task import TASK
 
 from daftt_core.config import EvaluationConfig, PromotionConfig, from_flat
@@ -153,8 +152,7 @@ def test_a_class_must_not_fall_though_the_whole_rises() -> None:
     found = judge(champion, challenger)
     assert found.gain == pytest.approx(32.5)
     assert not found.promoted
-    assert "class kind falls by 10.0 points (interval -1" in found.reason
-    assert "), from 100.0 to 90.0 on 200 examples" in found.reason
+    assert "class kind falls by 10.0 points, from 100.0 to 90.0 on 200 examples (p " in found.reason
     assert judge(champion, challenger, slice_drop=10).promoted
     few = judge(champion, challenger, slice_min_examples=201)
     assert few.promoted
@@ -172,8 +170,8 @@ def test_a_length_must_not_fall() -> None:
         "20 characters": 130,
     }
     assert not found.promoted
-    assert "3 characters falls by 25.0 points (interval " in found.reason
-    assert found.reason.endswith("), from 100.0 to 75.0 on 140 examples.")
+    said = "3 characters falls by 25.0 points, from 100.0 to 75.0 on 140 examples (p "
+    assert said in found.reason
 
 
 def test_a_value_of_the_users_column_must_not_fall() -> None:
@@ -190,8 +188,7 @@ def test_a_value_of_the_users_column_must_not_fall() -> None:
         seed=1,
         evaluation_digest="e",
     )
-    assert "from shop falls by 10.0 points (interval -" in found.reason
-    assert "), from 100.0 to 90.0 on 100 examples" in found.reason
+    assert "from shop falls by 10.0 points, from 100.0 to 90.0 on 100 examples (p" in found.reason
 
 
 def test_one_that_is_as_good_everywhere_is_seldom_refused_for_a_slice() -> None:
@@ -215,22 +212,6 @@ def test_one_that_is_as_good_everywhere_is_seldom_refused_for_a_slice() -> None:
         assert len([check for check in checks if check.judged]) == 13
         refused += not all(check.passed for check in checks)
     assert refused <= 7  # 2.5 are expected at most, and more than 7 in one of 200 such series
-
-
-def test_a_slice_that_is_shown_to_fall_is_refused_by_the_exact_test_too() -> None:
-    """The interval excludes 0 where the sign test of the slice's differences does (scipy)."""
-    for worse in range(31):
-        scores = np.ones((2, 60))
-        scores[1, :worse] = 0
-        scores[0, worse : worse + 5] = 0
-        ids = [str(n) for n in range(60)]
-        golds = ["kind"] * 60
-        (check, *_) = judge_slices(
-            MEALS, ids, golds, scores, None, PromotionConfig(), SETTINGS, seed=1
-        )
-        p = stats.binomtest(worse, worse + 5, alternative="greater").pvalue
-        if abs(p - 0.025) > 0.02:
-            assert check.passed == (p > 0.025 or worse - 5 <= 3), worse
 
 
 def test_lengths_that_cannot_be_told_apart_are_one_slice() -> None:

@@ -17,7 +17,7 @@ HOSTILE = "</section><script>alert(1)</script>\u202e"
 def decide(run: Run, promoted: bool, reason: str, evaluation: str = "") -> None:
     slices = [
         {"name": f"class {HOSTILE}", "examples": 500, "champion": 0.9, "challenger": 0.8,
-         "judged": True, "passed": False, "interval": {"low": -14.0, "high": -6.0}},
+         "judged": True, "passed": False, "p": 0.0042},
         {"name": "up to 4 words", "examples": 12, "champion": 0.5, "challenger": 0.4,
          "judged": False, "passed": True},
     ]  # fmt: skip
@@ -49,7 +49,7 @@ def test_a_refusal_is_shown_with_what_it_was_decided_by(tmp_path: Path) -> None:
         "not reached",
         "\u221210.0",
         "macro F1",
-        "\u221214.0 to \u22126.0",
+        "0.004",
     ):
         assert words in page
     assert '<a href="#promotion">Promotion</a>' in page
