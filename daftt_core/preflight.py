@@ -13,7 +13,7 @@ from daftt_core import __version__
 from daftt_core.arms import augmented_arms
 from daftt_core.config import Config, StudentConfig
 from daftt_core.costs import PRICES_FILE, check_teacher_fits, disk_bytes, read_prices
-from daftt_core.errors import ConfigError, did_you_mean
+from daftt_core.errors import ConfigError, StorageError, did_you_mean
 from daftt_core.records import digest
 from daftt_core.storage import open_storage, write_text
 from daftt_core.tasks import load_task
@@ -65,8 +65,8 @@ def check_settings(config: Config, run: Run) -> None:
     Raises:
         ConfigError: The teacher cannot fit the GPUs that the settings name, the students'
             settings do not fit the task, the language asked for cannot be recognized, the price
-            file cannot be used, or promotion has a floor for a metric of other tasks.
-        StorageError: The registry is at no place that is known.
+            file cannot be used, or promotion has a floor for a metric of other tasks or a registry
+            at no place that is known.
     """
     if config.curation.language:
         from daftt_core.curation import check_language  # its libraries take seconds to load
@@ -75,8 +75,6 @@ def check_settings(config: Config, run: Run) -> None:
     check_teacher_fits(config)
     config.student.check_task(is_classification=run.task.is_classification)
     _check_promotion(config, run)
-    if config.promotion.enabled and config.promotion.registry:
-        open_storage(config.promotion.registry)
     if config.run.prices:
         read_prices(config.run.prices)
 
@@ -122,6 +120,11 @@ def _check_promotion(config: Config, run: Run) -> None:
                 f"promotion_floors: {metric!r} does not serve the task {run.task.id}"
                 f"{did_you_mean(metric, known)} (known: {', '.join(known)})"
             )
+    if config.promotion.enabled and config.promotion.registry:
+        try:
+            open_storage(config.promotion.registry)
+        except StorageError as error:
+            raise ConfigError(f"promotion_registry: {error}") from None
     if run.name == "registry" and config.promotion.enabled and not config.promotion.registry:
         raise ConfigError(
             "name: 'registry' is the folder of the champions; choose another name, or another "

@@ -16,7 +16,6 @@ from daftt_core.cli.report import report_path
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.cli.watch import Watch, display_for
 from daftt_core.config import Config, to_flat
-from daftt_core.costs import check_teacher_fits
 from daftt_core.errors import DafttError
 from daftt_core.progress import duration
 from daftt_core.storage import open_storage
@@ -56,11 +55,11 @@ def run_command(settings_file: Path | None, as_json: bool, **given: Any) -> int:
 
 
 def _run(config: Config) -> Run:
-    from daftt_core.preflight import resolve
+    from daftt_core.preflight import check_settings, resolve
     from daftt_core.workspace import working_folder
 
     run = resolve(config)
-    check_teacher_fits(config)
+    check_settings(config, run)
     compiled = compiled_pipeline()
     folder = working_folder(run)
     forget_failure(folder)
