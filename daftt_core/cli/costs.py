@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from daftt_core.cli.report import read_run
-from daftt_core.cli.stored_runs import StoredRun, find_runs
+from daftt_core.cli.stored_runs import StoredRun, check_given, find_runs
 from daftt_core.costs import (
     Amount,
     Ledger,
@@ -28,7 +28,7 @@ from daftt_core.costs import (
     read_prices,
     run_prices,
 )
-from daftt_core.errors import StorageError
+from daftt_core.errors import DafttError
 from daftt_core.progress import log
 from daftt_core.storage import open_storage
 from daftt_core.workspace import read_file
@@ -59,7 +59,7 @@ def costs_command(
 ) -> None:
     """Say what the runs in a folder or bucket have used and cost, one by one and together.
 
-    PLACE is a folder or prefix with runs in it, such as a sweep's, or one run; then its stages are
+    PLACE is a folder or prefix with runs and sweeps in it, a sweep, or one run; then its stages are
     shown. Time is that of all attempts, those of stages that failed included. What one run copied
     from another counts once, where it was done.
 
@@ -75,6 +75,7 @@ def costs_command(
     if example_prices:
         click.echo(_example(), nl=False)
         return
+    check_given("place")
     prices = read_prices(prices_file) if prices_file else None
     if read_file(place, "preflight", "run.json") is not None:
         _show_run(read_run(place), prices, as_json, as_csv)
@@ -93,12 +94,12 @@ def _read_all(place: str, prices: Prices | None) -> list[_Row]:
     def read(stored: StoredRun) -> _Row:
         try:
             return stored.name, stored.status, _ledger(read_run(stored.folder), prices)
-        except StorageError as error:  # it broke off at its preflight, or is damaged
-            log.warning("%s; its costs are not known", error)
+        except DafttError as error:  # it broke off at its preflight, or is damaged
+            log.warning("%s; its costs are not known, and left out", error)
             return stored.name, stored.status, Ledger()
 
     with ThreadPoolExecutor(1 if open_storage(place).folder else _AT_ONCE) as pool:
-        return list(pool.map(read, find_runs(place)))
+        return list(pool.map(read, find_runs(place, cells=True)))
 
 
 def _show_run(run: Run, prices: Prices | None, as_json: bool, as_csv: bool) -> None:
@@ -164,6 +165,9 @@ def _show_runs(rows: Sequence[_Row], place: str, as_json: bool, as_csv: bool) ->
     priced = any(ledger.prices for _, _, ledger in rows)
     table = _table([*headings, *["cost", "a kept example", "a point"] * priced])
     for name, state, ledger in rows:
+        if not ledger.stages:  # it was left out, which does not mean that it cost nothing
+            table.add_row(escape(name), state, "not known")
+            continue
         cells = words.amount_cells(ledger, ledger.spent)[: len(words.COLUMNS)]
         shares = (ledger.spent, ledger.per_kept_example, ledger.per_point)
         table.add_row(

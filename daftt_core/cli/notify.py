@@ -8,14 +8,16 @@ from typing import Literal
 import click
 
 from daftt_core.cli.report import find_run, read_run
+from daftt_core.cli.stored_runs import read_stored_run
+from daftt_core.errors import ConfigError
 from daftt_core.notifications import (
     URL_VARIABLE,
+    Ending,
     body_of,
     ending_of,
     example_ending,
     send,
 )
-from daftt_core.workspace import run_statuses
 
 __all__ = ["notify_command"]
 
@@ -48,13 +50,25 @@ def notify_command(run: str, output: str, form: Literal["webhook", "slack"], sho
       daftt notify --format slack
       daftt notify latest --show
     """
-    ending = example_ending()
-    if run:
-        found = read_run(find_run(run, output))
-        failed = any(status.state != "done" for status in run_statuses(found))
-        ending = ending_of(found, "FAILED" if failed else "SUCCEEDED")
+    ending = _ending(find_run(run, output)) if run else example_ending()
     if show:
         click.echo(json.dumps(body_of(ending, form), indent=1))
         return
     send(ending, form)
     click.echo(f"The server that {URL_VARIABLE} names has taken the message.")
+
+
+def _ending(uri: str) -> Ending:
+    """How the run in a folder or bucket has ended.
+
+    Raises:
+        ConfigError: It has not.
+        StorageError: It cannot be read.
+    """
+    run, stored = read_run(uri), read_stored_run(uri)
+    if stored and stored.status == "failed":
+        return ending_of(run, "FAILED", stored.headline)
+    if stored and stored.status == "done":
+        return ending_of(run, "SUCCEEDED")
+    state = f"is {stored.status}" if stored else "does not say how far it is"
+    raise ConfigError(f"{uri}: {state}; there is no message before a run has ended")

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from daftt_core.cli.report import find_run, read_run
+from daftt_core.cli.stored_runs import check_given
+from daftt_core.errors import ConfigError, StorageError, did_you_mean
 
 if TYPE_CHECKING:
     from daftt_core.registry import Event, Ledger, Lineage, TaskRegistry
@@ -66,21 +68,23 @@ def _list(registry: str, output: str, as_json: bool) -> None:
     Example:
       daftt registry list --output gs://my-bucket/daftt
     """
-    from daftt_core.registry import TaskRegistry, registered_tasks
+    from daftt_core.registry import registered_tasks
 
-    place = registry_place(registry, output)
-    ledgers = [TaskRegistry(place, task).read() for task in registered_tasks(place)]
+    place = _known_place(registry, output)
+    ledgers = {task: _read(place, task) for task in registered_tasks(place)}
+    damaged = [str(one) for one in ledgers.values() if isinstance(one, StorageError)]
     if as_json:
-        found = [{"task": one.task, "champion": one.champion, "events": len(one.events)}
-                 for one in ledgers]  # fmt: skip
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps([_brief(task, one) for task, one in ledgers.items()], indent=1))
     elif not ledgers:
         click.echo(f"There is no champion in {place}; a run promotes one: daftt run")
     else:
-        table = _table("task", "champion", "since", "by", "run", "score")
-        for one in ledgers:
-            table.add_row(one.task, *_champion(one))
+        headings = ["task", "champion", "since", "by", "run", "score"]
+        table = _table(*headings, *["error"] * bool(damaged))
+        for task, one in ledgers.items():
+            table.add_row(task, *_champion(one))
         _print(table)
+    if damaged:
+        raise StorageError("\n".join(damaged))
 
 
 @registry_command.command("show")
@@ -95,15 +99,19 @@ def _show(task: str, version: str, registry: str, output: str, as_json: bool) ->
     Example:
       daftt registry show movie-reviews
     """
-    from daftt_core.registry import read_lineage
+    from daftt_core.registry import read_lineage, registered_tasks
 
-    tasks = open_registry(registry, output, task)
+    tasks, place = open_registry(registry, output, task), _known_place(registry, output)
+    known = registered_tasks(place)
+    if task not in known:
+        others = f"{did_you_mean(task, known)} (known: {', '.join(known) or 'none'})"
+        raise ConfigError(f"task {task!r}: is not in {place}{others}")
     ledger = tasks.read()
     if ledger.champion is None and version == "champion":
         lineage = None
     else:
         version = tasks.find(version)
-        lineage = read_lineage(registry_place(registry, output), task, version)
+        lineage = read_lineage(place, task, version)
     if as_json:
         click.echo(json.dumps({
             "ledger": ledger.model_dump(mode="json"),
@@ -213,6 +221,12 @@ def registry_place(registry: str, output: str) -> str:
     return registry or f"{output.rstrip('/')}/{REGISTRY}"
 
 
+def _known_place(registry: str, output: str) -> str:
+    """Where the registry is, of a place that is there unless nobody has named it."""
+    check_given("registry" if registry else "output")
+    return registry_place(registry, output)
+
+
 def open_registry(registry: str, output: str, task: str) -> TaskRegistry:
     """One task's part of the registry.
 
@@ -224,7 +238,25 @@ def open_registry(registry: str, output: str, task: str) -> TaskRegistry:
     return TaskRegistry(registry_place(registry, output), task)
 
 
-def _champion(ledger: Ledger) -> list[str]:
+def _read(place: str, task: str) -> Ledger | StorageError:
+    """A task's ledger; or why it cannot be read, so that the others are shown all the same."""
+    from daftt_core.registry import TaskRegistry
+
+    try:
+        return TaskRegistry(place, task).read()
+    except StorageError as error:
+        return error
+
+
+def _brief(task: str, found: Ledger | StorageError) -> dict[str, Any]:
+    if isinstance(found, StorageError):
+        return {"task": task, "champion": None, "events": None, "error": str(found)}
+    return {"task": task, "champion": found.champion, "events": len(found.events), "error": None}
+
+
+def _champion(ledger: Ledger | StorageError) -> list[str]:
+    if isinstance(ledger, StorageError):
+        return ["not known", "", "", "", "", _visible(str(ledger))]
     if ledger.champion is None:
         return ["none", "", "", "", ""]
     moved = next(event for event in reversed(ledger.events) if event.action != "refused")

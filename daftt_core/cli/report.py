@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from pydantic import ValidationError
 
 from daftt_core.cli.stored_runs import find_runs
 from daftt_core.errors import StorageError, did_you_mean
 from daftt_core.storage import open_storage
+from daftt_core.validation import explain
 
 if TYPE_CHECKING:
     from daftt_core.workspace import Run
@@ -66,14 +68,20 @@ def read_run(uri: str) -> Run:
     """The run that lives in a folder or bucket, wherever that is now.
 
     Raises:
-        StorageError: There is no run in it, or it broke off before its settings were checked.
+        StorageError: There is no run in it, it broke off before its settings were checked, or what
+            is known of it is damaged.
     """
     from daftt_core.workspace import Run, read_file
 
     text = read_file(uri, "preflight", "run.json")
     if text is None:
         raise StorageError(f"{uri}: there is no run in it whose settings passed the preflight")
-    return Run.model_validate_json(text).model_copy(update={"uri": uri})
+    try:
+        return Run.model_validate_json(text).model_copy(update={"uri": uri})
+    except ValidationError as error:
+        reason = ": ".join(filter(None, next(explain(error, Run))))
+        file = f"{uri.rstrip('/')}/preflight/run.json"
+        raise StorageError(f"{file}: is not a run of this version of DAFTT: {reason}") from None
 
 
 def find_run(name: str, output: str) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from daftt_core.cli.remote import Connection, connect, with_connection
 from daftt_core.cli.remote_runs import RemoteRun, find_remote_runs, remote_table
-from daftt_core.cli.stored_runs import StoredRun, find_runs
+from daftt_core.cli.stored_runs import StoredRun, check_given, find_runs
 from daftt_core.progress import duration
 
 __all__ = ["runs_command"]
@@ -57,6 +57,7 @@ def runs_command(
         nothing = f"There is no run in {connection.shown}; start one with: daftt submit"
         _show(there, remote_table(there), nothing, as_json)
         return
+    check_given("place" if place else "output")
     place = place or output
     here = find_runs(place)
     _show(here, _table(here), f"There is no run in {place}; start one with: daftt run", as_json)

@@ -15,13 +15,15 @@ What counts, and what does not count twice:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.costs.prices import Prices, parse_prices
+from daftt_core.errors import StorageError
 from daftt_core.metering import Usage
-from daftt_core.storage import Manifest
+from daftt_core.storage import MANIFEST, Manifest
+from daftt_core.validation import explain
 from daftt_core.workspace import (
     Run,
     finished_stages,
@@ -136,6 +138,30 @@ class Ledger(_Part):
         return _share(self.whole, self.gain)
 
 
+class _Kept(_Part):
+    kept: int
+
+
+class _Curated(_Part):
+    """What is read here of the summary of the stage ``curated``."""
+
+    funnel: dict[str, _Kept] = {}
+
+
+class _Arm(_Part):
+    gain: float | None = None
+
+
+class _Evaluated(_Part):
+    """What is read here of the summary of the stage ``evaluation``."""
+
+    chosen_arm: str = ""
+    arms: dict[str, _Arm] = {}
+
+
+_Summary = TypeVar("_Summary", _Curated, _Evaluated)
+
+
 def add_up(amounts: Iterable[Amount]) -> Amount:
     """The sum; without a cost where one of the amounts has none."""
     usage, costs = Usage(), []
@@ -176,10 +202,12 @@ def read_ledger(run: Run, prices: Prices | None = None) -> Ledger:
         *(_finished(name, manifest, prices) for name, manifest in manifests.items()),
         *_unfinished(unfinished, prices),
     ]
+    curated = _summary(run, "curated", manifests, _Curated)
+    evaluated = _summary(run, "evaluation", manifests, _Evaluated)
     return Ledger(
         stages=tuple(stages),
-        kept_examples=_kept(manifests.get("curated")),
-        gain=_gain(manifests.get("evaluation")),
+        kept_examples=sum(one.kept for one in curated.funnel.values()) if curated else None,
+        gain=evaluated.arms.get(evaluated.chosen_arm, _Arm()).gain if evaluated else None,
         currency=prices.currency if prices else "",
         prices=prices.source if prices else "",
         unpriced=tuple(sorted(_unpriced(stages, prices))) if prices else (),
@@ -222,14 +250,13 @@ def _unpriced(stages: Iterable[StageAmount], prices: Prices) -> set[str]:
     return set().union(*(prices.unpriced(stage.usage) for stage in stages))
 
 
-def _kept(curated: Manifest | None) -> int | None:
-    funnel: Mapping[str, Any] = curated.summary.get("funnel", {}) if curated else {}
-    return sum(source["kept"] for source in funnel.values()) if curated else None
-
-
-def _gain(evaluation: Manifest | None) -> float | None:
-    if evaluation is None:
+def _summary(
+    run: Run, stage: str, manifests: Mapping[str, Manifest], kind: type[_Summary]
+) -> _Summary | None:
+    if stage not in manifests:
         return None
-    arms: Mapping[str, Any] = evaluation.summary.get("arms", {})
-    found: float | None = arms.get(str(evaluation.summary.get("chosen_arm")), {}).get("gain")
-    return found
+    try:
+        return kind.model_validate(manifests[stage].summary)
+    except ValidationError as error:
+        field, wrong = next(explain(error, kind))
+        raise StorageError(f"{run.uri}/{stage}/{MANIFEST}: summary.{field}: {wrong}") from None

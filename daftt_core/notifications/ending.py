@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from daftt_core.errors import StorageError
+from daftt_core.storage import MANIFEST
+from daftt_core.validation import explain
 from daftt_core.workspace import Run, run_statuses, stage_manifest
 
 __all__ = ["Ending", "Failure", "Outcome", "ending_of", "example_ending"]
 
-Outcome = Literal["succeeded", "no-gain", "not-promoted", "not-trained", "failed", "test"]
+Outcome = Literal[
+    "succeeded", "no-gain", "promoted", "not-promoted", "not-trained", "failed", "test"
+]
 _SUCCEEDED = "SUCCEEDED"  # in the words of Kubeflow Pipelines
 
 
@@ -28,9 +33,10 @@ class Ending(BaseModel):
     """What is told of a run that has ended.
 
     Attributes:
-        outcome: ``succeeded``; ``no-gain`` where synthetic examples were not proven to help;
-            ``not-promoted`` where the champion stays; ``not-trained`` where there was no reason to
-            train; ``failed``; ``test`` for a trial message.
+        outcome: ``promoted`` where the run's student has become the champion, ``not-promoted``
+            where it has not; without promotion ``succeeded``, or ``no-gain`` where synthetic
+            examples were not proven to help; ``not-trained`` where there was no reason to train;
+            ``failed``; ``test`` for a trial message.
         run: The run's name; empty where its settings make none.
         task: The task's name.
         uri: Where the run is.
@@ -77,10 +83,12 @@ def ending_of(run: Run | None, state: str, message: str = "") -> Ending:
         return Ending(outcome="not-trained", sentence=str(trigger.get("reason", "")), **about)
     evaluation, promotion = _summary(run, "evaluation"), _summary(run, "promotion")
     headline = str(evaluation.get("headline", "it ended without an evaluation"))
-    if promotion.get("promoted") is False:
-        reason = f"{headline} Not promoted: {promotion.get('reason', '')}"
-        return Ending(outcome="not-promoted", sentence=reason, **about)
-    gained = not evaluation or _gains(evaluation)
+    if promotion:  # which model serves outranks whether synthetic examples helped
+        sentence = f"{headline} {promotion.get('reason', '')}"
+        promoted = promotion.get("promoted") is True
+        outcome: Outcome = "promoted" if promoted else "not-promoted"
+        return Ending(outcome=outcome, sentence=sentence, **about)
+    gained = not evaluation or _gains(run, evaluation)
     return Ending(outcome="succeeded" if gained else "no-gain", sentence=headline, **about)
 
 
@@ -95,7 +103,22 @@ def _summary(run: Run, stage: str) -> dict[str, Any]:
     return manifest.summary if manifest else {}
 
 
-def _gains(evaluation: dict[str, Any]) -> bool:
+class _Arm(BaseModel):
+    gain_low: float = 0.0
+
+
+class _Evaluated(BaseModel):
+    """What is read here of an evaluation's summary."""
+
+    chosen_arm: str = ""
+    arms: dict[str, _Arm] = {}
+
+
+def _gains(run: Run, evaluation: dict[str, Any]) -> bool:
     """Whether the chosen arm is proven better: the interval of its gain lies above 0."""
-    chosen = evaluation.get("arms", {}).get(evaluation.get("chosen_arm"), {})
-    return bool(chosen.get("gain_low", 0.0) > 0)
+    try:
+        found = _Evaluated.model_validate(evaluation)
+    except ValidationError as error:
+        field, wrong = next(explain(error, _Evaluated))
+        raise StorageError(f"{run.uri}/evaluation/{MANIFEST}: summary.{field}: {wrong}") from None
+    return found.arms.get(found.chosen_arm, _Arm()).gain_low > 0

@@ -21,6 +21,7 @@ _MOST_OF_LINE = 180
 _TITLES = {
     "succeeded": "A run succeeded",
     "no-gain": "A run ended without a proven gain",
+    "promoted": "A run ended and its student is the new champion",
     "not-promoted": "A run ended and its student was not promoted",
     "not-trained": "A run ended without a reason to train",
     "failed": "A run failed",

@@ -67,9 +67,20 @@ def test_a_review_does_not_change_what_became_of_a_run(output) -> None:
     assert {found.name: found.status for found in find_runs(str(output))}["done"] == "done"
 
 
+def test_a_cell_is_found_where_asked_for_and_goes_on_with_its_sweep(output) -> None:
+    run_stage(_run(output / "sweep", "cell"), "data", [], lambda folder: {})
+    assert "sweep/cell" not in {found.name for found in find_runs(str(output))}
+    found = {found.name: found.status for found in find_runs(f"{output}/", cells=True)}
+    assert found["sweep/cell"] == "interrupted"
+    assert found["done"] == "done"
+    with marked_as_running(output / "sweep"):
+        found = {found.name: found.status for found in find_runs(str(output), cells=True)}
+    assert found["sweep/cell"] == "running"
+
+
 def test_no_runs(tmp_path, capsys) -> None:
-    assert main(["runs", "--output", str(tmp_path / "nowhere")]) == 0
-    assert "There is no run in" in capsys.readouterr().out
+    assert main(["runs", "--output", str(tmp_path / "nowhere")]) == 5
+    assert "nowhere: there is no such folder" in capsys.readouterr().err
     assert main(["runs", "--output", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
 

@@ -15,7 +15,7 @@ from daftt_core.cli import main
 from daftt_core.config import from_flat
 from daftt_core.costs import example_prices, read_ledger, read_prices, run_prices
 from daftt_core.costs.prices import Prices, parse_prices
-from daftt_core.errors import ConfigError, TrainingError
+from daftt_core.errors import ConfigError, StorageError, TrainingError
 from daftt_core.metering import Usage
 from daftt_core.preflight import preflight
 from daftt_core.reporting import write_report
@@ -169,14 +169,16 @@ def test_the_preflight_refuses_a_price_file_that_is_not_there(tmp_path: Path) ->
         preflight(config)
 
 
-def priced_run(folder: Path, name: str, usages: Mapping[str, Usage | None] = WHOLE) -> Run:
+def priced_run(
+    folder: Path, name: str, usages: Mapping[str, Usage | None] = WHOLE, output: str = "runs"
+) -> Run:
     prices = folder / "prices.yaml"
     prices.write_text(json.dumps(PRICES.model_dump()))
-    given = {"output": str(folder / "runs"), "name": name, "prices": str(prices)}
+    given = {"output": str(folder / output), "name": name, "prices": str(prices)}
     # neither is trained, and not counted for the disk
     given |= {"teacher_model": "nobody/teacher", "student_model": "nobody/student"}
     preflight(from_flat(given))
-    return make_run(folder / "runs" / name, usages)
+    return make_run(folder / output / name, usages)
 
 
 def test_a_run_keeps_its_prices_and_its_report_shows_them(tmp_path: Path) -> None:
@@ -215,6 +217,87 @@ def test_the_table_over_runs_adds_up(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert sorted(row["run"] for row in rows) == ["one", "two"]
     assert rows[0]["currency"] == "EUR"
     assert float(rows[0]["cost"]) == pytest.approx(each[0])
+
+
+def test_the_cells_of_a_sweep_are_runs_as_well_and_count_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    priced_run(tmp_path, "alone", {"data": OTHERS})
+    priced_run(tmp_path, "fraction-0.1", WHOLE, "runs/my-sweep")
+    second = priced_run(tmp_path, "fraction-0.5", {"data": OTHERS}, "runs/my-sweep")
+    make_run(second.folder, {"teacher": TEACHER}, copied="teacher")
+    kept = Run(uri=str(runs / "registry" / "movie-reviews"), seed=0, task=second.task)
+    run_stage(kept, "versions/abc", [], lambda _: {})  # as the registry keeps a champion
+    assert main(["costs", str(runs), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    spent = {run["run"]: run["spent"]["gpu_hours"] for run in found["runs"]}
+    assert spent == {"alone": 0, "my-sweep/fraction-0.1": 2, "my-sweep/fraction-0.5": 0}
+    assert found["spent"]["gpu_hours"] == 2
+    assert main(["costs", str(runs / "my-sweep"), "--json"]) == 0
+    names = {run["run"] for run in json.loads(capsys.readouterr().out)["runs"]}
+    assert names == {"fraction-0.1", "fraction-0.5"}
+    assert main(["runs", str(runs), "--json"]) == 0
+    assert [run["name"] for run in json.loads(capsys.readouterr().out)] == ["alone"]
+
+
+def test_a_damaged_run_is_named_and_hides_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    priced_run(tmp_path, "one")
+    path = priced_run(tmp_path, "two").folder / "preflight" / "run.json"
+    path.write_text('{"x": 1}')
+    said = f"{path}: is not a run of this version of DAFTT: uri: is missing"
+    assert main(["costs", str(tmp_path / "runs"), "--json"]) == 0
+    spent = {run["run"]: run["spent"] for run in json.loads(capsys.readouterr().out)["runs"]}
+    assert spent["one"]["gpu_hours"] == 2
+    assert (spent["two"]["gpu_hours"], spent["two"]["seconds"]) == (0, 0)
+    assert f"{said}; its costs are not known, and left out" in caplog.text
+    assert main(["costs", str(tmp_path / "runs")]) == 0
+    [row] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("two")]
+    assert row.split() == ["two", "interrupted", "not", "known"]
+    for words in (
+        ["costs", str(tmp_path / "runs" / "two")],
+        ["report", "two", "--output", str(tmp_path / "runs")],
+        ["registry", "promote", "two", "--output", str(tmp_path / "runs")],
+        ["notify", "two", "--show", "--output", str(tmp_path / "runs")],
+    ):
+        assert main(words) == 5
+        assert capsys.readouterr().err == f"error: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("stage", "summary", "said"),
+    [
+        ("evaluation", {"chosen_arm": "real", "arms": []}, "summary.arms: should be a valid"),
+        ("evaluation", {"chosen_arm": "real", "arms": {"real": []}}, "summary.arms.real: must"),
+        ("curated", {"funnel": []}, "summary.funnel: should be a valid"),
+        ("curated", {"funnel": {"annotated": {}}}, "summary.funnel.annotated.kept: is missing"),
+    ],
+)
+def test_a_damaged_summary_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    summary: dict[str, Any],
+    said: str,
+) -> None:
+    monkeypatch.setitem(SUMMARIES, stage, summary)
+    run = make_run(tmp_path / "one", WHOLE)
+    with pytest.raises(StorageError, match=f"one/{stage}/manifest.json: {said}"):
+        read_ledger(run, PRICES)
+
+
+def test_a_place_that_is_not_there_is_a_mistake_unless_nobody_named_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["costs"]) == 0
+    assert capsys.readouterr().out.startswith("There is no run in runs;")
+    assert main(["costs", "nowhere"]) == 5
+    assert capsys.readouterr().err == "error: nowhere: there is no such folder\n"
+    (tmp_path / "empty").mkdir()
+    assert main(["costs", "empty"]) == 0
 
 
 def test_one_run_is_shown_stage_by_stage_by_other_prices(

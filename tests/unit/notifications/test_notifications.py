@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 
 from daftt_core.cli import main
-from daftt_core.errors import ConfigError, RemoteError, TrainingError
+from daftt_core.cli.running import marked_as_running
+from daftt_core.config import EvaluationConfig, PromotionConfig
+from daftt_core.errors import ConfigError, RemoteError, StorageError, TrainingError
+from daftt_core.evaluation import Evaluation
 from daftt_core.notifications import (
     URL_VARIABLE,
     Ending,
@@ -25,7 +28,10 @@ from daftt_core.notifications import (
     send,
     sending,
 )
-from daftt_core.tasks import load_task
+from daftt_core.records import Prediction
+from daftt_core.registry import Decision
+from daftt_core.registry.decide import Challenger, Champion, decide
+from daftt_core.tasks import Task, load_task
 from daftt_core.workspace import Run, run_stage
 
 SECRET = "T0PS3CR3T"
@@ -103,15 +109,72 @@ def test_each_way_to_end_is_told_apart(run: Run) -> None:
     assert (done.outcome, done.sentence, done.run) == ("succeeded", "It reaches 80%.", "one")
     evaluated(run, low=-1.0)
     assert ending_of(run, "SUCCEEDED").outcome == "no-gain"
-    run_stage(run, "promotion", [], lambda _: {"promoted": False, "reason": "A floor."})
-    refused = ending_of(run, "SUCCEEDED")
-    assert refused.outcome == "not-promoted"
-    assert refused.sentence.endswith("Not promoted: A floor.")
     run_stage(run, "trigger", [], lambda _: {"train": False, "reason": "Nothing new."})
     assert ending_of(run, "SUCCEEDED").model_dump(include={"outcome", "sentence"}) == {
         "outcome": "not-trained",
         "sentence": "Nothing new.",
     }
+
+
+@pytest.mark.parametrize(
+    ("right", "outcome", "begin"),
+    [(100, "promoted", "Promoted: "), (50, "not-promoted", "Not promoted: ")],
+)
+def test_whether_another_model_serves_outranks_a_gain(
+    run: Run, right: int, outcome: str, begin: str
+) -> None:
+    evaluated(run, low=-1.0)
+    decision = decided(right)
+    told = {"promoted": decision.promoted, "reason": decision.reason}
+    run_stage(run, "promotion", [], lambda _: told)
+    ending = ending_of(run, "SUCCEEDED")
+    assert ending.outcome == outcome
+    assert ending.sentence == f"It reaches 80%. {decision.reason}"
+    assert decision.reason.startswith(begin)
+    title = {"promoted": "is the new champion", "not-promoted": "was not promoted"}[outcome]
+    assert title in body_of(ending, "slack")["text"]
+
+
+def decided(right: int) -> Decision:
+    """What is decided of a student with so many right answers of 100, where the champion has 80."""
+    task = load_task("movie-reviews")
+    evaluation = Evaluation(
+        task_id=task.id,
+        kind=task.kind,
+        metric="accuracy",
+        confidence=0.95,
+        test_examples=100,
+        seeds=(0,),
+        labels=task.label_names,
+        arms=(),
+        chosen_arm="real+both",
+        headline="It reaches 80%.",
+    )
+    return decide(
+        task,
+        Challenger("b" * 12, "real+both", 0, 0.8, _answers(task, right)),
+        Champion("a" * 12, _answers(task, 80), None, ()),
+        evaluation,
+        PromotionConfig(),
+        EvaluationConfig(bootstrap_samples=200),
+        seed=1,
+        evaluation_digest="e",
+    )
+
+
+def _answers(task: Task, right: int) -> list[Prediction]:
+    gold, other = task.label_names
+    return [
+        Prediction(
+            id=f"{number:04d}",
+            arm="real+both",
+            seed=0,
+            gold=gold,
+            output=gold if number < right else other,
+            distribution={},
+        )
+        for number in range(100)
+    ]
 
 
 def test_a_failure_without_words_of_a_stage_has_those_of_the_pipeline(run: Run) -> None:
@@ -227,6 +290,49 @@ def test_the_command_tries_it_out(
     monkeypatch.delenv(URL_VARIABLE)
     assert main(["notify"]) == 2
     assert len(server.bodies) == 1
+
+
+def test_of_a_run_that_has_not_ended_there_is_no_message(
+    run: Run, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_stage(run, "preflight", [], lambda folder: _write_run(folder, run))
+    evaluated(run, low=1.0)
+    words = ["notify", "latest", "--output", str(run.folder.parent)]
+    assert main(words) == 2
+    assert "is interrupted; there is no message before a run has ended" in capsys.readouterr().err
+    with marked_as_running(run.folder):
+        assert main(words) == 2
+    assert "is running; " in capsys.readouterr().err
+    assert server.bodies == []
+    run_stage(run, "report", [], lambda _: {})
+    assert main(words) == 0
+    assert [body["outcome"] for body in server.bodies] == ["succeeded"]
+
+
+def test_a_crash_that_no_stage_speaks_of_is_a_failure_with_its_reason(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_stage(run, "preflight", [], lambda folder: _write_run(folder, run))
+    (run.folder / ".failure").write_text("stage teacher broke off without giving a reason")
+    assert main(["notify", run.uri, "--show"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["outcome"] == "failed"
+    assert shown["sentence"] == "stage teacher broke off without giving a reason"
+
+
+@pytest.mark.parametrize(
+    ("arms", "said"),
+    [
+        ([], "summary.arms: "),
+        ({"real+both": []}, r"summary.arms.real\+both: must hold names with values"),
+        ({"real+both": {"gain_low": "much"}}, "gain_low: 'much' should be a valid number"),
+    ],
+)
+def test_a_damaged_evaluation_is_named(run: Run, arms: Any, said: str) -> None:
+    summary = {"headline": "It reaches 80%.", "chosen_arm": "real+both", "arms": arms}
+    run_stage(run, "evaluation", [], lambda _: summary)
+    with pytest.raises(StorageError, match=f"evaluation/manifest.json: .*{said}"):
+        ending_of(run, "SUCCEEDED")
 
 
 def _write_run(folder: Path, run: Run) -> dict[str, Any]:

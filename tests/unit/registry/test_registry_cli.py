@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +62,7 @@ def test_list_show_and_diff(runs: Path, capsys: pytest.CaptureFixture[str]) -> N
     ("words", "message"),
     [
         (["show", "../x"], "a task's id has only"),
+        (["show", "meal"], "is not in {runs}/registry; did you mean 'meals'? (known: meals)"),
         (["show", "meals", "../../x"], "no promoted version begins with '../../x'"),
         (["rollback", "meals", "--why", "a\nb"], "must be one line of at most 500 characters"),
         (["rollback", "other", "--why", "b"], "other: has no champion"),
@@ -71,7 +74,7 @@ def test_mistakes_are_one_sentence(
 ) -> None:
     code, _, err = daftt(capsys, "registry", *words, "--output", runs)
     assert code == 2
-    assert message in err
+    assert message.format(runs=runs) in err
     assert err.count("\n") == 1
 
 
@@ -81,6 +84,38 @@ def test_nothing_was_promoted_yet(tmp_path: Path, capsys: pytest.CaptureFixture[
         0,
         f"There is no champion in {tmp_path}/registry; a run promotes one: daftt run\n",
     )
+
+
+def test_a_place_that_is_not_there_is_a_mistake_unless_nobody_named_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert daftt(capsys, "registry", "list")[0] == 0
+    for words in (["list"], ["show", "meals"]):
+        for option in ("--output", "--registry"):
+            code, _, err = daftt(capsys, "registry", *words, option, "nowhere")
+            assert (code, err) == (5, "error: nowhere: there is no such folder\n")
+    code, _, err = daftt(capsys, "registry", "show", "meals")
+    assert (code, err) == (2, "error: task 'meals': is not in runs/registry (known: none)\n")
+
+
+def test_a_damaged_history_hides_no_other(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(runs / "registry" / "meals", tmp_path / "meals")
+    (tmp_path / "drinks").mkdir()
+    (tmp_path / "drinks" / "champion.json").write_text("{")
+    said = f"{tmp_path}/drinks/champion.json: is not the history it was: "
+    code, out, err = daftt(capsys, "registry", "list", "--registry", tmp_path)
+    assert code == 5
+    assert f"meals   {versions(runs)[-1]}" in out
+    assert re.search(rf"drinks  not known +{said}", out)
+    assert err.startswith(f"error: {said}")
+    code, out, _ = daftt(capsys, "registry", "list", "--registry", tmp_path, "--json")
+    drinks, meals = json.loads(out)
+    assert code == 5
+    assert (drinks["champion"], drinks["error"].startswith(said)) == (None, True)
+    assert (meals["champion"], meals["error"]) == (versions(runs)[-1], None)
 
 
 _SERVE = """
