@@ -36,7 +36,10 @@ __all__ = [
     "TaskError",
     "TrainingError",
     "did_you_mean",
+    "shortened",
 ]
+
+_MOST_SHOWN = 60  # characters
 
 
 class DafttError(Exception):
@@ -126,3 +129,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def shortened(text: str) -> str:
+    """A text for a message: at most 60 characters of it."""
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."

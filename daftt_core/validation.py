@@ -9,11 +9,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from daftt_core.errors import did_you_mean
+from daftt_core.errors import did_you_mean, shortened
 
 __all__ = ["explain"]
 
-_MOST_SHOWN = 60
 _FIXED = {
     "missing": "is missing",
     "model_type": "must hold names with values",
@@ -54,7 +53,7 @@ def _said(details: Any, model: type[BaseModel], own_with_value: bool) -> str:
         # what YAML makes of yes, no, on, off, numbers and dates
         return f"{found} is no text; put it in quotes"
     if isinstance(found, str | int | float | bool):
-        return f"{_short(repr(found))} {message}"
+        return f"{shortened(repr(found))} {message}"
     return message
 
 
@@ -71,7 +70,3 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for part in get_args(annotation):
         yield from _models_in(part)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."

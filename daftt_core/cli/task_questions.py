@@ -6,19 +6,17 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from daftt_core.errors import ConfigError, DafttError, DataError, did_you_mean
-from daftt_core.tasks import propose_columns, propose_kind, spoken
+from daftt_core.tasks import MOST_ID_CHARACTERS, Task, propose_columns, propose_kind, spoken
 
 __all__ = ["KINDS", "ask_fields"]
 
-KINDS = ("classification", "text2text")
+KINDS: tuple[str, ...] = get_args(Task.model_fields["kind"].annotation)
 _WORD = re.compile(r"[^\W\d_]{2}")  # a label without one is a number or a code
-
-_MOST_ID_CHARACTERS = 64
 
 _Table = Mapping[str, Sequence[str]]
 _Check = Callable[[str], str]
@@ -173,4 +171,4 @@ def _prompt(question: str, proposed: str, check: _Check) -> str:
 def _slug(text: str) -> str:
     letters = (c if c.isascii() and c.isalnum() else "-" for c in text.casefold())
     parts = "-".join(part for part in "".join(letters).split("-") if part)
-    return parts[:_MOST_ID_CHARACTERS].rstrip("-") or "task"
+    return parts[:MOST_ID_CHARACTERS].rstrip("-") or "task"

@@ -15,18 +15,16 @@ What counts, and what does not count twice:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from daftt_core.costs.prices import Prices, parse_prices
-from daftt_core.errors import StorageError
 from daftt_core.metering import Usage
-from daftt_core.storage import MANIFEST, Manifest
-from daftt_core.validation import explain
+from daftt_core.storage import Manifest
 from daftt_core.workspace import (
     Run,
     finished_stages,
+    parse_summary,
     read_stage,
     stage_manifest,
     unfinished_usage,
@@ -159,9 +157,6 @@ class _Evaluated(_Part):
     arms: dict[str, _Arm] = {}
 
 
-_Summary = TypeVar("_Summary", _Curated, _Evaluated)
-
-
 def add_up(amounts: Iterable[Amount]) -> Amount:
     """The sum; without a cost where one of the amounts has none."""
     usage, costs = Usage(), []
@@ -202,12 +197,10 @@ def read_ledger(run: Run, prices: Prices | None = None) -> Ledger:
         *(_finished(name, manifest, prices) for name, manifest in manifests.items()),
         *_unfinished(unfinished, prices),
     ]
-    curated = _summary(run, "curated", manifests, _Curated)
-    evaluated = _summary(run, "evaluation", manifests, _Evaluated)
     return Ledger(
         stages=tuple(stages),
-        kept_examples=sum(one.kept for one in curated.funnel.values()) if curated else None,
-        gain=evaluated.arms.get(evaluated.chosen_arm, _Arm()).gain if evaluated else None,
+        kept_examples=_kept_examples(run, manifests.get("curated")),
+        gain=_gain(run, manifests.get("evaluation")),
         currency=prices.currency if prices else "",
         prices=prices.source if prices else "",
         unpriced=tuple(sorted(_unpriced(stages, prices))) if prices else (),
@@ -250,13 +243,15 @@ def _unpriced(stages: Iterable[StageAmount], prices: Prices) -> set[str]:
     return set().union(*(prices.unpriced(stage.usage) for stage in stages))
 
 
-def _summary(
-    run: Run, stage: str, manifests: Mapping[str, Manifest], kind: type[_Summary]
-) -> _Summary | None:
-    if stage not in manifests:
+def _kept_examples(run: Run, curated: Manifest | None) -> int | None:
+    if curated is None:
         return None
-    try:
-        return kind.model_validate(manifests[stage].summary)
-    except ValidationError as error:
-        field, wrong = next(explain(error, kind))
-        raise StorageError(f"{run.uri}/{stage}/{MANIFEST}: summary.{field}: {wrong}") from None
+    found = parse_summary(run, "curated", curated.summary, _Curated)
+    return sum(one.kept for one in found.funnel.values())
+
+
+def _gain(run: Run, evaluation: Manifest | None) -> float | None:
+    if evaluation is None:
+        return None
+    found = parse_summary(run, "evaluation", evaluation.summary, _Evaluated)
+    return found.arms.get(found.chosen_arm, _Arm()).gain

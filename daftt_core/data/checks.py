@@ -7,12 +7,10 @@ from itertools import combinations
 
 from daftt_core.data.rows import Row, said_left_out, unit_of
 from daftt_core.data.splits import count_labels
-from daftt_core.errors import DataError
+from daftt_core.errors import DataError, shortened
 from daftt_core.tasks import Task
 
 __all__ = ["check_apart", "check_labels", "check_pool"]
-
-_SHOWN_CHARACTERS = 60
 
 
 def check_apart(splits: Mapping[str, Sequence[Row]]) -> None:
@@ -32,7 +30,7 @@ def check_apart(splits: Mapping[str, Sequence[Row]]) -> None:
             one, other = min(both, key=lambda pair: pair[0].line)
             mistakes.append(
                 f"{first_name} and {second_name}: inputs in both: {len(both)}; the first one is "
-                f"{_short(one.example.text)!r} ({_place(one)}; {_place(other)}); "
+                f"{shortened(one.example.text)!r} ({_place(one)}; {_place(other)}); "
                 "remove them from one of the two"
             )
     if mistakes:
@@ -101,7 +99,3 @@ def _check_not_one_label(task: Task, rows: Sequence[Row], where: str) -> None:
 
 def _place(row: Row) -> str:
     return f"{row.file}, {unit_of(row.file)} {row.line}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."

@@ -120,12 +120,10 @@ def _table(
         except StopIteration:
             return
         except csv.Error as error:
-            what, hint = (
-                str(error),
-                (
-                    "is a quote left open? (a field that holds separators or quotes must be in "
-                    "quotes, and quotes inside it are doubled)"
-                ),
+            what = str(error)
+            hint = (
+                "is a quote left open? (a field that holds separators or quotes must be in "
+                "quotes, and quotes inside it are doubled)"
             )
             if what.startswith("new-line character"):
                 what = "a carriage return stands alone"

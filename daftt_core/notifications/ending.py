@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from daftt_core.errors import StorageError
-from daftt_core.storage import MANIFEST
-from daftt_core.validation import explain
-from daftt_core.workspace import Run, run_statuses, stage_manifest
+from daftt_core.workspace import Run, parse_summary, run_statuses, stage_manifest
 
 __all__ = ["Ending", "Failure", "Outcome", "ending_of", "example_ending"]
 
@@ -116,9 +113,5 @@ class _Evaluated(BaseModel):
 
 def _gains(run: Run, evaluation: dict[str, Any]) -> bool:
     """Whether the chosen arm is proven better: the interval of its gain lies above 0."""
-    try:
-        found = _Evaluated.model_validate(evaluation)
-    except ValidationError as error:
-        field, wrong = next(explain(error, _Evaluated))
-        raise StorageError(f"{run.uri}/evaluation/{MANIFEST}: summary.{field}: {wrong}") from None
+    found = parse_summary(run, "evaluation", evaluation, _Evaluated)
     return found.arms.get(found.chosen_arm, _Arm()).gain_low > 0

@@ -91,7 +91,10 @@ def _checked_on(lineage: Lineage) -> list[list[str]]:
     except StorageError:  # the run was removed, or has gone on to other data
         log.info("dev examples of run %s are gone: the file is checked on random words", run.name)
         pair = lineage.task.columns.text_pair is not None
-        return [[_words(n), _words(-n)] if pair else [_words(n)] for n in range(1, _CHECKED + 1)]
+        return [
+            [_words(n), _words(_CHECKED + n)] if pair else [_words(n)]
+            for n in range(1, _CHECKED + 1)
+        ]
     return [[one.text, one.text_pair] if one.text_pair else [one.text] for one in dev[:_CHECKED]]
 
 

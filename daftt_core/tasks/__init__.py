@@ -16,11 +16,21 @@ from daftt_core.tasks.prompts import (
 )
 from daftt_core.tasks.proposals import propose_columns, propose_kind
 from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task
-from daftt_core.tasks.task import Columns, Hub, Label, Solved, Splits, Task, spoken
+from daftt_core.tasks.task import (
+    MOST_ID_CHARACTERS,
+    Columns,
+    Hub,
+    Label,
+    Solved,
+    Splits,
+    Task,
+    spoken,
+)
 
 __all__ = [
     "FIELD_NAME",
     "METRICS",
+    "MOST_ID_CHARACTERS",
     "TURN",
     "Columns",
     "Hub",

@@ -11,7 +11,10 @@ from daftt_core.errors import did_you_mean
 from daftt_core.records import Example, normalize
 from daftt_core.tasks.metrics import primary_metrics
 
-__all__ = ["Columns", "Hub", "Label", "Solved", "Splits", "Task", "spoken"]
+__all__ = ["MOST_ID_CHARACTERS", "Columns", "Hub", "Label", "Solved", "Splits", "Task", "spoken"]
+
+
+MOST_ID_CHARACTERS = 64
 
 
 class _Part(BaseModel):
@@ -164,7 +167,7 @@ class Task(_Part):
             without being named here.
     """
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=MOST_ID_CHARACTERS)
     version: int = Field(default=1, ge=1, strict=True)
     kind: Literal["classification", "text2text"]
     description: str

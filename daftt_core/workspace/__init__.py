@@ -20,6 +20,7 @@ from daftt_core.statuses import StageStatus, read_statuses
 from daftt_core.workspace.attempts import unfinished_usage
 from daftt_core.workspace.reading import (
     finished_stages,
+    parse_summary,
     read_examples,
     read_file,
     read_stage,
@@ -37,6 +38,7 @@ __all__ = [
     "finished_stages",
     "is_distant",
     "joined_stage",
+    "parse_summary",
     "read_examples",
     "read_file",
     "read_stage",

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from daftt_core.errors import StorageError
 from daftt_core.records import Example, read_jsonl
 from daftt_core.statuses import StageStatus, read_remote_statuses, read_statuses
 from daftt_core.storage import MANIFEST, Manifest, RemoteFolder, read_manifest, verify
+from daftt_core.validation import explain
 from daftt_core.workspace.runs import Run, open_run, stage_cache
 
 __all__ = [
     "KEY_FILE",
     "finished_stages",
+    "parse_summary",
     "read_examples",
     "read_file",
     "read_stage",
     "run_statuses",
     "stage_manifest",
 ]
+
+M = TypeVar("M", bound=BaseModel)
 
 KEY_FILE = ".key"  # beside a stage's manifest: what the folder was begun for
 _STAGE_DEPTH = 2  # students/<arm>/manifest.json; what lies deeper is a stage's own
@@ -62,6 +70,25 @@ def stage_manifest(run: Run, name: str) -> Manifest | None:
     if storage.folder is None:
         return RemoteFolder(storage, name).manifest()
     return read_manifest(storage.folder / name)
+
+
+def parse_summary(run: Run, stage: str, summary: Mapping[str, Any], model: type[M]) -> M:
+    """What a reader wants of the summary in a stage's manifest.
+
+    Args:
+        run: The run, for messages.
+        stage: The stage's name, likewise.
+        summary: The summary.
+        model: What must be in it.
+
+    Raises:
+        StorageError: It is not.
+    """
+    try:
+        return model.model_validate(summary)
+    except ValidationError as error:
+        field, wrong = next(explain(error, model))
+        raise StorageError(f"{run.uri}/{stage}/{MANIFEST}: summary.{field}: {wrong}") from None
 
 
 def read_file(uri: str, stage: str, name: str) -> bytes | None:

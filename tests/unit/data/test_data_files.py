@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from daftt_core.data.files import read_file
 from daftt_core.data.places import DataFile
+from daftt_core.data.rows import Row
 from daftt_core.errors import DataError
 from daftt_core.records import Example, normalize
 from daftt_core.tasks import Columns, Label, Task
@@ -44,10 +45,16 @@ REWRITE = Task(
 )
 
 
-def read(path: Path, task: Task = SENTIMENT, with_output: bool = True) -> list[Example]:
+def rows_of(
+    path: Path, task: Task = SENTIMENT, with_output: bool = True
+) -> tuple[list[Row], Counter[str]]:
+    left_out: Counter[str] = Counter()
     file, how = DataFile(str(path), path), {"with_output": with_output, "strict": True}
-    rows = read_file(file, task, "data_train", Counter(), **how)
-    return [row.example for row in rows]
+    return list(read_file(file, task, "data_train", left_out, **how)), left_out
+
+
+def read(path: Path, task: Task = SENTIMENT, with_output: bool = True) -> list[Example]:
+    return [row.example for row in rows_of(path, task, with_output)[0]]
 
 
 def mistakes_of(path: Path, content: str | bytes, task: Task = SENTIMENT) -> list[str]:
@@ -63,9 +70,7 @@ def mistakes_of(path: Path, content: str | bytes, task: Task = SENTIMENT) -> lis
 def test_csv_with_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('label,text,note\n1,"Fine, ""really"".\nYes.",x\n\nnegative, Dull. ,y\n')
-    left_out: Counter[str] = Counter()
-    file = DataFile(str(path), path)
-    rows = list(read_file(file, SENTIMENT, "data_train", left_out, with_output=True, strict=True))
+    rows, left_out = rows_of(path)
     assert left_out == {"empty row": 1}
     assert [row.example for row in rows] == [
         Example.of('Fine, "really".\nYes.', output="positive"),
@@ -87,17 +92,11 @@ def test_a_csv_of_one_column_needs_no_quotes_around_commas(tmp_path: Path) -> No
 def test_what_spreadsheets_write_above_the_header_is_no_row(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("\ufeffsep=;\n\ntext;label\nFine, really.;1\n   \n;\nDull.;0\n")
-    left_out: Counter[str] = Counter()
-    file = DataFile(str(path), path)
-    rows = list(read_file(file, SENTIMENT, "data_train", left_out, with_output=True, strict=True))
+    rows, left_out = rows_of(path)
     assert [(row.example.text, row.line) for row in rows] == [("Fine, really.", 4), ("Dull.", 7)]
     assert left_out == {"empty row": 2}
     path.write_bytes(b"\xef\xbb\xbf")
-    left_out.clear()
-    assert not list(
-        read_file(file, SENTIMENT, "data_train", left_out, with_output=True, strict=True)
-    )
-    assert not left_out
+    assert rows_of(path) == ([], {})
 
 
 def test_csv_from_a_spreadsheet_that_writes_semicolons(tmp_path: Path) -> None:
