@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,7 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from daftt_core.config.section import Section, read_json
+from daftt_core.config.section import Section, parse_json, read_json
+from daftt_core.errors import shortened
 
 __all__ = [
     "ClusterConfig",
@@ -27,8 +28,10 @@ GpuModel = Literal[
 ]
 
 
+_YEAR_SECONDS = 365 * 86_400
 _NAME = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+# as many digits as a double holds exactly, which is what Kubernetes' JSON may become on its way
+_QUANTITY = r"^[0-9]{1,15}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
 
 class JobConfig(Section):
@@ -100,25 +103,34 @@ class JobConfig(Section):
         description="ClusterTrainingRuntime that a TrainJob builds on.",
     )
     deadline_seconds: int = Field(
-        default=86_400, ge=60, description="The job is ended when it has run for so long."
+        default=86_400,
+        ge=60,
+        le=_YEAR_SECONDS,
+        description="The job is ended when it has run for so long.",
     )
     start_timeout_seconds: int = Field(
         default=1800,
         ge=1,
+        le=_YEAR_SECONDS,
         description="The job is given up when its pods have not started for so long; waiting in "
         "a queue does not count.",
     )
     ttl_seconds: int = Field(
-        default=86_400, ge=60, description="A finished job is removed after so long."
+        default=86_400,
+        ge=60,
+        le=_YEAR_SECONDS,
+        description="A finished job is removed after so long.",
     )
     max_restarts: int = Field(
         default=3,
         ge=0,
+        le=1000,
         description="Restarts after an eviction, a lost node, too little memory or a preemption.",
     )
     grace_seconds: int = Field(
         default=600,
         ge=60,
+        le=86_400,
         description="Time a pod of the job has to store a checkpoint when it is told to end; a "
         "node that is taken away may give less.",
     )
@@ -180,16 +192,13 @@ def _strings(name: str, text: str) -> dict[str, str]:
 
 def _parse_json(value: object) -> object:
     """A text as the JSON it holds: a form or a command line can give nothing else."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise ValueError("is not JSON") from None
+    return parse_json(value) if isinstance(value, str) else value
 
 
-_CPUS = r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$"
-_BYTES = r"^[0-9]+(\.[0-9]+)?([KMGTPE]i?)?$"
+_CPUS = r"^([0-9]{1,6}(\.[0-9]{1,3})?|[0-9]{1,9}m)$"
+_BYTES = r"^[0-9]{1,15}(\.[0-9]{1,3})?([KMGTPE]i?)?$"
+_GPUS = r"^[0-9]{1,4}$"
+_LABEL_TEXT = re.compile(r"[A-Za-z0-9._/-]*")
 _OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 _TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
 
@@ -207,13 +216,13 @@ class ClusterConfig(Section):
     )
     gpus: str = Field(
         default="0",
-        pattern=r"^[0-9]+$",
+        pattern=_GPUS,
         description="GPUs of each pod that runs a model: assessment, synthesis, students, test "
         "predictions.",
     )
     teacher_gpus: str = Field(
         default="0",
-        pattern=r"^[0-9]+$",
+        pattern=_GPUS,
         description="GPUs of the teacher's own step; 0 where a job of several pods trains it.",
     )
     cpus: str = Field(
@@ -249,12 +258,41 @@ class ClusterConfig(Section):
         description="Secret that opens a private image registry; it may be missing.",
     )
 
+    # Kubeflow Pipelines puts these into pods by itself, so nothing in them can be escaped.
+
+    @field_validator("node_selector")
+    @classmethod
+    def _check_node_selector(cls, labels: dict[str, str]) -> dict[str, str]:
+        for text in (*labels, *labels.values()):
+            _check_label_text(text)
+        return labels
+
     @field_validator("tolerations")
     @classmethod
     def _check_tolerations(cls, tolerations: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for toleration in tolerations:
-            for key in toleration:
+            for key, value in toleration.items():
                 if key not in _TOLERATION_KEYS:
                     known = ", ".join(sorted(_TOLERATION_KEYS))
                     raise ValueError(f"a toleration has no {key!r} (it may have: {known})")
+                if key == "tolerationSeconds":
+                    _check_seconds(value)
+                else:
+                    _check_label_text(value)
         return tolerations
+
+
+def _check_label_text(value: object) -> None:
+    if not isinstance(value, str) or not _LABEL_TEXT.fullmatch(value):
+        raise ValueError(
+            f"{shortened(repr(value))} is no text that Kubernetes takes there: letters, digits, and "
+            "'.', '_', '-' and '/' are allowed"
+        )
+
+
+def _check_seconds(value: object) -> None:
+    if type(value) is not int or not 0 <= value <= _YEAR_SECONDS:
+        raise ValueError(
+            f"tolerationSeconds: {shortened(repr(value))} must be a whole number from 0 to "
+            f"{_YEAR_SECONDS:,}"
+        )

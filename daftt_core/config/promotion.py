@@ -51,6 +51,7 @@ class PromotionConfig(Section):
     slice_min_examples: int = Field(
         default=30,
         ge=1,
+        le=1_000_000_000,
         description="Slices of fewer test examples are shown and not judged.",
     )
 

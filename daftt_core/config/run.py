@@ -36,11 +36,15 @@ class RunConfig(Section):
     name: str = Field(
         default="",
         pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*)?$",
+        max_length=128,
         description="Name of the run's folder. Empty: task and a digest of the settings, so that "
         "the same command continues the same run.",
     )
     seed: int = Field(
-        default=13, ge=0, description="Seed of every random choice: splits, training, sampling."
+        default=13,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed of every random choice: splits, training, sampling.",
     )
     on_gate_fail: Literal["stop", "continue"] = Field(
         default="stop",
@@ -73,7 +77,10 @@ class DataConfig(Section):
         description="Inputs to annotate, likewise. Empty: the rest of train, its labels hidden.",
     )
     labelled_count: int = Field(
-        default=64, ge=1, description="Labelled examples to learn from, stratified by label."
+        default=64,
+        ge=1,
+        le=1_000_000_000,
+        description="Labelled examples to learn from, stratified by label.",
     )
     labelled_fraction: float = Field(
         default=0.0,
@@ -83,10 +90,16 @@ class DataConfig(Section):
         "labelled_count (the paper: 0.01 to 0.1).",
     )
     dev_count: int = Field(
-        default=200, ge=1, description="Dev examples, at most: they choose settings and thresholds."
+        default=200,
+        ge=1,
+        le=1_000_000_000,
+        description="Dev examples, at most: they choose settings and thresholds.",
     )
     test_count: int = Field(
-        default=1000, ge=1, description="Test examples, at most: the evaluation alone reads them."
+        default=1000,
+        ge=1,
+        le=1_000_000_000,
+        description="Test examples, at most: the evaluation alone reads them.",
     )
     dev_share: float = Field(
         default=0.1, gt=0, lt=1, description="Share of train reserved for dev when it is split."
@@ -95,7 +108,10 @@ class DataConfig(Section):
         default=0.2, gt=0, lt=1, description="Share of train reserved for test when it is split."
     )
     unlabelled_count: int = Field(
-        default=1500, ge=0, description="Unlabelled examples offered to the teacher, at most."
+        default=1500,
+        ge=0,
+        le=1_000_000_000,
+        description="Unlabelled examples offered to the teacher, at most.",
     )
     slice_column: str = Field(
         default="",
@@ -126,9 +142,12 @@ class MixtureConfig(Section):
         "task_name, definition, inputs and targets. Empty: the small mixture that comes with "
         "DAFTT.",
     )
-    tasks: int = Field(default=0, ge=0, description="Tasks to mix in; 0: no mixture.")
+    tasks: int = Field(default=0, ge=0, le=100_000, description="Tasks to mix in; 0: no mixture.")
     instances: int = Field(
-        default=40, ge=1, description="Instances of each task, at most; larger tasks weigh no more."
+        default=40,
+        ge=1,
+        le=1_000_000,
+        description="Instances of each task, at most; larger tasks weigh no more.",
     )
     weighting: Literal["proportional", "temperature"] = Field(
         default="proportional",
@@ -137,6 +156,7 @@ class MixtureConfig(Section):
     temperature: float = Field(
         default=2.0,
         ge=1,
+        le=1000,
         description="With weighting temperature, a task of n instances weighs n^(1/temperature).",
     )
     share: float = Field(
@@ -161,6 +181,7 @@ class MixtureConfig(Section):
     overlap_words: int = Field(
         default=8,
         ge=2,
+        le=1000,
         description="An instance that shares this many words in a row with dev or test is left "
         "out.",
     )

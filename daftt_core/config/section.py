@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from pydantic import (
     BaseModel,
@@ -12,8 +13,13 @@ from pydantic import (
 
 __all__ = [
     "Section",
+    "parse_json",
     "read_json",
 ]
+
+
+# what bytes that are not UTF-8 become on a command line, and \ud800 in a file
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Section(BaseModel):
@@ -26,7 +32,27 @@ class Section(BaseModel):
     def _check_text(cls, value: object) -> object:
         if isinstance(value, str) and "\0" in value:  # no path, command or name holds one
             raise ValueError("holds a NUL character")
+        if isinstance(value, str) and _SURROGATE.search(value):
+            raise ValueError("holds half a surrogate pair, which is no text")
         return value
+
+
+def parse_json(text: str) -> object:
+    """The value that a JSON text stands for.
+
+    Raises:
+        ValueError: It is no JSON, is nested too deeply, or holds half a surrogate pair.
+    """
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a surrogate pair, which is no text") from None
+    except RecursionError:
+        raise ValueError("is not JSON that can be read: it is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"is not JSON: {error}") from None
+    return value
 
 
 def read_json(name: str, text: str, when_empty: str) -> object:
@@ -41,6 +67,6 @@ def read_json(name: str, text: str, when_empty: str) -> object:
         ValueError: It is not JSON.
     """
     try:
-        return json.loads(text or when_empty)
+        return parse_json(text or when_empty)
     except ValueError as error:
-        raise ValueError(f"{name} is not JSON: {error}") from None
+        raise ValueError(f"{name} {error}") from None

@@ -58,7 +58,9 @@ class SynthesisConfig(Section):
         description="Share of labels that should be right, as measured on dev: below the "
         "confidence that reaches it the teacher gives no label. 0: it always gives one.",
     )
-    generate_count: int = Field(default=600, ge=1, description="New inputs to write.")
+    generate_count: int = Field(
+        default=600, ge=1, le=1_000_000_000, description="New inputs to write."
+    )
     label_balance: Literal["uniform", "as-labelled"] = Field(
         default="uniform",
         description="Labels to write new inputs for: as many of each (uniform), or by their shares "
@@ -88,18 +90,25 @@ class SynthesisConfig(Section):
         "written.",
     )
     max_new_tokens: int = Field(
-        default=48, ge=1, description="Tokens of a written text, at most; a longer one is rejected."
+        default=48,
+        ge=1,
+        le=2**20,
+        description="Tokens of a written text, at most; a longer one is rejected.",
     )
     max_length: int = Field(
         default=256,
         ge=32,
+        le=2**20,
         description="Tokens of prompt and answer together; longer inputs lose their end, and one "
         "that would lose half of itself is set aside.",
     )
-    batch_size: int = Field(default=32, ge=1, description="Sequences in one forward pass, at most.")
+    batch_size: int = Field(
+        default=32, ge=1, le=2**16, description="Sequences in one forward pass, at most."
+    )
     batch_tokens: int = Field(
         default=8192,
         ge=1,
+        le=2**30,
         description="Tokens in one forward pass, and in the cache of the texts that are written "
         "side by side, at most; lowered by itself when memory runs out.",
     )
@@ -126,11 +135,15 @@ class SynthesisConfig(Section):
         default=16, ge=1, le=1024, description="Prompts that a server is asked at the same time."
     )
     server_start_seconds: int = Field(
-        default=900, ge=1, description="How long a started server may take to load its model."
+        default=900,
+        ge=1,
+        le=86_400,
+        description="How long a started server may take to load its model.",
     )
     chunk_size: int = Field(
         default=64,
         ge=1,
+        le=1_000_000,
         description="Examples committed together, at least; the teacher is asked for 64 at a time.",
     )
     streams: int = Field(
@@ -143,6 +156,7 @@ class SynthesisConfig(Section):
     shards: int = Field(
         default=2,
         ge=1,
+        le=1024,
         description="Tasks that share the work of a mode, at most as many as synthesis_streams.",
     )
 
@@ -215,8 +229,12 @@ class CurationConfig(Section):
         description="Share of each label's annotated examples to keep, the most confident first; "
         "of all of them in a text-to-text task.",
     )
-    min_characters: int = Field(default=10, ge=0, description="Least length of a kept input.")
-    max_characters: int = Field(default=2000, ge=1, description="Greatest length of a kept input.")
+    min_characters: int = Field(
+        default=10, ge=0, le=1_000_000_000, description="Least length of a kept input."
+    )
+    max_characters: int = Field(
+        default=2000, ge=1, le=1_000_000_000, description="Greatest length of a kept input."
+    )
     check_format: bool = Field(
         default=True,
         description="Remove texts with control characters, without a word, with the prompt's field "
@@ -259,6 +277,7 @@ class CurationConfig(Section):
     overlap_words: int = Field(
         default=8,
         ge=2,
+        le=1000,
         description="An input that shares this many words in a row with dev or test is removed.",
     )
     balance: bool = Field(
@@ -267,6 +286,7 @@ class CurationConfig(Section):
     ratio: float = Field(
         default=0.0,
         ge=0,
+        le=1_000_000,
         description="Kept examples of each source for every labelled one, at most, drawn at "
         "random by label; 0: no limit.",
     )

@@ -36,13 +36,15 @@ class TeacherConfig(Section):
         description="Teacher: a bundled model, a model folder, or a Hugging Face Hub id "
         "(org/name or org/name@revision).",
     )
-    epochs: int = Field(default=3, ge=0, description="Passes over the examples; 0: not tuned.")
+    epochs: int = Field(
+        default=3, ge=0, le=10_000, description="Passes over the examples; 0: not tuned."
+    )
     learning_rate: float = Field(default=5e-5, gt=0, lt=1, description="Peak learning rate.")
-    batch_size: int = Field(default=8, ge=1, description="Examples per optimizer step.")
+    batch_size: int = Field(default=8, ge=1, le=2**16, description="Examples per optimizer step.")
     warmup_ratio: float = Field(
         default=0.1, ge=0, lt=1, description="Share of the steps in which the rate rises."
     )
-    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay.")
+    weight_decay: float = Field(default=0.0, ge=0, le=100, description="Decoupled weight decay.")
     adam_beta1: float = Field(
         default=0.9, ge=0, lt=1, description="Adam: how long the mean of the gradients lasts."
     )
@@ -50,12 +52,17 @@ class TeacherConfig(Section):
         default=0.999, ge=0, lt=1, description="Adam: how long the mean of their squares lasts."
     )
     adam_epsilon: float = Field(
-        default=1e-8, gt=0, description="Adam: what keeps its quotient finite."
+        default=1e-8, gt=0, le=1, description="Adam: what keeps its quotient finite."
     )
-    max_grad_norm: float = Field(default=1.0, gt=0, description="Gradient clipping norm.")
+    max_grad_norm: float = Field(
+        default=1.0, gt=0, le=1_000_000_000, description="Gradient clipping norm."
+    )
     precision: Precision = Field(default="auto", description=_PRECISION)
     max_length: int = Field(
-        default=256, ge=16, description="Tokens per example; longer inputs are cut and counted."
+        default=256,
+        ge=16,
+        le=2**20,
+        description="Tokens per example; longer inputs are cut and counted.",
     )
     directions: Literal["label", "both"] = Field(
         default="both",
@@ -72,9 +79,12 @@ class TeacherConfig(Section):
         description="Train all weights (full), or small matrices beside them that are merged at "
         "the end (lora).",
     )
-    lora_rank: int = Field(default=16, ge=1, description="Rank of LoRA's matrices.")
+    lora_rank: int = Field(default=16, ge=1, le=2**16, description="Rank of LoRA's matrices.")
     lora_alpha: int = Field(
-        default=32, ge=1, description="LoRA's scale: what it learns counts alpha / rank times."
+        default=32,
+        ge=1,
+        le=1_000_000,
+        description="LoRA's scale: what it learns counts alpha / rank times.",
     )
     lora_dropout: float = Field(
         default=0.0, ge=0, lt=1, description="Share of LoRA's inputs dropped while training."
@@ -82,18 +92,23 @@ class TeacherConfig(Section):
     patience: int = Field(
         default=0,
         ge=0,
+        le=1_000_000,
         description="Stop after so many epochs without a lower loss on dev; 0: never. The best "
         "epoch's weights are kept in any case.",
     )
     checkpoint_steps: int = Field(
-        default=16, ge=1, description="Optimizer steps between two checkpoints."
+        default=16, ge=1, le=1_000_000_000, description="Optimizer steps between two checkpoints."
     )
     keep_checkpoints: int = Field(
-        default=2, ge=1, description="Checkpoints kept while the teacher is trained, the newest."
+        default=2,
+        ge=1,
+        le=10_000,
+        description="Checkpoints kept while the teacher is trained, the newest.",
     )
     micro_batch_size: int = Field(
         default=0,
         ge=0,
+        le=2**16,
         description="Examples that one process takes through the model at once; the rest of its "
         "share of a batch follows before the optimizer's step. 0: its whole share.",
     )
@@ -158,34 +173,45 @@ class StudentConfig(Section):
         "(org/name or org/name@revision).",
     )
     seeds: int = Field(default=3, ge=1, le=50, description="Students per arm.")
-    epochs: int = Field(default=2, ge=1, description="Passes over an arm's examples, at most.")
+    epochs: int = Field(
+        default=2, ge=1, le=10_000, description="Passes over an arm's examples, at most."
+    )
     min_steps: int = Field(
         default=60,
         ge=0,
+        le=1_000_000_000,
         description="Optimizer steps at least; small arms get more passes to reach it.",
     )
     learning_rate: float = Field(default=2e-4, gt=0, lt=1, description="Peak learning rate.")
-    batch_size: int = Field(default=16, ge=1, description="Examples per optimizer step.")
+    batch_size: int = Field(default=16, ge=1, le=2**16, description="Examples per optimizer step.")
     warmup_ratio: float = Field(
         default=0.1, ge=0, lt=1, description="Share of the steps in which the rate rises."
     )
-    weight_decay: float = Field(default=0.01, ge=0, description="Decoupled weight decay.")
+    weight_decay: float = Field(default=0.01, ge=0, le=100, description="Decoupled weight decay.")
     precision: Precision = Field(default="auto", description=_PRECISION)
     max_length: int = Field(
-        default=96, ge=8, description="Tokens of an input; longer ones are cut and counted."
+        default=96,
+        ge=8,
+        le=2**20,
+        description="Tokens of an input; longer ones are cut and counted.",
     )
     max_target_length: int = Field(
-        default=64, ge=2, description="Tokens of an output text; longer ones are cut and counted."
+        default=64,
+        ge=2,
+        le=2**20,
+        description="Tokens of an output text; longer ones are cut and counted.",
     )
     patience: int = Field(
         default=0,
         ge=0,
+        le=1_000_000,
         description="Stop after so many looks at dev without a lower loss there, and keep the "
         "weights of the best look; 0: train all steps and keep the last weights.",
     )
     dev_steps: int = Field(
         default=20,
         ge=1,
+        le=1_000_000_000,
         description="Optimizer steps between two looks at dev, where patience is set.",
     )
     example_weights: Literal["none", "class", "confidence"] = Field(

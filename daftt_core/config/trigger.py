@@ -21,11 +21,15 @@ class TriggerConfig(Section):
         "first run trains in any case.",
     )
     min_new_labels: int = Field(
-        default=50, ge=1, description="New rows of data_train that are a reason to train, at least."
+        default=50,
+        ge=1,
+        le=1_000_000_000,
+        description="New rows of data_train that are a reason to train, at least.",
     )
     min_new_share: float = Field(
         default=0.1,
         ge=0,
+        le=1000,
         description="And at least this share of the rows of data_train that the champion's run "
         "had.",
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from daftt_core.config import (
     Config,
@@ -23,6 +26,11 @@ def message_of(settings: dict[str, object]) -> str:
     with pytest.raises(ConfigError) as caught:
         from_flat(settings)
     return str(caught.value)
+
+
+def parts(annotation: object) -> set[object]:
+    """A type and all that it is made of."""
+    return {annotation}.union(*map(parts, get_args(annotation)))
 
 
 @pytest.mark.parametrize(("name", "field"), flat_fields().items())
@@ -132,6 +140,7 @@ def test_settings_are_read_from_yaml(tmp_path: Path) -> None:
         (b"seed: 2024-13-45\n", "is not YAML: month must be"),
         (b"seed: " + b"[" * 3000, "is not YAML: it is nested too deeply"),
         (b"seed: " + b"9" * 5000, "is not YAML"),
+        (b'a: 1\ntask: "\\ud800"\n', "is not YAML: .* half a surrogate pair is no text .* line 2"),
         (b"seed: 1\nname: a\nseed: 2\n", "is not YAML: 'seed' is there twice .* line 3"),
         (b"a: &a {k: 1}\nb: {<<: [*a, *a]}\n", "is not YAML: '<<' .* line 2"),
         (b"!!python/object/apply:os.system [id]", "is not YAML: could not determine a constructor"),
@@ -170,3 +179,78 @@ def test_settings_that_undo_each_other_are_refused(
     with pytest.raises(ConfigError) as caught:
         from_flat(settings)
     assert str(caught.value) == sentence
+
+
+_EXACT_IN_A_DOUBLE = 2**53
+"""Whole numbers up to here survive Kubeflow Pipelines, which carries numbers as doubles."""
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [(n, f) for n, f in flat_fields().items() if not {int, float}.isdisjoint(parts(f.annotation))],
+)
+def test_every_number_has_two_limits_that_a_double_holds(name: str, field: FieldInfo) -> None:
+    limits = {
+        key: getattr(rule, key)
+        for rule in field.metadata
+        for key in ("ge", "gt", "le", "lt")
+        if hasattr(rule, key)
+    }
+    assert {"ge", "gt"} & limits.keys(), name
+    assert {"le", "lt"} & limits.keys(), name
+    assert all(abs(limit) <= _EXACT_IN_A_DOUBLE for limit in limits.values()), name
+    beyond = max(limits.values()) * 2 + 1
+    assert message_of({name: beyond}).startswith(f"{name}: {beyond} should be less than")
+
+
+@pytest.mark.parametrize("name", ["cluster_gpus", "cluster_teacher_gpus", "cluster_cpus"])
+def test_a_count_that_is_written_as_text_has_a_limit(name: str) -> None:
+    assert from_flat({name: "9999"})
+    assert "should match pattern" in message_of({name: "9" * 5000})
+
+
+@pytest.mark.parametrize("seed", [2**32, 20230807093130621, "20230807093130621", -1])
+def test_a_seed_is_one_that_every_library_takes(seed: object) -> None:
+    bound = "greater than or equal to 0" if seed == -1 else "less than or equal to 4294967295"
+    assert message_of({"seed": seed}) == f"seed: {seed!r} should be {bound}"
+    assert from_flat({"seed": 2**32 - 1}).run.seed == 2**32 - 1
+
+
+@pytest.mark.parametrize("name", ["task", "name", "data_train", "synthesis_mode", "job_cpu"])
+def test_a_text_with_half_a_surrogate_pair_is_refused(name: str) -> None:
+    assert re.match(
+        rf"{name}: 'a\\udcff' (holds half|should be a valid str)", message_of({name: "a\udcff"})
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["cluster_node_selector", "cluster_tolerations", "job_env", "job_tolerations"]
+)
+@pytest.mark.parametrize(
+    ("text", "said"), [("[" * 100_000, "nested too deeply"), ('["\\ud800"]', "half a surrogate")]
+)
+def test_json_that_cannot_be_used_is_refused_in_a_sentence(name: str, text: str, said: str) -> None:
+    message = message_of({name: text})
+    assert said in message
+    assert len(message) < 200
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cluster_node_selector": {"pool": "{{workflow.name}}"}},
+        {"cluster_tolerations": [{"key": "{{$.x}}"}]},
+        {"cluster_tolerations": [{"value": {"deep": "x"}}]},
+        {"cluster_tolerations": [{"tolerationSeconds": 2**60}]},
+    ],
+)
+def test_what_kubeflow_puts_into_pods_by_itself_holds_nothing_it_would_replace(
+    settings: dict[str, object],
+) -> None:
+    message = message_of(settings)
+    assert "Kubernetes takes there" in message or "must be a whole number" in message
+
+
+def test_the_name_of_a_run_is_short_enough_for_a_folder() -> None:
+    assert from_flat({"name": "a" * 128})
+    assert message_of({"name": "a" * 5000}).endswith("should have at most 128 characters")
