@@ -29,12 +29,17 @@ def collect_sweep(
     """
     from pathlib import Path
 
+    from daftt_core.arguments import from_argument
     from daftt_core.entrypoints import stage_process
     from daftt_core.sweep import plan_sweep, render, write_table
 
     with stage_process():
         sweep = plan_sweep(
-            settings, fractions=fractions, ratios=ratios, modes=modes, mixtures=mixtures
+            from_argument(settings),
+            fractions=fractions,
+            ratios=ratios,
+            modes=modes,
+            mixtures=mixtures,
         )
         found = write_table(sweep)
         Path(table.path).write_text(render(found), encoding="utf-8")

@@ -19,9 +19,16 @@ def plan_sweep(settings: dict, fractions: list, ratios: list, modes: list, mixtu
     Returns:
         The items of the loop over cells.
     """
+    from daftt_core.arguments import from_argument
     from daftt_core.entrypoints import stage_process
     from daftt_core.sweep import plan_sweep as plan
 
     with stage_process():
-        sweep = plan(settings, fractions=fractions, ratios=ratios, modes=modes, mixtures=mixtures)
+        sweep = plan(
+            from_argument(settings),
+            fractions=fractions,
+            ratios=ratios,
+            modes=modes,
+            mixtures=mixtures,
+        )
         return [cell.item for cell in sweep.cells]

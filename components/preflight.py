@@ -195,16 +195,17 @@ def preflight(
         The run and each stage's section as JSON, and the items of the pipeline's two loops.
     """
     settings = dict(locals())
+    from daftt_core.arguments import from_argument, json_argument
     from daftt_core.config import from_flat
     from daftt_core.entrypoints import stage_process
     from daftt_core.preflight import hand_out, preflight, resolve
 
     with stage_process():
-        config = from_flat(settings)
+        config = from_flat(from_argument(settings))
         run = resolve(config)
         preflight(config, run)
         return (
             *hand_out(config, run),
-            config.promotion.model_dump_json(),
-            config.trigger.model_dump_json(),
+            json_argument(config.promotion),
+            json_argument(config.trigger),
         )

@@ -38,13 +38,14 @@ def preflight_cell(
     Returns:
         The run and each stage's section as JSON, and the items of the pipeline's two loops.
     """
+    from daftt_core.arguments import from_argument
     from daftt_core.entrypoints import stage_process
     from daftt_core.preflight import hand_out, preflight
     from daftt_core.sweep import plan_sweep
 
     with stage_process():
         (cell,) = plan_sweep(
-            settings,
+            from_argument(settings),
             fractions=[fraction],
             ratios=[ratio],
             modes=[mode],

@@ -132,6 +132,7 @@ def summarize(
     settings = dict(locals())
     from pathlib import Path
 
+    from daftt_core.arguments import from_argument
     from daftt_core.config import from_flat
     from daftt_core.entrypoints import stage_process
     from daftt_core.errors import DafttError
@@ -142,7 +143,7 @@ def summarize(
     with stage_process():
         final, shown = settings.pop("status"), settings.pop("summary")
         try:
-            run = resolve(from_flat(settings))
+            run = resolve(from_flat(from_argument(settings)))
         except DafttError:  # the preflight has said why
             run = None
         said = final.error_message or ""

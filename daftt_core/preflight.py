@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from daftt_core import __version__
+from daftt_core.arguments import json_argument
 from daftt_core.arms import augmented_arms
 from daftt_core.config import Config, StudentConfig
 from daftt_core.costs import PRICES_FILE, check_teacher_fits, disk_bytes, read_prices
@@ -152,8 +153,8 @@ def hand_out(config: Config, run: Run) -> tuple[object, ...]:
         config.job,
     )
     return (
-        run.model_dump_json(),
-        *(section.model_dump_json() for section in sections),
+        json_argument(run),
+        *(json_argument(section) for section in sections),
         synthesis_shards(config),
         [{"arm": arm} for arm in augmented_arms(config.synthesis.mode)],
     )

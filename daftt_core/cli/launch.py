@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+from daftt_core.arguments import as_argument
 from daftt_core.errors import StorageError
 from daftt_core.storage import check_writable
 
@@ -83,7 +84,7 @@ def run_pipeline(
         0, or the exit code of a pipeline that failed.
 
     Raises:
-        StorageError: The run's folder cannot be written.
+        StorageError: The run's folder cannot be written, or that for temporary files not be used.
         KeyboardInterrupt: The user stopped it; nothing of it is left running.
     """
     check_writable(attempt.folder, needed_bytes=0)
@@ -93,7 +94,7 @@ def run_pipeline(
         with (
             # kfp leaves a folder in the temporary folder for each task it runs
             tempfile.TemporaryDirectory(prefix="daftt-", ignore_cleanup_errors=True) as temporary,
-            _start(attempt, compiled, log, temporary) as process,
+            _start(attempt, compiled, log, _plain(temporary)) as process,
         ):
             try:
                 _send(process, settings)
@@ -104,6 +105,16 @@ def run_pipeline(
                 _end(process)
     look()
     return process.returncode
+
+
+def _plain(temporary: str) -> str:
+    """The folder for temporary files: kfp.local must find nothing in its path to replace."""
+    if as_argument(temporary) == temporary:
+        return temporary
+    raise StorageError(
+        f"{tempfile.gettempdir()}: kfp.local cannot use this folder for temporary files, as it "
+        "replaces a part of its name; set TMPDIR to a folder of letters and digits"
+    )
 
 
 def _start(
@@ -128,7 +139,7 @@ def _send(process: subprocess.Popen[bytes], settings: dict[str, Any]) -> None:
     if process.stdin is None:
         raise RuntimeError("the pipeline's process has no stdin")
     try:
-        process.stdin.write(json.dumps(settings).encode() + b"\n")
+        process.stdin.write(json.dumps(as_argument(settings)).encode() + b"\n")
         process.stdin.flush()  # and stays open: its end is the sign that this process is gone
     except BrokenPipeError:  # it died at once; its exit code and its log say why
         return

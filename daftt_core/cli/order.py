@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from daftt_core.arguments import as_argument
 from daftt_core.cli.remote import Connection, Remote, connect, with_connection, with_dry_run
 from daftt_core.cli.settings import read_config, with_settings
 from daftt_core.cli.upload import Version, upload_version, with_pipeline
@@ -20,6 +21,8 @@ from daftt_core.records import digest
 
 __all__ = ["Order", "place_order", "with_order"]
 
+# What Kubeflow Pipelines puts into pods itself; these settings' checks let no placeholder through.
+_READ_BY_KFP = ("cluster_", "notify_secret")
 _FILES = ("train", "dev", "test", "unlabelled")
 
 
@@ -104,7 +107,11 @@ def place_order(
     version = upload_version(remote, pipeline)
     with remote.doing(f"find or create the experiment {experiment!r}"):
         found = remote.client.create_experiment(experiment, namespace=namespace or None)
-    return Order(remote, version, str(found.experiment_id), service_account, name, parameters)
+    sent = {
+        parameter: value if parameter.startswith(_READ_BY_KFP) else as_argument(value)
+        for parameter, value in parameters.items()
+    }
+    return Order(remote, version, str(found.experiment_id), service_account, name, sent)
 
 
 def _sweep(config: Config, variations: Mapping[str, str | None]) -> tuple[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -41,17 +42,17 @@ def main() -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stdout = sys.stderr = _WithoutColours(sys.stdout.buffer, "utf-8", line_buffering=True)
     with marked_as_running(folder):
-        return _run(folder, compiled, settings)
+        return _run(Path(tempfile.gettempdir()), compiled, settings)
 
 
-def _run(folder: Path, compiled: Path, settings: dict[str, Any]) -> int:
+def _run(temporary: Path, compiled: Path, settings: dict[str, Any]) -> int:
     from kfp import components, local
 
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
-        pipeline_root=str(folder / ".kfp"),
-        # kfp removes this folder at the end, so it must be one that nobody else uses
-        workspace_root=str(folder / ".kfp" / f"workspace-{os.getpid()}"),
+        # not in the run's folder: in its path, which a user chooses, kfp would replace patterns
+        pipeline_root=str(temporary / "kfp"),
+        workspace_root=str(temporary / "workspace"),
     )
     pipeline = components.load_component_from_file(str(compiled))
     graph = pipeline.component_spec.implementation.graph  # pipeline.pipeline_spec is a copy

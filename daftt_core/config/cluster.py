@@ -285,7 +285,7 @@ class ClusterConfig(Section):
 def _check_label_text(value: object) -> None:
     if not isinstance(value, str) or not _LABEL_TEXT.fullmatch(value):
         raise ValueError(
-            f"{shortened(repr(value))} is no text that Kubernetes takes there: letters, digits, and "
+            f"{shortened(repr(value))} is no text that Kubernetes takes there: letters, digits, "
             "'.', '_', '-' and '/' are allowed"
         )
 

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from daftt_core.arguments import json_argument
 from daftt_core.config import JobConfig, TeacherConfig
 from daftt_core.records import digest
 from daftt_core.workspace import Run
@@ -107,9 +108,9 @@ def teacher_request(
             "daftt_core.entrypoints",
             "train-teacher",
             "--run",
-            run.model_dump_json(),
+            json_argument(run),
             "--config",
-            config.model_dump_json(),
+            json_argument(config),
             "--data",
             data,
             "--mixture",

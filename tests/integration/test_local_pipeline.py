@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from champions import decided
 from toy_run import toy_config
 
 from daftt_core.config import to_flat
+from daftt_core.data import prepare
 from daftt_core.preflight import resolve
+from daftt_core.storage import read_manifest
+from daftt_core.teacher import train
 from daftt_core.trigger import check_trigger
 from daftt_core.workspace import read_statuses, working_folder
 
@@ -178,3 +182,29 @@ def test_a_gate_that_is_not_passed_stops_the_run_with_one_sentence(folder: Path)
     assert "Traceback" not in stopped.stdout + stopped.stderr
     assert not (folder / "runs" / "stopped" / "synthetic").exists()
     assert not (folder / "runs" / "stopped" / "mixture").exists()
+
+
+@pytest.mark.slow
+def test_what_looks_like_a_placeholder_reaches_the_stages_as_it_was_written(tmp_path: Path) -> None:
+    folder = tmp_path / "{{$.Values.image}} {{$}} python3 $$"
+    definition = (
+        "Say {{$.x}}, {{$}} and {{workflow.name}} in python3 for $$5 of $(HOME), and not "
+        "/kfp-workspace/x."
+    )
+    toy_config(folder)
+    task = folder / "meals.yaml"
+    fields = yaml.safe_load(task.read_text(encoding="utf-8")) | {"definition": definition}
+    task.write_text(yaml.safe_dump(fields), encoding="utf-8")
+    small = {"mixture_tasks": 0, "student_seeds": 1, "student_gold_arm": False, "teacher_epochs": 1}
+    result = run(folder, "hostile", **small)
+    assert result["evaluation"]
+
+    # all that a stage was made from is in its key: with another text it would be made anew
+    config = toy_config(folder, name="hostile", **small)
+    own = resolve(config)
+    assert own.task.definition == definition
+    assert own.folder == folder / "runs" / "hostile"
+    made = read_manifest(own.folder / "teacher")
+    data = prepare(own, config.data)
+    train(own, config.teacher, data.digest)
+    assert read_manifest(own.folder / "teacher") == made
