@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from daftt_core.cli.logs import logs_command
 from daftt_core.cli.notify import notify_command
 from daftt_core.cli.outcome import INTERRUPTED, StoppedError
 from daftt_core.cli.plan import plan_command
+from daftt_core.cli.printing import say, warn_in_plain_text
 from daftt_core.cli.reap import reap_command
 from daftt_core.cli.registry import registry_command
 from daftt_core.cli.report import report_command
@@ -120,30 +122,24 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    warn_in_plain_text()
     try:
         result: Any = cli.main(args=args, prog_name="daftt", standalone_mode=False)
     except StoppedError as error:
-        click.echo(error.message, err=True)
+        say(error.message, err=True)
         return error.exit_code
     except click.ClickException as error:  # a word of the command line that click cannot place
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        say(shown.getvalue(), err=True, nl=False)
         return error.exit_code
     except errors.DafttError as error:
         for sentence in str(error).splitlines():
-            click.echo(f"error: {_harmless(sentence)}", err=True)
+            say(f"error: {sentence}", err=True)
         for note in getattr(error, "__notes__", []):
-            click.echo(note, err=True)
+            say(note, err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):  # outside a run: nothing to go on with
-        click.echo("Stopped.", err=True)
+        say("Stopped.", err=True)
         return INTERRUPTED
     return result if isinstance(result, int) else 0
-
-
-def _harmless(sentence: str) -> str:
-    """A sentence that may quote a file, without what would turn or colour a terminal."""
-    if sentence.isprintable():
-        return sentence
-    from daftt_core.reporting.escape import visible  # loads what the report is drawn with
-
-    return visible(sentence)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
+from daftt_core.cli.printing import say, say_json
+from daftt_core.plain_text import visible_line
 from daftt_core.storage import open_storage
 
 __all__ = ["clean_command"]
@@ -43,9 +43,9 @@ def clean_command(uri: str, hours: float, dry_run: bool, as_json: bool) -> None:
     fate = "would be removed" if dry_run else "removed"
     if as_json:
         sizes = {name: entry.size for name, entry in found.items()}
-        click.echo(json.dumps({"fate": fate, "bytes": sizes}, indent=1))
+        say_json({"fate": fate, "bytes": sizes})
         return
     for name in found:
-        click.echo(f"{fate} {storage.uri}/{name}")
+        say(visible_line(f"{fate} {storage.uri}/{name}"))
     size = sum(entry.size for entry in found.values())
-    click.echo(f"{storage.uri}: {len(found)} objects, {size / 1e9:.3f} GB {fate}")
+    say(f"{storage.uri}: {len(found)} objects, {size / 1e9:.3f} GB {fate}")

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from daftt_core.cli.printing import say
+
 __all__ = ["PIPELINES", "compile_command", "is_up_to_date"]
 
 PIPELINES = ("daftt", "sweep")
@@ -35,12 +37,12 @@ def compile_command(folder: Path, check: bool) -> int:
         old = [path for path in paths if not is_up_to_date(path)]
         for path in paths:
             said = "out of date; run: daftt compile" if path in old else "up to date"
-            click.echo(f"{path} is {said}")
+            say(f"{path} is {said}")
         return 1 if old else 0
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
         _compile(path)
-        click.echo(path)
+        say(path)
     return 0
 
 

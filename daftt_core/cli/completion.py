@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from daftt_core.cli.printing import say
+
 __all__ = ["completion_command"]
 
 
@@ -25,4 +27,4 @@ def completion_command(ctx: click.Context, shell: str) -> None:
     completion = get_completion_class(shell)
     if completion is None:
         raise click.ClickException(f"click has no completion for {shell}")
-    click.echo(completion(ctx.find_root().command, {}, "daftt", "_DAFTT_COMPLETE").source())
+    say(completion(ctx.find_root().command, {}, "daftt", "_DAFTT_COMPLETE").source())

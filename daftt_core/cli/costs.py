@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from daftt_core.cli.printing import say, say_json, show_table
 from daftt_core.cli.report import read_run
 from daftt_core.cli.stored_runs import StoredRun, check_given, find_runs
 from daftt_core.costs import (
@@ -29,6 +26,7 @@ from daftt_core.costs import (
     run_prices,
 )
 from daftt_core.errors import DafttError
+from daftt_core.plain_text import visible_line
 from daftt_core.progress import log
 from daftt_core.storage import open_storage
 from daftt_core.workspace import read_file
@@ -73,7 +71,7 @@ def costs_command(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     if example_prices:
-        click.echo(_example(), nl=False)
+        say(_example(), nl=False)
         return
     check_given("place")
     prices = read_prices(prices_file) if prices_file else None
@@ -107,11 +105,11 @@ def _show_run(run: Run, prices: Prices | None, as_json: bool, as_csv: bool) -> N
 
     ledger = _ledger(run, prices)
     if as_json:
-        click.echo(json.dumps(_as_json(ledger), indent=1))
+        say_json(_as_json(ledger))
         return
     if as_csv:
         rows = [{"stage": stage.name, **_flat(stage), **_state(stage)} for stage in ledger.stages]
-        click.echo(_csv(rows), nl=False)
+        say(_csv(rows), nl=False)
         return
     headings = ["stage", "attempts", *(column.lower() for column in words.COLUMNS)]
     table = _table([*headings, *["cost"] * bool(ledger.prices)])
@@ -119,7 +117,7 @@ def _show_run(run: Run, prices: Prices | None, as_json: bool, as_csv: bool) -> N
         table.add_row(*words.stage_cells(ledger, stage))
     total = words.amount_cells(ledger, ledger.spent)
     table.add_row("spent by this run", str(ledger.spent.usage.attempts), *total)
-    _console().print(table)
+    show_table(table)
     for name, amount in (
         ("Each kept synthetic example", ledger.per_kept_example),
         (f"Each of the {ledger.gain or 0:.1f} points gained", ledger.per_point),
@@ -129,9 +127,9 @@ def _show_run(run: Run, prices: Prices | None, as_json: bool, as_csv: bool) -> N
             parts += [f"{words.short_time(3600 * amount.gpu_hours)} of a GPU"]
             parts += [f"{words.short_time(3600 * amount.cpu_hours)} of a CPU"]
             parts += [words.money(ledger, amount)] * bool(ledger.prices)
-            click.echo(f"{name}: {', '.join(parts)}")
+            say(f"{name}: {', '.join(parts)}")
     for sentence in words.notes(ledger):
-        click.echo(sentence)
+        say(sentence)
 
 
 def _show_runs(rows: Sequence[_Row], place: str, as_json: bool, as_csv: bool) -> None:
@@ -143,7 +141,7 @@ def _show_runs(rows: Sequence[_Row], place: str, as_json: bool, as_csv: bool) ->
         total = total.model_copy(update={"cost": None})
     if as_json:
         runs = [{"run": name, "status": state, **_as_json(one)} for name, state, one in rows]
-        click.echo(json.dumps({"runs": runs, "spent": _flat(total)}, indent=1))
+        say_json({"runs": runs, "spent": _flat(total)})
         return
     if as_csv:
         lines = [
@@ -156,32 +154,35 @@ def _show_runs(rows: Sequence[_Row], place: str, as_json: bool, as_csv: bool) ->
             }
             for name, state, ledger in rows
         ]
-        click.echo(_csv(lines), nl=False)
+        say(_csv(lines), nl=False)
         return
     if not rows:
-        click.echo(f"There is no run in {place}; start one with: daftt run")
+        say(f"There is no run in {place}; start one with: daftt run")
         return
     headings = ["run", "status", *(column.lower() for column in words.COLUMNS)]
     priced = any(ledger.prices for _, _, ledger in rows)
     table = _table([*headings, *["cost", "a kept example", "a point"] * priced])
     for name, state, ledger in rows:
         if not ledger.stages:  # it was left out, which does not mean that it cost nothing
-            table.add_row(escape(name), state, "not known")
+            table.add_row(visible_line(name), state, "not known")
             continue
         cells = words.amount_cells(ledger, ledger.spent)[: len(words.COLUMNS)]
         shares = (ledger.spent, ledger.per_kept_example, ledger.per_point)
         table.add_row(
-            escape(name), state, *cells, *[words.money(ledger, one) for one in shares] * priced
+            visible_line(name),
+            state,
+            *cells,
+            *[words.money(ledger, one) for one in shares] * priced,
         )
     common = Ledger(currency=next(iter(currencies), "")) if len(currencies) == 1 else Ledger()
     cells = words.amount_cells(common, total)
     table.add_row("all", "", *cells, *[words.money(common, total), "", ""] * priced)
-    _console().print(table)
+    show_table(table)
     sources = sorted({ledger.prices for _, _, ledger in rows if ledger.prices})
     for source in sources:
-        click.echo(f"Prices: {source}")
+        say(f"Prices: {source}")
     for device in sorted({device for _, _, ledger in rows for device in ledger.unpriced}):
-        click.echo(f"There is no price for {device}.")
+        say(f"There is no price for {device}.")
 
 
 def _as_json(ledger: Ledger) -> dict[str, Any]:
@@ -241,8 +242,3 @@ def _table(headings: Sequence[str]) -> Table:
     for place, heading in enumerate(headings):
         table.add_column(heading, overflow="fold", justify="left" if place == 0 else "right")
     return table
-
-
-def _console() -> Console:
-    # a pipe has no width: what reads it wants whole lines
-    return Console(width=None if sys.stdout.isatty() else 1000, highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,11 +14,11 @@ from pathlib import Path
 import click
 from packaging.requirements import Requirement
 from packaging.version import Version
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from daftt_core.cli.launch import compiled_pipeline
+from daftt_core.cli.printing import say, say_json, show_table
 from daftt_core.cli.settings import read_config
 from daftt_core.config import Config
 from daftt_core.costs import disk_bytes
@@ -107,12 +106,11 @@ def doctor_command(
         checks = [look() for look in _LOOKS]
     missing = [check for check in checks if check.needed and not check.ok]
     if as_json:
-        click.echo(json.dumps({"ok": not missing, "checks": [asdict(c) for c in checks]}, indent=1))
+        say_json({"ok": not missing, "checks": [asdict(c) for c in checks]})
     else:
-        # a pipe has no width: what reads it wants whole lines
-        Console(width=None if sys.stdout.isatty() else 1000).print(_table(checks))
+        show_table(_table(checks))
         well = "Everything a run needs is in place."
-        click.echo(f"{len(missing)} missing; see above what mends it." if missing else well)
+        say(f"{len(missing)} missing; see above what mends it." if missing else well)
     return 1 if missing else 0
 
 
@@ -236,7 +234,5 @@ def _table(checks: Sequence[Check]) -> Table:
         state, colour = ("missing", "red") if check.needed else ("note", "yellow")
         if check.ok:
             state, colour = "ok", "green"
-        cells = (check.name, Text(state, colour), check.found, check.mend)
-        # Text takes what was found as it is; a string's [brackets] would be read as markup
-        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
+        table.add_row(check.name, Text(state, colour), check.found, check.mend)
     return table

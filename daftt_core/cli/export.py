@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from daftt_core.cli.printing import say
 from daftt_core.cli.registry import open_registry, registry_place, with_registry
 
 __all__ = ["export_command"]
@@ -38,6 +39,6 @@ def export_command(
     found = open_registry(registry, output, task).find(version)
     place = registry_place(registry, output)
     difference = export_version(place, task, found, folder, onnx=onnx)
-    click.echo(f"{folder}: version {found} of {task}")
+    say(f"{folder}: version {found} of {task}")
     if difference is not None:
-        click.echo(f"model.onnx: its logits differ by {difference:.1e} at most")
+        say(f"model.onnx: its logits differ by {difference:.1e} at most")

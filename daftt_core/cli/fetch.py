@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
+from rich.text import Text
+
+from daftt_core.cli.printing import PlainConsole, say
+from daftt_core.plain_text import visible_line
 
 __all__ = ["fetch_command"]
 
@@ -23,10 +26,10 @@ def fetch_command(names: tuple[str, ...]) -> None:
     """
     from daftt_core import assets
 
-    console = Console(stderr=True, highlight=False)
+    console = PlainConsole(stderr=True)
     for name in names or assets.known_assets():
         if not console.is_terminal:
-            console.print(f"{name}: checking the cache, fetching if needed", markup=False)
-        with console.status(f"{name}: fetching"):
+            console.print(f"{name}: checking the cache, fetching if needed")
+        with console.status(Text(visible_line(f"{name}: fetching"))):
             path = assets.fetch(name)
-        click.echo(f"{name}: {path}")
+        say(f"{name}: {path}")

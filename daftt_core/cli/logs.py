@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from daftt_core.cli.printing import say
 from daftt_core.cli.remote import Connection, Remote, connect, equals, with_connection
 from daftt_core.errors import RemoteError, did_you_mean
+from daftt_core.plain_text import visible_line
 
 __all__ = ["logs_command"]
 
@@ -49,14 +51,14 @@ def logs_command(
         if not tasks:
             raise RemoteError(f"{run}: has no task {task!r} to show{did_you_mean(task, known)}")
     for each in tasks:
-        click.echo(f"==== {each.display_name} ({(each.state or 'PENDING').lower()})")
+        say(visible_line(f"==== {each.display_name} ({(each.state or 'PENDING').lower()})"))
         if each.error and each.error.message:
-            click.echo(f"error: {each.error.message}")
+            say(f"error: {each.error.message}")
         for pod in _pods(each):
             for line in _lines(remote, found.run_id, pod)[-(tail or 0) :]:
-                click.echo(line)
+                say(line)
     if not tasks:
-        click.echo(f"{run}: no task {'has failed' if failed else 'has begun'}")
+        say(f"{run}: no task {'has failed' if failed else 'has begun'}")
 
 
 def _find(remote: Remote, run: str) -> Any:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
 import click
 
+from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.report import find_run, read_run
 from daftt_core.cli.stored_runs import read_stored_run
 from daftt_core.errors import ConfigError
@@ -52,10 +52,10 @@ def notify_command(run: str, output: str, form: Literal["webhook", "slack"], sho
     """
     ending = _ending(find_run(run, output)) if run else example_ending()
     if show:
-        click.echo(json.dumps(body_of(ending, form), indent=1))
+        say_json(body_of(ending, form))
         return
     send(ending, form)
-    click.echo(f"The server that {URL_VARIABLE} names has taken the message.")
+    say(f"The server that {URL_VARIABLE} names has taken the message.")
 
 
 def _ending(uri: str) -> Ending:

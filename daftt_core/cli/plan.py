@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from daftt_core.arms import augmented_arms
+from daftt_core.cli.printing import PlainConsole, say_json
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.config import Config
 from daftt_core.costs import Assumptions, Choice, Plan, find_gpu, make_plan
@@ -70,7 +68,7 @@ def plan_command(
         ),
     )
     if as_json:
-        click.echo(json.dumps(_as_json(plan), indent=1))
+        say_json(_as_json(plan))
         return ConfigError.exit_code if plan.refusal else 0
     _show(config, plan)
     if plan.refusal:
@@ -120,8 +118,7 @@ def _choice_as_json(choice: Choice) -> dict[str, Any]:
 
 
 def _show(config: Config, plan: Plan) -> None:
-    # a pipe has no width: what reads it wants whole lines
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console = PlainConsole(width_of_a_pipe=120)
     setup, gpu = plan.chosen.setup, plan.gpu
     console.print(
         f"Teacher {config.teacher.model}: {plan.teacher.parameters:,} parameters, "
@@ -129,16 +126,15 @@ def _show(config: Config, plan: Plan) -> None:
         f"{setup.gpus} x {gpu.name}, each with {gpu.usable_bytes / _GIB:.1f} GiB to use; a machine "
         f"has {setup.gpus_per_node} and needs about {plan.chosen.host_bytes / _GIB:,.0f} GiB of "
         "its own memory\n",
-        markup=False,
     )
     console.print(_parts_table(plan))
     console.print()
     console.print(_choices_table(plan))
-    console.print("* fits, with gradient checkpointing (gc) or without\n", markup=False)
+    console.print("* fits, with gradient checkpointing (gc) or without\n")
     console.print(_stages_table(plan))
     console.print()
     for line in _assumptions(config, plan):
-        console.print(f"- {line}", markup=False, soft_wrap=True)
+        console.print(f"- {line}", soft_wrap=True)
     too_large = [stage.name for stage in plan.stages if not stage.fits and stage.name != "teacher"]
     if too_large:
         console.print(f"\nToo large for one {gpu.name}: {', '.join(too_large)}.", soft_wrap=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
+
+from daftt_core.cli.printing import say, say_json
+from daftt_core.plain_text import visible_line
 
 if TYPE_CHECKING:
     from daftt_core.jobs.reap import FoundJob
@@ -48,12 +50,12 @@ def reap_command(
     fate = "would be removed" if dry_run else "removed"
     rows = [(job, fate if job in doomed else "kept") for job in found]
     if as_json:
-        click.echo(json.dumps([_fields(job, what) for job, what in rows], indent=1))
+        say_json([_fields(job, what) for job, what in rows])
     elif rows:
         for job, what in rows:
-            click.echo(_line(job, what))
+            say(visible_line(_line(job, what)))
     else:
-        click.echo(f"There is no job of DAFTT in namespace {cluster.namespace}.")
+        say(f"There is no job of DAFTT in namespace {cluster.namespace}.")
     return 0
 
 

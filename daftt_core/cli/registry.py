@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from daftt_core.cli.printing import say, say_json, show_table
 from daftt_core.cli.report import find_run, read_run
 from daftt_core.cli.stored_runs import check_given
 from daftt_core.errors import ConfigError, StorageError, did_you_mean
@@ -74,15 +72,15 @@ def _list(registry: str, output: str, as_json: bool) -> None:
     ledgers = {task: _read(place, task) for task in registered_tasks(place)}
     damaged = [str(one) for one in ledgers.values() if isinstance(one, StorageError)]
     if as_json:
-        click.echo(json.dumps([_brief(task, one) for task, one in ledgers.items()], indent=1))
+        say_json([_brief(task, one) for task, one in ledgers.items()])
     elif not ledgers:
-        click.echo(f"There is no champion in {place}; a run promotes one: daftt run")
+        say(f"There is no champion in {place}; a run promotes one: daftt run")
     else:
         headings = ["task", "champion", "since", "by", "run", "score"]
         table = _table(*headings, *["error"] * bool(damaged))
         for task, one in ledgers.items():
             table.add_row(task, *_champion(one))
-        _print(table)
+        show_table(table)
     if damaged:
         raise StorageError("\n".join(damaged))
 
@@ -113,20 +111,22 @@ def _show(task: str, version: str, registry: str, output: str, as_json: bool) ->
         version = tasks.find(version)
         lineage = read_lineage(place, task, version)
     if as_json:
-        click.echo(json.dumps({
-            "ledger": ledger.model_dump(mode="json"),
-            "lineage": lineage.model_dump(mode="json") if lineage else None,
-        }, indent=1))  # fmt: skip
+        say_json(
+            {
+                "ledger": ledger.model_dump(mode="json"),
+                "lineage": lineage.model_dump(mode="json") if lineage else None,
+            }
+        )
         return
-    click.echo(f"{task}: champion {ledger.champion or 'none'}")
+    say(f"{task}: champion {ledger.champion or 'none'}")
     if lineage is not None:
-        click.echo(f"version {version}, in {tasks.uri}/versions/{version}")
+        say(f"version {version}, in {tasks.uri}/versions/{version}")
         for name, value in _facts(lineage):
-            click.echo(f"  {name}: {_visible(value)}")
+            say(f"  {name}: {value}")
     table = _table("when", "what", "version", "by", "run", "why")
     for event in ledger.events:
-        table.add_row(*map(_visible, _row(event)))
-    _print(table)
+        table.add_row(*_row(event))
+    show_table(table)
 
 
 @registry_command.command("diff")
@@ -155,12 +155,12 @@ def _diff(task: str, version: str, other: str, registry: str, output: str, as_js
         if flat[0].get(name, "") != flat[1].get(name, "")
     }
     if as_json:
-        click.echo(json.dumps({"versions": versions, "differences": found}, indent=1))
+        say_json({"versions": versions, "differences": found})
         return
     table = _table("", *versions)
     for name, values in found.items():
-        table.add_row(name, *map(_visible, values))
-    _print(table)
+        table.add_row(name, *values)
+    show_table(table)
 
 
 @registry_command.command("promote")
@@ -190,7 +190,7 @@ def _promote(run: str, output: str, by: str) -> None:
     config = run_config(found)
     result = promote(found, config.promotion, config.student, config.evaluation, by=who(by))
     write_report(found)
-    click.echo(_visible(result.summary["reason"]))
+    say(result.summary["reason"])
 
 
 @registry_command.command("rollback")
@@ -211,7 +211,7 @@ def _rollback(task: str, to: str, why: str, by: str, registry: str, output: str)
     from daftt_core.registry import who
 
     event = open_registry(registry, output, task).roll_back(to, why, who(by))
-    click.echo(f"{task}: {event.version} is the champion again, in place of {event.champion}")
+    say(f"{task}: {event.version} is the champion again, in place of {event.champion}")
 
 
 def registry_place(registry: str, output: str) -> str:
@@ -256,14 +256,14 @@ def _brief(task: str, found: Ledger | StorageError) -> dict[str, Any]:
 
 def _champion(ledger: Ledger | StorageError) -> list[str]:
     if isinstance(ledger, StorageError):
-        return ["not known", "", "", "", "", _visible(str(ledger))]
+        return ["not known", "", "", "", "", str(ledger)]
     if ledger.champion is None:
         return ["none", "", "", "", ""]
     moved = next(event for event in reversed(ledger.events) if event.action != "refused")
     promoted = ledger.promotion_of(ledger.champion)
     decision = promoted.decision if promoted else None
     score = f"{100 * decision.score:.1f} {decision.metric}" if decision else ""
-    return [ledger.champion, moved.at, _visible(moved.by), moved.run, score]
+    return [ledger.champion, moved.at, moved.by, moved.run, score]
 
 
 def _row(event: Event) -> list[str]:
@@ -303,19 +303,8 @@ def _flat(ledger: Ledger, lineage: Lineage) -> dict[str, str]:
     }
 
 
-def _visible(text: str) -> str:
-    from daftt_core.reporting.escape import visible  # loads what the report is drawn with
-
-    return visible(text)
-
-
 def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
-
-
-def _print(table: Table) -> None:
-    # a pipe has no width: what reads it wants whole lines
-    Console(width=None if sys.stdout.isatty() else 1000, markup=False).print(table)

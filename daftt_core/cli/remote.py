@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from daftt_core.cli.printing import say_json
 from daftt_core.errors import ConfigError, RemoteError
 
 __all__ = [
@@ -280,7 +281,7 @@ def _show_and_do_not_send(remote: Remote) -> None:
                 shown["body"] = parts["body"]
             if parts.get("post_params"):
                 shown["files"] = [_file(*part) for part in parts["post_params"]]
-            click.echo(json.dumps(shown, indent=1), file=terminal)
+            say_json(shown, file=terminal)
             return _Answer(json.dumps(_made_up(shown)).encode())
 
         return request

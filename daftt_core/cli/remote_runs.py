@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from daftt_core.cli.remote import Remote
+from daftt_core.plain_text import visible_line
 from daftt_core.progress import duration
 
 __all__ = ["RemoteRun", "find_remote_runs", "remote_table"]
@@ -76,5 +77,7 @@ def remote_table(runs: Sequence[RemoteRun]) -> Table:
         table.add_column(heading, overflow="fold")
     for run in runs:
         age = f"{duration(run.age_seconds)} ago"
-        table.add_row(run.name, run.status, duration(run.seconds), age, run.run_id, run.message)
+        table.add_row(
+            visible_line(run.name), run.status, duration(run.seconds), age, run.run_id, run.message
+        )
     return table

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import ValidationError
 
+from daftt_core.cli.printing import say
 from daftt_core.cli.stored_runs import find_runs
 from daftt_core.errors import StorageError, did_you_mean
 from daftt_core.storage import open_storage
@@ -48,7 +49,7 @@ def report_command(run: str, output: str, opens: bool) -> None:
     found = read_run(find_run(run, output))
     write_report(found)
     path = report_path(found)
-    click.echo(path)
+    say(path)
     if opens and not webbrowser.open(path.as_uri()):
         raise click.ClickException(f"no browser could be started; open {path} yourself")
 

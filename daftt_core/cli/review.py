@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from daftt_core.cli.printing import say
 from daftt_core.cli.report import find_run, read_run, report_path
 from daftt_core.storage import open_storage
 
@@ -58,10 +59,10 @@ def review_command(
     if marked is None:
         path = sheet or (open_storage(found.uri).folder or Path()) / "review.csv"
         written = make_sheet(found, path, count)
-        click.echo(f"{path}: {written} examples; mark them, then: daftt review {found.uri} "
+        say(f"{path}: {written} examples; mark them, then: daftt review {found.uri} "
                    f"--read {path}")  # fmt: skip
         return
     read_marks(found, marked)
     write_report(found)
-    click.echo(review_table(found))
-    click.echo(report_path(found))
+    say(review_table(found))
+    say(report_path(found))

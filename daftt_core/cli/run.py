@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from daftt_core.cli.launch import Attempt, compiled_pipeline, run_pipeline
 from daftt_core.cli.outcome import StoppedError, explain_failure, forget_failure
+from daftt_core.cli.printing import PlainConsole, say, say_json
 from daftt_core.cli.report import report_path
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.cli.watch import Watch, display_for
@@ -48,7 +47,7 @@ def run_command(settings_file: Path | None, as_json: bool, **given: Any) -> int:
         run = _run(read_config(settings_file, given))
     except (DafttError, StoppedError) as error:
         if as_json:
-            click.echo(json.dumps(_failure(error), indent=1))
+            say_json(_failure(error))
         raise
     _show(run, time.monotonic() - started, as_json)
     return 0
@@ -64,10 +63,8 @@ def _run(config: Config) -> Run:
     folder = working_folder(run)
     forget_failure(folder)
     attempt = Attempt(folder)
-    console = Console(stderr=True)
-    console.print(
-        f"The run's folder is {_place(run)}", markup=False, highlight=False, soft_wrap=True
-    )
+    console = PlainConsole(stderr=True)
+    console.print(f"The run's folder is {_place(run)}", soft_wrap=True)
     display = display_for(console)
     try:
         code = run_pipeline(attempt, compiled, to_flat(config), Watch(attempt, display).look)
@@ -83,7 +80,6 @@ def _run(config: Config) -> Run:
 def _show(run: Run, seconds: float, as_json: bool) -> None:
     from daftt_core.evaluation import read_evaluation
     from daftt_core.reporting import collect, stage_table, summary_table
-    from daftt_core.reporting.escape import visible
 
     data = collect(run)
     # what an earlier run of this folder has found is not this one's result
@@ -99,17 +95,17 @@ def _show(run: Run, seconds: float, as_json: bool) -> None:
             "evaluation": evaluation.model_dump(mode="json") if evaluation else None,
             "promotion": decided.model_dump(mode="json") if decided else None,
         }
-        click.echo(json.dumps(result, indent=1))
+        say_json(result)
         return
     if evaluation:
-        click.echo(f"\n{summary_table(evaluation)}\n\n{evaluation.headline}\n")
+        say(f"\n{summary_table(evaluation)}\n\n{evaluation.headline}\n")
     else:
-        click.echo(f"\n{visible(data.untrained)}\n")
+        say(f"\n{data.untrained}\n")
     if decided:
-        click.echo(f"{visible(decided.reason)}\n")
-    click.echo(stage_table(run))
-    click.echo(f"\nTime on the clock: {duration(seconds)} (some stages run side by side)")
-    click.echo(f"Report: {report_path(run)}")
+        say(f"{decided.reason}\n")
+    say(stage_table(run))
+    say(f"\nTime on the clock: {duration(seconds)} (some stages run side by side)")
+    say(f"Report: {report_path(run)}")
 
 
 def _place(run: Run) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from daftt_core.cli.printing import say, say_json, show_table
 from daftt_core.cli.remote import Connection, connect, with_connection
 from daftt_core.cli.remote_runs import RemoteRun, find_remote_runs, remote_table
 from daftt_core.cli.stored_runs import StoredRun, check_given, find_runs
+from daftt_core.plain_text import visible_line
 from daftt_core.progress import duration
 
 __all__ = ["runs_command"]
@@ -65,12 +64,11 @@ def runs_command(
 
 def _show(runs: Sequence[StoredRun | RemoteRun], table: Table, nothing: str, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([asdict(run) for run in runs], indent=1))
+        say_json([asdict(run) for run in runs])
     elif runs:
-        # a pipe has no width: what reads it wants whole lines
-        Console(width=None if sys.stdout.isatty() else 1000).print(table)
+        show_table(table)
     else:
-        click.echo(nothing)
+        say(nothing)
 
 
 def _table(runs: Sequence[StoredRun]) -> Table:
@@ -79,5 +77,5 @@ def _table(runs: Sequence[StoredRun]) -> Table:
         table.add_column(heading, overflow="fold")
     for run in runs:
         age, work = duration(run.age_seconds), duration(run.work_seconds)
-        table.add_row(run.name, run.status, work, f"{age} ago", run.headline)
+        table.add_row(visible_line(run.name), run.status, work, f"{age} ago", run.headline)
     return table

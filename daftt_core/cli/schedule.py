@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from daftt_core.cli.order import Order, place_order, with_order
+from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.remote import Remote, equals, is_made_up
 from daftt_core.cli.settings import SettingsCommand
 from daftt_core.config import read_settings
@@ -70,11 +70,11 @@ def schedule_command(
         return
     if as_json and not dry_run:
         answer = {"recurring_run_id": schedule.recurring_run_id, "cron": expression}
-        click.echo(json.dumps({**answer, "changed": changed}, indent=1))
+        say_json({**answer, "changed": changed})
         return
     done = f"set to {expression!r}" if changed else f"is set to {expression!r} already"
     page = remote.link(f"recurringrun/details/{schedule.recurring_run_id}")
-    click.echo(f"{name}: {done}\n{page}")
+    say(f"{name}: {done}\n{page}")
 
 
 def _with_trigger(given: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from daftt_core.cli.order import Order, place_order, with_order
+from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.remote import equals
 from daftt_core.cli.settings import SettingsCommand
 
@@ -55,11 +55,11 @@ def _tell(order: Order, run: Any, *, started: bool, dry_run: bool, as_json: bool
         return
     if as_json and not dry_run:
         answer = {"run_id": run.run_id, "name": name, "started": started, "link": link}
-        click.echo(json.dumps(answer, indent=1))
+        say_json(answer)
     elif started:
-        click.echo(f"{name}: started as {run.run_id}\n{link}")
+        say(f"{name}: started as {run.run_id}\n{link}")
     else:
-        click.echo(f"# nothing to send: {name} is there as {run.run_id} ({run.state}); see --again")
+        say(f"# nothing to send: {name} is there as {run.run_id} ({run.state}); see --again")
 
 
 def _find(order: Order) -> Any:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from daftt_core.cli.launch import Attempt, compiled_pipeline, run_pipeline
 from daftt_core.cli.outcome import RunFailedError, StoppedError, explain_failure
+from daftt_core.cli.printing import PlainConsole, say, say_json, show_table
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.cli.variations import sweep_parameters, take_variations, with_variations
 from daftt_core.cli.watch import Watch, display_for, under
@@ -55,16 +54,15 @@ def sweep_command(
     sweep = plan_sweep(**varied)
     table = _run(sweep, varied | pods)
     if as_json:
-        click.echo(table.model_dump_json(indent=1))
+        say_json(table.model_dump(mode="json"))
     else:
-        width = None if sys.stdout.isatty() else 1000
-        Console(width=width).print(_shown(table))
+        show_table(_shown(table))
         folder = local_folder(sweep.uri)
         for sentence in verdicts(table):
-            click.echo(sentence)
+            say(sentence)
         if table.recommendation and table.recommendation.cell:
-            click.echo(f"To run with it: daftt run --settings {folder / RECOMMENDED}")
-        click.echo(f"Table: {folder / 'sweep.html'} (and .csv, .json)")
+            say(f"To run with it: daftt run --settings {folder / RECOMMENDED}")
+        say(f"Table: {folder / 'sweep.html'} (and .csv, .json)")
     if table.lost:
         sentences = "\n".join(f"{cell.cell}: {cell.status}: {cell.message}" for cell in table.lost)
         raise RunFailedError(sentences, table.lost[0].exit_code or DafttError.exit_code)
@@ -75,9 +73,10 @@ def _run(sweep: Sweep, parameters: dict[str, Any]) -> SweepTable:
 
     compiled = compiled_pipeline("sweep")
     attempt = Attempt(local_folder(sweep.uri))
-    console = Console(stderr=True)
-    say = f"{len(sweep.cells)} cells; the sweep's folder is {attempt.folder}"
-    console.print(say, markup=False, highlight=False, soft_wrap=True)
+    console = PlainConsole(stderr=True)
+    console.print(
+        f"{len(sweep.cells)} cells; the sweep's folder is {attempt.folder}", soft_wrap=True
+    )
     display = display_for(console)
     watches = [Watch(Attempt(cell.run.folder), under(display, cell.name)) for cell in sweep.cells]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import textwrap
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
+from daftt_core.cli.printing import as_yaml, say, say_json
 from daftt_core.cli.task_questions import KINDS, ask_fields
 from daftt_core.errors import ConfigError, StorageError
 from daftt_core.records import Example
@@ -56,14 +55,14 @@ def show_command(name: str, as_json: bool) -> None:
     tasks = [load_task(one) for one in ([name] if name else builtin_tasks())]
     if as_json:
         dumped = [task.model_dump(mode="json") for task in tasks]
-        click.echo(json.dumps(dumped[0] if name else dumped, indent=1))
+        say_json(dumped[0] if name else dumped)
     elif name:
-        _echo(_as_yaml(tasks[0].model_dump(mode="json", exclude_defaults=True)))
+        say(as_yaml(tasks[0].model_dump(mode="json", exclude_defaults=True)), nl=False)
         _show_prompts(tasks[0])
     else:
         width = max(len(task.id) for task in tasks)
         for task in tasks:
-            _echo(f"{task.id:<{width}}  {task.description}\n")
+            say(f"{task.id:<{width}}  {task.description}")
 
 
 @task_command.command("validate", short_help="Check a task's file; show its prompts.")
@@ -84,7 +83,7 @@ def validate_command(file: str, tokenizer: str) -> None:
     """
     task = load_task(file)
     _show_prompts(task, _counter(tokenizer) if tokenizer else None)
-    _echo(f"The task {task.id}, version {task.version}, is right.\n")
+    say(f"The task {task.id}, version {task.version}, is right.")
 
 
 @task_command.command("new", short_help="Write a task's file for data of your own.")
@@ -124,17 +123,17 @@ def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **gi
 
     _check_place(file)
     fields = ask_fields(file, look_at(data), dict(map(_named_label, labels)), given, yes=yes)
-    text = _as_yaml(fields)
+    text = as_yaml(fields)
     parse_task(str(file), text)
     try:
         write_text(file, text)
     except OSError as error:
         raise StorageError(f"{file}: cannot be written: {error.strerror}") from None
     task, source = shlex.quote(str(file)), shlex.quote(str(data))
-    _echo(
+    say(
         f"Wrote {file}. Read its definitions and make them yours. Check it, then run it:\n"
         f"  daftt task validate {task}\n"
-        f"  daftt run --task {task} --data-train {source}\n"
+        f"  daftt run --task {task} --data-train {source}"
     )
 
 
@@ -159,14 +158,6 @@ def _named_label(text: str) -> tuple[str, str]:
     return value, words
 
 
-def _as_yaml(fields: dict[str, Any]) -> str:
-    text = str(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=100))
-    if text == _visible(text):
-        return text
-    # what cannot be seen is written as \u escapes, so that whoever reads the file sees it
-    return str(yaml.safe_dump(fields, sort_keys=False, allow_unicode=False, width=100))
-
-
 def _show_prompts(task: Task, count: Callable[[Prompt], str] | None = None) -> None:
     example = _sample(task)
     directions = {
@@ -175,8 +166,8 @@ def _show_prompts(task: Task, count: Callable[[Prompt], str] | None = None) -> N
     }
     for title, prompt in directions.items():
         counted = f" ({count(prompt)})" if count else ""
-        _echo(f"\n{title}{counted}:\n\n{textwrap.indent(str(prompt), '    ')}\n")
-    _echo("\n")
+        say(f"\n{title}{counted}:\n\n{textwrap.indent(str(prompt), '    ')}")
+    say()
 
 
 def _sample(task: Task) -> Example:
@@ -201,13 +192,3 @@ def _counter(model: str) -> Callable[[Prompt], str]:
         return f"{whole} tokens, {len(encoded.prefix)} of them the same for every example"
 
     return count
-
-
-def _echo(text: str) -> None:
-    click.echo(_visible(text), nl=False)
-
-
-def _visible(text: str) -> str:
-    from daftt_core.reporting.escape import visible  # loads what the report is drawn with
-
-    return visible(text)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import click
 
 from daftt_core.errors import ConfigError, DafttError, DataError, did_you_mean
+from daftt_core.plain_text import visible
 from daftt_core.tasks import MOST_ID_CHARACTERS, Task, propose_columns, propose_kind, spoken
 
 __all__ = ["KINDS", "ask_fields"]
@@ -155,7 +156,6 @@ def _labels(
 
 def _prompt(question: str, proposed: str, check: _Check) -> str:
     """Ask until the answer is right."""
-    from daftt_core.reporting.escape import visible  # loads what the report is drawn with
 
     def read(answer: str) -> str:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import click
 
 from daftt_core import __version__
 from daftt_core.cli.launch import compiled_pipeline
+from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.remote import Connection, Remote, connect, equals, with_connection, with_dry_run
 
 __all__ = [
@@ -81,13 +81,13 @@ def upload_command(
     remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
     version = upload_version(remote, pipeline)
     if as_json and not dry_run:
-        click.echo(json.dumps(asdict(version), indent=1))
+        say_json(asdict(version))
     elif not dry_run:
         done = "uploaded" if version.is_new else "is there already"
         page = f"pipelines/details/{version.pipeline_id}/version/{version.version_id}"
-        click.echo(f"{version.pipeline} {version.name}: {done}\n{remote.link(page)}")
+        say(f"{version.pipeline} {version.name}: {done}\n{remote.link(page)}")
     elif not version.is_new:
-        click.echo(f"# nothing to send: {version.pipeline} {version.name} is there already")
+        say(f"# nothing to send: {version.pipeline} {version.name} is there already")
 
 
 def version_name(path: Path) -> str:

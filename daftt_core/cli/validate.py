@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
+from daftt_core.cli.printing import as_yaml, say, say_json
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.config import Config
 from daftt_core.errors import ConfigError, TaskError
@@ -41,14 +40,14 @@ def validate_command(settings_file: Path | None, as_json: bool, **given: Any) ->
         if not as_json:
             raise
         mistakes = str(error).splitlines()
-        click.echo(json.dumps({"valid": False, "mistakes": mistakes}, indent=1))
+        say_json({"valid": False, "mistakes": mistakes})
         return error.exit_code
     nested = config.model_dump(mode="json")
     if as_json:
-        click.echo(json.dumps({"valid": True, "folder": run.uri, "config": nested}, indent=1))
+        say_json({"valid": True, "folder": run.uri, "config": nested})
     else:
-        click.echo(yaml.safe_dump(nested, sort_keys=False, allow_unicode=True), nl=False)
-        click.echo(f"# The settings are right. The run's folder is {run.uri}")
+        say(as_yaml(nested), nl=False)
+        say(f"# The settings are right. The run's folder is {run.uri}")
     return 0
 
 

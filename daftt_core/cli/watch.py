@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.text import Text
 
 from daftt_core.cli.launch import Attempt
+from daftt_core.cli.printing import PlainConsole
 from daftt_core.errors import StorageError
+from daftt_core.plain_text import visible_line
 from daftt_core.progress import LOG_EVERY_SECONDS, Snapshot, duration
 from daftt_core.storage import read_manifest
 from daftt_core.workspace import StageStatus, read_statuses
@@ -77,7 +78,7 @@ def statuses_since(attempt: Attempt) -> list[StageStatus]:
 class _Lines:
     """A line when a stage starts or ends, and one for each that runs every ten seconds."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: PlainConsole) -> None:
         self._console = console
         self._said: dict[str, float] = {}
 
@@ -98,18 +99,18 @@ class _Lines:
         self._console.file.flush()
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(line, soft_wrap=True)
 
 
 class _Bars:
     """A bar for each stage that runs; above them, a line for each that has ended."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: PlainConsole) -> None:
         self._progress = Progress(
             SpinnerColumn("line"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[amount]}"),
+            TextColumn("{task.fields[amount]}", markup=False),
             console=console,
             transient=True,
         )
@@ -117,27 +118,28 @@ class _Bars:
         self._progress.start()
 
     def started(self, stage: str) -> None:
-        self._bars[stage] = self._progress.add_task(escape(stage), total=None, amount="")
+        self._bars[stage] = self._progress.add_task(visible_line(stage), total=None, amount="")
 
     def moved(self, stage: str, snapshot: Snapshot) -> None:
         self._progress.update(
             self._bars[stage],
             completed=snapshot.done,
             total=snapshot.total,
-            amount=escape(_amount(snapshot)),
+            amount=visible_line(_amount(snapshot)),
         )
 
     def ended(self, stage: str, how: str) -> None:
         if stage in self._bars:
             self._progress.remove_task(self._bars.pop(stage))
         colour = "red" if how == "failed" else "green"
-        self._progress.console.print(f"[{colour}]{how:>18}[/]  {escape(stage)}", highlight=False)
+        line = Text.assemble((f"{how:>18}", colour), f"  {visible_line(stage)}")
+        self._progress.console.print(line)
 
     def close(self) -> None:
         self._progress.stop()
 
 
-def display_for(console: Console) -> _Display:
+def display_for(console: PlainConsole) -> _Display:
     """Bars where a person looks at the console, lines where it is kept in a file."""
     return _Bars(console) if console.is_terminal else _Lines(console)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from daftt_core.reporting.escape import visible
+from daftt_core.plain_text import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from daftt_core.plain_text import visible
 from daftt_core.progress import log
 from daftt_core.reporting import formats, stylesheet
-from daftt_core.reporting.escape import visible
 from daftt_core.storage import open_storage
 from daftt_core.sweep.curves import Curve
 from daftt_core.sweep.figures import draw_curves

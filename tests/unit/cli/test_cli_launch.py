@@ -10,10 +10,10 @@ import sys
 import time
 
 import pytest
-from rich.console import Console
 
 from daftt_core.cli.launch import Attempt, compiled_pipeline, run_pipeline
 from daftt_core.cli.outcome import explain_failure
+from daftt_core.cli.printing import PlainConsole
 from daftt_core.cli.running import is_running
 from daftt_core.cli.watch import Watch, display_for
 from daftt_core.errors import StorageError
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 def _go(pipeline, run, how="well"):
     attempt = Attempt(run.folder)
     shown = io.StringIO()
-    watch = Watch(attempt, display_for(Console(file=shown)))
+    watch = Watch(attempt, display_for(PlainConsole(file=shown)))
     settings = {"run": run.model_dump_json(), "how": how}
     code = run_pipeline(attempt, pipeline, settings, watch.look)
     return attempt, code, shown.getvalue()

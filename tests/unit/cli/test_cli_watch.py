@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
-from rich.console import Console
 
 from daftt_core.cli import watch as watch_module
 from daftt_core.cli.launch import LOG, Attempt
 from daftt_core.cli.outcome import explain_failure, forget_failure, last_failure
+from daftt_core.cli.printing import PlainConsole
 from daftt_core.cli.watch import Watch, display_for, statuses_since
 from daftt_core.errors import TrainingError
 from daftt_core.progress import Progress
@@ -21,7 +21,9 @@ class _Shown:
 
     def __init__(self, attempt: Attempt, terminal: bool = False) -> None:
         self._file = io.StringIO()
-        console = Console(file=self._file, force_terminal=terminal, width=100, color_system=None)
+        console = PlainConsole(
+            file=self._file, force_terminal=terminal, width=100, color_system=None
+        )
         self.display = display_for(console)
         self.look = Watch(attempt, self.display).look
 

@@ -1,14 +1,15 @@
 """Text from data, made fit to be seen: nothing in it is invisible or changes its surroundings.
 
 Escaping of ``<``, ``&`` and quotes is the template engine's work; this is about characters that
-HTML and SVG cannot hold, and about those that would turn the direction of the text around them.
+HTML and SVG cannot hold, about those that would turn the direction of the text around them, and
+about those that a terminal obeys.
 """
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["visible"]
+__all__ = ["visible", "visible_line"]
 
 _CONTROL_PICTURES = 0x2400
 _HIDDEN = re.compile(
@@ -24,6 +25,11 @@ def visible(text: str) -> str:
     NUL becomes ``␀`` and so on; what has no symbol of its own becomes ``\ufffd``.
     """
     return _HIDDEN.sub(lambda match: _symbol(ord(match.group())), text)
+
+
+def visible_line(text: str) -> str:
+    """The same for a name or what else stands on one line: breaks and tabs are symbols, too."""
+    return visible(text).replace("\n", _symbol(0x0A)).replace("\t", _symbol(0x09))
 
 
 def _symbol(code: int) -> str:
