@@ -7,12 +7,13 @@ no process of its number writes is stale, and the next writer of the same name r
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -32,8 +33,11 @@ def appearing(path: Path, *, folder: bool = False) -> Iterator[Path]:
     Raises:
         OSError: It cannot be written or moved.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_stale(stale_partials(path.parent, path.name))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path.parent) from None
+    remove_stale(_stale(path.parent.iterdir(), path.name))
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     partial.mkdir() if folder else partial.touch(exist_ok=False)
     lock = _open(partial)
@@ -47,29 +51,27 @@ def appearing(path: Path, *, folder: bool = False) -> Iterator[Path]:
         remove_stale([partial])
 
 
-def stale_partials(folder: Path, name: str | None = None) -> list[Path]:
-    """What writers that were killed have left in a folder, not in the folders below it.
-
-    Args:
-        folder: The folder.
-        name: What they were writing; None for whatever it was.
-    """
-    with suppress(OSError):
-        return [
-            path
-            for path in folder.iterdir()
-            if (form := _PARTIAL.fullmatch(path.name))
-            and name in (None, form["name"])
-            and not _is_written(path, int(form["process"]))
-        ]
-    return []
+def stale_partials(folder: Path) -> list[Path]:
+    """What writers that were killed have left in a folder and in those below it."""
+    return _stale(folder.rglob(".*.partial"))
 
 
-def remove_stale(partials: list[Path]) -> None:
+def remove_stale(partials: Iterable[Path]) -> None:
     """Remove files and folders; one that cannot be removed stays."""
     for path in partials:
         with suppress(OSError):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _stale(paths: Iterable[Path], name: str | None = None) -> list[Path]:
+    """Of some paths what was being written under a name, or any name, and never will be."""
+    return [
+        path
+        for path in paths
+        if (form := _PARTIAL.fullmatch(path.name))
+        and name in (None, form["name"])
+        and not _is_written(path, int(form["process"]))
+    ]
 
 
 def _is_written(path: Path, process: int) -> bool:

@@ -58,9 +58,7 @@ def listed_name(name: str) -> str:
         ValueError: It leads out of the folder, or is none that a folder's own file can have.
     """
     if not is_inside(name) or name == MANIFEST or _is_hidden(Path(name)):
-        raise ValueError(
-            f"lists {name[:100]!r}, outside its folder or no plain name of a file"
-        )
+        raise ValueError(f"lists {name[:100]!r}, outside its folder or no plain name of a file")
     return name
 
 

@@ -26,11 +26,13 @@ class Best:
         folder: Where they are.
         step: The optimizer step after which they were saved.
         dev_loss: Their loss on dev.
+        files: Their files' names in it.
     """
 
     folder: Path
     step: int
     dev_loss: float
+    files: tuple[str, ...]
 
 
 def best_weights(checkpoints: Path) -> Best | None:
@@ -40,7 +42,12 @@ def best_weights(checkpoints: Path) -> Best | None:
         checkpoints: The folder that holds the training's checkpoints too.
     """
     found = [
-        Best(path, manifest.summary["step"], manifest.summary["dev_loss"])
+        Best(
+            path,
+            manifest.summary["step"],
+            manifest.summary["dev_loss"],
+            tuple(file.name for file in manifest.files),
+        )
         for path in checkpoints.glob("best-*")
         if (manifest := sound_manifest(path, "taking those before them"))
     ]
@@ -49,9 +56,9 @@ def best_weights(checkpoints: Path) -> Best | None:
 
 def take_weights(best: Best, folder: Path) -> None:
     """Move weights, and what else belongs to the model, into another folder."""
-    for path in best.folder.iterdir():
-        if path.name != MANIFEST:
-            path.replace(folder / path.name)
+    for name in best.files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (best.folder / name).replace(folder / name)
 
 
 class KeepBest(TrainerCallback):
