@@ -91,7 +91,7 @@ def seed_for(seed: int, *names: str) -> int:
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Example(_Record):

@@ -10,12 +10,20 @@ is followed. A name that leads out of the folder makes the manifest void, wherev
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FiniteFloat,
+    ValidationError,
+    field_validator,
+)
 
 from daftt_core.appearing import appearing
 from daftt_core.errors import StorageError
@@ -99,6 +107,15 @@ class Manifest(BaseModel):
     usage: Usage | None = None
     copied: bool = False
 
+    @field_validator("summary")
+    @classmethod
+    def _check_numbers(cls, summary: dict[str, Any]) -> dict[str, Any]:
+        try:  # later stages compare them, and NaN is above and below nothing
+            json.dumps(summary, allow_nan=False)
+        except ValueError:
+            raise ValueError("its summary holds a number that is NaN or infinite") from None
+        return summary
+
     @property
     def digest(self) -> str:
         """Identifies the content: the key and every file's digest."""
@@ -131,20 +148,19 @@ def commit(
         peak_memory_bytes: Peak resident memory of the work.
 
     Raises:
-        StorageError: A file's name is not printable.
+        StorageError: A file's name is not printable, or a number of the summary is not finite.
     """
     try:
-        files = tuple(_entry(folder, name) for name in _names(folder) if _is_file(folder / name))
+        manifest = Manifest(
+            key=key,
+            files=tuple(_entry(folder, file) for file in _names(folder) if _is_file(folder / file)),
+            summary=summary or {},
+            seconds=usage.seconds if usage else 0.0,
+            peak_memory_bytes=peak_memory_bytes,
+            usage=usage,
+        )
     except ValidationError as error:
-        raise StorageError(f"{folder}: {_why(error)}") from None
-    manifest = Manifest(
-        key=key,
-        files=files,
-        summary=summary or {},
-        seconds=usage.seconds if usage else 0.0,
-        peak_memory_bytes=peak_memory_bytes,
-        usage=usage,
-    )
+        raise StorageError(f"{folder}: {_why(error) or error}") from None
     write_manifest(folder, manifest)
     return manifest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,10 +91,12 @@ class KeepBest(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Compare the loss that was just measured with those before it."""
-        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+        found = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+        # NaN is below nothing and nothing is below it
+        losses = [loss if math.isfinite(loss) else math.inf for loss in found]
         lowest = min(losses)
         since = len(losses) - 1 - losses.index(lowest)
-        if since == 0:
+        if since == 0 and lowest < math.inf:
             self._keep(Path(str(args.output_dir)), state.global_step, lowest)
         elif self._patience and since >= self._patience:
             log.info(
