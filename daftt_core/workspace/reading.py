@@ -68,9 +68,9 @@ def read_stage(run: Run, name: str, expected: str | None = None) -> tuple[Path, 
     if storage.folder is None:
         return RemoteFolder(storage, name).fetch(manifest, stage_cache()), manifest
     folder = storage.folder / name
+    verify(folder, manifest)
     extra = unlisted(folder, manifest)
     if not extra:
-        verify(folder, manifest)
         return folder, manifest
     log.warning("%s: is not listed by the manifest beside it, so it is not read", folder / extra[0])
     return stage_cache().obtain(manifest, lambda to: _copy(folder, manifest, to)), manifest
