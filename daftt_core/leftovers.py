@@ -2,14 +2,17 @@
 
 A stage that is made anew leaves the files of its old result; a writer that was killed or came
 second leaves its own, and a machine that was lost at a stage's end leaves what was kept meanwhile.
-None of it is read again. Somebody may still be at work with what is young, so that stays.
+None of it is read again. Somebody may still be at work with what is young, so that stays. On this
+machine only unfinished files are left, and whether somebody writes one of them is known.
 """
 
 from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
+from daftt_core.appearing import stale_partials
 from daftt_core.storage import MANIFEST, Entry, RemoteFolder, Storage
 
 __all__ = ["find_leftovers"]
@@ -23,14 +26,16 @@ def find_leftovers(storage: Storage, older_than_seconds: float) -> dict[str, Ent
     """The objects of a run that may be removed, by name.
 
     Args:
-        storage: The run's. Where objects are files on this machine nothing is left over.
-        older_than_seconds: What was written, or replaced by another result, since then stays.
+        storage: The run's. Where objects are files on this machine, only files are left over that
+            a process was writing when it was killed.
+        older_than_seconds: What was written to a bucket, or replaced there by another result,
+            since then stays.
 
     Raises:
         StorageError: The storage or one of its manifests cannot be read.
     """
     if storage.folder is not None:
-        return {}
+        return _unwritten(storage.folder)
     there = storage.entries("")
     used = _used(storage, there)
     unused = {
@@ -44,6 +49,14 @@ def find_leftovers(storage: Storage, older_than_seconds: float) -> dict[str, Ent
     latest = time.time() - older_than_seconds
     doomed = {group for group, written in newest.items() if _is_over(group, written, latest, there)}
     return {name: there[name] for name, group in unused.items() if group in doomed}
+
+
+def _unwritten(folder: Path) -> dict[str, Entry]:
+    there = {path: path.lstat() for path in stale_partials(folder) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): Entry(status.st_size, status.st_mtime)
+        for path, status in sorted(there.items())
+    }
 
 
 def _used(storage: Storage, there: dict[str, Entry]) -> set[str]:

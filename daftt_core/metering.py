@@ -44,7 +44,7 @@ class Usage(BaseModel):
         tokens_written: Tokens that models produced.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     attempts: int = 0
     seconds: float = 0.0

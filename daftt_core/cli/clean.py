@@ -11,7 +11,7 @@ from daftt_core.storage import open_storage
 __all__ = ["clean_command"]
 
 
-@click.command("clean", short_help="Remove what nothing refers to from a run in a bucket.")
+@click.command("clean", short_help="Remove what nothing refers to from a run.")
 @click.argument("uri")
 @click.option(
     "--older-than",
@@ -27,7 +27,8 @@ def clean_command(uri: str, hours: float, dry_run: bool, as_json: bool) -> None:
     """Remove results that were made anew, and what interrupted work left, from a run in a bucket.
 
     URI is the run, such as gs://bucket/daftt/my-run. What a finished stage refers to stays, and so
-    does the progress of a stage that is not finished. A run in a folder leaves nothing over.
+    does the progress of a stage that is not finished. In a folder, of a run or a registry, only
+    the unfinished files of killed processes are left over, whenever they were written.
 
     \b
     Examples:

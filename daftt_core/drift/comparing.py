@@ -17,6 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from daftt_core.drift.features import weigh
+from daftt_core.errors import DataError
 
 __all__ = ["inputs_differ", "labels_differ", "permutations_for"]
 
@@ -44,10 +45,15 @@ def inputs_differ(
         new: The same of the other sample.
         seed: Decides the permutations.
         permutations: How many.
+
+    Raises:
+        DataError: A count is NaN or infinite.
     """
     rows = weigh(sparse.csr_array(sparse.vstack([old, new])))
     division = np.repeat([1 / old.shape[0], -1 / new.shape[0]], [old.shape[0], new.shape[0]])
     found = _squared_lengths(rows, division[None, :])[0]
+    if not math.isfinite(found):  # nothing drawn is as far as NaN, which would pass for drift
+        raise DataError("the inputs that are compared hold counts that are no numbers")
     generator = np.random.default_rng(seed)
     as_far = 0
     for start in range(0, permutations, _AT_ONCE):

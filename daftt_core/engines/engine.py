@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -53,6 +54,18 @@ class Completion:
     finished: bool
     confidence: float
     solved: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a confidence that no comparison could judge.
+
+        Raises:
+            ModelError: It is NaN or infinite.
+        """
+        if not math.isfinite(self.confidence):
+            raise ModelError(
+                f"the teacher's probabilities are no numbers ({self.confidence}): its weights are "
+                "damaged, or its training diverged; lower teacher_learning_rate"
+            )
 
 
 class Engine(Protocol):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 
 from daftt_core.engines.engine import Engine
+from daftt_core.errors import ModelError
 from daftt_core.evaluation.calibration import Calibration
 from daftt_core.records import Example
 from daftt_core.tasks import Task, answer_prompt
@@ -54,7 +55,8 @@ class LabelScorer:
         if self._log_prior is None:
             paired = self._task.columns.text_pair is not None
             nothing = [Example.of(text, text if paired else None) for text in _CONTENT_FREE]
-            self._log_prior = np.log(np.exp(self._score(nothing)).mean(axis=0))
+            # in logarithms: a long label's probability may be too small for a number
+            self._log_prior = logsumexp(self._score(nothing), axis=0) - np.log(len(nothing))
         return self._log_prior
 
     def log_probs(self, examples: Sequence[Example]) -> NDArray[np.float64]:
@@ -78,4 +80,10 @@ class LabelScorer:
     def _score(self, examples: Sequence[Example]) -> NDArray[np.float64]:
         prompts = [answer_prompt(self._task, example) for example in examples]
         answers = [f" {label.verbalizer}" for label in self._task.labels]
-        return np.asarray(log_softmax(self._engine.score(prompts, answers), axis=1))
+        scores = np.asarray(log_softmax(self._engine.score(prompts, answers), axis=1))
+        if np.isnan(scores).any():
+            raise ModelError(
+                "the teacher's scores of the labels are no numbers (NaN): its weights are damaged, "
+                "or its training diverged; lower teacher_learning_rate"
+            )
+        return scores

@@ -20,7 +20,7 @@ class Abstention(BaseModel):
         coverage: Share of the dev examples that were given a label in the same way.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     wanted: float
     threshold: float | None
@@ -46,8 +46,13 @@ def choose_threshold(
         right: Whether that label is the true one.
         half: 0 or 1 for each example, drawn by seed.
         wanted: The precision asked for, in (0, 1].
+
+    Raises:
+        ValueError: A confidence is NaN.
     """
     sure, hits, side = np.asarray(confidence), np.asarray(right), np.asarray(half)
+    if np.isnan(sure).any():
+        raise ValueError("confidence: must be without NaN")
     given = np.zeros(len(sure), dtype=bool)
     for part in (0, 1):
         least = _least(sure[side != part], hits[side != part], wanted)

@@ -35,7 +35,7 @@ class Calibration(BaseModel):
         bias: Added to each label's logit, in label order; sums to zero when fitted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     temperature: float = Field(default=1.0, gt=0)
     bias: tuple[float, ...]
@@ -156,6 +156,8 @@ def _checked(log_probs: npt.ArrayLike) -> Floats:
 
 
 def _check_gold(table: Floats, gold: npt.NDArray[np.int64]) -> None:
+    if np.isnan(table).any():
+        raise ValueError("probabilities: must be without NaN")
     if not len(table) or gold.shape != (len(table),):
         raise ValueError(f"gold: shape {gold.shape}, must be [{len(table)}] and not empty")
     if gold.min() < 0 or gold.max() >= table.shape[1]:

@@ -47,9 +47,10 @@ def score(metric: str, predictions: Sequence[str], references: Sequence[str]) ->
 
     Raises:
         ConfigError: There is no such metric.
-        DataError: There is nothing to score, or the two differ in length.
+        DataError: There is nothing to score, the two differ in length, or a score is not finite.
     """
-    return float(_compute(_find(metric).module, predictions, references)[metric])
+    scores = _compute(_find(metric).module, predictions, references)
+    return float(_finite(metric, scores[metric]))
 
 
 def score_all(
@@ -61,7 +62,7 @@ def score_all(
         module: _compute(module, predictions, references)
         for module in dict.fromkeys(METRICS[name].module for name in names)
     }
-    return {name: float(computed[METRICS[name].module][name]) for name in names}
+    return {name: float(_finite(name, computed[METRICS[name].module][name])) for name in names}
 
 
 def score_examples(
@@ -78,7 +79,15 @@ def score_examples(
     if not found.is_mean:
         raise ConfigError(f"metric: {metric} is not a mean over examples and has no score for each")
     scores = _compute(found.module, predictions, references, per_example=True)[metric]
-    return np.asarray(scores, dtype=np.float64)
+    return _finite(metric, scores)
+
+
+def _finite(metric: str, scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Scores as they are, before NaN could pass for one that is above or below another."""
+    found = np.asarray(scores, dtype=np.float64)
+    if not np.isfinite(found).all():
+        raise DataError(f"{metric}: gives a score that is NaN or infinite")
+    return found
 
 
 def _find(name: str) -> Metric:

@@ -90,7 +90,12 @@ def sign_flip_p(differences: Floats, resamples: int, seed: int) -> float:
 
     Returns:
         The one-sided p value of the sum being below 0.
+
+    Raises:
+        ValueError: A difference is NaN or infinite.
     """
+    if not np.isfinite(differences).all():
+        raise ValueError("differences: must be finite")
     moved = differences[differences != 0]
     if not moved.size:
         return 1.0

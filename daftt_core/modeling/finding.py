@@ -17,12 +17,13 @@ from huggingface_hub.errors import (
 )
 
 from daftt_core.assets import fetch, known_assets
-from daftt_core.errors import ModelError, did_you_mean
+from daftt_core.errors import ModelError, StorageError, did_you_mean
 from daftt_core.hub_ids import hub_id
 from daftt_core.modeling.byte_bart import find_byte_bart
 from daftt_core.modeling.gguf import convert_gguf
 from daftt_core.modeling.identity import BYTE_BART
 from daftt_core.progress import log
+from daftt_core.storage import read_manifest, unlisted
 
 __all__ = ["find_model"]
 
@@ -47,7 +48,8 @@ def find_model(name: str | Path) -> Path:
             ``org/name`` or ``org/name@revision``, which is asked for only when no such path exists.
 
     Raises:
-        ModelError: There is no such model, or its folder lacks weights or a tokenizer.
+        ModelError: There is no such model, or its folder lacks weights or a tokenizer, or holds
+            what the manifest in it does not list.
     """
     if str(name) == BYTE_BART:
         return find_byte_bart()
@@ -85,7 +87,22 @@ def _download(name: str, bundled: list[str]) -> Path:
     raise ModelError(f"model {name!r}: is no folder here, and the Hugging Face Hub {reason}")
 
 
+def _unlisted(folder: Path) -> list[str]:
+    """What a model folder of a run or an export holds beside the model."""
+    try:
+        manifest = read_manifest(folder)
+    except StorageError:  # others call files so too
+        return []
+    return [] if manifest is None else unlisted(folder, manifest)
+
+
 def _check_folder(folder: Path) -> None:
+    extra = _unlisted(folder)
+    if extra:
+        raise ModelError(
+            f"{folder / extra[0]}: is not listed by the manifest beside it, so it is no part of "
+            "the model and might change what is loaded; remove it"
+        )
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: has no config.json, so it is not a model folder")
     if not any(folder.glob("*.safetensors")):

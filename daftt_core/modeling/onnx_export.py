@@ -8,6 +8,7 @@ an export that has frozen a length or a batch size fails on one of these only.
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,21 +64,30 @@ def export_onnx(
     _write(model, sample, path)
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = {one.name for one in session.get_inputs()}
-    worst = 0.0
+    gaps = []
     for batch in (texts, *([one] for one in texts[:3])):
         inputs = encoded(batch)
         with torch.inference_mode():
             expected = model(**inputs).logits
         fed = {name: value.numpy() for name, value in inputs.items() if name in names}
-        found = torch.from_numpy(session.run(["logits"], fed)[0])
-        worst = max(worst, float((found - expected).abs().max()))
-    if not worst <= LOGIT_TOLERANCE:
+        gaps.append(_gap(torch.from_numpy(session.run(["logits"], fed)[0]), expected))
+    worst = max(gaps)
+    if worst > LOGIT_TOLERANCE:
         path.unlink()
-        raise ModelError(
-            f"{folder}: its ONNX file differs from it by {worst:.2g} in a logit, more than "
-            f"{LOGIT_TOLERANCE:g}; it was removed"
-        )
+        differs = f"differs from it by {worst:.2g} in a logit, more than {LOGIT_TOLERANCE:g}"
+        if worst == math.inf:
+            differs = "or the model itself gives logits that are NaN, infinite or of another shape"
+        raise ModelError(f"{folder}: its ONNX file {differs}; it was removed")
     return worst
+
+
+def _gap(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """The largest difference of two tensors; infinite where they cannot be compared.
+
+    NaN would not do: Python's ``max`` passes over it.
+    """
+    alike = found.shape == expected.shape and bool((found.isfinite() & expected.isfinite()).all())
+    return float((found - expected).abs().max()) if alike else math.inf
 
 
 def _runtime() -> Any:

@@ -1,22 +1,21 @@
 """A version as a folder for serving: what plain transformers loads, and an ONNX file if asked for.
 
 Nothing in the folder needs DAFTT. It appears complete or not at all, and its manifest lets whoever
-copies it on check every file.
+copies it on check every file. What the version's manifest does not list is not in it.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import string
 from itertools import count, islice
 from pathlib import Path
 
+from daftt_core.appearing import appearing
 from daftt_core.errors import ConfigError, StorageError
 from daftt_core.progress import log
 from daftt_core.registry.models import Lineage
-from daftt_core.registry.versions import is_model_file, read_lineage, read_version
+from daftt_core.registry.versions import copy_version, read_lineage
 from daftt_core.storage import commit
 from daftt_core.workspace import Run, read_examples
 
@@ -56,23 +55,13 @@ def export_version(
         raise ConfigError(f"{task}: an ONNX file is made of classifiers only; leave --onnx out")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"{target}: is there already; name another folder")
-    source, _, _ = read_version(registry, lineage.task, version)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        ignored = shutil.ignore_patterns(".*")
-        shutil.copytree(source, partial, ignore=ignored)
-        for path in list(partial.rglob("*")):
-            if path.is_file() and not is_model_file(path.relative_to(partial).as_posix()):
-                path.unlink()
-        difference = _add_onnx(partial, lineage) if onnx else None
-        commit(partial, version)
-        if target.exists():
-            target.rmdir()
-        partial.replace(target)
+        with appearing(target, folder=True) as partial:
+            copy_version(registry, lineage.task, version, partial)
+            difference = _add_onnx(partial, lineage) if onnx else None
+            commit(partial, version)
     except OSError as error:
         raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return difference
 
 

@@ -8,13 +8,13 @@ runs whose data are the same share one.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from daftt_core.drift import POPULATION, TRIGGER, Population, read_population
 from daftt_core.errors import StorageError
 from daftt_core.registry.versions import as_run
+from daftt_core.storage import copy_file
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run, read_stage, run_stage, stage_manifest
 
@@ -33,10 +33,12 @@ def keep_population(registry: str, run: Run) -> str:
     if stage_manifest(run, TRIGGER) is None:
         return ""
     source, manifest = read_stage(run, TRIGGER)
-    found = str(manifest.summary["population"])
+    found, entry = str(manifest.summary["population"]), manifest.entry(POPULATION)
+    if entry is None:
+        raise StorageError(f"{source / POPULATION}: is missing")
 
     def work(folder: Path) -> dict[str, Any]:
-        shutil.copyfile(source / POPULATION, folder / POPULATION)
+        copy_file(source, entry, folder / POPULATION)
         return {}
 
     run_stage(as_run(registry, run.task), _stage(found), [found], work)

@@ -12,7 +12,6 @@ fetched through the cache where the registry is at a distance.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +24,11 @@ from daftt_core.errors import StorageError
 from daftt_core.records import digest
 from daftt_core.registry.card import write_card
 from daftt_core.registry.models import Decision, Lineage
-from daftt_core.storage import MANIFEST, Manifest, write_text
+from daftt_core.storage import MANIFEST, FileEntry, Manifest, copy_file, read_listed, write_text
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run, read_file, read_stage, run_stage
 
-__all__ = ["Student", "as_run", "is_model_file", "keep_version", "read_lineage", "read_version"]
+__all__ = ["Student", "as_run", "copy_version", "keep_version", "read_lineage", "read_version"]
 
 _LINEAGE, _LEARNED, _CARD = "lineage.json", "learned-from.json", "README.md"
 
@@ -40,11 +39,13 @@ class Student:
 
     Attributes:
         version: What the registry calls it: a digest of its files and of how it is asked.
-        files: Its files by name, each the path of the file.
+        folder: Folder of the stage that it was trained in.
+        files: What that stage's manifest says of its files, by their names.
     """
 
     version: str
-    files: dict[str, Path]
+    folder: Path
+    files: dict[str, FileEntry]
 
     @classmethod
     def of(
@@ -63,23 +64,19 @@ class Student:
             StorageError: The stage has no such student.
         """
         start = f"seed-{seed}/"
-        entries = {
-            entry.name.removeprefix(start): entry.sha256
+        files = {
+            entry.name.removeprefix(start): entry
             for entry in manifest.files
             if entry.name.startswith(start) and entry.name != f"{start}{MANIFEST}"
         }
-        if not entries:
+        if not files:
             raise StorageError(f"{folder}: holds no student {start.rstrip('/')}")
         version = digest(
-            *(entries, config.max_length, config.max_target_length, task.id, task.label_names),
+            {name: entry.sha256 for name, entry in files.items()},
+            *(config.max_length, config.max_target_length, task.id, task.label_names),
             length=12,
         )
-        return cls(version, {name: folder / start / name for name in entries})
-
-
-def is_model_file(name: str) -> bool:
-    """Whether a file of a version is one that serves, and not about it."""
-    return name not in (_LINEAGE, _LEARNED, MANIFEST)
+        return cls(version, folder, files)
 
 
 def keep_version(
@@ -97,14 +94,12 @@ def keep_version(
     Raises:
         StorageError: It cannot be written.
     """
-    settings = json.loads(student.files["config.json"].read_bytes())
+    settings = json.loads(read_listed(student.folder, student.files["config.json"]))
     causal = not lineage.task.is_classification and not settings.get("is_encoder_decoder")
 
     def work(folder: Path) -> dict[str, Any]:
-        for name, source in student.files.items():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+        for name, entry in student.files.items():
+            copy_file(student.folder, entry, folder / name)
         write_text(folder / _LINEAGE, lineage.model_dump_json(indent=1) + "\n")
         write_text(folder / _LEARNED, json.dumps(sorted(learned)) + "\n")
         write_text(folder / _CARD, write_card(lineage, decision, causal=causal))
@@ -112,6 +107,18 @@ def keep_version(
 
     inputs = [student.version, decision]
     run_stage(as_run(registry, lineage.task), _stage(student.version), inputs, work)
+
+
+def copy_version(registry: str, task: Task, version: str, target: Path) -> None:
+    """Copy the files of a version that serve, each checked while it is copied.
+
+    Raises:
+        StorageError: The version is not there, or a file was changed.
+    """
+    folder, manifest = read_stage(as_run(registry, task), _stage(version))
+    for entry in manifest.files:
+        if _serves(entry.name):
+            copy_file(folder, entry, target / entry.name)
 
 
 def read_version(registry: str, task: Task, version: str) -> tuple[Path, Lineage, frozenset[str]]:
@@ -146,6 +153,11 @@ def read_lineage(registry: str, task: str, version: str) -> Lineage:
 def as_run(registry: str, task: Task) -> Run:
     """A task's part of a registry, as a run whose stages are what it keeps."""
     return Run(uri=f"{registry.rstrip('/')}/{task.id}", seed=0, task=task)
+
+
+def _serves(name: str) -> bool:
+    """Whether a file of a version is not only about it."""
+    return name not in (_LINEAGE, _LEARNED)
 
 
 def _stage(version: str) -> str:

@@ -18,7 +18,13 @@ from pathlib import Path
 from daftt_core.errors import StorageError
 from daftt_core.progress import log
 from daftt_core.storage.locks import exclusively
-from daftt_core.storage.manifest import Manifest, differing, read_manifest, write_manifest
+from daftt_core.storage.manifest import (
+    Manifest,
+    differing,
+    read_manifest,
+    unlisted,
+    write_manifest,
+)
 
 __all__ = ["Cache"]
 
@@ -67,6 +73,8 @@ class Cache:
         self._make_room(sum(file.size for file in manifest.files))
         partial.mkdir(parents=True, exist_ok=True)
         fill(partial)
+        for name in unlisted(partial, manifest):
+            (partial / name).unlink()
         write_manifest(partial, manifest)
         partial.replace(ready)
 
@@ -77,7 +85,7 @@ class Cache:
             found = None
         if found is None or found.digest != digest:
             return False
-        wrong = differing(folder, found)
+        wrong = differing(folder, found) + unlisted(folder, found)
         if wrong:
             log.warning("%s: was changed; it is fetched again", folder / wrong[0])
         return not wrong

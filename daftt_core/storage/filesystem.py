@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from daftt_core.appearing import appearing
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.storage.local import check_writable, local_folder
 from daftt_core.storage.locks import exclusively
@@ -49,7 +50,7 @@ class FileStorage:
             found = _version(path.stat()) if path.exists() else NOTHING
             if replaces is not None and found != replaces:
                 raise BusyError(f"{path}: was written by another process meanwhile")
-            with _appearing(path) as partial:
+            with appearing(path) as partial:
                 partial.write_bytes(data)
 
     def entries(self, prefix: str) -> dict[str, Entry]:
@@ -96,20 +97,8 @@ class FileStorage:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with _explained(source), _appearing(target) as partial:
+    with _explained(source), appearing(target) as partial:
         shutil.copyfile(source, partial)
-
-
-@contextmanager
-def _appearing(path: Path) -> Iterator[Path]:
-    """A file to write that is moved to ``path`` once the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager

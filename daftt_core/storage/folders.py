@@ -10,14 +10,12 @@ interrupted or losing writer left is never read; it goes with the run's prefix.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
-
-from pydantic import ValidationError
+from pathlib import Path
 
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.metering import metered
 from daftt_core.storage.cache import Cache
-from daftt_core.storage.manifest import MANIFEST, Manifest, differing
+from daftt_core.storage.manifest import MANIFEST, Manifest, differing, listed_name, parse_manifest
 from daftt_core.storage.protocol import NOTHING, Storage
 
 __all__ = ["RemoteFolder"]
@@ -51,12 +49,8 @@ class RemoteFolder:
         content = self._storage.read(self._manifest)
         if content is None:
             return None
-        try:
-            return Manifest.model_validate_json(content.data)
-        except ValidationError:
-            raise StorageError(
-                f"{self._storage.uri}/{self._manifest}: is damaged; remove it and run again"
-            ) from None
+        where = f"{self._storage.uri}/{self._manifest}"
+        return parse_manifest(content.data, where, "is damaged; remove it and run again")
 
     def is_whole(self, manifest: Manifest) -> bool:
         """Whether every file that the manifest lists is there with its size."""
@@ -121,14 +115,17 @@ class RemoteFolder:
             )
 
     def read(self, manifest: Manifest, name: str) -> bytes:
-        """One small file of the folder.
+        """One small file of the folder, checked against the manifest.
 
         Raises:
-            StorageError: It is missing or cannot be read.
+            StorageError: It is not listed or missing, cannot be read, or differs.
         """
-        content = self._storage.read(f"{self._prefix(manifest)}{name}")
-        if content is None:
-            raise StorageError(f"{self._storage.uri}/{self._prefix(manifest)}{name}: is missing")
+        entry, where = manifest.entry(name), f"{self._storage.uri}/{self._prefix(manifest)}{name}"
+        content = self._storage.read(f"{self._prefix(manifest)}{name}") if entry else None
+        if entry is None or content is None:
+            raise StorageError(f"{where}: is missing")
+        if not entry.describes(content.data):
+            raise StorageError(f"{where}: does not match its manifest; it was changed")
         return content.data
 
     def download(self, manifest: Manifest, folder: Path) -> list[str]:
@@ -140,13 +137,10 @@ class RemoteFolder:
         Raises:
             StorageError: An object is missing or cannot be fetched.
         """
-        for file in manifest.files:
-            path = PurePosixPath(file.name)
-            if path.is_absolute() or ".." in path.parts:  # else it could write anywhere
-                raise StorageError(
-                    f"{self.uri}/{MANIFEST}: lists {file.name!r}, outside its folder"
-                )
-        sizes = {file.name: file.size for file in manifest.files}
+        try:  # a manifest that was not read from a file may list anything
+            sizes = {listed_name(file.name): file.size for file in manifest.files}
+        except ValueError as error:
+            raise StorageError(f"{self.uri}/{MANIFEST}: {error}") from None
         for _ in range(_ATTEMPTS):
             self._storage.download(self._prefix(manifest), sizes, folder)
             wrong = differing(folder, manifest)

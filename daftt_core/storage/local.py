@@ -8,6 +8,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from daftt_core.appearing import appearing
 from daftt_core.errors import StorageError
 
 __all__ = ["check_writable", "local_folder", "write_text"]
@@ -31,13 +32,8 @@ def local_folder(uri: str) -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file that appears complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with appearing(path) as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def check_writable(folder: Path, needed_bytes: int) -> None:

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from daftt_core.config import StudentConfig
-from daftt_core.errors import DataError
+from daftt_core.errors import DataError, ModelError
 from daftt_core.metering import count_tokens
 from daftt_core.modeling import load_classifier, load_text_to_text
 from daftt_core.records import Example, Prediction
@@ -59,7 +64,7 @@ class Questions:
 
         Raises:
             DataError: An example has no output to compare an answer with.
-            ModelError: The student cannot be loaded.
+            ModelError: The student cannot be loaded, or its scores are NaN.
         """
         golds = list(map(_gold, self._examples))
         answers = self._answers(student, on_batch)
@@ -108,6 +113,9 @@ def answer(
 
     Returns:
         One answer per example, in the order of the examples.
+
+    Raises:
+        ModelError: The student's scores are NaN.
     """
     lengths = questions.dataset["length"][:]
     order = sorted(range(len(lengths)), key=lambda index: lengths[index])
@@ -141,6 +149,7 @@ def _classify(
     model: PreTrainedModel, task: Task, inputs: Mapping[str, torch.Tensor]
 ) -> list[Answer]:
     probabilities = model(**inputs).logits.float().softmax(-1)
+    _refuse_nan(probabilities)
     best = probabilities.argmax(-1).tolist()
     return [
         Answer(
@@ -151,6 +160,21 @@ def _classify(
     ]
 
 
+class _RefuseNan(LogitsProcessor):
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        _refuse_nan(scores)
+        return scores
+
+
+def _refuse_nan(scores: torch.Tensor) -> None:
+    """The greatest of numbers among which is NaN is NaN, and would pass for an answer."""
+    if bool(scores.isnan().any()):
+        raise ModelError(
+            "the student's scores are no numbers (NaN): its weights are damaged, or its training "
+            "diverged; lower student_learning_rate"
+        )
+
+
 def _write(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -158,7 +182,11 @@ def _write(
     reading: Reading,
 ) -> list[Answer]:
     written = cast(Any, model).generate(
-        **inputs, max_new_tokens=reading.max_target_length, num_beams=1, do_sample=False
+        **inputs,
+        max_new_tokens=reading.max_target_length,
+        num_beams=1,
+        do_sample=False,
+        logits_processor=LogitsProcessorList([_RefuseNan()]),
     )
     if reading.continues:
         written = written[:, inputs["input_ids"].shape[1] :]

@@ -67,7 +67,7 @@ class BestWeights(TrainerCallback):
         if state.global_step % self._every and state.global_step != state.max_steps:
             return
         found = self._look()
-        if found < self._best:
+        if math.isfinite(found) and found < self._best:
             self._best, self._since, self.step = found, 0, state.global_step
             self._weights = {k: v.detach().clone() for k, v in self._model.state_dict().items()}
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,11 +27,13 @@ class Best:
         folder: Where they are.
         step: The optimizer step after which they were saved.
         dev_loss: Their loss on dev.
+        files: Their files' names in it.
     """
 
     folder: Path
     step: int
     dev_loss: float
+    files: tuple[str, ...]
 
 
 def best_weights(checkpoints: Path) -> Best | None:
@@ -40,7 +43,12 @@ def best_weights(checkpoints: Path) -> Best | None:
         checkpoints: The folder that holds the training's checkpoints too.
     """
     found = [
-        Best(path, manifest.summary["step"], manifest.summary["dev_loss"])
+        Best(
+            path,
+            manifest.summary["step"],
+            manifest.summary["dev_loss"],
+            tuple(file.name for file in manifest.files),
+        )
         for path in checkpoints.glob("best-*")
         if (manifest := sound_manifest(path, "taking those before them"))
     ]
@@ -49,9 +57,9 @@ def best_weights(checkpoints: Path) -> Best | None:
 
 def take_weights(best: Best, folder: Path) -> None:
     """Move weights, and what else belongs to the model, into another folder."""
-    for path in best.folder.iterdir():
-        if path.name != MANIFEST:
-            path.replace(folder / path.name)
+    for name in best.files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (best.folder / name).replace(folder / name)
 
 
 class KeepBest(TrainerCallback):
@@ -83,10 +91,12 @@ class KeepBest(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Compare the loss that was just measured with those before it."""
-        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+        found = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+        # NaN is below nothing and nothing is below it
+        losses = [loss if math.isfinite(loss) else math.inf for loss in found]
         lowest = min(losses)
         since = len(losses) - 1 - losses.index(lowest)
-        if since == 0:
+        if since == 0 and lowest < math.inf:
             self._keep(Path(str(args.output_dir)), state.global_step, lowest)
         elif self._patience and since >= self._patience:
             log.info(

@@ -44,6 +44,8 @@ class ExplosionRule:
         Args:
             loss: Mean loss per answer token of the step's batch.
         """
+        if not math.isfinite(loss):  # no mean that it is part of could be compared
+            return True
         self._recent.append(loss)
         mean = sum(self._recent) / len(self._recent)
         if self._start == math.inf:

@@ -9,9 +9,19 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from daftt_core.errors import StorageError
+from daftt_core.progress import log
 from daftt_core.records import Example, read_jsonl
 from daftt_core.statuses import StageStatus, read_remote_statuses, read_statuses
-from daftt_core.storage import MANIFEST, Manifest, RemoteFolder, read_manifest, verify
+from daftt_core.storage import (
+    MANIFEST,
+    Manifest,
+    RemoteFolder,
+    copy_file,
+    read_listed,
+    read_manifest,
+    unlisted,
+    verify,
+)
 from daftt_core.validation import explain
 from daftt_core.workspace.runs import Run, open_run, stage_cache
 
@@ -33,9 +43,10 @@ _STAGE_DEPTH = 2  # students/<arm>/manifest.json; what lies deeper is a stage's 
 
 
 def read_stage(run: Run, name: str, expected: str | None = None) -> tuple[Path, Manifest]:
-    """The folder of a finished stage, checked against its manifest.
+    """The folder of a finished stage, checked against its manifest; it holds nothing else.
 
-    A stage in a distant storage is fetched into the cache, unless it is there already.
+    A stage in a distant storage is fetched into the cache, unless it is there already. So is one on
+    this machine whose folder holds what its manifest does not list.
 
     Args:
         run: The run.
@@ -56,8 +67,18 @@ def read_stage(run: Run, name: str, expected: str | None = None) -> tuple[Path, 
         )
     if storage.folder is None:
         return RemoteFolder(storage, name).fetch(manifest, stage_cache()), manifest
-    verify(storage.folder / name, manifest)
-    return storage.folder / name, manifest
+    folder = storage.folder / name
+    verify(folder, manifest)
+    extra = unlisted(folder, manifest)
+    if not extra:
+        return folder, manifest
+    log.warning("%s: is not listed by the manifest beside it, so it is not read", folder / extra[0])
+    return stage_cache().obtain(manifest, lambda to: _copy(folder, manifest, to)), manifest
+
+
+def _copy(folder: Path, manifest: Manifest, target: Path) -> None:
+    for entry in manifest.files:
+        copy_file(folder, entry, target / entry.name)
 
 
 def stage_manifest(run: Run, name: str) -> Manifest | None:
@@ -92,7 +113,7 @@ def parse_summary(run: Run, stage: str, summary: Mapping[str, Any], model: type[
 
 
 def read_file(uri: str, stage: str, name: str) -> bytes | None:
-    """A small file of a finished stage, not checked; None while the stage has not finished.
+    """A small file of a finished stage, checked; None while the stage has not finished.
 
     Args:
         uri: The run's folder or prefix.
@@ -100,19 +121,21 @@ def read_file(uri: str, stage: str, name: str) -> bytes | None:
         name: The file's.
 
     Raises:
-        StorageError: It is missing or cannot be read.
+        StorageError: The stage's manifest does not list it, it is missing, or it was changed.
     """
     storage = open_run(uri)
     if storage.folder is None:
         remote = RemoteFolder(storage, stage)
         manifest = remote.manifest()
         return None if manifest is None else remote.read(manifest, name)
-    if read_manifest(storage.folder / stage) is None:
+    folder = storage.folder / stage
+    manifest = read_manifest(folder)
+    if manifest is None:
         return None
-    content = storage.read(f"{stage}/{name}")
-    if content is None:
-        raise StorageError(f"{storage.folder / stage / name}: is missing")
-    return content.data
+    entry = manifest.entry(name)
+    if entry is None:
+        raise StorageError(f"{folder / name}: is missing")
+    return read_listed(folder, entry)
 
 
 def finished_stages(run: Run) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from daftt_core.appearing import remove_stale, stale_partials
 from daftt_core.errors import BusyError, DafttError, StorageError
 from daftt_core.keeping import ALONE, Machine, forget, keeping
 from daftt_core.metering import metered
@@ -260,6 +261,7 @@ def _prepare_folder(folder: Path, key: str) -> None:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
+    remove_stale(stale_partials(folder))
     write_text(marker, key)
 
 
