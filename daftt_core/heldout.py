@@ -204,35 +204,47 @@ class _NearCopies:
 
     def find(self, words: _Run) -> str | None:
         """The id of an input that words are a near copy of, or None."""
-        counts = Counter(words)
-        for place in sorted({place for word in counts for place in self._filed.get(word, ())}):
+        known = {place for word in set(words) for place in self._filed.get(word, ())}
+        if not known:
+            return None
+        in_common = _Subsequence(words)
+        for place in sorted(known):
             own_id, other = self._inputs[place]
             least = _least_common(max(len(words), len(other)))
             if (
-                min(len(words), len(other)) >= least  # these three settle nearly all in little time
-                and (counts & Counter(other)).total() >= least
+                least <= min(len(words), len(other))
+                and in_common.length(other) >= least
                 and max(_halves(words), _halves(other)) > 2 * _FEW
-                and _common_in_order(words, other) >= least
             ):
                 return own_id
         return None
 
 
+class _Subsequence:
+    """Finds how many words others have in common with these, in order.
+
+    That is the length of the longest common subsequence, computed on bits (H. Hyyro, "Bit-parallel
+    LCS-length computation revisited", 2004).
+    """
+
+    def __init__(self, words: _Run) -> None:
+        self._count = len(words)
+        self._places: defaultdict[str, int] = defaultdict(int)
+        for place, word in enumerate(words):
+            self._places[word] |= 1 << place
+
+    def length(self, other: _Run) -> int:
+        """The number of words in common with other ones."""
+        every = row = (1 << self._count) - 1
+        for word in other:
+            matched = row & self._places.get(word, 0)
+            row = ((row + matched) | (row - matched)) & every
+        return self._count - row.bit_count()
+
+
 def _least_common(count: int) -> int:
     """How many of so many words a near copy has at least."""
     return math.ceil(_LEAST_COMMON * count)
-
-
-def _common_in_order(one: _Run, other: _Run) -> int:
-    """Length of the longest common subsequence, bit-parallel (H. Hyyro, 2004)."""
-    places: defaultdict[str, int] = defaultdict(int)
-    for place, word in enumerate(one):
-        places[word] |= 1 << place
-    every = row = (1 << len(one)) - 1
-    for word in other:
-        matched = row & places.get(word, 0)
-        row = (row + matched | row - matched) & every
-    return len(one) - row.bit_count()
 
 
 def _hashed(text: str, text_pair: str | None) -> tuple[str, tuple[_Run, ...]]:
