@@ -13,7 +13,7 @@ import unicodedata
 
 from daftt_core.records import normalize
 
-__all__ = ["apart", "bare", "is_character", "words_of"]
+__all__ = ["IGNORED", "MARKS", "apart", "bare", "is_character", "words_of"]
 
 _UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -27,15 +27,16 @@ _UNSPACED = (
 )
 # the Basic Multilingual Plane is enough, and a class within it is looked up several times as fast
 _PLANE = [(chr(code), unicodedata.category(chr(code))) for code in range(0x10000)]
-_MARKS = "".join(character for character, category in _PLANE if category[0] == "M")
-_CHARACTER = re.compile(rf"(?!\W)[{_UNSPACED}][{_MARKS}]*")
-_WORD = re.compile(rf"[^\W_]+(?:[{_MARKS}]+[^\W_]*)*")
+MARKS = "".join(character for character, category in _PLANE if category[0] == "M")
+"""All marks of the Basic Multilingual Plane, to stand between a pattern's brackets."""
+_CHARACTER = re.compile(rf"(?!\W)[{_UNSPACED}][{MARKS}]*")
+_WORD = re.compile(rf"[^\W_]+(?:[{MARKS}]+[^\W_]*)*")
 _ASCII_WORD = re.compile("[a-z0-9]+")
-# Unicode's Default_Ignorable_Code_Point: they show nothing, such as a zero-width space
-_IGNORED = re.compile(
+IGNORED = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]+"
 )
+"""What shows nothing, such as a zero-width space: Unicode's Default_Ignorable_Code_Point."""
 # Left out are those that tell C# from C, 5% from 5 or -1 from 1; a point within a number stays.
 _PUNCTUATION = "".join(
     rf"\{character}"
@@ -72,4 +73,4 @@ def apart(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return apart(normalize(_IGNORED.sub("", text)))
+    return apart(normalize(IGNORED.sub("", text)))
