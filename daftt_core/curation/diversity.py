@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from daftt_core.records import normalize
+from daftt_core.words import words_of
 
 __all__ = ["Diversity", "distinct_share", "measure_diversity"]
 
@@ -57,7 +57,7 @@ def distinct_share(texts: Sequence[str], words: int) -> float:
     """
     runs = [
         tuple(split[at : at + words])
-        for split in (normalize(text).split() for text in texts)
+        for split in map(words_of, texts)
         for at in range(len(split) - words + 1)
     ]
     return len(set(runs)) / len(runs) if runs else 0.0
@@ -74,11 +74,7 @@ def measure_diversity(texts: Sequence[str], real: Sequence[str]) -> Diversity | 
         None where there is no text or none holds a word.
     """
     try:
-        every = TfidfVectorizer(
-            preprocessor=normalize,
-            token_pattern=r"(?u)\b\w+\b",  # noqa: S106 - words of one letter count too
-            sublinear_tf=True,
-        ).fit_transform([*texts, *real])
+        every = TfidfVectorizer(analyzer=words_of, sublinear_tf=True).fit_transform([*texts, *real])
     except ValueError:  # an empty vocabulary
         return None
     if not texts:

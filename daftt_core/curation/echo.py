@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from daftt_core.heldout import words_of
 from daftt_core.records import Example
 from daftt_core.tasks import TURN, Task
+from daftt_core.words import words_of
 
 __all__ = ["EchoIndex"]
 
@@ -65,5 +65,6 @@ class EchoIndex:
         return {run for text in texts if text for run in self._runs_of(words_of(text))}
 
     def _runs_of(self, words: list[str]) -> Iterator[_Run]:
-        for start in range(len(words) - self._words + 1):
+        """The runs of a text; of a shorter one the whole, which equals a whole text or nothing."""
+        for start in range(max(len(words) - self._words + 1, bool(words))):
             yield tuple(words[start : start + self._words])

@@ -22,9 +22,9 @@ from daftt_core.curation.near import near_duplicates
 from daftt_core.curation.personal import find_in_example
 from daftt_core.curation.spool import Row
 from daftt_core.curation.surroundings import Reason, Surroundings
-from daftt_core.heldout import words_of
 from daftt_core.records import SyntheticExample, content_id, seed_for
 from daftt_core.tasks import FIELD_NAME, Task
+from daftt_core.words import is_character, words_of
 
 __all__ = ["EXAMPLE_FILTERS", "RELATIVE", "SET_FILTERS", "ExampleFilter", "SetFilter", "settle"]
 
@@ -109,11 +109,18 @@ def _format(example: SyntheticExample, around: Surroundings) -> SyntheticExample
 
 
 def _circle(words: Sequence[str]) -> str | None:
-    """The run of words that fills half of a text or more, over and over."""
-    runs = Counter(zip(*(words[start:] for start in range(_RUN_WORDS)), strict=False))
-    for run, count in runs.most_common(1):
-        if count >= _LEAST_ROUNDS and 2 * _RUN_WORDS * count >= len(words):
-            return " ".join(run)
+    """The run of words that fills half of a text or more, over and over.
+
+    Where the run is one word again and again, it must fill three quarters.
+    """
+    runs = list(zip(*(words[start:] for start in range(_RUN_WORDS)), strict=False))
+    for run, count in Counter(runs).most_common(1):
+        starts = [start for start, other in enumerate(runs) if other == run]
+        filled = {start + step for start in starts for step in range(_RUN_WORDS)}
+        # who laughs or stresses a word writes it several times: that alone is no circle
+        least = 0.5 if len(set(run)) > 1 else 0.75
+        if count >= _LEAST_ROUNDS and len(filled) >= least * len(words):
+            return ("" if all(map(is_character, run)) else " ").join(run)
     return None
 
 
@@ -153,7 +160,7 @@ def _echo(example: SyntheticExample, around: Surroundings) -> SyntheticExample |
 
 
 def _overlap(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """The input is, or shares a run of words with, a dev or test example."""
+    """The input is a dev or test example, nearly one, or shares a run of words with one."""
     other = around.heldout.collides(example.text, example.text_pair)
     if example.origin is not None and example.origin in around.heldout:
         other = example.origin
@@ -162,7 +169,9 @@ def _overlap(example: SyntheticExample, around: Surroundings) -> SyntheticExampl
     if other in (example.id, example.origin):
         return Reason("a dev or test example has this input", other)
     words = around.config.overlap_words
-    return Reason(f"it shares {words} words in a row with a dev or test example", other)
+    return Reason(
+        f"it is nearly a dev or test example, or shares {words} words in a row with one", other
+    )
 
 
 def _verify(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:

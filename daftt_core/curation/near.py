@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from rensa import RMinHash
 
 from daftt_core.curation.spool import Row
-from daftt_core.records import Example, normalize
+from daftt_core.records import Example
+from daftt_core.words import bare
 
 __all__ = ["NearIndex", "bands_for", "near_duplicates", "similarity"]
 
@@ -172,7 +173,7 @@ def _tokens(example: Example) -> list[str]:
 
 
 def _grams(text: str) -> set[str]:
-    plain = normalize(text)
+    plain = bare(text)
     return {plain[start : start + _GRAM] for start in range(max(1, len(plain) - _GRAM + 1))}
 
 

@@ -8,7 +8,9 @@ digit of a card. Names and postal addresses are not looked for; they would need 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
@@ -17,14 +19,42 @@ from stdnum import luhn
 
 from daftt_core.records import SyntheticExample
 from daftt_core.tasks import Task
+from daftt_core.words import IGNORED, MARKS
 
 __all__ = ["Finding", "find_in_example", "find_personal_data", "redact"]
 
-# The text around an address often touches it: brackets, quotes, a full stop.
-_EMAIL = re.compile(r"[^\s@<>()\[\]{}\"',;:]+@[^\s@<>()\[\]{}\"',;:]+\.[^\W\d_]{2,}")
-# ISO/IEC 7812: payment cards begin with 2 to 6 and have 13 to 19 digits.
-_CARD = re.compile(r"(?<![\d.,])[2-6](?:[ -]?\d){12,18}(?![\d])")
+# RFC 5321 allows 64 characters before the sign. A top-level domain is letters and their marks, or
+# in ASCII xn-- and more (RFC 5891). Brackets, quotes and a full stop often touch an address.
+_EMAIL = re.compile(
+    rf"\w[\w{MARKS}.!#$%&*+/=?^`|~-]{{0,63}}@(?:[\w{MARKS}-]{{1,63}}\.){{1,9}}"
+    rf"(?:[xX][nN]--[A-Za-z0-9-]{{1,59}}|[^\W\d_](?:[^\W\d_]|[{MARKS}]){{1,62}})"
+)
+# Digits and what may stand between two of them. Commas are those of large numbers. Of signs that
+# look alike, or of a category, one stands for all.
+_DIGITS = re.compile(r"\d(?:[ ./_*|\u00b7-]{0,3}\d)*")
+_SIGNS = {
+    **dict.fromkeys(["Zs", "\t"], " "),
+    **dict.fromkeys(["Pd", "\u2043", "\u2212", "\u30fc"], "-"),
+    **dict.fromkeys("\u2022\u2027\u2219\u22c5\u3002\u30fb", "\u00b7"),  # points at half height
+}
+_GROUP = re.compile(r"\d+")
+_FRACTION = re.compile(r"\d[.,]$")  # what comes next are the digits of a fraction
+_DATE = re.compile(
+    r"(?:19|20)\d\d([./-])\d\d?\1\d\d?(?!\d)|(?<!\d)\d\d?([./-])\d\d?\2(?:19|20)\d\d"
+)
+_AMOUNTS = re.compile(r"\d+\.\d+|(?:\d+\.\d\d?(?!\d)[ /*|-]*)+")
+# ISO/IEC 7812: payment cards begin with 2 to 6, those with 2 with 22 to 27, and have 13 to 19
+# digits. So they are printed: in one, or in groups of these sizes.
+_CARD_BEGINS = re.compile(r"2[2-7]|[3-6]")
+_CARD_DIGITS = range(13, 20)
+_CARD_GROUPS = [(4, 4, 4, 4, 3), (4, 4, 4, 4), (4, 6, 5), (4, 6, 4), *((n,) for n in _CARD_DIGITS)]
 _SEVEN_DIGITS = re.compile(r"\d(?:\D{0,3}\d){6}")
+# The matcher of phone numbers takes time in the square of its text: it gets no more than this, cut
+# where no number is, or where there is no such place, so that the pieces overlap by a number.
+_PIECE, _OVERLAP = 400, 60
+_NO_NUMBER = re.compile(r"[^\W\d_]{2}")
+
+_Span = tuple[int, int]
 
 
 class Finding(NamedTuple):
@@ -38,22 +68,54 @@ class Finding(NamedTuple):
 def find_personal_data(text: str, region: str = "") -> list[Finding]:
     """What there is in a text, from left to right, without overlaps.
 
+    Digits, blanks, dashes and the like count in any of their forms, and what shows nothing is
+    passed over.
+
     Args:
         text: The text.
         region: Country whose phone numbers are known without a country code, such as ``US``.
     """
+    plain, places = _plain(text)
+    taken = bytearray(len(plain))
     found: list[Finding] = []
-    for finding in (*_emails(text), *_cards(text), *_phones(text, region)):
-        if all(finding.end <= one.start or finding.start >= one.end for one in found):
-            found.append(finding)
+    for start, end, kind in (*_emails(plain), *_cards(plain), *_phones(plain, region)):
+        if not any(taken[start:end]):
+            taken[start:end] = b"\1" * (end - start)
+            found.append(Finding(places[start], places[end - 1] + 1, kind))
     return sorted(found)
+
+
+def _plain(text: str) -> tuple[str, Sequence[int]]:
+    """A text in plain digits and signs, and for each of its characters the place in the text."""
+    if text.isascii():
+        return text, range(len(text))
+    kept = [
+        (place, plain)
+        for place, character in enumerate(text)
+        if (plain := _plain_character(character))
+    ]
+    return "".join(plain for _, plain in kept), [place for place, _ in kept]
+
+
+@lru_cache(maxsize=2**12)
+def _plain_character(character: str) -> str:
+    """One character for one, or none for what shows nothing."""
+    if IGNORED.match(character):
+        return ""
+    folded = unicodedata.normalize("NFKC", character)
+    plain = folded if len(folded) == 1 else character
+    if plain.isdecimal():
+        return str(int(plain))
+    return _SIGNS.get(plain) or _SIGNS.get(unicodedata.category(plain), plain)
 
 
 def redact(text: str, findings: list[Finding]) -> str:
     """The text with each finding replaced by its kind in brackets, such as ``[e-mail]``."""
-    for finding in reversed(findings):
-        text = f"{text[: finding.start]}[{finding.kind}]{text[finding.end :]}"
-    return text
+    parts, end = [], 0
+    for finding in findings:
+        parts += [text[end : finding.start], f"[{finding.kind}]"]
+        end = finding.end
+    return "".join([*parts, text[end:]])
 
 
 def find_in_example(
@@ -101,12 +163,73 @@ def _emails(text: str) -> Iterator[Finding]:
 
 
 def _cards(text: str) -> Iterator[Finding]:
-    for match in _CARD.finditer(text):
-        if luhn.is_valid(re.sub(r"\D", "", match.group())):
-            yield Finding(match.start(), match.end(), "card")
+    for match in _DIGITS.finditer(text):
+        groups = [(one.start(), one.end()) for one in _GROUP.finditer(text, *match.span())]
+        cards = list(_printed_cards(text, groups))
+        if not cards and _is_spread_card(text, groups):
+            cards = [match.span()]
+        yield from (Finding(start, end, "card") for start, end in cards)
+
+
+def _printed_cards(text: str, groups: Sequence[_Span]) -> Iterator[_Span]:
+    """The cards among groups of digits that are grouped as cards are printed."""
+    sizes = [end - start for start, end in groups]
+    place = 0
+    while place < len(groups):
+        for card in _CARD_GROUPS:
+            start, end = groups[place][0], groups[min(place + len(card), len(groups)) - 1][1]
+            if (
+                tuple(sizes[place : place + len(card)]) == card
+                and not _FRACTION.search(text, max(0, start - 2), start)
+                and _is_card(text[start:end])
+            ):
+                yield start, end
+                place += len(card) - 1
+                break
+        place += 1
+
+
+def _is_spread_card(text: str, groups: Sequence[_Span]) -> bool:
+    """Whether all groups together are one card, though it is not grouped as cards are printed.
+
+    So are dates, amounts and lists of numbers, one in ten of which has a right check digit; they
+    differ in size, and few have four digits.
+    """
+    sizes = [end - start for start, end in groups]
+    start, end = groups[0][0], groups[-1][1]
+    return (
+        (len(set(sizes[:-1])) == 1 or max(sizes) >= 4)
+        and not _FRACTION.search(text, max(0, start - 2), start)
+        and _is_card(text[start:end])
+        and not _DATE.search(text, start, end)
+        and not _AMOUNTS.fullmatch(text, start, end)
+    )
+
+
+def _is_card(text: str) -> bool:
+    digits = "".join(_GROUP.findall(text))
+    return (
+        len(digits) in _CARD_DIGITS
+        and _CARD_BEGINS.match(digits) is not None
+        and luhn.is_valid(digits)
+    )
 
 
 def _phones(text: str, region: str) -> Iterator[Finding]:
-    if _SEVEN_DIGITS.search(text):  # the matcher is slow, and most texts have no number
-        for match in PhoneNumberMatcher(text, region or None):
-            yield Finding(match.start, match.end, "phone")
+    if not _SEVEN_DIGITS.search(text):  # the matcher is slow, and most texts have no number
+        return
+    for start, piece in _pieces(text):
+        if _SEVEN_DIGITS.search(piece):
+            for match in PhoneNumberMatcher(piece, region or None):
+                yield Finding(start + match.start, start + match.end, "phone")
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """A text in pieces, each with its place."""
+    start = 0
+    while len(text) - start > _PIECE:
+        end = start + _PIECE
+        cuts = [one.end() for one in _NO_NUMBER.finditer(text, start + _PIECE // 2, end)]
+        yield start, text[start : cuts[-1] if cuts else end]
+        start = cuts[-1] if cuts else end - _OVERLAP
+    yield start, text[start:]

@@ -9,7 +9,6 @@ target).
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from daftt_core.data.task_sources import open_source
 from daftt_core.heldout import Heldout
 from daftt_core.progress import Progress, log
 from daftt_core.records import content_id, seed_for
+from daftt_core.words import words_of
 from daftt_core.workspace import Run, read_examples, read_stage
 
 __all__ = ["Candidate", "Choice", "MixtureExample", "MixtureTask", "Target", "choose"]
@@ -147,7 +147,9 @@ class _Rules:
 
     def __init__(self, run: Run, config: MixtureConfig) -> None:
         named = [*config.exclude.split(","), *run.task.mixture_exclude, run.task.source or ""]
-        self._excluded = {" ".join(_words(name)): name.strip() for name in named if _words(name)}
+        self._excluded = {
+            " ".join(words_of(name)): name.strip() for name in named if words_of(name)
+        }
         self._languages = {name.strip().casefold() for name in config.languages.split(",")} - {""}
 
     def on_name(self, name: str) -> str | None:
@@ -163,15 +165,11 @@ class _Rules:
 
     def _named(self, texts: Iterable[str]) -> str | None:
         for text in texts:
-            words = f" {' '.join(_words(text))} "
+            words = f" {' '.join(words_of(text))} "
             for excluded, name in self._excluded.items():
                 if f" {excluded} " in words:
                     return f"excluded by {name!r}"
         return None
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text.casefold())
 
 
 def choose(run: Run, config: MixtureConfig, target: Target) -> Choice:

@@ -14,7 +14,7 @@ from daftt_core.data.gather import FILES, Gathered, gather
 from daftt_core.data.hub import hub_place
 from daftt_core.data.rows import Row
 from daftt_core.data.splits import count_labels, share_of, take
-from daftt_core.heldout import write_fingerprints
+from daftt_core.heldout import FORM, write_fingerprints
 from daftt_core.progress import log
 from daftt_core.records import TRAITS, Example, Traits, write_jsonl
 from daftt_core.storage import write_text
@@ -83,7 +83,7 @@ def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult:
         }
 
     # Another slice_column makes test anew, and nothing that was learned.
-    result = run_stage(run, "data", [settings, digests], write_data)
+    result = run_stage(run, "data", [settings, digests, FORM], write_data)
     return result.model_copy(update={"summary": result.summary | {"test_digest": test.digest}})
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import combinations
+from types import SimpleNamespace
 
 from rouge_score.rouge_scorer import RougeScorer
 
 from daftt_core.records import TextSample, normalize
+from daftt_core.words import words_of
 
 __all__ = ["agreements", "medoid"]
 
@@ -24,12 +26,13 @@ def agreements(texts: Sequence[str | None], kind: str) -> list[float]:
         texts: At least two; None agrees with nothing.
         kind: ``exact``, 1 for texts that are equal when normalized and 0 for others, or
             ``rouge-l``, the F-measure of ROUGE-L (C.-Y. Lin, 2004) by rouge_score, without
-            stemming. It sees letters a to z and digits only; equal texts agree wholly all the same.
+            stemming and with the words of :mod:`daftt_core.words`. Equal texts agree wholly, even
+            those without a word.
 
     Returns:
         Numbers in [0, 1].
     """
-    scorer = RougeScorer(["rougeL"])
+    scorer = RougeScorer(["rougeL"], tokenizer=SimpleNamespace(tokenize=words_of))
     found: list[list[float]] = [[] for _ in texts]
     for one, other in combinations(range(len(texts)), 2):
         first, second = texts[one], texts[other]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from daftt_core.errors import DataError
 from daftt_core.tasks.task import Columns
+from daftt_core.words import words_of
 
 __all__ = ["propose_columns", "propose_kind"]
 
@@ -60,12 +60,8 @@ def _output(table: Mapping[str, Sequence[str]]) -> str:
     labels = [name for name in table if propose_kind(table[name]) == "classification"]
     if not labels:
         return list(table)[-1]
-    telling = [name for name in labels if set(_words(name)) & set(_OUTPUTS)]
+    telling = [name for name in labels if set(words_of(name)) & set(_OUTPUTS)]
     return min(
         telling or labels,
         key=lambda name: (len(set(table[name])), sum(map(len, table[name]))),
     )
-
-
-def _words(name: str) -> list[str]:
-    return re.findall(r"[^\W_]+", name.casefold())

@@ -113,10 +113,11 @@ def check_own_examples(run: Run, data: str) -> None:
     heldout = Heldout.load(folder / "heldout.json", _WHOLE)
     for field in ("positive_examples", "negative_examples"):
         for number, solved in enumerate(getattr(task, field), start=1):
-            if task.example_of(solved).id in heldout:
+            example = task.example_of(solved)
+            if heldout.collides(example.text, example.text_pair):
                 raise TaskError(
-                    f"task {task.id}: {field}: example {number} is an example of dev or test, "
-                    "which no prompt may show; write another one"
+                    f"task {task.id}: {field}: example {number} is an example of dev or test, or "
+                    "nearly one, which no prompt may show; write another one"
                 )
 
 

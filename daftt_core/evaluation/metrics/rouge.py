@@ -1,16 +1,20 @@
 """Overlap of a text with its reference, in words, word pairs and the longest common sequence.
 
-Only words of the letters a to z and of digits count: texts in other scripts score 0.
+Words are those of :mod:`daftt_core.words`: letters and digits of any script, and in scripts without
+blanks each character.
 """
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
 import evaluate
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
+
+from daftt_core.words import words_of
 
 _DESCRIPTION = (
     "F-measures of ROUGE-1, ROUGE-2 and ROUGE-L (C.-Y. Lin, 2004) by the rouge_score package, "
@@ -35,7 +39,7 @@ class Rouge(evaluate.Metric):  # type: ignore[misc]
     def _compute(
         self, predictions: list[str], references: list[str], per_example: bool = False
     ) -> dict[str, Any]:
-        scorer = RougeScorer(_KINDS)
+        scorer = RougeScorer(_KINDS, tokenizer=SimpleNamespace(tokenize=words_of))
         pairs = zip(predictions, references, strict=True)
         scored = [scorer.score(true, said) for said, true in pairs]
         scores = {kind: [float(one[kind].fmeasure) for one in scored] for kind in _KINDS}
