@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from daftt_core.data.lines import decode_lines
+from daftt_core.data.lines import decode_lines, refuse_utf16
 from daftt_core.data.rows import MALFORMED, Fields, Mistakes, Problem, list_names
 from daftt_core.errors import DataError, did_you_mean
 from daftt_core.plain_json import parse_json
@@ -76,6 +76,7 @@ def read_json_file(
         return
     # a list and a task are one JSON value: they are held in memory
     content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    refuse_utf16(content, mistakes)
     if not content.strip():
         return
     found = _whole(content, mistakes)

@@ -10,7 +10,7 @@ from pathlib import Path
 from daftt_core.data.rows import Mistakes
 from daftt_core.errors import DataError
 
-__all__ = ["SAVE_AS_UTF8", "decode_lines"]
+__all__ = ["SAVE_AS_UTF8", "decode_lines", "refuse_utf16"]
 
 # A file without line ends would be read into memory whole.
 _MOST_LINE_BYTES = 2**26
@@ -43,8 +43,8 @@ def decode_lines(path: Path, mistakes: Mistakes) -> Iterator[str]:
                     "a row must end with a line break"
                 )
             line = raw.removeprefix(codecs.BOM_UTF8)
-            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise DataError(f"{mistakes.file}: is UTF-16; {_FROM_UTF16}")
+            if number == 1:
+                refuse_utf16(line, mistakes)
             if not mistakes.strict:
                 yield line.decode("utf-8", "surrogateescape")
                 continue
@@ -58,3 +58,13 @@ def decode_lines(path: Path, mistakes: Mistakes) -> Iterator[str]:
                     f"{where}: byte {error.start + 1} ({line[error.start]:#04x}) is not UTF-8; "
                     f"{SAVE_AS_UTF8}"
                 ) from None
+
+
+def refuse_utf16(begin: bytes, mistakes: Mistakes) -> None:
+    """Stop if a file begins as one of UTF-16 does.
+
+    Raises:
+        DataError: It does.
+    """
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{mistakes.file}: is UTF-16; {_FROM_UTF16}")
