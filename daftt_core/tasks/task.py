@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from daftt_core.errors import did_you_mean
-from daftt_core.records import Example, normalize
+from daftt_core.records import Example, composed, normalize
 from daftt_core.tasks.metrics import primary_metrics
 
 __all__ = ["MOST_ID_CHARACTERS", "Columns", "Hub", "Label", "Solved", "Splits", "Task", "spoken"]
@@ -40,6 +40,7 @@ class Columns(_Part):
         if name is not None and not name.strip():
             hint = "; leave text_pair out where inputs are single texts"
             raise ValueError(f"must name a column{hint if info.field_name == 'text_pair' else ''}")
+        name = name if name is None else composed(name)  # as the names in files are compared
         if name is not None and name in info.data.values():
             raise ValueError(f"the column {name!r} serves as another one already")
         return name
@@ -64,6 +65,11 @@ class Label(_Part):
         if text != text.strip() or len(text.splitlines()) != 1 or not spoken(text):
             raise ValueError(f"{text!r} must be one line of text, without white space around it")
         return text
+
+    @property
+    def spellings(self) -> frozenset[str]:
+        """What stands for this label in data files."""
+        return frozenset(map(composed, (self.name, *self.aliases)))
 
     @property
     def spoken(self) -> str:
@@ -162,6 +168,8 @@ class Task(_Part):
         source: Name of the bundled data set, or None when files must be given.
         hub: The public data set, or None where there is none.
         license: License of the data set.
+        labelled_count: How many examples of the task's own data are learned from where the
+            settings do not say; 0: all that dev and test leave over.
         mixture_exclude: Tasks or sources that must not be in the teacher's mixture, because they
             hold the same data: whole words of a task's name, source or URL. ``source`` is left out
             without being named here.
@@ -181,6 +189,7 @@ class Task(_Part):
     source: str | None = None
     hub: Hub | None = None
     license: str | None = None
+    labelled_count: int = Field(default=0, ge=0, strict=True)
     mixture_exclude: tuple[str, ...] = ()
 
     # Fields are checked one by one, each with those before it that are right: so one reading
@@ -195,7 +204,7 @@ class Task(_Part):
         if kind == "classification" and len(labels) < 2:
             raise ValueError("a classification task needs at least two labels")
         for one, other in combinations(labels, 2):
-            if shared := {one.name, *one.aliases} & {other.name, *other.aliases}:
+            if shared := one.spellings & other.spellings:
                 what = f"the name or alias {min(shared)!r}"
             elif one.spoken == other.spoken:
                 what = f"the verbalizer {other.verbalizer!r} (case and full stop do not count)"
@@ -221,7 +230,7 @@ class Task(_Part):
         known = [spelling for label in labels for spelling in (label.name, *label.aliases)]
         problems = []
         for number, example in enumerate(examples, start=1):
-            if labels and example.output not in known:
+            if labels and composed(example.output) not in map(composed, known):
                 problems.append(
                     f"example {number}: the output {example.output!r} is no label"
                     f"{did_you_mean(example.output, known)} (allowed: {', '.join(known)})"
@@ -266,7 +275,8 @@ class Task(_Part):
         for label in self.labels:
             if spelling == label.name or spelling in label.aliases:
                 return label.name
-        return None
+        spelling = composed(spelling)
+        return next((label.name for label in self.labels if spelling in label.spellings), None)
 
     def verbalize(self, output: str) -> str:
         """An output as the teacher reads and writes it."""
