@@ -29,7 +29,6 @@ import torch
 from datasets import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     DataCollatorWithPadding,
     Trainer,
     TrainingArguments,
@@ -38,7 +37,14 @@ from transformers.trainer_callback import PrinterCallback
 
 from daftt_core.config import StudentConfig, from_flat
 from daftt_core.data import prepare
-from daftt_core.modeling import be_quiet, find_model, limit_threads, set_seeds, use_bfloat16
+from daftt_core.modeling import (
+    be_quiet,
+    find_model,
+    limit_threads,
+    load_tokenizer,
+    set_seeds,
+    use_bfloat16,
+)
 from daftt_core.preflight import resolve
 from daftt_core.records import Example, write_jsonl
 from daftt_core.student import train_arm
@@ -119,7 +125,7 @@ def _plain(
     for seed in range(student.seeds):
         set_seeds(seed)
         path = find_model(student.model)
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = load_tokenizer(path)
         model = AutoModelForSequenceClassification.from_pretrained(
             path, num_labels=len(labels), dtype=torch.float32
         )

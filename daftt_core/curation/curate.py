@@ -16,7 +16,7 @@ from daftt_core.curation.echo import EchoIndex
 from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
 from daftt_core.curation.sieve import KEPT, READ, Outcome, run_filters
 from daftt_core.curation.spool import Spool
-from daftt_core.curation.surroundings import Surroundings
+from daftt_core.curation.surroundings import Surroundings, field_names
 from daftt_core.errors import DataError
 from daftt_core.heldout import Heldout
 from daftt_core.progress import Progress, log
@@ -110,6 +110,9 @@ def _surroundings(run: Run, config: CurationConfig, data_digest: str) -> Surroun
         labelled_ids=frozenset(example.id for example in labelled),
         unlabelled_ids=frozenset(example.id for example in unlabelled),
         echoes=EchoIndex(run.task, labelled, config.echo_words),
+        own_fields=frozenset(
+            name.casefold() for one in labelled for name in field_names(one.output or "")
+        ),
     )
 
 

@@ -30,9 +30,8 @@ class EchoIndex:
     def __init__(self, task: Task, labelled: Iterable[Example], words: int) -> None:
         self._words = words
         self._holders: dict[_Run, list[str | None]] = {}
-        own = [
-            line for one in (*task.positive_examples, *task.negative_examples) for line in one.lines
-        ]
+        solved = map(task.example_of, (*task.positive_examples, *task.negative_examples))
+        own = [text for one in solved for text in (one.text, one.text_pair)]
         shown: list[tuple[str | None, Iterable[_Run]]] = [
             (_PROMPT, self._runs(task.definition, task.writing_definition, TURN, *own)),
             *((one.id, self._runs(one.text, one.text_pair)) for one in labelled),

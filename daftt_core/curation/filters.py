@@ -21,9 +21,9 @@ from daftt_core.curation.language import foreign_language
 from daftt_core.curation.near import near_duplicates
 from daftt_core.curation.personal import find_in_example
 from daftt_core.curation.spool import Row
-from daftt_core.curation.surroundings import Reason, Surroundings
+from daftt_core.curation.surroundings import Reason, Surroundings, field_names
 from daftt_core.records import SyntheticExample, content_id, seed_for
-from daftt_core.tasks import FIELD_NAME, Task
+from daftt_core.tasks import Task
 from daftt_core.words import is_character, words_of
 
 __all__ = ["EXAMPLE_FILTERS", "RELATIVE", "SET_FILTERS", "ExampleFilter", "SetFilter", "settle"]
@@ -101,8 +101,9 @@ def _format(example: SyntheticExample, around: Surroundings) -> SyntheticExample
     if not around.task.is_classification and example.output is not None:
         written = [*written, example.output]
     for text in written:
-        if name := FIELD_NAME.search(text):
-            return Reason(f"the prompt's field {name.group().strip()!r}")
+        for name in field_names(text):
+            if name.casefold() not in around.own_fields:
+                return Reason(f"the prompt's field {name!r}")
         if (circle := _circle(words_of(text))) is not None:
             return Reason(f"it says {circle!r} over and over")
     return example

@@ -49,7 +49,7 @@ def sheet_of(drawn: Sequence[SyntheticExample]) -> str:
 
 def _harmless(cell: str) -> str:
     """A cell that no spreadsheet program takes for a formula."""
-    shown = _CONTROL.sub("\ufffd", cell)
+    shown = _CONTROL.sub("\ufffd", cell.replace("\r\n", "\n"))
     return f"'{shown}" if _FORMULA.match(shown) else shown
 
 

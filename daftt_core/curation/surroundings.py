@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from daftt_core.config import CurationConfig
 from daftt_core.curation.echo import EchoIndex
 from daftt_core.heldout import Heldout
-from daftt_core.tasks import Task
+from daftt_core.tasks import FIELD_NAME, Task
 
-__all__ = ["Reason", "Surroundings"]
+__all__ = ["Reason", "Surroundings", "field_names"]
+
+
+def field_names(text: str) -> list[str]:
+    """The names of a prompt's fields with which lines of a text begin."""
+    return [" ".join(found.group().split()) for found in FIELD_NAME.finditer(text)]
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Surroundings:
         labelled_ids: Ids of the real labelled examples.
         unlabelled_ids: Ids of the real inputs that were offered for annotation.
         echoes: What the teacher was shown: its prompt and the labelled examples.
+        own_fields: Names of a prompt's fields with which lines of the user's own outputs begin, in
+            small letters.
     """
 
     config: CurationConfig
@@ -33,6 +40,7 @@ class Surroundings:
     labelled_ids: frozenset[str]
     unlabelled_ids: frozenset[str]
     echoes: EchoIndex
+    own_fields: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,8 @@ class _Forced:
         return path
 
     def _tokens(self, answer: str) -> list[int]:
-        cut = self._api.post("/tokenize", {"content": answer, "add_special": False})
+        asked = {"content": answer, "add_special": False, "parse_special": False}
+        cut = self._api.post("/tokenize", asked)
         return list(cut["tokens"])
 
     def _next(self, read: list[str | int], forced: int | None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """From prompts to tokens, the same for training and for asking.
 
 Prefix, body, suffix and answer are tokenized apart, so that cutting a body never touches the rest
-and a prefix has the same tokens before every body. What looks like one of
-the tokenizer's special tokens, such as ``<|im_end|>``, is spelled out: a text is only ever text.
+and a prefix has the same tokens before every body. What looks like one of the tokenizer's special
+tokens, such as ``<|im_end|>``, is spelled out, as with every tokenizer that the loaders give.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def encode_all(
     texts = list({text: None for part in parts for text in part if text})
     found: list[list[int]] = []
     if texts:
-        found = tokenizer(texts, add_special_tokens=False, split_special_tokens=True).input_ids
+        found = tokenizer(texts, add_special_tokens=False).input_ids
     tokens = {"": [], **{text: list(ids) for text, ids in zip(texts, found, strict=True)}}
     beginning = _beginning(tokenizer)
     ending = [tokenizer.eos_token_id]

@@ -43,8 +43,8 @@ class Completion:
     """A text the model wrote.
 
     Attributes:
-        text: The text without its end mark.
-        finished: Whether the model ended it, rather than the limit on its length.
+        text: The text without its end mark, or without what follows from a stop on.
+        finished: Whether the model or one of the stops ended it, not the limit on its length.
         confidence: Geometric mean, in [0, 1], of the model's own probabilities (at temperature 1)
             of the tokens it wrote.
         solved: How many of the prompt's solved examples there was room for.
@@ -96,6 +96,7 @@ class Engine(Protocol):
         temperature: float,
         top_p: float,
         max_new_tokens: int,
+        stops: Sequence[str] = (),
     ) -> list[Completion]:
         """Sample one answer for each prompt.
 
@@ -105,6 +106,7 @@ class Engine(Protocol):
             temperature: Divides the logits; 0 takes the most probable token.
             top_p: The draw is from the fewest tokens that hold this much probability.
             max_new_tokens: Greatest length of an answer.
+            stops: What ends an answer, beside the model's end mark.
         """
         ...
 

@@ -108,6 +108,7 @@ class LocalEngine:
         temperature: float,
         top_p: float,
         max_new_tokens: int,
+        stops: Sequence[str] = (),
     ) -> list[Completion]:
         """See :meth:`Engine.write`."""
         encoded = self._encode(prompts, reserve=max_new_tokens)
@@ -125,7 +126,8 @@ class LocalEngine:
             try:
                 prefix = self._prefix(first.prefix)
                 for text in write_texts(self._model, prefix, texts, slots, sampling):
-                    completions[text.row] = self._completion(text, encoded[text.row].solved)
+                    solved = encoded[text.row].solved
+                    completions[text.row] = self._completion(text, solved, stops)
                     count_tokens(read=len(text.prompt), written=len(text.tokens))
             except (RuntimeError, MemoryError) as error:
                 self._limits.shrink(error, slots, width)
@@ -135,12 +137,14 @@ class LocalEngine:
         """See :meth:`Engine.share_shown`."""
         return self._shown.get(replace(prompt, answer=None), 1.0)
 
-    def _completion(self, text: Text, solved: int) -> Completion:
-        finished = text.tokens[-1] == self._tokenizer.eos_token_id
-        written = text.tokens[:-1] if finished else text.tokens
+    def _completion(self, text: Text, solved: int, stops: Sequence[str]) -> Completion:
+        ended = text.tokens[-1] == self._tokenizer.eos_token_id
+        whole = str(self._tokenizer.decode(text.tokens[:-1] if ended else text.tokens))
+        begun = len(whole) - len(whole.lstrip())
+        places = [place for stop in stops if (place := whole.find(stop, begun)) >= 0]
         return Completion(
-            text=str(self._tokenizer.decode(written)),
-            finished=finished,
+            text=whole[: min(places)] if places else whole,
+            finished=ended or bool(places),
             confidence=math.exp(statistics.fmean(text.log_probs)),
             solved=solved,
         )

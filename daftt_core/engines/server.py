@@ -24,7 +24,6 @@ __all__ = ["ServerEngine"]
 
 _LEAST_BODY = 40
 _SEED_BITS = 31
-_END = "\n\n"
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -38,9 +37,8 @@ class ServerEngine:
     do: llama.cpp with one slot keeps that; others batch requests as they come, which changes the
     last digits of the logits and now and then a token. The local engine has no such exception.
 
-    A text ends with the model's end mark or a blank line, so that a model that was not tuned, and
-    knows no end mark here, does not go on with an example of its own. Of a prompt that is too long
-    for the server the last solved examples are left out, and then its body is cut at its end.
+    Of a prompt that is too long for the server the last solved examples are left out, and then its
+    body is cut at its end.
 
     Args:
         api: The server.
@@ -82,6 +80,7 @@ class ServerEngine:
         temperature: float,
         top_p: float,
         max_new_tokens: int,
+        stops: Sequence[str] = (),
     ) -> list[Completion]:
         """See :meth:`Engine.write`.
 
@@ -100,7 +99,7 @@ class ServerEngine:
                 "top_p": top_p,
                 "seed": seed % 2**_SEED_BITS,
                 "logprobs": 1,
-                "stop": [_END],
+                "stop": list(stops),
             }
             written, solved = self._ask(prompt, (seed,), lambda text: self._write(text, settings))
             return replace(written, solved=solved)

@@ -29,6 +29,7 @@ from daftt_core.errors import ModelError
 from daftt_core.modeling.finding import find_model
 from daftt_core.modeling.limits import reads_forward
 from daftt_core.modeling.machine import be_quiet, choose_device, meter_gpus
+from daftt_core.modeling.plain_text import read_as_text
 
 __all__ = ["Template", "load_causal_lm", "load_classifier", "load_text_to_text"]
 
@@ -236,6 +237,8 @@ def _finish(path: Path, model: PreTrainedModel, device: torch.device | None = No
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     """A model's tokenizer alone; a folder needs to hold no weights.
 
+    As with every tokenizer loaded here, special tokens that a text spells are text to it.
+
     Args:
         name: See :func:`find_model`.
 
@@ -248,9 +251,12 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
 
 def _load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, **_CAREFULLY)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            path, split_special_tokens=True, **_CAREFULLY
+        )
     except Exception as error:  # the tokenizers library raises bare Exception for a broken file
         raise ModelError(f"{path}: its tokenizer cannot be loaded: {_first(error)}") from None
+    read_as_text(tokenizer)
     return tokenizer
 
 

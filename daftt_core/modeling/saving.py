@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from daftt_core.errors import StorageError
 from daftt_core.modeling.machine import be_quiet
+from daftt_core.modeling.plain_text import save_tokenizer
 
 __all__ = ["SHARD_SIZE", "save_model"]
 
@@ -41,4 +42,4 @@ def save_model(
         model.save_pretrained(folder, state_dict=weights, max_shard_size=SHARD_SIZE)
     except SafetensorError as error:
         raise StorageError(f"{folder}: the weights could not be written: {error}") from None
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)

@@ -17,7 +17,7 @@ from daftt_core.synthesis.shards import (
     stream_of,
     streams_of,
 )
-from daftt_core.workspace import Run, StageResult, read_examples, run_stage
+from daftt_core.workspace import Run, StageResult, read_examples, read_forms, run_stage
 
 __all__ = ["annotate"]
 
@@ -38,8 +38,9 @@ def annotate(
 
     def work(folder: Path) -> dict[str, Any]:
         streams = _streams(read_examples(run, "data", data, "unlabelled"), shard, config)
+        form = read_forms(run, data).outputs
         with open_teacher(run, config, teacher) as engine:
-            outputs = Outputs(run, config, engine, assessment)
+            outputs = Outputs(run, config, engine, assessment, form)
 
             def make(block: Sequence[Example]) -> list[SyntheticExample]:
                 made = [

@@ -15,8 +15,8 @@ from daftt_core.synthesis.labels import Outputs, open_teacher
 from daftt_core.synthesis.novelty import Novelty
 from daftt_core.synthesis.requests import Requests
 from daftt_core.synthesis.shards import deciding, run_streams, shard_name, streams_of
-from daftt_core.tasks import parse_input
-from daftt_core.workspace import Run, StageResult, read_examples, run_stage
+from daftt_core.tasks import Form, parse_input
+from daftt_core.workspace import Run, StageResult, read_examples, read_forms, run_stage
 
 __all__ = ["generate"]
 
@@ -42,14 +42,14 @@ def generate(
 
     def work(folder: Path) -> dict[str, Any]:
         requests = Requests(run, config, read_examples(run, "data", data, "labelled"))
-        streams = _streams(run, config, shard)
+        streams, forms = _streams(run, config, shard), read_forms(run, data)
         with open_teacher(run, config, teacher) as engine:
-            outputs = Outputs(run, config, engine, assessment)
+            outputs = Outputs(run, config, engine, assessment, forms.outputs)
 
             def make(block: Sequence[_Numbered]) -> list[SyntheticExample]:
                 written = ask_each(
                     lambda some: _write_inputs(
-                        run, config, engine, requests, [one.number for one in some]
+                        run, config, engine, requests, forms.inputs, [one.number for one in some]
                     ),
                     block,
                     lambda one, problem: _unusable(requests, one.number, "", problem),
@@ -98,7 +98,12 @@ def _streams(run: Run, config: SynthesisConfig, shard: int) -> list[list[_Number
 
 
 def _write_inputs(
-    run: Run, config: SynthesisConfig, engine: Engine, requests: Requests, numbers: Sequence[int]
+    run: Run,
+    config: SynthesisConfig,
+    engine: Engine,
+    requests: Requests,
+    form: Form,
+    numbers: Sequence[int],
 ) -> list[SyntheticExample]:
     completions = engine.write(
         [requests.prompt(number) for number in numbers],
@@ -106,19 +111,20 @@ def _write_inputs(
         temperature=config.generate_temperature,
         top_p=config.generate_top_p,
         max_new_tokens=config.max_new_tokens,
+        stops=form.stops,
     )
     return [
-        _read_input(run, completion, requests, number)
+        _read_input(run, completion, requests, form, number)
         for completion, number in zip(completions, numbers, strict=True)
     ]
 
 
 def _read_input(
-    run: Run, completion: Completion, requests: Requests, number: int
+    run: Run, completion: Completion, requests: Requests, form: Form, number: int
 ) -> SyntheticExample:
     shown = requests.demonstrations(number)[: completion.solved]
     ids = tuple(one.id for one in shown)
-    example = parse_input(run.task, completion.text)
+    example = parse_input(run.task, completion.text, form)
     if example is not None and completion.finished:
         return SyntheticExample(
             id=example.id,

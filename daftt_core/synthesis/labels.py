@@ -14,7 +14,7 @@ from daftt_core.evaluation.abstention import Abstention
 from daftt_core.evaluation.calibration import Calibration
 from daftt_core.records import Example, SyntheticExample, TextSample, seed_for
 from daftt_core.synthesis.agreement import agreements, medoid
-from daftt_core.tasks import Task, answer_prompt, parse_answer
+from daftt_core.tasks import Form, Task, answer_prompt, parse_answer
 from daftt_core.workspace import Run, read_stage
 
 __all__ = ["Outputs", "open_teacher"]
@@ -42,12 +42,16 @@ class Outputs:
         config: How the teacher is asked.
         engine: Where it is asked.
         assessment: Digest of the ``assessment`` stage, which holds the calibration.
+        form: What the task's outputs look like.
     """
 
-    def __init__(self, run: Run, config: SynthesisConfig, engine: Engine, assessment: str) -> None:
+    def __init__(
+        self, run: Run, config: SynthesisConfig, engine: Engine, assessment: str, form: Form
+    ) -> None:
         self._run = run
         self._config = config
         self._engine = engine
+        self._form = form
         self._scorer: LabelScorer | None = None
         self._abstention: Abstention | None = None
         if run.task.is_classification:
@@ -106,6 +110,7 @@ class Outputs:
             temperature=self._config.annotate_temperature if count > 1 else temperature,
             top_p=1.0,
             max_new_tokens=self._config.max_new_tokens,
+            stops=self._form.stops,
         )
         return [
             example.model_copy(update=self._choose(completions[count * place :][:count]))
@@ -114,7 +119,7 @@ class Outputs:
 
     def _choose(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """Output, confidence, problem and samples of an example, from what was written for it."""
-        read = [_read_text(self._run.task, completion) for completion in completions]
+        read = [_read_text(self._run.task, completion, self._form) for completion in completions]
         if len(read) == 1:
             ((output, problem),) = read
             confidence = completions[0].confidence
@@ -142,9 +147,9 @@ class Outputs:
         return seed_for(self._run.seed, "output", example.id, *number)
 
 
-def _read_text(task: Task, completion: Completion) -> tuple[str | None, str | None]:
+def _read_text(task: Task, completion: Completion, form: Form) -> tuple[str | None, str | None]:
     """The output that a text states, and why it cannot be used."""
-    output = parse_answer(task, completion.text)
+    output = parse_answer(task, completion.text, form)
     if output is None:
         return None, "empty"
     return output, None if completion.finished else "unfinished"

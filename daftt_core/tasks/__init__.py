@@ -3,6 +3,7 @@
 A task is one YAML file. Those in ``builtin/`` are known by name; any other is given by its path.
 """
 
+from daftt_core.tasks.answers import Form, Forms, parse_answer, parse_input
 from daftt_core.tasks.metrics import METRICS, Metric, primary_metrics
 from daftt_core.tasks.prompts import (
     FIELD_NAME,
@@ -10,8 +11,6 @@ from daftt_core.tasks.prompts import (
     Prompt,
     answer_prompt,
     mixture_prompt,
-    parse_answer,
-    parse_input,
     writing_prompt,
 )
 from daftt_core.tasks.proposals import propose_columns, propose_kind
@@ -33,6 +32,8 @@ __all__ = [
     "MOST_ID_CHARACTERS",
     "TURN",
     "Columns",
+    "Form",
+    "Forms",
     "Hub",
     "Label",
     "Metric",

@@ -1,4 +1,4 @@
-"""Prompts in the format of Super-NaturalInstructions, and the strict reading of answers.
+"""Prompts in the format of Super-NaturalInstructions.
 
 Each prompt comes in parts: a *prefix* that is the same for every example of a task, so that an
 engine computes it once; a *body* that differs, and is the part that is cut when a prompt is too
@@ -22,8 +22,6 @@ __all__ = [
     "Prompt",
     "answer_prompt",
     "mixture_prompt",
-    "parse_answer",
-    "parse_input",
     "writing_prompt",
 ]
 
@@ -36,7 +34,7 @@ FIELD_NAME = re.compile(
     r"^\s*(?:(?:definition|input|output|explanation)\s*:|(?:positive|negative) example \d)",
     re.I | re.M,
 )
-"""A line that begins as those of a prompt do; an input is put into one line there, and has none."""
+"""A line that begins as those of a prompt do. An input that is asked about is put into one line."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +99,9 @@ def writing_prompt(
     """
     if example is not None:
         output = example.output
-    answer = None if example is None else f" {_input(example)}"
+    answer = None if example is None else f" {_written(example)}"
     blocks = tuple(
-        f"\n\n{_solved(number, _wanted(task, one.output), f' {_input(one)}')}"
+        f"\n\n{_solved(number, _wanted(task, one.output), f' {_written(one)}')}"
         for number, one in enumerate(
             [*map(task.example_of, task.positive_examples), *shown], start=1
         )
@@ -162,32 +160,14 @@ def _wanted(task: Task, output: str | None) -> str:
     return f" {task.verbalize(output)}" if task.is_classification and output else ""
 
 
+def _written(example: Example) -> str:
+    """An input as the teacher writes it: as it is, or the texts of a pair on a line each."""
+    return example.text if example.text_pair is None else _input(example)
+
+
 def _input(example: Example) -> str:
+    """An input as the teacher is asked about it, in one line, or two for a pair."""
     text = " ".join(example.text.split())
     if example.text_pair is None:
         return text
     return f"{text}\n{' '.join(example.text_pair.split())}"
-
-
-def parse_answer(task: Task, answer: str) -> str | None:
-    """The output an answer states, or None when it states none.
-
-    Only the first line counts, and one full stop at its end is ignored: the format adds one to
-    fields that lack punctuation. A label must be matched whole; nothing is guessed.
-    """
-    line = answer.strip().split("\n", 1)[0].strip()
-    if not task.is_classification:
-        return line or None
-    return next((label.name for label in task.labels if label.is_said_by(line)), None)
-
-
-def parse_input(task: Task, answer: str) -> Example | None:
-    """The input an answer to a writing prompt states, or None when it states none.
-
-    One line is expected, or two where the task's inputs are pairs.
-    """
-    lines = [line.strip() for line in answer.strip().split("\n")]
-    wanted = 1 if task.columns.text_pair is None else 2
-    if len(lines) != wanted or not all(lines):
-        return None
-    return Example.of(*lines)

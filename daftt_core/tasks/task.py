@@ -286,6 +286,5 @@ class Task(_Part):
         """A solved example of this task as its data would hold it."""
         pair = self.columns.text_pair is not None
         text, *rest = solved.lines if pair else [solved.input.strip()]
-        line = " ".join(solved.output.split())
-        output = self.label_for(solved.output) if self.labels else line
+        output = self.label_for(solved.output) if self.labels else solved.output.strip()
         return Example.of(text, rest[0] if rest else None, output=output)

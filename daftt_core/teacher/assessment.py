@@ -26,8 +26,8 @@ from daftt_core.evaluation.calibration import (
 from daftt_core.progress import Progress, log
 from daftt_core.records import Example, Prediction, seed_for, write_jsonl
 from daftt_core.storage import write_text
-from daftt_core.tasks import answer_prompt, parse_answer
-from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
+from daftt_core.tasks import Form, answer_prompt, parse_answer
+from daftt_core.workspace import Run, StageResult, read_examples, read_forms, read_stage, run_stage
 
 __all__ = ["Assessment", "assess"]
 
@@ -111,16 +111,17 @@ def assess(
 
     def work(folder: Path) -> dict[str, Any]:
         dev = read_examples(run, "data", data, "dev")
+        form = read_forms(run, data).outputs
         _, baseline_manifest = read_stage(run, "students/real", baseline)
         teacher_folder, _ = read_stage(run, "teacher", teacher)
         progress = Progress("assess teacher", 2, "models")
-        untuned = _judge(run, synthesis, open_local(synthesis, config.model), dev)
+        untuned = _judge(run, synthesis, open_local(synthesis, config.model), dev, form)
         progress.advance()
         with open_engine(synthesis, teacher_folder) as opened:
-            teaching = _judge(run, synthesis, opened.engine, dev)
+            teaching = _judge(run, synthesis, opened.engine, dev, form)
         tuned = teaching
         if not opened.is_tuned:
-            tuned = _judge(run, synthesis, open_local(synthesis, teacher_folder), dev)
+            tuned = _judge(run, synthesis, open_local(synthesis, teacher_folder), dev, form)
         progress.advance()
         baseline_score = float(np.mean(baseline_manifest.summary["dev_scores"]))
         assessment = Assessment(
@@ -198,7 +199,9 @@ def _open_gate(run: Run, found: dict[str, Any]) -> None:
         )
 
 
-def _judge(run: Run, synthesis: SynthesisConfig, engine: Engine, dev: Sequence[Example]) -> _Judged:
+def _judge(
+    run: Run, synthesis: SynthesisConfig, engine: Engine, dev: Sequence[Example], form: Form
+) -> _Judged:
     calibrated: dict[str, Any] = {}
     distributions: list[dict[str, float]] = [{}] * len(dev)
     if run.task.is_classification:
@@ -216,8 +219,9 @@ def _judge(run: Run, synthesis: SynthesisConfig, engine: Engine, dev: Sequence[E
             temperature=0.0,
             top_p=1.0,
             max_new_tokens=synthesis.max_new_tokens,
+            stops=form.stops,
         )
-        predicted = [parse_answer(run.task, one.text) or "" for one in completions]
+        predicted = [parse_answer(run.task, one.text, form) or "" for one in completions]
     answers = [
         Prediction(
             id=example.id,

@@ -22,6 +22,7 @@ from daftt_core.storage import (
     unlisted,
     verify,
 )
+from daftt_core.tasks import Forms
 from daftt_core.validation import explain
 from daftt_core.workspace.runs import Run, open_run, stage_cache
 
@@ -31,6 +32,7 @@ __all__ = [
     "parse_summary",
     "read_examples",
     "read_file",
+    "read_forms",
     "read_stage",
     "run_statuses",
     "stage_manifest",
@@ -177,3 +179,17 @@ def read_examples(run: Run, stage: str, expected: str | None, name: str) -> list
     """
     folder, _ = read_stage(run, stage, expected)
     return read_jsonl(folder / f"{name}.jsonl", Example)
+
+
+def read_forms(run: Run, data: str) -> Forms:
+    """What the task's inputs and outputs look like, by its labelled examples and those of dev.
+
+    Args:
+        run: The run.
+        data: Digest of the ``data`` stage.
+
+    Raises:
+        StorageError: The stage cannot be trusted.
+    """
+    labelled, dev = (read_examples(run, "data", data, name) for name in ("labelled", "dev"))
+    return Forms.of(run.task, [*labelled, *dev])

@@ -18,6 +18,7 @@ from daftt_core.records import SyntheticExample, read_jsonl
 from daftt_core.synthesis import annotate, generate, shard_name
 from daftt_core.synthesis.generate import _read_input
 from daftt_core.synthesis.requests import Requests
+from daftt_core.tasks import Form
 from daftt_core.teacher import train
 from daftt_core.workspace import Run, read_examples, run_stage, stage_manifest
 
@@ -156,7 +157,7 @@ def test_what_cannot_be_read_as_an_input_is_kept_with_its_problem(
 ) -> None:
     completion = Completion(text, finished, confidence=0.5)
     requests = Requests(taught.run, taught.settings(), [])
-    example = _read_input(taught.run, completion, requests, 7)
+    example = _read_input(taught.run, completion, requests, Form(), 7)
     assert example.problem == problem
     assert example.text.strip() == text.strip()
     assert example.output is None

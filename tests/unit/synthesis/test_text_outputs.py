@@ -11,7 +11,7 @@ from daftt_core.config import SynthesisConfig
 from daftt_core.engines import Completion
 from daftt_core.records import Example, SyntheticExample, seed_for
 from daftt_core.synthesis.labels import Outputs
-from daftt_core.tasks import Prompt, Task
+from daftt_core.tasks import Form, Prompt, Task
 from daftt_core.workspace import Run
 
 TITLES = Task(
@@ -21,6 +21,7 @@ TITLES = Task(
     definition="Write a title.",
     writing_definition="Write a text.",
 )
+ONE_LINE = Form()
 RUN = Run(uri="runs/x", seed=3, task=TITLES)
 INPUT = SyntheticExample(**Example.of("A long text.").model_dump(), source="annotated")
 
@@ -41,9 +42,11 @@ class Scripted:
         return self._completions
 
 
-def answer(engine: Scripted, made: list[SyntheticExample], **settings: Any) -> list[Any]:
+def answer(
+    engine: Scripted, made: list[SyntheticExample], form: Form = ONE_LINE, **settings: Any
+) -> list[Any]:
     config = SynthesisConfig(**settings)
-    return Outputs(RUN, config, engine, assessment="").give(made, temperature=0.0)  # type: ignore[arg-type]
+    return Outputs(RUN, config, engine, "", form).give(made, temperature=0.0)  # type: ignore[arg-type]
 
 
 def test_the_sample_that_agrees_most_is_kept_with_its_agreement() -> None:
@@ -90,3 +93,30 @@ def test_a_single_text_has_the_models_own_probability_as_its_confidence() -> Non
     (made,) = answer(engine, [INPUT])
     assert (made.output, made.confidence, made.samples) == ("A title", 0.7, ())
     assert engine.how["temperature"] == 0.0
+
+
+POEM = "Roses are red,\nviolets are blue.\n\nInput: none."
+
+
+def test_a_text_of_several_lines_is_kept_whole_where_the_tasks_own_texts_have_several() -> None:
+    form = Form.of(["one line", "two\nlines"])
+    engine = Scripted((f" {POEM}", 0.7, True))
+    (made,) = answer(engine, [INPUT], form)
+    assert (made.output, made.problem) == (POEM, None)
+    assert "\n\nInput:" in engine.how["stops"]
+    (made,) = answer(engine, [INPUT])
+    assert made.output == "Roses are red,"
+    assert engine.how["stops"] == ("\n\n",)
+
+
+def test_samples_of_several_lines_agree_by_all_their_lines() -> None:
+    form = Form.of(["two\nlines"])
+    engine = Scripted(
+        (" a b\nc d", 0.5, True),
+        (" a b\nx y", 0.9, True),
+        (" q b\nc d", 0.1, True),
+    )
+    (made,) = answer(engine, [INPUT], form, samples=3)
+    # with the first line alone the first two would agree wholly, and the second be kept
+    assert made.output == "a b\nc d"
+    assert made.confidence == pytest.approx((2 / 4 + 3 / 4) / 2)

@@ -14,6 +14,7 @@ from daftt_core.preflight import resolve
 from daftt_core.records import Example, read_jsonl
 from daftt_core.tasks import (
     TURN,
+    Forms,
     answer_prompt,
     builtin_tasks,
     load_task,
@@ -43,9 +44,10 @@ def test_its_data_is_read_and_asked_about_in_both_directions(name: str, tmp_path
     for prompts in (asked, wanted):
         assert len({prompt.prefix for prompt in prompts}) == 1
         assert (TURN in prompts[0].prefix) == bool(task.positive_examples)
+    forms = Forms.of(task, examples)
     for example, answer, text in zip(examples, asked, wanted, strict=True):
-        assert parse_answer(task, answer.answer or "") == " ".join((example.output or "").split())
-        written = parse_input(task, text.answer or "")
+        assert parse_answer(task, answer.answer or "", forms.outputs) == example.output
+        written = parse_input(task, text.answer or "", forms.inputs)
         assert written is not None
         assert written.id == example.id
 

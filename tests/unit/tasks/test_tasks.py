@@ -14,12 +14,16 @@ from daftt_core.errors import TaskError
 from daftt_core.records import Example
 from daftt_core.tasks import (
     Columns,
+    Form,
+    Forms,
     Label,
+    Solved,
     Task,
     answer_prompt,
     builtin_tasks,
     load_task,
     parse_answer,
+    parse_input,
     writing_prompt,
 )
 
@@ -58,7 +62,7 @@ def test_every_built_in_task_can_be_used(name: str) -> None:
     assert task.id == name
     assert task.source is None or task.license
     for label in task.labels:
-        assert parse_answer(task, f" {task.verbalize(label.name)}") == label.name
+        assert parse_answer(task, f" {task.verbalize(label.name)}", Form()) == label.name
 
 
 def test_an_unknown_task_is_told_with_a_suggestion() -> None:
@@ -184,12 +188,69 @@ def test_asking_for_an_input_states_the_label_and_shows_no_example() -> None:
     ],
 )
 def test_an_answer_states_a_label_whole_or_none(answer: str, label: str | None) -> None:
-    assert parse_answer(REVIEWS, answer) == label
+    assert parse_answer(REVIEWS, answer, Form()) == label
 
 
 def test_a_text_answer_is_its_first_line() -> None:
-    assert parse_answer(REWRITE, " One line.\nAnother.") == "One line."
-    assert parse_answer(REWRITE, " \n ") is None
+    assert parse_answer(REWRITE, " One line.\nAnother.", Form()) == "One line."
+    assert parse_answer(REWRITE, " \n ", Form()) is None
+
+
+def test_a_text_answer_is_whole_where_the_tasks_own_texts_have_several_lines() -> None:
+    examples = [Example.of("a", output="one line"), Example.of("b", output="two\nlines")]
+    form = Forms.of(REWRITE, examples).outputs
+    assert parse_answer(REWRITE, " One line.\nAnother.\n\n  - a third\n", form) == (
+        "One line.\nAnother.\n\n  - a third"
+    )
+    assert parse_answer(REWRITE, " \n ", form) is None
+    assert Forms.of(REWRITE, examples[:1]).outputs == Form()
+    shown = REWRITE.model_copy(
+        update={"positive_examples": (Solved(input="a", output="two\nlines"),)}
+    )
+    assert Forms.of(shown, examples[:1]).outputs.lines, "the prompts show such a text"
+
+
+def test_labels_are_one_line_whatever_the_inputs_are() -> None:
+    form = Forms.of(REVIEWS, [Example.of("two\nlines", output="positive")]).outputs
+    assert form == Form()
+    assert parse_answer(REVIEWS, "positive\nand more", form) == "positive"
+    assert parse_answer(REVIEWS, "very\npositive", form) is None
+
+
+def test_what_begins_a_prompts_next_example_ends_a_text_unless_the_tasks_own_hold_it() -> None:
+    form = Form.of(["a\nb"])
+    assert 1 <= len(form.stops) <= 4, "servers take four"
+    assert "\n\nInput:" in form.stops
+    assert not any(stop in "a\nb\n\nc" for stop in form.stops)
+    own = Form.of(["a\n\nInput: b"])
+    assert own.lines
+    assert "\n\nInput:" not in own.stops
+    assert "\n\nInput:" not in Form.of(["a\r\n\r\nInput: b"]).stops
+    assert "\n\nDefinition:" in own.stops
+
+
+def test_an_input_of_several_lines_is_written_as_it_is_and_read_back() -> None:
+    poem = Example.of("Roses are red,\n  violets are blue.\n\nThe end.", output="positive")
+    form = Forms.of(REVIEWS, [poem]).inputs
+    written = writing_prompt(REVIEWS, poem)
+    assert written.answer == f" {poem.text}"
+    again = parse_input(REVIEWS, written.answer, form)
+    assert again is not None
+    assert again.text == poem.text
+    asked = writing_prompt(REVIEWS, None, "positive", [poem])
+    assert poem.text in str(asked), "a demonstration keeps its lines, too"
+    assert "violets are blue. The end." in answer_prompt(REVIEWS, poem).body
+    assert parse_input(REVIEWS, " two\nlines", Form()) is None
+
+
+def test_a_pair_is_written_on_two_lines_whatever_its_texts_hold() -> None:
+    pair = Example.of("It\nrains.", "It is wet.", output="entailment")
+    form = Forms.of(PAIRS, [pair]).inputs
+    assert form == Form()
+    again = parse_input(PAIRS, writing_prompt(PAIRS, pair).answer or "", form)
+    assert again is not None
+    assert (again.text, again.text_pair) == ("It rains.", "It is wet.")
+    assert again.id == pair.id
 
 
 words = st.text(min_size=1, max_size=12)
@@ -209,13 +270,13 @@ def test_every_allowed_verbalizer_is_understood_and_nothing_else(
         return
     for label in task.labels:
         stop = "." if with_stop and not label.verbalizer.endswith(".") else ""
-        assert parse_answer(task, f" {label.verbalizer}{stop}\nInput:") == label.name
-    said = parse_answer(task, other)
+        assert parse_answer(task, f" {label.verbalizer}{stop}\nInput:", Form()) == label.name
+    said = parse_answer(task, other, Form())
     assert said is None or said in task.label_names
 
 
 @given(st.text())
 def test_whatever_is_answered_nothing_breaks(answer: str) -> None:
-    assert parse_answer(REVIEWS, answer) in {None, "positive", "negative"}
-    line = parse_answer(REWRITE, answer)
+    assert parse_answer(REVIEWS, answer, Form()) in {None, "positive", "negative"}
+    line = parse_answer(REWRITE, answer, Form())
     assert line is None or (line.strip() == line != "" and "\n" not in line)
