@@ -29,6 +29,7 @@ __all__ = [
     "SyntheticExample",
     "TextSample",
     "Traits",
+    "composed",
     "content_id",
     "digest",
     "iterate_jsonl",
@@ -46,9 +47,17 @@ PILED_UP_MARKS = re.compile(f"([{_MARKS}]{{30}})(?=[{_MARKS}])")
 
 def normalize(text: str) -> str:
     """Text as it is compared: NFKC, case folded, white space collapsed."""
-    if not text.isascii():  # NFKC takes time in the square of the marks on one letter
-        text = PILED_UP_MARKS.sub("\\1\u034f", text)
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", _unpiled(text)).casefold().split())
+
+
+def composed(text: str) -> str:
+    """The one spelling of texts that Unicode calls the same (NFC), as of letters with accents."""
+    return unicodedata.normalize("NFC", _unpiled(text))
+
+
+def _unpiled(text: str) -> str:
+    """A text whose normalization does not take time in the square of the marks on one letter."""
+    return text if text.isascii() else PILED_UP_MARKS.sub("\\1\u034f", text)
 
 
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode  # json.dumps makes one anew
