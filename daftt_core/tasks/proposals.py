@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 
 from daftt_core.errors import DataError
 from daftt_core.tasks.task import Columns, spelling
@@ -49,14 +50,74 @@ _PAIRS = (
     ("text1", "text2"),
 )
 _NUMBER = re.compile(r"[\d\W_]+")  # or a date
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ][\d:.,+Z ]*)?")
 # numbers, dates, addresses, identifiers, and values of JSON
 _CODE = re.compile(r"[\[{].*|[!-~]+(://|@)[!-~]+|[!-~]*\d[!-~]*|[\d\W]+", re.S)
 _CODE_CHARACTERS = 200  # that are looked at
 
-_LIST = re.compile(r"""\[\s*(["'\d]|\])""")
+_LIST = re.compile(r"""\[\s*(["'\d\[]|\])""")
 _PARTING = re.compile(r"[;|\n]")
 """What hardly stands within a label, so one known part is enough to see several labels."""
 _JOINING = re.compile(r"[;|\n,/+]")
+
+
+class _Column:
+    """What a column's values are like; empty ones do not count."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self.values = values
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for value, count in Counter(self.values).items():
+            counts[spelling(value)] += count
+        del counts[""]
+        return counts
+
+    @cached_property
+    def is_code(self) -> bool:
+        return self._are_all(_CODE)
+
+    @cached_property
+    def kind(self) -> str | None:
+        rows, different = self.counts.total(), len(self.counts)
+        again = sum(count for count in self.counts.values() if count > 1)
+        if all(len(value) <= _MOST_LABEL_CHARACTERS for value in self.counts):
+            few = 2 <= different <= min(_FEW_LABELS, rows // _LEAST_OF_EACH)
+            if few or (again > _MOSTLY * rows and not self._are_all(_NUMBER)):
+                return "classification"
+            if rows < _FEW_ROWS:
+                return None
+        return None if again > _HARDLY * rows or self.is_code else "text2text"
+
+    @cached_property
+    def holds_labels(self) -> bool:
+        """Whether short values come again; many codes name things, and not kinds of things."""
+        named = self._are_all(_DATE) or (self.is_code and len(self.counts) > _FEW_LABELS)
+        return len(self.counts) > 1 and self.kind == "classification" and not named
+
+    @cached_property
+    def holds_texts(self) -> bool:
+        return len(self.counts) > 1 and not self.is_code
+
+    @cached_property
+    def is_full(self) -> bool:
+        return self.counts.total() > (1 - _HARDLY) * len(self.values)
+
+    @cached_property
+    def characters(self) -> int:
+        return sum(map(len, self.values))
+
+    def _are_all(self, pattern: re.Pattern[str]) -> bool:
+        """Whether nearly all values look so."""
+        fitting = sum(
+            bool(pattern.fullmatch(value[:_CODE_CHARACTERS].rstrip())) for value in self.counts
+        )
+        return fitting > (1 - _HARDLY) * len(self.counts)
+
+
+_Columns = Mapping[str, _Column]
 
 
 def propose_kind(outputs: Sequence[str]) -> str | None:
@@ -65,16 +126,7 @@ def propose_kind(outputs: Sequence[str]) -> str | None:
     Returns:
         The kind, or None where it cannot be told.
     """
-    counts = _counts(outputs)
-    rows, different = counts.total(), len(counts)
-    again = sum(count for count in counts.values() if count > 1)
-    if all(len(value) <= _MOST_LABEL_CHARACTERS for value in counts):
-        few = 2 <= different <= min(_FEW_LABELS, rows // _LEAST_OF_EACH)
-        if few or (again > _MOSTLY * rows and not _are_all(_NUMBER, counts)):
-            return "classification"
-        if rows < _FEW_ROWS:
-            return None
-    return None if again > _HARDLY * rows or _are_all(_CODE, counts) else "text2text"
+    return _Column(outputs).kind
 
 
 def propose_outputs(table: Mapping[str, Sequence[str]], inputs: Collection[str] = ()) -> list[str]:
@@ -90,25 +142,7 @@ def propose_outputs(table: Mapping[str, Sequence[str]], inputs: Collection[str] 
     Raises:
         DataError: There is only one column.
     """
-    _check_several(table)
-    rest = [name for name in table if name not in inputs]
-    named = [name for name in rest if _plain(name) in _LABELS]
-    if named:
-        return _told_apart(table, named)
-    free = rest if inputs else [name for name in rest if name != _likely_input(table, rest)]
-    labels = [name for name in free if _holds_labels(table[name])]
-    about = [name for name in labels if _words(name) & _ABOUT_ROWS]
-    labels = [name for name in labels if name not in about]
-    topics = [name for name in labels if _words(name) & _TOPICS]
-    texts = [name for name in rest if _plain(name) in _TEXTS and len(_counts(table[name])) > 1]
-    if chosen := list(dict.fromkeys((topics or labels) + texts)):
-        return _told_apart(table, chosen)
-    texts = [name for name in rest if name not in about and _holds_texts(table[name])]
-    if not inputs:
-        texts = [name for name in texts if _plain(name) not in _INPUTS] or texts[-1:]
-        if len(texts) == sum(_holds_texts(table[name]) for name in rest if name not in about):
-            texts = texts[1:]  # an output comes after its input
-    return about + texts or free
+    return _outputs(_columns(table), inputs)
 
 
 def propose_columns(table: Mapping[str, Sequence[str]], output: str | None = None) -> Columns:
@@ -121,13 +155,13 @@ def propose_columns(table: Mapping[str, Sequence[str]], output: str | None = Non
     Raises:
         DataError: There is only one column.
     """
-    _check_several(table)
-    output = propose_outputs(table)[0] if output is None else output
-    rest = [name for name in table if name != output]
+    columns = _columns(table)
+    output = _outputs(columns, ())[0] if output is None else output
+    rest = {name: column for name, column in columns.items() if name != output}
     for one, other in _PAIRS:
         if one in rest and other in rest:
             return Columns(text=one, text_pair=other, output=output)
-    return Columns(text=_likely_input(table, rest), output=output)
+    return Columns(text=_likely_input(rest), output=output)
 
 
 def several_labels(outputs: Sequence[str]) -> dict[str, list[str]]:
@@ -154,55 +188,46 @@ def several_labels(outputs: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _check_several(table: Mapping[str, Sequence[str]]) -> None:
+def _columns(table: Mapping[str, Sequence[str]]) -> _Columns:
     if len(table) < 2:
         raise DataError(f"there is one column, {next(iter(table))!r}; a task needs two at least")
+    return {name: _Column(values) for name, values in table.items()}
 
 
-def _counts(values: Sequence[str]) -> Counter[str]:
-    """How often each value is there; empty ones do not count."""
-    counts: Counter[str] = Counter()
-    for value, count in Counter(values).items():
-        counts[spelling(value)] += count
-    del counts[""]
-    return counts
+def _outputs(columns: _Columns, inputs: Collection[str]) -> list[str]:
+    rest = {name: column for name, column in columns.items() if name not in inputs}
+    if named := [name for name in rest if _plain(name) in _LABELS]:
+        return _told_apart(columns, named)
+    likely_input = None if inputs else _likely_input(rest)
+    free = [name for name in rest if name != likely_input]
+    labels = [name for name in free if rest[name].holds_labels]
+    about = [name for name in labels if _words(name) & _ABOUT_ROWS]
+    labels = [name for name in labels if name not in about]
+    topics = [name for name in labels if _words(name) & _TOPICS]
+    topics += [name for name in free if _plain(name) in _TOPICS and rest[name].holds_texts]
+    texts = [name for name in rest if _plain(name) in _TEXTS and len(rest[name].counts) > 1]
+    if chosen := list(dict.fromkeys((topics or labels) + texts)):
+        return _told_apart(columns, chosen)
+    texts = [name for name in rest if name not in about and rest[name].holds_texts]
+    if not inputs:
+        # an output comes after its input, unless names say otherwise
+        unnamed = [name for name in texts if _plain(name) not in _INPUTS]
+        texts = unnamed if 0 < len(unnamed) < len(texts) else texts[1:]
+    return about + texts or free
 
 
-def _are_all(pattern: re.Pattern[str], values: Collection[str]) -> bool:
-    """Whether nearly all values look so."""
-    fitting = sum(bool(pattern.fullmatch(value[:_CODE_CHARACTERS])) for value in values)
-    return fitting > (1 - _HARDLY) * len(values)
-
-
-def _holds_labels(values: Sequence[str]) -> bool:
-    """Whether short values come again; many different codes name things rather than kinds."""
-    counts = _counts(values)
-    few = len(counts) <= _FEW_LABELS or not _are_all(_CODE, counts)
-    return len(counts) > 1 and few and propose_kind(values) == "classification"
-
-
-def _holds_texts(values: Sequence[str]) -> bool:
-    counts = _counts(values)
-    return len(counts) > 1 and not _are_all(_CODE, counts)
-
-
-def _likely_input(table: Mapping[str, Sequence[str]], names: Sequence[str]) -> str:
+def _likely_input(columns: _Columns) -> str:
     """The longest texts, if they are in nearly every row; a name that says so comes first."""
 
     def weight(name: str) -> tuple[bool, bool, bool, bool, int]:
-        values = table[name]
-        return (
-            _holds_texts(values),
-            _counts(values).total() > (1 - _HARDLY) * len(values),
-            _plain(name) in _INPUTS,
-            propose_kind(values) != "classification",
-            sum(map(len, values)),
-        )
+        column = columns[name]
+        is_named, is_label = _plain(name) in _INPUTS, column.kind == "classification"
+        return column.holds_texts, column.is_full, is_named, not is_label, column.characters
 
-    return max(names, key=weight)
+    return max(columns, key=weight)
 
 
-def _told_apart(table: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[str]:
+def _told_apart(columns: _Columns, names: Sequence[str]) -> list[str]:
     """Without those columns that say the same as another; words are preferred to codes.
 
     Columns such as ``label`` and ``label_text`` do: each value of one stands beside one value of
@@ -210,18 +235,18 @@ def _told_apart(table: Mapping[str, Sequence[str]], names: Sequence[str]) -> lis
     """
     apart: list[str] = []
     for name in names:
-        same = [other for other in table if other == name or _say_the_same(table, name, other)]
-        best = min(same, key=lambda other: (_are_all(_CODE, _counts(table[other])), other != name))
+        same = [other for other in columns if other == name or _say_the_same(columns, name, other)]
+        best = min(same, key=lambda other: (columns[other].is_code, other != name))
         if not any(other in apart for other in same):
             apart.append(best)
     return apart
 
 
-def _say_the_same(table: Mapping[str, Sequence[str]], one: str, other: str) -> bool:
-    if not _words(one) & _words(other) or not _holds_labels(table[other]):
+def _say_the_same(columns: _Columns, one: str, other: str) -> bool:
+    if not _words(one) & _words(other) or not columns[other].holds_labels:
         return False
-    pairs = set(zip(table[one], table[other], strict=True))
-    return len(pairs) == len(set(table[one])) == len(set(table[other]))
+    pairs = set(zip(columns[one].values, columns[other].values, strict=True))
+    return len(pairs) == len(set(columns[one].values)) == len(set(columns[other].values))
 
 
 def _plain(name: str) -> str:
