@@ -23,6 +23,8 @@ from daftt_core.tasks import (
     builtin_tasks,
     load_task,
     parse_task,
+    spelling,
+    spoken,
     writing_prompt,
 )
 
@@ -119,22 +121,41 @@ def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **gi
     """
     if file.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"{file}: the name of a task's file must end in .yaml")
-    from daftt_core.data import look_at  # loads pyarrow
+    from daftt_core.data import look_at, try_reading  # loads pyarrow
 
     _check_place(file)
-    fields = ask_fields(file, look_at(data), dict(map(_named_label, labels)), given, yes=yes)
+    table = look_at(data)
+    words = _named_labels(labels)
+    unwritten = f"{file} (not written)"
+
+    def check(fields: dict[str, Any]) -> None:
+        task = parse_task(unwritten, as_yaml(fields))
+        with_output = all(map(str.strip, table[task.columns.output]))
+        try_reading(data, task, with_output=with_output)
+
+    fields, notes = ask_fields(file, table, words, given, check, yes=yes)
     text = as_yaml(fields)
-    parse_task(str(file), text)
+    parse_task(unwritten, text)
     try:
         write_text(file, text)
     except OSError as error:
         raise StorageError(f"{file}: cannot be written: {error.strerror}") from None
     task, source = shlex.quote(str(file)), shlex.quote(str(data))
+    for note in notes:
+        say(f"{note}\n")
     say(
-        f"Wrote {file}. Read its definitions and make them yours. Check it, then run it:\n"
+        f"Wrote {file}: {_summary(fields)}. Read its definitions and make them yours. Check it, "
+        "then run it:\n"
         f"  daftt task validate {task}\n"
         f"  daftt run --task {task} --data-train {source}"
     )
+
+
+def _summary(fields: dict[str, Any]) -> str:
+    columns = fields["columns"]
+    pair = f" and {columns['text_pair']!r}" if "text_pair" in columns else ""
+    labels = f"one of the {len(fields['labels'])} labels in " if "labels" in fields else ""
+    return f"it reads {columns['text']!r}{pair} and answers with {labels}{columns['output']!r}"
 
 
 def _check_place(file: Path) -> None:
@@ -151,11 +172,17 @@ def _check_place(file: Path) -> None:
         raise StorageError(f"{file}: cannot be written: {above} may not be written")
 
 
-def _named_label(text: str) -> tuple[str, str]:
-    value, found, words = text.partition("=")
-    if not (found and value and words):
-        raise ConfigError(f"--label: {text!r} must be VALUE=WORDS, such as 1=urgent")
-    return value, words
+def _named_labels(texts: tuple[str, ...]) -> dict[str, str]:
+    """What values are called, from texts such as ``1=urgent``."""
+    words: dict[str, str] = {}
+    for text in texts:
+        value, _, called = map(spelling, text.partition("="))
+        if not (value and spoken(called)):
+            raise ConfigError(f"--label: {text!r} must be VALUE=WORDS, such as 1=urgent")
+        if words.setdefault(value, called) != called:
+            what = f"{words[value]!r} and {called!r}"
+            raise ConfigError(f"--label: {value!r} is called both {what}; give one of them")
+    return words
 
 
 def _show_prompts(task: Task, count: Callable[[Prompt], str] | None = None) -> None:

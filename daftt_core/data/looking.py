@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections import Counter, deque
 from pathlib import Path
 
+from daftt_core.data.files import read_file
+from daftt_core.data.places import DataFile
 from daftt_core.data.rows import Mistakes
 from daftt_core.data.text_files import read_lines
 from daftt_core.errors import DataError
 from daftt_core.progress import log
+from daftt_core.tasks import Task
 
-__all__ = ["look_at"]
+__all__ = ["look_at", "try_reading"]
 
 _SUFFIXES = (".csv", ".tsv", ".jsonl")
 _MOST_ROWS = 100_000
@@ -25,8 +28,8 @@ def look_at(path: Path) -> dict[str, list[str]]:
         path: A ``.csv``, ``.tsv`` or ``.jsonl`` file.
 
     Returns:
-        The values of each column that holds text, numbers or truth values; a row that lacks one
-        counts as empty there.
+        The values of each column as text, such as a label's is read by a run; JSON's null and NaN
+        are empty, and so is what a row lacks.
 
     Raises:
         DataError: The file cannot be used, or has no rows; names up to ten rows and what is wrong.
@@ -36,21 +39,39 @@ def look_at(path: Path) -> dict[str, list[str]]:
     mistakes = Mistakes(str(path))
     try:
         read = read_lines(path, (), mistakes)
-        rows = [_texts(fields) for _, fields in itertools.islice(read, _MOST_ROWS)]
+        rows = [
+            {name: _text(value) for name, value in fields.items()}
+            for _, fields in itertools.islice(read, _MOST_ROWS)
+        ]
         if next(read, None):
             log.info("%s: looked at its first %d rows", path, _MOST_ROWS)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     mistakes.check()
-    names = dict.fromkeys(name for row in rows for name in row if name)
+    names = dict.fromkeys(name for row in rows for name in row if name.strip())
     if not names:
         raise DataError(f"{path}: has no rows with columns")
     return {name: [row.get(name, "") for row in rows] for name in names}
 
 
-def _texts(fields: Mapping[str, object]) -> dict[str, str]:
-    return {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in fields.items()
-        if isinstance(value, str | bool | int | float)
-    }
+def try_reading(path: Path, task: Task, *, with_output: bool) -> None:
+    """Read the rows that were looked at as a run reads them.
+
+    Args:
+        path: The file.
+        task: Says what is read.
+        with_output: Whether each row must have an output; if not, outputs are not looked at.
+
+    Raises:
+        DataError: The task cannot read them; names up to ten rows and what is wrong.
+    """
+    rows = read_file(
+        DataFile(str(path), path), task, "--data", Counter(), with_output=with_output, strict=True
+    )
+    deque(itertools.islice(rows, _MOST_ROWS), maxlen=0)
+
+
+def _text(value: object) -> str:
+    if value is None or value != value:  # NaN
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)

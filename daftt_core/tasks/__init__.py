@@ -13,7 +13,12 @@ from daftt_core.tasks.prompts import (
     mixture_prompt,
     writing_prompt,
 )
-from daftt_core.tasks.proposals import propose_columns, propose_kind
+from daftt_core.tasks.proposals import (
+    propose_columns,
+    propose_kind,
+    propose_outputs,
+    several_labels,
+)
 from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task
 from daftt_core.tasks.task import (
     MOST_ID_CHARACTERS,
@@ -23,6 +28,7 @@ from daftt_core.tasks.task import (
     Solved,
     Splits,
     Task,
+    spelling,
     spoken,
 )
 
@@ -51,6 +57,9 @@ __all__ = [
     "primary_metrics",
     "propose_columns",
     "propose_kind",
+    "propose_outputs",
+    "several_labels",
+    "spelling",
     "spoken",
     "writing_prompt",
 ]

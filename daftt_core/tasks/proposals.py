@@ -1,22 +1,45 @@
-"""What data suggest about their task: columns, kind and labels, for a person to confirm."""
+"""What data suggest about their task: columns, kind and labels, for a person to confirm.
+
+Where data do not say which of several answers is right, that is said, and none is proposed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 
 from daftt_core.errors import DataError
-from daftt_core.tasks.task import Columns
-from daftt_core.words import words_of
+from daftt_core.tasks.task import Columns, spelling
 
-__all__ = ["propose_columns", "propose_kind"]
+__all__ = ["propose_columns", "propose_kind", "propose_outputs", "several_labels"]
 
-_MOST_LABELS = 20
+_FEW_LABELS = 20
+_FEW_ROWS = 20
 _MOST_LABEL_CHARACTERS = 60
 _LEAST_OF_EACH = 2
-_OUTPUTS = (
-    *("label", "labels", "class", "category", "sentiment", "topic", "intent", "target"),
-    *("output", "summary", "answer", "response", "completion", "reference"),
-    *("queue", "team", "department", "priority", "urgency"),
+_MOSTLY, _HARDLY = 0.8, 0.1
+
+_LABELS = frozenset({"label", "labels", "class", "target", "gold"})
+_TOPICS = _LABELS | {"category", "categories", "sentiment", "emotion", "topic", "intent"}
+_TEXTS = frozenset(
+    {"output", "summary", "answer", "response", "completion", "reference", "translation", "reply"}
+)
+_ABOUT_ROWS = frozenset(
+    (
+        *("id", "date", "year", "month", "customer", "client", "author", "user", "annotator"),
+        *("source", "channel", "platform", "device", "language", "lang", "locale", "country"),
+        *("region", "split", "fold", "dataset"),
+    )
+)
+"""Words in the names of columns that say where a row comes from."""
+_INPUTS = frozenset(
+    (
+        *("text", "sentence", "review", "message", "body", "content", "document", "article"),
+        *("question", "input", "instruction", "prompt", "query", "utterance", "comment", "tweet"),
+        *("post", "dialogue", "description"),
+    )
 )
 _PAIRS = (
     ("premise", "hypothesis"),
@@ -26,42 +49,209 @@ _PAIRS = (
     ("question", "context"),
     ("text1", "text2"),
 )
+_NUMBER = re.compile(r"[\d\W_]+")  # or a date
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ][\d:.,+Z ]*)?")
+# numbers, dates, addresses, identifiers, and values of JSON
+_CODE = re.compile(r"[\[{].*|[!-~]+(://|@)[!-~]+|[!-~]*\d[!-~]*|[\d\W]+", re.S)
+_CODE_CHARACTERS = 200  # that are looked at
+
+_LIST = re.compile(r"""\[\s*(["'\d\[]|\])""")
+_PARTING = re.compile(r"[;|\n]")
+"""What hardly stands within a label, so one known part is enough to see several labels."""
+_JOINING = re.compile(r"[;|\n,/+]")
 
 
-def propose_kind(outputs: Sequence[str]) -> str:
-    """``classification`` where few short outputs come again and again, else ``text2text``."""
-    found = {output.strip() for output in outputs} - {""}
-    few = 2 <= len(found) <= min(_MOST_LABELS, len(outputs) // _LEAST_OF_EACH)
-    short = all(len(output) <= _MOST_LABEL_CHARACTERS for output in found)
-    return "classification" if few and short else "text2text"
+class _Column:
+    """What a column's values are like; empty ones do not count."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self.values = values
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for value, count in Counter(self.values).items():
+            counts[spelling(value)] += count
+        del counts[""]
+        return counts
+
+    @cached_property
+    def is_code(self) -> bool:
+        return self._are_all(_CODE)
+
+    @cached_property
+    def kind(self) -> str | None:
+        rows, different = self.counts.total(), len(self.counts)
+        again = sum(count for count in self.counts.values() if count > 1)
+        if all(len(value) <= _MOST_LABEL_CHARACTERS for value in self.counts):
+            few = 2 <= different <= min(_FEW_LABELS, rows // _LEAST_OF_EACH)
+            if few or (again > _MOSTLY * rows and not self._are_all(_NUMBER)):
+                return "classification"
+            if rows < _FEW_ROWS:
+                return None
+        return None if again > _HARDLY * rows or self.is_code else "text2text"
+
+    @cached_property
+    def holds_labels(self) -> bool:
+        """Whether short values come again; many codes name things, and not kinds of things."""
+        named = self._are_all(_DATE) or (self.is_code and len(self.counts) > _FEW_LABELS)
+        return len(self.counts) > 1 and self.kind == "classification" and not named
+
+    @cached_property
+    def holds_texts(self) -> bool:
+        return len(self.counts) > 1 and not self.is_code
+
+    @cached_property
+    def is_full(self) -> bool:
+        return self.counts.total() > (1 - _HARDLY) * len(self.values)
+
+    @cached_property
+    def characters(self) -> int:
+        return sum(map(len, self.values))
+
+    def _are_all(self, pattern: re.Pattern[str]) -> bool:
+        """Whether nearly all values look so."""
+        fitting = sum(
+            bool(pattern.fullmatch(value[:_CODE_CHARACTERS].rstrip())) for value in self.counts
+        )
+        return fitting > (1 - _HARDLY) * len(self.counts)
 
 
-def propose_columns(table: Mapping[str, Sequence[str]]) -> Columns:
-    """Which columns may hold inputs and outputs, by their names and by what they hold.
+_Columns = Mapping[str, _Column]
+
+
+def propose_kind(outputs: Sequence[str]) -> str | None:
+    """``classification`` where short outputs come again, ``text2text`` where they hardly do.
+
+    Returns:
+        The kind, or None where it cannot be told.
+    """
+    return _Column(outputs).kind
+
+
+def propose_outputs(table: Mapping[str, Sequence[str]], inputs: Collection[str] = ()) -> list[str]:
+    """Which columns may hold the outputs, by their names and by what they hold.
+
+    Args:
+        table: The examples, by column.
+        inputs: Columns that hold inputs; none: any may.
+
+    Returns:
+        The columns among which data do not decide; one where they do.
 
     Raises:
         DataError: There is only one column.
     """
-    if len(table) < 2:
-        raise DataError(f"there is one column, {next(iter(table))!r}; a task needs two at least")
-    output = _output(table)
-    rest = [name for name in table if name != output]
+    return _outputs(_columns(table), inputs)
+
+
+def propose_columns(table: Mapping[str, Sequence[str]], output: str | None = None) -> Columns:
+    """Which columns may hold inputs and outputs.
+
+    Args:
+        table: The examples, by column.
+        output: The column of outputs; None: the first that may be.
+
+    Raises:
+        DataError: There is only one column.
+    """
+    columns = _columns(table)
+    output = _outputs(columns, ())[0] if output is None else output
+    rest = {name: column for name, column in columns.items() if name != output}
     for one, other in _PAIRS:
         if one in rest and other in rest:
             return Columns(text=one, text_pair=other, output=output)
-    return Columns(text=max(rest, key=lambda name: sum(map(len, table[name]))), output=output)
+    return Columns(text=_likely_input(rest), output=output)
 
 
-def _output(table: Mapping[str, Sequence[str]]) -> str:
-    named = {name.casefold(): name for name in table}
-    for name in _OUTPUTS:
-        if name in named:
-            return named[name]
-    labels = [name for name in table if propose_kind(table[name]) == "classification"]
-    if not labels:
-        return list(table)[-1]
-    telling = [name for name in labels if set(words_of(name)) & set(_OUTPUTS)]
-    return min(
-        telling or labels,
-        key=lambda name: (len(set(table[name])), sum(map(len, table[name]))),
-    )
+def several_labels(outputs: Sequence[str]) -> dict[str, list[str]]:
+    """The outputs that seem to be several labels in one cell, with what each consists of.
+
+    It is so where the parts between separators are found in other cells as well, and where a cell
+    holds a list.
+    """
+    divided = {
+        value: [part for part in map(spelling, _JOINING.split(value)) if part]
+        for value in dict.fromkeys(outputs)
+    }
+    parts: defaultdict[str, set[str]] = defaultdict(set)
+    for value, held in divided.items():
+        for part in held:
+            parts[part].add(spelling(value))
+    found = {}
+    for value, held in divided.items():
+        whole = [part in parts[part] for part in held]
+        known = [len(parts[part]) > 1 for part in held]
+        parted = _PARTING.search(value) and (any(whole) or all(known))
+        if (len(held) > 1 and (parted or all(whole))) or _LIST.match(value):
+            found[value] = held
+    return found
+
+
+def _columns(table: Mapping[str, Sequence[str]]) -> _Columns:
+    if len(table) < 2:
+        raise DataError(f"there is one column, {next(iter(table))!r}; a task needs two at least")
+    return {name: _Column(values) for name, values in table.items()}
+
+
+def _outputs(columns: _Columns, inputs: Collection[str]) -> list[str]:
+    rest = {name: column for name, column in columns.items() if name not in inputs}
+    if named := [name for name in rest if _plain(name) in _LABELS]:
+        return _told_apart(columns, named)
+    likely_input = None if inputs else _likely_input(rest)
+    free = [name for name in rest if name != likely_input]
+    labels = [name for name in free if rest[name].holds_labels]
+    about = [name for name in labels if _words(name) & _ABOUT_ROWS]
+    labels = [name for name in labels if name not in about]
+    topics = [name for name in labels if _words(name) & _TOPICS]
+    topics += [name for name in free if _plain(name) in _TOPICS and rest[name].holds_texts]
+    texts = [name for name in rest if _plain(name) in _TEXTS and len(rest[name].counts) > 1]
+    if chosen := list(dict.fromkeys((topics or labels) + texts)):
+        return _told_apart(columns, chosen)
+    texts = [name for name in rest if name not in about and rest[name].holds_texts]
+    if not inputs:
+        # an output comes after its input, unless names say otherwise
+        unnamed = [name for name in texts if _plain(name) not in _INPUTS]
+        texts = unnamed if 0 < len(unnamed) < len(texts) else texts[1:]
+    return about + texts or free
+
+
+def _likely_input(columns: _Columns) -> str:
+    """The longest texts, if they are in nearly every row; a name that says so comes first."""
+
+    def weight(name: str) -> tuple[bool, bool, bool, bool, int]:
+        column = columns[name]
+        is_named, is_label = _plain(name) in _INPUTS, column.kind == "classification"
+        return column.holds_texts, column.is_full, is_named, not is_label, column.characters
+
+    return max(columns, key=weight)
+
+
+def _told_apart(columns: _Columns, names: Sequence[str]) -> list[str]:
+    """Without those columns that say the same as another; words are preferred to codes.
+
+    Columns such as ``label`` and ``label_text`` do: each value of one stands beside one value of
+    the other, and their names share a word.
+    """
+    apart: list[str] = []
+    for name in names:
+        same = [other for other in columns if other == name or _say_the_same(columns, name, other)]
+        best = min(same, key=lambda other: (columns[other].is_code, other != name))
+        if not any(other in apart for other in same):
+            apart.append(best)
+    return apart
+
+
+def _say_the_same(columns: _Columns, one: str, other: str) -> bool:
+    if not _words(one) & _words(other) or not columns[other].holds_labels:
+        return False
+    pairs = set(zip(columns[one].values, columns[other].values, strict=True))
+    return len(pairs) == len(set(columns[one].values)) == len(set(columns[other].values))
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"[^\W_]+", name.casefold()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+import re
+from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -11,10 +12,26 @@ from daftt_core.errors import did_you_mean
 from daftt_core.records import Example, composed, normalize
 from daftt_core.tasks.metrics import primary_metrics
 
-__all__ = ["MOST_ID_CHARACTERS", "Columns", "Hub", "Label", "Solved", "Splits", "Task", "spoken"]
+__all__ = [
+    "MOST_ID_CHARACTERS",
+    "Columns",
+    "Hub",
+    "Label",
+    "Solved",
+    "Splits",
+    "Task",
+    "spelling",
+    "spoken",
+]
 
 
 MOST_ID_CHARACTERS = 64
+
+_SHOWS_NOTHING = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]"
+    # joiners shape the letters of some scripts, and pictures; beside ASCII they do nothing
+    "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
+)
 
 
 class _Part(BaseModel):
@@ -69,7 +86,7 @@ class Label(_Part):
     @property
     def spellings(self) -> frozenset[str]:
         """What stands for this label in data files."""
-        return frozenset(map(composed, (self.name, *self.aliases)))
+        return frozenset(map(spelling, (self.name, *self.aliases)))
 
     @property
     def spoken(self) -> str:
@@ -78,12 +95,23 @@ class Label(_Part):
 
     def is_said_by(self, line: str) -> bool:
         """Whether a line states this label: whole, but in any case, with or without full stop."""
-        return spoken(line.strip()) == self.spoken
+        return spoken(line) == self.spoken
+
+
+def spelling(text: str) -> str:
+    """A label as it is looked up: texts that look alike have one spelling.
+
+    Letters with accents are composed (NFC), white space is single blanks, and what shows nothing,
+    such as a zero-width space, is left out. Case counts.
+    """
+    if not text.isascii():
+        text = composed(_SHOWS_NOTHING.sub("", text))
+    return " ".join(text.split())
 
 
 def spoken(line: str) -> str:
     """What an answer says: its case, spacing and full stop do not count."""
-    return normalize(line.removesuffix("."))
+    return normalize(spelling(line).removesuffix("."))
 
 
 class Solved(_Part):
@@ -203,14 +231,21 @@ class Task(_Part):
             raise ValueError("a text2text task has no labels")
         if kind == "classification" and len(labels) < 2:
             raise ValueError("a classification task needs at least two labels")
-        for one, other in combinations(labels, 2):
-            if shared := one.spellings & other.spellings:
-                what = f"the name or alias {min(shared)!r}"
-            elif one.spoken == other.spoken:
-                what = f"the verbalizer {other.verbalizer!r} (case and full stop do not count)"
-            else:
-                continue
-            raise ValueError(f"{one.name!r} and {other.name!r} share {what}")
+        names: dict[str, Label] = {}
+        answers: dict[str, Label] = {}
+        for label in labels:
+            for name in sorted(label.spellings):
+                other = names.setdefault(name, label)
+                if other is not label:
+                    raise ValueError(
+                        f"{other.name!r} and {label.name!r} share the name or alias {name!r}"
+                    )
+            other = answers.setdefault(label.spoken, label)
+            if other is not label:
+                raise ValueError(
+                    f"{other.name!r} and {label.name!r} share the verbalizer "
+                    f"{label.verbalizer!r} (case and full stop do not count)"
+                )
         return labels
 
     @field_validator("definition", "writing_definition")
@@ -227,10 +262,11 @@ class Task(_Part):
     ) -> tuple[Solved, ...]:
         labels: tuple[Label, ...] = info.data.get("labels", ())
         columns = info.data.get("columns")
-        known = [spelling for label in labels for spelling in (label.name, *label.aliases)]
+        known = [name for label in labels for name in (label.name, *label.aliases)]
+        spellings = {one for label in labels for one in label.spellings}
         problems = []
         for number, example in enumerate(examples, start=1):
-            if labels and composed(example.output) not in map(composed, known):
+            if labels and spelling(example.output) not in spellings:
                 problems.append(
                     f"example {number}: the output {example.output!r} is no label"
                     f"{did_you_mean(example.output, known)} (allowed: {', '.join(known)})"
@@ -270,13 +306,13 @@ class Task(_Part):
         """What arms are compared by."""
         return self.metric or primary_metrics(self.kind)[0]
 
-    def label_for(self, spelling: str) -> str | None:
-        """The label's name for a spelling found in a data file, or None."""
-        for label in self.labels:
-            if spelling == label.name or spelling in label.aliases:
-                return label.name
-        spelling = composed(spelling)
-        return next((label.name for label in self.labels if spelling in label.spellings), None)
+    def label_for(self, text: str) -> str | None:
+        """The label's name for a name or alias as a data file spells it, or None."""
+        return self._spellings.get(spelling(text))
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        return {one: label.name for label in self.labels for one in label.spellings}
 
     def verbalize(self, output: str) -> str:
         """An output as the teacher reads and writes it."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
@@ -202,3 +203,162 @@ def test_tokens_are_counted_as_a_model_does(capsys, tmp_path):
     said = capsys.readouterr().out
     assert said.count("of them the same for every example") == 2
     assert main(["task", "validate", "rte", "--tokenizer", str(tmp_path)]) == 4
+
+
+def rows_of(tmp_path, *labels, name="a.csv"):
+    """A file of 60 rows with these labels in turn."""
+    path = tmp_path / name
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        rows.writerows([f"Text number {n}", labels[n % len(labels)]] for n in range(60))
+    return path
+
+
+def new(tmp_path, data, *words):
+    """Write a task's file and read it as a run does; None where none is written."""
+    file = tmp_path / "t.yaml"
+    code = main(["task", "new", str(file), "--data", str(data), *words, "--yes"])
+    assert file.exists() == (code == 0)
+    return load_task(str(file)) if code == 0 else None
+
+
+@pytest.mark.parametrize(
+    ("spellings", "label"),
+    [
+        (("urgent", "urgent\u200b"), "urgent"),
+        (("caf\u00e9", "cafe\u0301"), "caf\u00e9"),
+        (("very good", "very\u00a0good", "very\ngood"), "very good"),
+    ],
+)
+def test_spellings_that_look_alike_are_one_label_in_the_file_and_in_a_run(
+    tmp_path, spellings, label
+):
+    task = new(tmp_path, rows_of(tmp_path, *spellings, "other"))
+    assert task.label_names == sorted([label, "other"])
+    assert [task.label_for(one) for one in spellings] == [label] * len(spellings)
+
+
+def test_labels_that_differ_in_case_are_one_and_that_is_told_or_two_by_their_words(
+    capsys, tmp_path
+):
+    data = rows_of(tmp_path, "US", "us", "UK")
+    assert new(tmp_path, data).label_names == ["UK", "US"]
+    assert "'US' and 'us' are one label, 'US'" in capsys.readouterr().out
+    (tmp_path / "t.yaml").unlink()
+    task = new(tmp_path, data, "--label", "us=we")
+    assert [(label.name, label.aliases) for label in task.labels] == [
+        ("UK", ()),
+        ("US", ()),
+        ("we", ("us",)),
+    ]
+    assert "are one label" not in capsys.readouterr().out
+
+
+def test_a_value_with_another_ones_words_becomes_its_alias(capsys, tmp_path):
+    data = rows_of(tmp_path, "yes", "Y", "no")
+    assert len(new(tmp_path, data).labels) == 3
+    assert "'Y' and 'yes' are two labels; --label Y=yes makes them one." in capsys.readouterr().out
+    (tmp_path / "t.yaml").unlink()
+    task = new(tmp_path, data, "--label", "Y=yes")
+    assert [(label.name, label.aliases) for label in task.labels] == [("yes", ("Y",)), ("no", ())]
+
+
+def test_a_meaning_that_is_a_label_already_makes_them_one(tmp_path):
+    data, file = rows_of(tmp_path, "yes", "Y", "no", "N"), tmp_path / "t.yaml"
+    answers = ["", "", "", "", "no", "yes", "", "", ""]
+    done = CliRunner().invoke(
+        cli, ["task", "new", str(file), "--data", str(data)], input="\n".join(answers) + "\n"
+    )
+    assert done.exit_code == 0, done.output
+    assert load_task(str(file)).label_names == ["no", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "words", "sentence"),
+    [
+        (["billing", "refund", "billing;refund"], (), "holds several labels in one cell, such as"),
+        (["['a', 'b']", "['a']"], (), "holds several labels in one cell"),
+        (["a b", "c d", "nan"], (), "holds 'nan' in 20 of 60 rows, as programs write a missing"),
+        (["a b", "c d", "None"], (), "give --label 'None=WORDS' where it is a label"),
+        (["good", "bad", "."], (), "holds '.', which cannot be said; give --label '.=WORDS'"),
+        (["good", "Good."], (), "holds one label only, written 'Good.' and 'good'"),
+        (["x" * 300, "y"], ("--kind", "classification"), "which has 300 characters; a label may"),
+        ([str(n / 7) for n in range(60)], (), "of the column 'label' labels or texts? The data do"),
+        (["a", "b"], ("--label", "a=x y", "--label", "a=z"), "'a' is called both 'x y' and 'z'"),
+    ],
+)
+def test_what_can_be_no_label_is_told_in_one_sentence_and_nothing_is_written(
+    capsys, tmp_path, labels, words, sentence
+):
+    assert new(tmp_path, rows_of(tmp_path, *labels), *words) is None
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("error:") == 1
+
+
+def test_words_make_a_label_of_a_value_that_looks_like_none(tmp_path):
+    data = rows_of(tmp_path, "billing", "refund", "billing;refund", "None")
+    words = ["--label", "None=none of them", "--label", "billing;refund=both"]
+    task = new(tmp_path, data, *words)
+    assert task.label_names == ["none of them", "billing", "both", "refund"]
+    assert task.label_for("billing;refund") == "both"
+
+
+def test_where_data_do_not_say_which_column_is_the_output_a_person_does(capsys, tmp_path):
+    data, file = tmp_path / "a.csv", tmp_path / "t.yaml"
+    rows = [f"Text {n},{'yno'[n % 2]},{'uvw'[n % 3]}" for n in range(60)]
+    data.write_text("\n".join(["text,resolved,spam", *rows]))
+    assert new(tmp_path, data) is None
+    assert capsys.readouterr().err == (
+        "error: which column holds the label or text to be given, 'resolved' or 'spam'? "
+        "The data do not say; give --output COLUMN\n"
+    )
+    answers = ["", "", "", "spam", "", "up", "vw", "w?", "", "", ""]
+    done = CliRunner().invoke(
+        cli, ["task", "new", str(file), "--data", str(data)], input="\n".join(answers) + "\n"
+    )
+    assert done.exit_code == 0, done.output
+    assert "Column of the label or text to be given ('resolved' or 'spam'):" in done.output
+    assert load_task(str(file)).columns.output == "spam"
+
+
+def test_many_labels_are_labels_and_an_instruction_names_some(tmp_path):
+    data = tmp_path / "a.csv"
+    data.write_text("text,intent\n" + "".join(f"Text {n},do {n % 77}\n" for n in range(770)))
+    task = new(tmp_path, data)
+    assert len(task.labels) == 77
+    assert task.definition == (
+        'Read this text and answer with one of 77 labels, such as "do 0", "do 1", "do 10".'
+    )
+
+
+def test_rows_without_a_label_are_counted_and_are_no_class(capsys, tmp_path):
+    data = tmp_path / "a.jsonl"
+    data.write_text(
+        "".join(
+            f'{{"text": "Text {n}", "label": {label}}}\n'
+            for n, label in enumerate(['"good"', '"bad"', "NaN", "null"] * 15)
+        )
+    )
+    assert new(tmp_path, data).label_names == ["bad", "good"]
+    assert "30 of 60 rows have nothing in 'label'; a run takes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ('{"label": "good"}', "line 61: has no 'text'"),
+        ('{"text": 5, "label": "good"}', "line 61: 'text' must be text, not 5"),
+        ('{"text": "\\ud800", "label": "good"}', "line 61: 'text' holds a NUL or half a surrog"),
+        ('{"text": "x", "label": "\\ud800"}', "half a surrogate pair, which is no text"),
+    ],
+)
+def test_a_task_that_a_run_could_not_read_these_data_with_is_not_written(
+    capsys, tmp_path, row, problem
+):
+    data = tmp_path / "a.jsonl"
+    rows = [json.dumps({"text": f"Text {n}", "label": ["good", "bad"][n % 2]}) for n in range(60)]
+    data.write_text("\n".join([*rows, row]))
+    assert new(tmp_path, data) is None
+    assert problem in capsys.readouterr().err

@@ -24,6 +24,7 @@ from daftt_core.tasks import (
     load_task,
     parse_answer,
     parse_input,
+    spelling,
     writing_prompt,
 )
 
@@ -63,6 +64,40 @@ def test_every_built_in_task_can_be_used(name: str) -> None:
     assert task.source is None or task.license
     for label in task.labels:
         assert parse_answer(task, f" {task.verbalize(label.name)}", Form()) == label.name
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "cafe\u0301",
+        "caf\u00e9\u200b",
+        "\ufeffcaf\u00e9",
+        " caf\u00e9 ",
+        "caf\u00e9\u200d",
+        "ca\u00adf\u00e9",
+    ],
+)
+def test_a_label_is_found_however_its_look_is_spelled(spelled: str) -> None:
+    label = Label(name="caf\u00e9", verbalizer="coffee house")
+    task = PAIRS.model_copy(update={"labels": (label, *PAIRS.labels)})
+    assert task.label_for(spelled) == "caf\u00e9"
+    assert task.label_for("CAF\u00c9") is None
+    assert parse_answer(task, "coffee\u00a0house\u200b.") == "caf\u00e9"
+
+
+def test_joiners_stay_where_letters_or_pictures_are_joined() -> None:
+    persian, family = "\u062e\u0627\u0646\u0647\u200c\u0647\u0627", "\U0001f468\u200d\U0001f469"
+    assert spelling(persian) == persian
+    assert spelling(f"{family}\u200d") == family
+
+
+def test_names_and_aliases_that_look_alike_are_shared() -> None:
+    labels = [
+        {"name": "caf\u00e9", "verbalizer": "a"},
+        {"name": "b", "verbalizer": "b", "aliases": ["cafe\u0301"]},
+    ]
+    with pytest.raises(ValidationError, match="'caf\u00e9' and 'b' share the name or alias"):
+        Task.model_validate(PAIRS.model_dump() | {"labels": labels})
 
 
 def test_an_unknown_task_is_told_with_a_suggestion() -> None:
