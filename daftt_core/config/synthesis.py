@@ -11,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from daftt_core.addresses import address_problem
 from daftt_core.config.section import Section, read_json
 
 __all__ = [
@@ -187,13 +188,13 @@ class SynthesisConfig(Section):
             )
         if self.engine == "server" and named != 1:
             raise ValueError("engine server needs either server_url or server_command")
-        if self.server_url and not self.server_url.startswith(("http://", "https://")):
-            raise ValueError("server_url must begin with http:// or https://")
         if any(character in self.server_url for character in "@?#"):
             raise ValueError(  # settings are stored, logged and shown, and so would a key in them
                 "server_url must hold no user, password or query; the server's key goes into the "
                 "environment variable DAFTT_SERVER_API_KEY"
             )
+        if self.server_url and (problem := address_problem(self.server_url)):
+            raise ValueError(f"server_url {problem}")
         if self.server_command and not any("{port}" in word for word in self.server_words()):
             raise ValueError("server_command must say {port} where the port goes")
         return self

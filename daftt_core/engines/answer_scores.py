@@ -13,10 +13,12 @@ Servers differ in what they tell. Two ways are known, both exact, and tried in t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from daftt_core.engines.answers import AnswerTree, plant
 from daftt_core.engines.completions_api import CompletionsApi
+from daftt_core.engines.engine import PromptRefusedError
+from daftt_core.engines.server_answers import Completions, LogProbs, Step, Tokens
 from daftt_core.errors import ModelError, RemoteError
 
 __all__ = ["AnswerScores", "find_way"]
@@ -43,14 +45,18 @@ def find_way(api: CompletionsApi, model: str, answers: Sequence[str]) -> AnswerS
 
     Raises:
         ModelError: The server offers none.
+        RemoteError: The server cannot be used.
     """
-    echo = _Echo(api, model, answers)
-    if echo.works():
-        return echo
-    forced = _Forced(api, model, answers)
-    if forced.works():
-        return forced
-    raise ModelError(
+    trouble: RemoteError | None = None
+    for way in (_Echo(api, model, answers), _Forced(api, model, answers)):
+        try:
+            if way.works():
+                return way
+        except (ModelError, PromptRefusedError):  # an older llama.cpp refuses to echo
+            continue
+        except RemoteError as error:
+            trouble = trouble or error
+    raise trouble or ModelError(
         f"the model's server at {api.root} does not give log-probabilities of given answers; use "
         "one that echoes a prompt with its log-probabilities (vLLM, SGLang), or llama.cpp's server"
     )
@@ -63,10 +69,7 @@ class _Echo:
         self._answers = answers
 
     def works(self) -> bool:
-        try:
-            tokens, _ = self._echo("The sky is blue")
-        except RemoteError:  # an older llama.cpp refuses to echo
-            return False
+        tokens, _ = self._echo("The sky is blue")
         return "".join(tokens).endswith("blue")
 
     def score(self, prompt: str) -> list[float]:
@@ -78,15 +81,18 @@ class _Echo:
         for at in range(len(tokens) - 1, 0, -1):
             text = tokens[at] + text
             if text == answer:
-                return sum(log_probs[at:])
+                return sum(_told(self._api, value) for value in log_probs[at:])
         raise ModelError(
             f"the model's server at {self._api.root} cuts the prompt so that the answer {answer!r} "
             f"does not begin with a token of its own (its tokens end with {tokens[-5:]}); choose "
             "another verbalizer"
         )
 
-    def _echo(self, text: str) -> tuple[list[str], list[float]]:
-        """The tokens of a text and their log-probabilities; nothing where there is no echo."""
+    def _echo(self, text: str) -> tuple[Sequence[str], Sequence[float | None]]:
+        """The tokens of a text and their log-probabilities; nothing where there is no echo.
+
+        The first token has no log-probability.
+        """
         answer = self._api.post(
             "/v1/completions",
             {
@@ -97,14 +103,13 @@ class _Echo:
                 "max_tokens": 1,  # none at all would mean endless to some servers
                 "temperature": 0,
             },
+            Completions,
         )
-        found = answer["choices"][0].get("logprobs") or {}
-        written = int(answer["usage"]["completion_tokens"])
-        end = len(found.get("tokens") or []) - written
-        if end < 1:
+        log_probs = answer.choices[0].logprobs or LogProbs()
+        if answer.usage is None or answer.usage.completion_tokens is None:
             return [], []
-        # the first token has no log-probability
-        return found["tokens"][:end], [value or 0.0 for value in found["token_logprobs"][:end]]
+        end = max(0, len(log_probs.tokens or ()) - answer.usage.completion_tokens)
+        return (log_probs.tokens or ())[:end], (log_probs.token_logprobs or ())[:end]
 
 
 class _Forced:
@@ -115,12 +120,8 @@ class _Forced:
         self._tree = AnswerTree([], [], [], [])
 
     def works(self) -> bool:
-        try:
-            self._tree = plant([self._tokens(answer) for answer in self._answers])
-            step = self._next(["The sky is"], None)
-        except (ModelError, RemoteError, KeyError, TypeError):
-            return False
-        return "id" in step
+        self._tree = plant([self._tokens(answer) for answer in self._answers])
+        return self._next(["The sky is"], None).id is not None
 
     def score(self, prompt: str) -> list[float]:
         wanted: dict[int, set[int]] = {}
@@ -133,15 +134,15 @@ class _Forced:
         """Log-probabilities of the wanted tokens at a place of the tree."""
         read: list[str | int] = [prompt, *self._path(place)]
         listed = self._next(read, None)
-        found = {int(one["id"]): float(one["logprob"]) for one in listed["top_logprobs"]}
+        found = {token.id: token.logprob for token in listed.top_logprobs or ()}
         for token in wanted - found.keys():
             forced = self._next(read, token)
-            if forced["id"] != token:
+            if forced.id != token:
                 raise ModelError(
                     f"the model's server at {self._api.root} was told to write token {token} and "
-                    f"wrote {forced['id']}; it does not heed logit_bias"
+                    f"wrote {forced.id}; it does not heed logit_bias"
                 )
-            found[token] = float(forced["logprob"])
+            found[token] = forced.logprob
         return {token: found[token] for token in wanted}
 
     def _path(self, place: int) -> list[int]:
@@ -153,11 +154,10 @@ class _Forced:
         return path
 
     def _tokens(self, answer: str) -> list[int]:
-        asked = {"content": answer, "add_special": False, "parse_special": False}
-        cut = self._api.post("/tokenize", asked)
-        return list(cut["tokens"])
+        body = {"content": answer, "add_special": False, "parse_special": False}
+        return list(self._api.post("/tokenize", body, Tokens).tokens)
 
-    def _next(self, read: list[str | int], forced: int | None) -> dict[str, Any]:
+    def _next(self, read: list[str | int], forced: int | None) -> Step:
         answer = self._api.post(
             "/v1/completions",
             {
@@ -168,6 +168,21 @@ class _Forced:
                 "max_tokens": 1,
                 "temperature": 0,
             },
+            Completions,
         )
-        step: dict[str, Any] = answer["choices"][0]["logprobs"]["content"][0]
-        return step
+        log_probs = answer.choices[0].logprobs
+        if log_probs is None or not log_probs.content:
+            raise _untold(self._api)
+        return log_probs.content[0]
+
+
+def _told(api: CompletionsApi, log_prob: float | None) -> float:
+    if log_prob is None:
+        raise _untold(api)
+    return log_prob
+
+
+def _untold(api: CompletionsApi) -> ModelError:
+    return ModelError(
+        f"the model's server at {api.root} leaves out the log-probability of a token of an answer"
+    )

@@ -3,46 +3,62 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from daftt_core.engines.engine import PromptRefusedError, PromptTooLongError
-from daftt_core.errors import ModelError, RemoteError, did_you_mean
+from daftt_core.engines.server_answers import (
+    Models,
+    ServerAnswer,
+    UnusableAnswerError,
+    read_answer,
+    read_json,
+)
+from daftt_core.errors import ConfigError, ModelError, RemoteError, did_you_mean
+from daftt_core.http_adapter import DeadlineAdapter, MetadataServiceError, guard
 from daftt_core.metering import count_tokens
+from daftt_core.patience import growing_pauses, pause_asked_for
 from daftt_core.progress import log
 
 __all__ = ["KEY_VARIABLE", "CompletionsApi"]
 
 KEY_VARIABLE = "DAFTT_SERVER_API_KEY"
 
-_PATIENCE_SECONDS = 300.0
-_ANSWER_SECONDS = 600.0
+_PATIENCE_SECONDS = 600.0
+_CONNECT_SECONDS = 10.0
+_HEALTH_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
-_jitter = random.Random()  # noqa: S311 - no secret; its own, as the global one is seeded for a run
+_MOST_BYTES = 64 * 2**20
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 _FAULT = 500
 _MOST_FAULTS = 5
+
+A = TypeVar("A", bound=ServerAnswer)
 
 
 class CompletionsApi:
     """Sends requests, and sends them again while the server is busy or cannot be reached.
 
-    Pauses double from half a second to half a minute, each cut at random so that many waiting
-    requests don't come back at once; a pause that the server asks for is kept. After five minutes
-    without an answer it gives up. A server that fails at one request five times (500), while it
-    answers others, is taken to fail because of what is asked.
+    Ten minutes after a call began it is given up, whatever the server does in between: attempts,
+    pauses, and answers that come byte by byte share that one deadline. Pauses double from half a
+    second to half a minute, each cut at random so that many waiting requests don't come back at
+    once; a pause of up to half a minute that the server asks for is kept. A server that fails at
+    one request five times (500, or an answer that is cut off or is not what was asked for), while
+    it answers others, is taken to fail because of what is asked. Five unusable answers, while none
+    is usable, are an error. No redirect is followed: what is asked goes to this address alone.
 
     Args:
         url: The server's address, with or without ``/v1``.
         connections: Requests at the same time, at most.
         check: Called before each repeat; raises when waiting is in vain.
+
+    Raises:
+        ConfigError: The environment's key cannot be sent.
     """
 
     def __init__(
@@ -51,11 +67,11 @@ class CompletionsApi:
         parts = urlsplit(url)
         path = parts.path.rstrip("/").removesuffix("/v1")
         self.root = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+        self._where = f"the model's server at {self.root}"
         self._check = check
         self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
-        if key := os.environ.get(KEY_VARIABLE):
+        guard(self._session, DeadlineAdapter(most_bytes=_MOST_BYTES, connections=connections))
+        if key := _key():
             self._session.headers["Authorization"] = f"Bearer {key}"
         self._answered = float("-inf")
 
@@ -66,8 +82,8 @@ class CompletionsApi:
     def is_healthy(self) -> bool:
         """Whether the server answers and has its model loaded."""
         try:
-            return bool(self._session.get(f"{self.root}/v1/models", timeout=5).ok)
-        except requests.RequestException:
+            return bool(self._send("GET", "/v1/models", None, _HEALTH_SECONDS).status_code == 200)
+        except (requests.RequestException, UnusableAnswerError):
             return False
 
     def choose_model(self, wanted: str) -> str:
@@ -78,9 +94,9 @@ class CompletionsApi:
 
         Raises:
             ModelError: The server does not have that model, or has several and none is named.
+            RemoteError: The server cannot be used.
         """
-        listed = self._ask("GET", "/v1/models", None).get("data") or []
-        names = [str(model["id"]) for model in listed]
+        names = [model.id for model in self._ask("GET", "/v1/models", None, Models).data or ()]
         if wanted in names or (wanted and not names):
             return wanted
         if not wanted and len(names) == 1:
@@ -91,93 +107,132 @@ class CompletionsApi:
             f"({found}){did_you_mean(wanted, names)}"
         )
 
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def post(self, path: str, body: dict[str, Any], model: type[A]) -> A:
         """Send JSON and read the JSON that comes back.
+
+        Args:
+            path: Where to, below the root.
+            body: What is sent.
+            model: What the answer must be.
 
         Raises:
             PromptTooLongError: The prompt does not fit.
             PromptRefusedError: The server refuses this request, or fails at it.
             ModelError: The server has no such model or path.
-            RemoteError: The server cannot be reached, or refuses the key.
+            RemoteError: The server cannot be used, or refuses the key.
         """
-        found = self._ask("POST", path, body)
+        answer = self._ask("POST", path, body, model)
         self._answered = time.monotonic()
-        return found
+        return answer
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None, model: type[A]) -> A:
         started, faults = time.monotonic(), 0
         give_up = started + _PATIENCE_SECONDS
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
-            trouble, wanted_pause = "", 0.0
+        for pause in growing_pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS):
+            pause_asked, unusable = 0.0, False
             try:
-                answer = self._session.request(
-                    method, self.root + path, json=body, timeout=(10, _ANSWER_SECONDS)
-                )
+                answer = self._send(method, path, body, give_up - time.monotonic())
                 if answer.status_code not in _BUSY:
-                    return self._read(path, answer)
+                    return self._read(path, answer, model)
                 trouble = f"it answers {answer.status_code}: {_message(answer)}"
-                wanted_pause = _asked_pause(answer)
+                pause_asked = pause_asked_for(answer.headers.get("Retry-After"))
                 faults += answer.status_code == _FAULT
-                if faults >= _MOST_FAULTS and self._answered > started:
-                    raise PromptRefusedError(
-                        f"the model's server at {self.root} fails at a request while it answers "
-                        f"others ({answer.status_code}: {_message(answer)})"
-                    )
+            except requests.ReadTimeout:
+                trouble = f"it has not answered in full after {_PATIENCE_SECONDS:.0f} seconds"
             except (requests.ConnectionError, requests.Timeout) as error:
                 trouble = f"{type(error).__name__}: it does not answer"
+            except UnusableAnswerError as error:
+                trouble, unusable = str(error), True
+                faults += 1
+            if faults >= _MOST_FAULTS and self._answered > started:
+                raise PromptRefusedError(
+                    f"{self._where} fails at a request while it answers others ({trouble})"
+                )
             self._check()
-            seconds = max(wanted_pause, _jitter.uniform(0, pause))
-            if time.monotonic() + seconds > give_up:
-                raise RemoteError(f"the model's server at {self.root} cannot be used: {trouble}")
+            seconds = max(min(pause_asked, _LONGEST_PAUSE_SECONDS), pause)
+            is_over = time.monotonic() + seconds > give_up
+            if is_over or (unusable and faults >= _MOST_FAULTS):
+                break
             log.debug("%s: %s; asking again in %.1f s", self.root, trouble, seconds)
             time.sleep(seconds)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        raise RemoteError(f"{self._where} cannot be used: {trouble}")
 
-    def _read(self, path: str, answer: requests.Response) -> dict[str, Any]:
-        where = f"the model's server at {self.root}"
-        if answer.ok:
+    def _send(
+        self, method: str, path: str, body: dict[str, Any] | None, seconds: float
+    ) -> requests.Response:
+        """Send once.
+
+        Args:
+            method: Such as ``GET``.
+            path: Where to, below the root.
+            body: What is sent as JSON.
+            seconds: How long the answer may take, all in all.
+        """
+        try:
+            return self._session.request(
+                method,
+                self.root + path,
+                json=body,
+                timeout=(_CONNECT_SECONDS, seconds),
+            )
+        except MetadataServiceError as error:
+            raise RemoteError(f"{self._where} {error}") from None
+        except (requests.ConnectionError, requests.Timeout):
+            raise
+        except requests.exceptions.ChunkedEncodingError:
+            raise UnusableAnswerError(f"its answer to {path} is cut off") from None
+        except requests.exceptions.ContentDecodingError:
+            raise UnusableAnswerError(f"its answer to {path} is encoded wrongly") from None
+        except requests.RequestException as error:
+            raise RemoteError(f"{self._where} cannot be used: {error}") from None
+
+    def _read(self, path: str, answer: requests.Response, model: type[A]) -> A:
+        status = answer.status_code
+        if status < 300:
             try:
-                found: dict[str, Any] = answer.json()
-            except ValueError:
-                raise RemoteError(f"{where} does not answer {path} with JSON") from None
-            _count(found)
-            return found
-        said = _message(answer)
-        if answer.status_code in (401, 403):
+                read = read_answer(answer.content, model)
+            except UnusableAnswerError as error:
+                raise UnusableAnswerError(
+                    f"its answer to {path} is not what was asked for ({error})"
+                ) from None
+            if usage := read.usage:
+                count_tokens(read=usage.prompt_tokens or 0, written=usage.completion_tokens or 0)
+            return read
+        if status < 400:
             raise RemoteError(
-                f"{where} refuses the key ({answer.status_code}: {said}); set the environment "
+                f"{self._where} redirects elsewhere ({status}), which is not followed; set "
+                "synthesis_server_url to the address of the server itself"
+            )
+        message = _message(answer)
+        if status in (401, 403):
+            raise RemoteError(
+                f"{self._where} refuses the key ({status}: {message}); set the environment "
                 f"variable {KEY_VARIABLE}"
             )
-        if answer.status_code == 404:
-            raise ModelError(f"{where} has no such model or no {path} (404: {said})")
-        if "context" in said.lower():
-            raise PromptTooLongError(f"{where} finds a prompt too long: {said}")
-        raise PromptRefusedError(f"{where} refuses a request ({answer.status_code}: {said})")
+        if status == 404:
+            raise ModelError(f"{self._where} has no such model or no {path} (404: {message})")
+        if "context" in message.lower():
+            raise PromptTooLongError(f"{self._where} finds a prompt too long: {message}")
+        raise PromptRefusedError(f"{self._where} refuses a request ({status}: {message})")
 
 
-def _count(answer: dict[str, Any]) -> None:
-    """Count the tokens that a server says it has read and written; not all say it."""
-    used = answer.get("usage") if isinstance(answer, dict) else None
-    if isinstance(used, dict):
-        count_tokens(
-            read=int(used.get("prompt_tokens") or 0),
-            written=int(used.get("completion_tokens") or 0),
+def _key() -> str:
+    """The server's key; empty where the environment has none."""
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            f"the environment variable {KEY_VARIABLE} must be one line of ASCII characters"
         )
+    return key
 
 
 def _message(answer: requests.Response) -> str:
     """What the server says about its refusal, in one line."""
     try:
-        found = answer.json()
-    except ValueError:
-        return " ".join(answer.text.split())[:200] or str(answer.reason)
-    error = found.get("error", found) if isinstance(found, dict) else found
-    said = error.get("message", error) if isinstance(error, dict) else error
-    return " ".join(str(said).split())[:300]
-
-
-def _asked_pause(answer: requests.Response) -> float:
-    """The pause in seconds that a busy server asks for, at most the longest."""
-    asked = answer.headers.get("Retry-After", "")
-    return min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdecimal() else 0.0
+        content = read_json(answer.content)
+    except UnusableAnswerError:
+        text = answer.content[:2000].decode("utf-8", "replace")
+        return " ".join(text.split())[:200] or str(answer.reason)
+    error = content.get("error", content) if isinstance(content, dict) else content
+    message = error.get("message", error) if isinstance(error, dict) else error
+    return " ".join(str(message).split())[:300]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from daftt_core.engines.answer_scores import AnswerScores, find_way
 from daftt_core.engines.completions_api import CompletionsApi
 from daftt_core.engines.engine import Completion, PromptError, PromptTooLongError
+from daftt_core.engines.server_answers import Completions
 from daftt_core.errors import TaskError
 from daftt_core.progress import log
 from daftt_core.tasks import Prompt
@@ -107,12 +108,12 @@ class ServerEngine:
         return self._each(write_one, list(zip(prompts, seeds, strict=True)))
 
     def _write(self, prompt: str, settings: dict[str, Any]) -> Completion:
-        answer = self._api.post("/v1/completions", {**settings, "prompt": prompt})
-        choice = answer["choices"][0]
-        log_probs = _log_probs(choice.get("logprobs") or {})
+        body = {**settings, "prompt": prompt}
+        choice = self._api.post("/v1/completions", body, Completions).choices[0]
+        log_probs = choice.logprobs.written() if choice.logprobs else []
         return Completion(
-            text=_readable(choice["text"]),
-            finished=choice["finish_reason"] == "stop",
+            text=choice.text,
+            finished=choice.finish_reason == "stop",
             confidence=math.exp(statistics.fmean(log_probs)) if log_probs else 0.0,
         )
 
@@ -166,15 +167,3 @@ def _refuse_nested(answers: Sequence[str]) -> None:
                     f"{other.strip()!r}, which synthesis_engine=server cannot tell apart; change "
                     "one of them, or set synthesis_engine=local"
                 )
-
-
-def _readable(text: str) -> str:
-    """A text that can be written: halves of surrogate pairs become U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _log_probs(found: dict[str, Any]) -> list[float]:
-    """Log-probabilities of the written tokens, in either of the two forms that servers use."""
-    if "content" in found:
-        return [float(step["logprob"]) for step in found["content"] or []]
-    return [float(value) for value in found.get("token_logprobs") or [] if value is not None]

@@ -7,14 +7,14 @@ environment alone, and is in no message, log line or error: what libraries say a
 from __future__ import annotations
 
 import os
-import threading
 import time
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
+from daftt_core.addresses import address_problem
 from daftt_core.errors import ConfigError, DafttError, RemoteError
 from daftt_core.notifications.ending import Ending, ending_of
 from daftt_core.notifications.formats import body_of
+from daftt_core.patience import within
 from daftt_core.progress import log
 from daftt_core.workspace import Run
 
@@ -22,7 +22,8 @@ __all__ = ["URL_VARIABLE", "notify", "send"]
 
 URL_VARIABLE = "DAFTT_NOTIFY_URL"
 
-_TIMEOUT_SECONDS = (5, 10)  # to connect, and between two bytes of an answer
+_TIMEOUT_SECONDS = (5, 10)  # to connect, and for the whole answer of one attempt
+_MOST_BYTES = 2**20
 _PAUSES_SECONDS = (1.0, 3.0)  # before the second attempt, and before the third
 _DEADLINE_SECONDS = 45.0
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -57,12 +58,11 @@ def send(ending: Ending, form: Literal["webhook", "slack"]) -> None:
         RemoteError: The server cannot be reached, refuses, or does not answer in time.
     """
     url, body = _url(), body_of(ending, form)
-    troubles = [f"it does not answer within {_DEADLINE_SECONDS:.0f} seconds"]
-    # A server that sends a byte now and then would hold a thread for ever, but not this one.
-    posting = threading.Thread(target=_post_patiently, args=(url, body, troubles), daemon=True)
-    posting.start()
-    posting.join(_DEADLINE_SECONDS)
-    if trouble := troubles[-1]:
+    try:
+        trouble = within(_DEADLINE_SECONDS, lambda: _post_patiently(url, body))
+    except TimeoutError:
+        trouble = f"it does not answer within {_DEADLINE_SECONDS:.0f} seconds"
+    if trouble:
         raise RemoteError(f"the server that {URL_VARIABLE} names cannot be used: {trouble}")
 
 
@@ -73,39 +73,39 @@ def _url() -> str:
             f"the environment variable {URL_VARIABLE} is not set; it must hold the webhook's URL "
             "(in a cluster, the key 'url' of the secret that notify_secret names)"
         )
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigError(f"the environment variable {URL_VARIABLE}: is not an http(s) URL")
+    if problem := address_problem(url):
+        raise ConfigError(f"the environment variable {URL_VARIABLE}: the URL {problem}")
     return url
 
 
-def _post_patiently(url: str, body: dict[str, Any], troubles: list[str]) -> None:
+def _post_patiently(url: str, body: dict[str, Any]) -> str:
+    """What went wrong at the last attempt, if anything."""
     for pause in (*_PAUSES_SECONDS, None):
         trouble, may_pass = _post(url, body)
         if pause is None or not may_pass:
             break
         time.sleep(pause)
-    troubles.append(trouble)
+    return trouble
 
 
 def _post(url: str, body: dict[str, Any]) -> tuple[str, bool]:
     """What went wrong, if anything, and whether it may pass by itself."""
     import requests
 
+    from daftt_core.http_adapter import DeadlineAdapter, MetadataServiceError, guard
+
     try:
-        with requests.post(
-            url, json=body, timeout=_TIMEOUT_SECONDS, allow_redirects=False, stream=True
-        ) as answer:
-            status = answer.status_code
+        with requests.Session() as session:
+            guard(session, DeadlineAdapter(most_bytes=_MOST_BYTES))
+            answer = session.post(url, json=body, timeout=_TIMEOUT_SECONDS)
+    except MetadataServiceError as error:  # it holds the address, but not the URL
+        return f"it {error}", False
     except requests.RequestException as error:  # its words hold the URL
         passing = isinstance(error, requests.ConnectionError | requests.Timeout)
         return f"{type(error).__name__}", passing
     except Exception as error:  # whatever it is: a traceback would hold the URL
         return f"{type(error).__name__}", False
+    status = answer.status_code
     if 300 <= status < 400:
         return f"it redirects elsewhere ({status}), which is not followed", False
     return ("", False) if status < 300 else (f"it answers {status}", status in _BUSY)

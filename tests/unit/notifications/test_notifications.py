@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import raw_server
 
 from daftt_core.cli import main
 from daftt_core.cli.running import marked_as_running
@@ -255,7 +256,30 @@ def test_a_server_that_hangs_holds_nobody_up(
     assert "does not answer within" in caplog.text
 
 
-@pytest.mark.parametrize("url", ["", "ftp://x/T0PS3CR3T", "http://[T0PS3CR3T", "T0PS3CR3T"])
+def test_a_server_that_dribbles_holds_nobody_up(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with raw_server.running() as server:
+        server.answers, server.dribbles = [b"HTTP/1.1 200 OK\r\nX: "], True
+        monkeypatch.setenv(URL_VARIABLE, f"{server.url}/{SECRET}")
+        monkeypatch.setattr(sending, "_DEADLINE_SECONDS", 0.3)
+        notify(run, "webhook", "FAILED", "stopped")
+    assert "does not answer within" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "ftp://x/T0PS3CR3T",
+        "http://[T0PS3CR3T",
+        "T0PS3CR3T",
+        "http://169.254.169.254/T0PS3CR3T",
+        "http://0xA9FEA9FE/T0PS3CR3T",
+        "http://me:T0PS3CR3T@host/",
+        "http://host/\r\nT0PS3CR3T: x",
+    ],
+)
 def test_a_url_that_is_none_is_not_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(URL_VARIABLE, url)
     with pytest.raises(ConfigError, match=URL_VARIABLE) as caught:

@@ -1,0 +1,185 @@
+"""What a completions server's answers must be like, in the forms that servers use."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from daftt_core.errors import shortened
+
+__all__ = [
+    "Choice",
+    "Completions",
+    "LogProbs",
+    "Models",
+    "ServerAnswer",
+    "Step",
+    "Tokens",
+    "UnusableAnswerError",
+    "Usage",
+    "read_answer",
+    "read_json",
+]
+
+_ROUNDING = 1e-3
+_LOWEST = -3.5e38  # llama.cpp tells the lowest float32 for a probability of 0
+
+
+class UnusableAnswerError(Exception):
+    """An answer is not what was asked for; the message says why in a few words."""
+
+
+def _readable(text: Any) -> Any:
+    """A text that can be written: halves of surrogate pairs become U+FFFD."""
+    if not isinstance(text, str):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _log_prob(value: float) -> float:
+    if not _LOWEST <= value <= _ROUNDING:  # NaN, too
+        raise ValueError("cannot be a log-probability")
+    return min(value, 0.0)
+
+
+_Text = Annotated[str, BeforeValidator(_readable)]
+_LogProb = Annotated[float, AfterValidator(_log_prob)]
+_Count = Annotated[int, Field(ge=0, le=2**40)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Usage(_Part):
+    """Tokens that the server says it has read and written; not all say it."""
+
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+
+
+class ServerAnswer(_Part):
+    """Any answer."""
+
+    usage: Usage | None = None
+
+
+class _Model(_Part):
+    id: _Text
+
+
+class Models(ServerAnswer):
+    """``/v1/models``: the models that the server has."""
+
+    data: tuple[_Model, ...] | None
+
+
+class Tokens(ServerAnswer):
+    """``/tokenize`` of llama.cpp: a text's tokens."""
+
+    tokens: tuple[_Count, ...] = Field(min_length=1)
+
+
+class _Listed(_Part):
+    id: _Count
+    logprob: _LogProb
+
+
+class Step(_Part):
+    """A written token with the most probable ones in its place; ids are llama.cpp's."""
+
+    id: _Count | None = None
+    logprob: _LogProb
+    top_logprobs: tuple[_Listed, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_alternatives_that_have_ids(cls, step: Any) -> Any:
+        """Of servers that name tokens by their text, only the written one's is read."""
+        if isinstance(step, dict) and step.get("id") is None:
+            return {**step, "top_logprobs": None}
+        return step
+
+
+class LogProbs(_Part):
+    """Log-probabilities, in either of the two forms that servers use."""
+
+    content: tuple[Step, ...] | None = None
+    tokens: tuple[_Text, ...] | None = None
+    token_logprobs: tuple[_LogProb | None, ...] | None = None
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> LogProbs:
+        if self.tokens and len(self.tokens) != len(self.token_logprobs or ()):
+            raise ValueError("there must be as many tokens as token_logprobs")
+        return self
+
+    def written(self) -> list[float]:
+        """Those of the written tokens, as far as they are told."""
+        if self.content is not None:
+            return [step.logprob for step in self.content]
+        return [value for value in self.token_logprobs or () if value is not None]
+
+
+class Choice(_Part):
+    """A text that the model wrote."""
+
+    text: _Text
+    finish_reason: str | None = None
+    logprobs: LogProbs | None = None
+
+
+class Completions(ServerAnswer):
+    """``/v1/completions``."""
+
+    choices: tuple[Choice, ...] = Field(min_length=1)
+
+
+A = TypeVar("A", bound=ServerAnswer)
+
+
+def read_answer(body: bytes, model: type[A]) -> A:
+    """Read an answer's body.
+
+    Raises:
+        UnusableAnswerError: It is not such an answer.
+    """
+    try:
+        return model.model_validate(read_json(body))
+    except ValidationError as error:
+        raise UnusableAnswerError(_in_words(error.errors()[0])) from None
+
+
+def _in_words(mistake: Any) -> str:
+    field = ".".join(map(str, mistake["loc"])) or "it"
+    if mistake["type"] == "missing":
+        return f"{field} is missing"
+    content = mistake["input"]
+    if isinstance(content, dict | list | tuple):
+        kind = "object" if isinstance(content, dict) else "list"
+        return f"{field} is {'a filled' if content else 'an empty'} {kind}"
+    return f"{field} is {'null' if content is None else shortened(repr(content))}"
+
+
+def read_json(body: bytes) -> Any:
+    """What a JSON text says.
+
+    Raises:
+        UnusableAnswerError: It is none.
+    """
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise UnusableAnswerError("it is not JSON") from None
+    except RecursionError:
+        raise UnusableAnswerError("it is JSON that is nested too deeply") from None
