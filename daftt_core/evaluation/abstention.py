@@ -20,7 +20,7 @@ class Abstention(BaseModel):
         coverage: Share of the dev examples that were given a label in the same way.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     wanted: float
     threshold: float | None

@@ -35,7 +35,7 @@ class Calibration(BaseModel):
         bias: Added to each label's logit, in label order; sums to zero when fitted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     temperature: float = Field(default=1.0, gt=0)
     bias: tuple[float, ...]

@@ -23,7 +23,7 @@ Version = Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FloorCheck(_Part):

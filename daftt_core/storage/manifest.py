@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.errors import StorageError
-from daftt_core.metering import Usage
+from daftt_core.metering import Count, Usage
 from daftt_core.progress import log
 from daftt_core.records import digest
 from daftt_core.storage.local import write_text
@@ -36,10 +36,10 @@ MANIFEST = "manifest.json"
 class FileEntry(BaseModel):
     """One file of a committed folder: its path inside it, size in bytes, and SHA-256."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
-    size: int
+    size: Count
     sha256: str
 
 
@@ -56,13 +56,13 @@ class Manifest(BaseModel):
         copied: Whether the work was done for another folder, and this one is its copy.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     key: str
     files: tuple[FileEntry, ...]
     summary: dict[str, Any] = {}
     seconds: float = 0.0
-    peak_memory_bytes: int = 0
+    peak_memory_bytes: Count = 0
     usage: Usage | None = None
     copied: bool = False
 

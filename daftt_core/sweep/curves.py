@@ -37,7 +37,7 @@ _Scores = npt.NDArray[np.float64]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class Point(_Part):

@@ -43,7 +43,7 @@ class TeacherScores(BaseModel):
         baseline_dev_score: Mean score of the students trained on the real examples alone.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     metric: str
     dev_examples: int
@@ -72,7 +72,7 @@ class MixtureEffect(BaseModel):
         confidence: Coverage of the interval.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     fraction: float
     mixture_tasks: int

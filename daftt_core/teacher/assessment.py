@@ -64,7 +64,7 @@ class Assessment(BaseModel):
         bins_after: The same after calibration.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     metric: str
     dev_examples: int

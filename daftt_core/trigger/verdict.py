@@ -24,7 +24,7 @@ _DIFFERS = {"inputs": "the inputs differ", "labels": "the balance of labels diff
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Comparison(_Part):
