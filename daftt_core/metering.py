@@ -21,13 +21,27 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Meter", "Usage", "count_bytes", "count_tokens", "include_usage", "metered", "use_gpus"]
+__all__ = [
+    "Count",
+    "Meter",
+    "Usage",
+    "count_bytes",
+    "count_tokens",
+    "include_usage",
+    "metered",
+    "use_gpus",
+]
 
 _CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # of cgroup v2: "200000 100000" are two CPUs
 _CPU_INFO = Path("/proc/cpuinfo")
+
+
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""A whole number that every program can hold; a damaged file may say anything."""
 
 
 class Usage(BaseModel):
@@ -46,14 +60,14 @@ class Usage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
-    attempts: int = 0
+    attempts: Count = 0
     seconds: float = 0.0
     cpu_seconds: dict[str, float] = {}
     gpu_seconds: dict[str, float] = {}
-    bytes_stored: int = 0
-    bytes_fetched: int = 0
-    tokens_read: int = 0
-    tokens_written: int = 0
+    bytes_stored: Count = 0
+    bytes_fetched: Count = 0
+    tokens_read: Count = 0
+    tokens_written: Count = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daftt_core.errors import DafttError, StorageError
 from daftt_core.progress import Snapshot, log
@@ -22,6 +22,7 @@ __all__ = ["StageStatus", "State", "read_remote_statuses", "read_statuses", "wri
 
 State = Literal["running", "done", "failed"]
 _FOLDER = ".status"
+_END_OF_TIME = 253_402_300_800.0  # the last second that a date can name: the year 9999
 
 
 class StageStatus(BaseModel):
@@ -36,14 +37,14 @@ class StageStatus(BaseModel):
         exit_code: The code of the error it failed with; 0 while it has not failed.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     stage: str
     state: State
-    updated: float
-    progress: dict[str, Any] | None = None
+    updated: float = Field(ge=0, le=_END_OF_TIME)
+    progress: Snapshot | None = None
     message: str = ""
-    exit_code: int = 0
+    exit_code: int = Field(default=0, ge=0, le=255)
 
 
 def read_statuses(folder: Path) -> list[StageStatus]:

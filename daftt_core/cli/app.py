@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from io import StringIO
 from typing import Any
@@ -33,8 +34,31 @@ from daftt_core.cli.sweep import sweep_command
 from daftt_core.cli.task import task_command
 from daftt_core.cli.upload import upload_command
 from daftt_core.cli.validate import validate_command
+from daftt_core.errors import did_you_mean, shortened
 
 __all__ = ["cli", "exit_codes", "main"]
+
+_MEANT = {
+    "serve": "a champion is served from the folder that this writes: daftt export TASK FOLDER",
+    "deploy": "a champion is served from the folder that this writes: daftt export TASK FOLDER",
+    "train": "training is a part of: daftt run",
+    "init": "a task for your own data is written by: daftt task new",
+    "status": "what became of runs is listed by: daftt runs",
+}
+"""What other programs call what is done here by a command of another name."""
+
+_OF_A_PLACE = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+"""Faults of a place that a user has named: no fault of DAFTT, so no stack trace."""
 
 
 def exit_codes() -> list[tuple[str, str]]:
@@ -54,6 +78,17 @@ def exit_codes() -> list[tuple[str, str]]:
 
 class _Daftt(click.Group):
     """The top command: lists its commands in the order of use and explains the exit codes."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that was typed; where there is none, say what serves in its place."""
+        name = args[0]
+        if name.startswith("-") or ctx.resilient_parsing or self.get_command(ctx, name):
+            return super().resolve_command(ctx, args)
+        meant = _MEANT.get(name)
+        hint = f"; {meant}" if meant else did_you_mean(name, self.commands)
+        raise errors.ConfigError(f"there is no command {shortened(repr(name))}{hint}")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -139,6 +174,11 @@ def main(args: Sequence[str] | None = None) -> int:
         for note in getattr(error, "__notes__", []):
             say(note, err=True)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _OF_A_PLACE or error.filename is None:
+            raise
+        say(f"error: {error.filename}: cannot be used: {error.strerror}", err=True)
+        return errors.StorageError.exit_code
     except (click.Abort, KeyboardInterrupt):  # outside a run: nothing to go on with
         say("Stopped.", err=True)
         return INTERRUPTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from daftt_core.cli.numbers import FiniteRange
 from daftt_core.cli.printing import say, say_json
 from daftt_core.plain_text import visible_line
 from daftt_core.storage import open_storage
@@ -16,7 +17,7 @@ __all__ = ["clean_command"]
 @click.option(
     "--older-than",
     "hours",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=24.0,
     show_default=True,
     help="Hours; what was written or replaced since then stays.",

@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from daftt_core.arms import augmented_arms
+from daftt_core.cli.numbers import FiniteRange
 from daftt_core.cli.printing import PlainConsole, say_json
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.config import Config
@@ -25,18 +26,18 @@ _GIB = 2**30
 @with_settings
 @click.option(
     "--tokens-per-example",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=2**20),
     help="Mean tokens of prompt and answer; without it, every example is as long as allowed.",
 )
 @click.option(
     "--utilization",
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=FiniteRange(min=0, max=1, min_open=True),
     default=Assumptions.training_utilization,
     show_default=True,
     help="Share of the GPU's peak that training reaches.",
 )
 @click.option(
-    "--price", type=click.FloatRange(min=0), help="Price of one GPU for one hour, in any currency."
+    "--price", type=FiniteRange(min=0), help="Price of one GPU for one hour, in any currency."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan_command(

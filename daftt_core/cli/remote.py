@@ -129,10 +129,10 @@ def connect(connection: Connection, *, dry_run: bool = False) -> Remote:
             "no address of Kubeflow Pipelines was given: use --host or DAFTT_KFP_HOST, such as "
             "http://localhost:8888 after kubectl -n kubeflow port-forward svc/ml-pipeline 8888"
         )
-    if urlsplit(connection.host).scheme not in ("http", "https"):
+    if not _is_address(connection.host):
         raise ConfigError(
             f"--host: {connection.shown!r} is not an address: it must begin with http:// or "
-            "https://"
+            "https:// and name a host, such as http://localhost:8888"
         )
     if connection.ca_cert and not Path(connection.ca_cert).is_file():
         raise ConfigError(f"--ca-cert: {connection.ca_cert}: there is no such file")
@@ -148,6 +148,16 @@ def connect(connection: Connection, *, dry_run: bool = False) -> Remote:
     if dry_run:
         _show_and_do_not_send(remote)
     return remote
+
+
+def _is_address(text: str) -> bool:
+    if not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an open bracket, or a port that is no number
+        return False
 
 
 def equals(key: str, value: str) -> str:

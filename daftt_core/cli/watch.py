@@ -50,7 +50,7 @@ class Watch:
                 if before != "running":
                     self._display.started(status.stage)
                 if status.progress:
-                    self._display.moved(status.stage, Snapshot(**status.progress))
+                    self._display.moved(status.stage, status.progress)
             elif before != status.state:
                 self._display.ended(status.stage, self._how(status))
 

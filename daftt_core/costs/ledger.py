@@ -49,7 +49,7 @@ _MAKING = ("data", "mixture", "teacher", "assessment", "synthetic", "curated")
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class Amount(_Part):

@@ -42,7 +42,7 @@ class Prices(BaseModel):
         fetched_gb: Each GB that arrives from there.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     source: str = Field(min_length=1)
     currency: str = Field(pattern=r"^[A-Za-z]{1,12}$")

@@ -40,7 +40,7 @@ class Diversity(BaseModel):
         near_real_share: Share of the texts whose most similar real text is at least 0.8 similar.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     texts: int
     distinct_1: float

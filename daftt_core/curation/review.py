@@ -44,7 +44,7 @@ class Finding(BaseModel):
         high: Its upper end.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     group: str
     question: Question
@@ -75,7 +75,7 @@ class Review(BaseModel):
         findings: By group and question.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     curated: str
     findings: tuple[Finding, ...]

@@ -19,7 +19,7 @@ _SUCCEEDED = "SUCCEEDED"  # in the words of Kubeflow Pipelines
 class Failure(BaseModel):
     """Why a stage failed, in its own sentence, and the exit code of its error."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     stage: str
     message: str
@@ -41,7 +41,7 @@ class Ending(BaseModel):
         failures: What failed.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     outcome: Outcome
     run: str = ""

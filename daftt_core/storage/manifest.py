@@ -27,7 +27,7 @@ from pydantic import (
 
 from daftt_core.appearing import appearing
 from daftt_core.errors import StorageError
-from daftt_core.metering import Usage
+from daftt_core.metering import Count, Usage
 from daftt_core.progress import log
 from daftt_core.records import digest
 from daftt_core.storage.local import write_text
@@ -73,10 +73,10 @@ def listed_name(name: str) -> str:
 class FileEntry(BaseModel):
     """One file of a committed folder: its path inside it, size in bytes, and SHA-256."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Annotated[str, AfterValidator(listed_name)]
-    size: int
+    size: Count
     sha256: str
 
     def describes(self, data: bytes) -> bool:
@@ -97,13 +97,13 @@ class Manifest(BaseModel):
         copied: Whether the work was done for another folder, and this one is its copy.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     key: str
     files: tuple[FileEntry, ...]
     summary: dict[str, Any] = {}
     seconds: FiniteFloat = 0.0
-    peak_memory_bytes: int = 0
+    peak_memory_bytes: Count = 0
     usage: Usage | None = None
     copied: bool = False
 

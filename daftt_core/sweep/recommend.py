@@ -32,7 +32,7 @@ class Recommendation(BaseModel):
         sentence: The recommendation, and why.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     cell: str | None
     arm: str | None

@@ -39,7 +39,7 @@ TABLE = "sweep.json"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class CellResult(_Part):

@@ -32,7 +32,7 @@ class Run(BaseModel):
             what one of them has finished, the others copy. Empty: none do.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     uri: str
     seed: int

@@ -185,6 +185,7 @@ def test_a_gate_that_is_not_passed_stops_the_run_with_one_sentence(folder: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_what_looks_like_a_placeholder_reaches_the_stages_as_it_was_written(tmp_path: Path) -> None:
     folder = tmp_path / "{{$.Values.image}} {{$}} python3 $$"
     definition = (

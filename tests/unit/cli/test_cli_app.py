@@ -67,3 +67,67 @@ def test_the_command_line_starts_without_the_slow_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.endswith("slow: set()\n"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        (
+            "serve",
+            "; a champion is served from the folder that this writes: daftt export TASK FOLDER",
+        ),
+        ("rum", "; did you mean 'run'?"),
+        ("zzzz", ""),
+    ],
+)
+def test_an_unknown_command_is_told_what_serves_in_its_place(word, hint, capsys) -> None:
+    assert main([word]) == 2
+    assert capsys.readouterr().err == f"error: there is no command {word!r}{hint}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compile", "{file}/../x"],
+        ["compile", "{file}/x"],
+        ["compile", "{long}"],
+        ["compile", "--check", "{long}"],
+        ["runs", "{long}"],
+        ["runs", "{file}/../x"],
+        ["report", "{long}"],
+        ["costs", "{long}"],
+        ["review", "{long}"],
+        ["notify", "{long}", "--show"],
+        ["registry", "list", "--registry", "{long}"],
+        ["registry", "promote", "{long}"],
+        ["plan", "--job-gpu-model", "l4-24", "--teacher-model", "{long}"],
+        ["sweep", "--output", "{long}"],
+        ["run", "--output", "{file}/../x"],
+    ],
+)
+def test_a_place_that_cannot_be_is_said_in_one_sentence(words, tmp_path, capsys) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    given = [word.format(file=file, long="a" * 5000) for word in words]
+    assert main(given) == 5
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "words", [["plan", "--price"], ["plan", "--utilization"], ["clean", "x", "--older-than"]]
+)
+def test_a_number_that_is_none_is_refused(words, number, capsys) -> None:
+    assert main([*words, number]) == 2
+    assert f"{words[-1]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["http://[::1", "http://a\nb", "http://a:b", "http://", "a"])
+def test_an_address_that_is_none_is_refused(host, capsys) -> None:
+    assert main(["runs", "--remote", "--host", host]) == 2
+    err = capsys.readouterr().err
+    assert "is not an address" in err
+    assert err.count("\n") == 1
