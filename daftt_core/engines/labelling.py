@@ -80,10 +80,10 @@ class LabelScorer:
     def _score(self, examples: Sequence[Example]) -> NDArray[np.float64]:
         prompts = [answer_prompt(self._task, example) for example in examples]
         answers = [f" {label.verbalizer}" for label in self._task.labels]
-        scores = np.asarray(log_softmax(self._engine.score(prompts, answers), axis=1))
-        if np.isnan(scores).any():
+        scores = self._engine.score(prompts, answers)
+        if not np.isfinite(scores.max(axis=1)).all():  # the greatest is NaN where one of them is
             raise ModelError(
-                "the teacher's scores of the labels are no numbers (NaN): its weights are damaged, "
-                "or its training diverged; lower teacher_learning_rate"
+                "the teacher's scores of the labels are no numbers (NaN or infinite): its weights "
+                "are damaged, or its training diverged; lower teacher_learning_rate"
             )
-        return scores
+        return np.asarray(log_softmax(scores, axis=1))

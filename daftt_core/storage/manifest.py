@@ -178,6 +178,8 @@ def read_manifest(folder: Path) -> Manifest | None:
     """
     path = folder / MANIFEST
     try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise StorageError(f"{path}: is no plain file; remove it")
         data = path.read_bytes()
     except FileNotFoundError:
         return None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from toy_task import write_task
 
 from daftt_core.engines import Completion, LabelScorer
+from daftt_core.errors import ModelError
 from daftt_core.evaluation import Calibration
 from daftt_core.records import Example
 from daftt_core.tasks import Prompt, Task, load_task
@@ -65,3 +66,27 @@ def test_calibration_comes_after_the_correction(task: Task) -> None:
         task, correct_prior=True, calibration=Calibration(temperature=2.0, bias=(0.0, 0.0))
     )
     assert found.probs(asking(task))[0] == pytest.approx([2 / 3, 1 / 3])  # 2 to 1: sqrt of 4 to 1
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("correct_prior", [True, False])
+def test_a_score_that_is_no_number_gives_no_label(
+    task: Task, number: float, correct_prior: bool
+) -> None:
+    found, engine = scorer(task, correct_prior=correct_prior)
+    engine._leaning = np.array([0.0, number])
+    with pytest.raises(ModelError, match="scores of the labels are no numbers"):
+        found.probs(asking(task))
+
+
+def test_a_label_too_long_to_have_a_probability_has_a_score_all_the_same(task: Task) -> None:
+    found, engine = scorer(task, correct_prior=True)
+    engine._leaning = np.array([-1.0, -2000.0])  # exp() of less than -745 is 0
+    assert found.log_prior()[1] == pytest.approx(-1999.0)
+    assert found.probs(asking(task))[0] == pytest.approx([0.8, 0.2])
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_text_whose_confidence_is_no_number_is_refused(number: float) -> None:
+    with pytest.raises(ModelError, match="the teacher's probabilities are no numbers"):
+        Completion(text="a", finished=True, confidence=number)

@@ -110,6 +110,20 @@ def test_links_are_not_followed(folder: Path, tmp_path: Path, link: Any) -> None
     assert sound_manifest(folder, "making it again") is None
 
 
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_manifest_is_a_plain_file(folder: Path, tmp_path: Path, kind: str) -> None:
+    path = folder / "manifest.json"
+    path.rename(tmp_path / "manifest.json")
+    make = {
+        "link": lambda: path.symlink_to(tmp_path / "manifest.json"),
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+    }
+    make[kind]()
+    with pytest.raises(StorageError, match=r"manifest\.json: is no plain file; remove it"):
+        read_manifest(folder)
+
+
 def test_the_folder_itself_may_be_reached_by_a_link(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "other").symlink_to(folder)
     assert sound_manifest(tmp_path / "other", "making it again") is not None

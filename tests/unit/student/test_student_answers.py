@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from student_examples import reversal_task, sentiment_examples, sentiment_task
 from tiny_models import tiny_bert
 
-from daftt_core.errors import DataError
+from daftt_core.errors import DataError, ModelError
 from daftt_core.modeling import load_classifier, load_text_to_text, set_seeds
 from daftt_core.records import Example
 from daftt_core.student.encoding import Reading, encode
@@ -81,3 +83,22 @@ def test_an_output_that_is_no_label_is_refused(bert: Path, output: str | None) -
     _, tokenizer = load_classifier(bert, LABELS)
     with pytest.raises(DataError, match=rf"its output is {output!r} \(allowed: negative, positive"):
         encode(tokenizer, CLASSIFYING, [Example.of("apple", output=output)], outputs=True)
+
+
+def test_scores_that_are_no_numbers_are_no_label(bert: Path) -> None:
+    set_seeds(0)
+    model, tokenizer = load_classifier(bert, LABELS)
+    questions = encode(tokenizer, CLASSIFYING, sentiment_examples(2), outputs=False)
+    torch.nn.init.constant_(model.get_parameter("classifier.bias"), math.nan)
+    with pytest.raises(ModelError, match="the student's scores are no numbers"):
+        answer(model, tokenizer, CLASSIFYING, questions, [].append)
+
+
+def test_scores_that_are_no_numbers_are_no_text(bart: Path) -> None:
+    model, tokenizer = load_text_to_text(bart)
+    reading = Reading(reversal_task(), False, 16, 8)
+    questions = encode(tokenizer, reading, [Example.of("apple", output="b")], outputs=False)
+    assert len(answer(model, tokenizer, reading, questions, [].append)) == 1
+    torch.nn.init.constant_(next(model.parameters()), math.nan)
+    with pytest.raises(ModelError, match="the student's scores are no numbers"):
+        answer(model, tokenizer, reading, questions, [].append)
