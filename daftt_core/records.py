@@ -14,11 +14,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.errors import DataError
+from daftt_core.validation import explain
 
 __all__ = [
     "PILED_UP_MARKS",
@@ -263,6 +264,5 @@ def iterate_jsonl(path: Path, model: type[R]) -> Iterator[R]:
             try:
                 yield model.model_validate_json(line)
             except ValidationError as error:
-                first: Any = error.errors()[0]
-                field = ".".join(map(str, first["loc"])) or "line"
-                raise DataError(f"{path}, line {number}: {field}: {first['msg']}") from None
+                field, wrong = next(explain(error, model))
+                raise DataError(f"{path}, line {number}: {field or 'line'}: {wrong}") from None

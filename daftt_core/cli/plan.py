@@ -84,12 +84,13 @@ def _make(config: Config, assumed: Assumptions) -> Plan:
 
     if not config.job.gpu_model:
         raise ConfigError("job_gpu_model: say for which kind of GPU to plan, such as a100-80")
-    if config.data.labelled_fraction:
-        raise ConfigError(
-            "data_labelled_fraction: how many examples that is cannot be told without the data; "
-            "give data_labelled_count instead"
-        )
     task = load_task(config.run.task)
+    if config.data.labelled_fraction or not config.data.asked_labelled(task.labelled_count):
+        setting = "fraction" if config.data.labelled_fraction else "count"
+        raise ConfigError(
+            f"data_labelled_{setting}: how many examples that is cannot be told without the data; "
+            "give their number as data_labelled_count"
+        )
     baseline = baseline_arms(config.student, gold_is_known=True)
     arms = [*baseline, *augmented_arms(config.synthesis.mode)]
     return make_plan(config, task, find_gpu(config.job.gpu_model), arms, assumed)

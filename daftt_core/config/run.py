@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Literal
 
 from pydantic import (
     Field,
+    field_validator,
     model_validator,
 )
 
@@ -70,10 +72,14 @@ class DataConfig(Section):
     )
     unlabelled: str = Field(
         default="",
-        description="Inputs to annotate, likewise. Empty: the rest of train, its labels hidden.",
+        description="Inputs to annotate, likewise; beside them rows of train without a label, and "
+        "those that labelled_count leaves over, their labels hidden.",
     )
     labelled_count: int = Field(
-        default=64, ge=1, description="Labelled examples to learn from, stratified by label."
+        default=0,
+        ge=0,
+        description="Labelled examples to learn from, stratified by label. 0: all that dev and "
+        "test leave over; of a task's own data so many as the task's labelled_count says.",
     )
     labelled_fraction: float = Field(
         default=0.0,
@@ -102,6 +108,19 @@ class DataConfig(Section):
         description="Column of the test file (or of train, if test is split off it) by whose "
         "values the scores are shown as well, such as a region or a product. Empty: none.",
     )
+
+    def asked_labelled(self, own: int) -> int:
+        """How many labelled examples are asked for; 0: all that dev and test leave over.
+
+        Args:
+            own: What the task says of its own data.
+        """
+        return self.labelled_count or (0 if self.train else own)
+
+    @field_validator("slice_column")
+    @classmethod
+    def _spell_as_in_files(cls, name: str) -> str:
+        return unicodedata.normalize("NFC", name)
 
     @model_validator(mode="after")
     def _leave_a_pool(self) -> DataConfig:

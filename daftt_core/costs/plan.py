@@ -122,7 +122,7 @@ def make_plan(
     """Plan a run.
 
     Args:
-        config: Its settings.
+        config: Its settings; they or the task say how many labelled examples there are.
         task: Its task.
         gpu: The kind of GPU that all its stages use.
         arms: The students' arms.
@@ -182,6 +182,7 @@ class _Stages:
     ) -> None:
         self._config, self._task, self._gpu, self._assumed = config, task, gpu, assumed
         self._teacher, self._setup = teacher, setup
+        self._labelled = config.data.asked_labelled(task.labelled_count)
         self._asked_bytes = BFLOAT16 if gpu.has_bfloat16 else FLOAT32
         self._student = model_shape("student", config.student.model, len(task.label_names) or 2)
 
@@ -209,7 +210,7 @@ class _Stages:
 
     def _train_teacher(self) -> StagePlan:
         teacher = self._config.teacher
-        examples = self._config.data.labelled_count * (2 if teacher.directions == "both" else 1)
+        examples = self._labelled * (2 if teacher.directions == "both" else 1)
         examples += self._mixed_in(examples)
         tokens = teacher.epochs * examples * self._tokens(teacher.max_length)
         steps = teacher.epochs * math.ceil(examples / teacher.batch_size)
@@ -290,7 +291,7 @@ class _Stages:
             row_tokens=self._student_tokens(),
             bf16=uses_bfloat16(student.precision, self._gpu),
         )
-        real = self._config.data.labelled_count
+        real = self._labelled
         steps = student.seeds * sum(
             student.steps(real, self._arm_examples(arm) - real) for arm in arms
         )
@@ -302,7 +303,7 @@ class _Stages:
     def _arm_examples(self, arm: str) -> int:
         """Examples that an arm learns from, at most: what curation rejects is not known yet."""
         config = self._config
-        real, unlabelled = config.data.labelled_count, config.data.unlabelled_count
+        real, unlabelled = self._labelled, config.data.unlabelled_count
         annotated = round(unlabelled * config.curation.keep_share)
         generated = config.synthesis.generate_count
         return {

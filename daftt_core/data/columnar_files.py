@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
-from daftt_core.data.rows import Mistakes
-from daftt_core.data.text_files import Fields
+from daftt_core.data.rows import Fields, Mistakes
 from daftt_core.errors import DataError
+from daftt_core.records import composed
 
 __all__ = ["read_columns"]
 
@@ -41,8 +41,8 @@ def read_columns(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fiel
     number = 0
     with path.open("rb") as file:
         try:
-            for batch in batches(file, columns, mistakes):
-                values = [_values(batch.column(name)) for name in columns]
+            for arrays in batches(file, columns, mistakes):
+                values = [_values(array) for array in arrays]
                 for row in zip(*values, strict=True):
                     number += 1
                     yield number, dict(zip(columns, row, strict=True))
@@ -53,13 +53,14 @@ def read_columns(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fiel
             ) from None
 
 
-def _parquet(file: Any, columns: Sequence[str], mistakes: Mistakes) -> Iterator[pa.RecordBatch]:
+def _parquet(file: Any, columns: Sequence[str], mistakes: Mistakes) -> Iterator[list[pa.Array]]:
     content = parquet.ParquetFile(file)
-    mistakes.check_columns(content.schema_arrow.names, columns)
-    yield from content.iter_batches(batch_size=_ROWS, columns=list(columns))
+    names = _names(content.schema_arrow, columns, mistakes)
+    for batch in content.iter_batches(batch_size=_ROWS, columns=names):
+        yield [batch.column(name) for name in names]
 
 
-def _arrow(file: Any, columns: Sequence[str], mistakes: Mistakes) -> Iterator[pa.RecordBatch]:
+def _arrow(file: Any, columns: Sequence[str], mistakes: Mistakes) -> Iterator[list[pa.Array]]:
     start = file.read(len(_ARROW_FILE))
     file.seek(0)
     if start == _ARROW_FILE:
@@ -68,10 +69,18 @@ def _arrow(file: Any, columns: Sequence[str], mistakes: Mistakes) -> Iterator[pa
     else:
         _check_end(file, mistakes)
         batches = content = pa.ipc.open_stream(file)
-    mistakes.check_columns(content.schema.names, columns)
+    names = _names(content.schema, columns, mistakes)
     for batch in batches:
         for start in range(0, batch.num_rows, _ROWS):
-            yield batch.slice(start, _ROWS)
+            part = batch.slice(start, _ROWS)
+            yield [part.column(name) for name in names]
+
+
+def _names(schema: pa.Schema, columns: Sequence[str], mistakes: Mistakes) -> list[str]:
+    """The columns as the file spells them."""
+    known = [composed(name) for name in schema.names]
+    mistakes.check_columns(known, columns)
+    return [schema.names[known.index(name)] for name in columns]
 
 
 def _check_end(file: Any, mistakes: Mistakes) -> None:
@@ -89,6 +98,8 @@ def _check_end(file: Any, mistakes: Mistakes) -> None:
 
 def _values(column: pa.Array) -> list[Any]:
     """What a column holds; bytes that are not UTF-8 become surrogates, to be seen in their row."""
+    if pa.types.is_floating(column.type):  # pandas writes NaN where there is no number
+        column = compute.if_else(compute.is_nan(column), pa.scalar(None, column.type), column)
     try:
         return list(column.to_pylist())
     except UnicodeDecodeError:

@@ -4,7 +4,7 @@
 text/tab-separated-values: tabs separate, one row a line, and quotes are ordinary characters.
 ``.jsonl`` holds one JSON object a line. All are UTF-8, with or without a byte order mark.
 ``.parquet`` and ``.arrow`` are read as :mod:`daftt_core.data.columnar_files` says. ``.json`` is a
-task of Super-NaturalInstructions.
+list of objects, one object a line, or a task of Super-NaturalInstructions.
 
 A user's labelled files are read strictly: a row that cannot be used is a mistake. Of inputs without
 outputs there may be a hundred million, and nobody can edit a public data set; there, such a row is
@@ -14,18 +14,28 @@ left out and counted.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from daftt_core.data.columnar_files import read_columns
+from daftt_core.data.json_files import read_json_file
 from daftt_core.data.places import DataFile
-from daftt_core.data.rows import UNKNOWN_LABEL, Mistakes, Problem, Row, list_names, unit_of
+from daftt_core.data.rows import (
+    UNKNOWN_LABEL,
+    Fields,
+    Mistakes,
+    Problem,
+    Row,
+    list_names,
+    unit_of,
+)
 from daftt_core.data.sni import parse_task
-from daftt_core.data.text_files import Fields, read_lines
+from daftt_core.data.text_files import read_lines
 from daftt_core.errors import DataError, did_you_mean
-from daftt_core.records import Example, normalize
+from daftt_core.records import Example, composed, digest, normalize
 from daftt_core.tasks import Task
 
 __all__ = ["read_file"]
@@ -46,6 +56,7 @@ def read_file(
     *,
     with_output: bool,
     strict: bool,
+    may_lack_output: bool = False,
     slice_column: str = "",
 ) -> Iterator[Row]:
     """Read the examples of a file, one by one.
@@ -57,6 +68,8 @@ def read_file(
         left_out: Gets the number of rows that were left out, by reason.
         with_output: Whether each row must have an output; if not, outputs are not looked at.
         strict: Whether every row must be right; if not, what cannot be used is left out.
+        may_lack_output: Whether a row without an output is an example whose output is unknown; if
+            not, it cannot be used.
         slice_column: A column whose values are kept beside the examples; empty: none.
 
     Raises:
@@ -66,12 +79,16 @@ def read_file(
     wanted = [task.columns.text, task.columns.text_pair]
     wanted += [task.columns.output if with_output else None, slice_column]
     columns = list(dict.fromkeys(name for name in wanted if name))
+    may_lack = [task.columns.output] if may_lack_output else []
     try:
-        for line, fields in _fields(file.path, task, columns, mistakes):
+        for line, fields in _fields(file.path, task, columns, mistakes, may_lack):
             if all(_is_blank(fields[column]) for column in columns):
                 mistakes.pass_over()
                 continue
-            example = _example(fields, task, with_output)
+            reads_output = with_output and not (
+                may_lack_output and _is_blank(fields[task.columns.output])
+            )
+            example = _example(fields, task, reads_output)
             sliced_by = fields.get(slice_column) if slice_column else None
             value, problem = _slice_value(sliced_by, slice_column)
             if isinstance(example, Problem):
@@ -87,14 +104,26 @@ def read_file(
     mistakes.check()
 
 
-def _fields(path: Path, task: Task, columns: Sequence[str], mistakes: Mistakes) -> Fields:
+def _fields(
+    path: Path,
+    task: Task,
+    columns: Sequence[str],
+    mistakes: Mistakes,
+    may_lack: Sequence[str],
+) -> Fields:
     suffix = path.suffix.lower()
+    if suffix in _COLUMNAR:
+        return read_columns(path, columns, mistakes)
     if suffix == ".json":
-        return _instances(path, task, columns, mistakes)
-    return (read_columns if suffix in _COLUMNAR else read_lines)(path, columns, mistakes)
+
+        def read_task(content: bytes) -> Fields:
+            return _instances(content, task, columns, mistakes)
+
+        return read_json_file(path, columns, mistakes, may_lack, read_task)
+    return read_lines(path, columns, mistakes, may_lack)
 
 
-def _instances(path: Path, task: Task, columns: Sequence[str], mistakes: Mistakes) -> Fields:
+def _instances(content: bytes, task: Task, columns: Sequence[str], mistakes: Mistakes) -> Fields:
     """The instances of a task file; one with several outputs is as many rows."""
     if task.columns.text_pair:
         raise DataError(
@@ -103,8 +132,7 @@ def _instances(path: Path, task: Task, columns: Sequence[str], mistakes: Mistake
         )
     names = [task.columns.text, task.columns.output]
     mistakes.check_columns(names, columns)
-    instances = parse_task(path.read_bytes(), mistakes.file).instances
-    for number, instance in enumerate(instances, start=1):
+    for number, instance in enumerate(parse_task(content, mistakes.file).instances, start=1):
         outputs = instance.output if task.columns.output in columns else []
         for output in outputs or [""]:
             yield number, dict(zip(names, (instance.input, output), strict=True))
@@ -153,14 +181,26 @@ def _shown(value: object) -> str:
     return json.dumps(value, default=str)[:40]
 
 
+def _as_text(value: object) -> object:
+    """Numbers and truth values as they are written in JSON, which knows no NaN."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return value
+    return json.dumps(value) if isinstance(value, bool | int | float) else value
+
+
 def _slice_value(value: object, column: str) -> tuple[str, Problem | None]:
-    """A value on one line and cut to what a table can show, and what is wrong with it."""
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)[:_MOST_SLICE_CHARACTERS], None
+    """A value on one line that a table can show, and what is wrong with it.
+
+    Of a long one it is the beginning and a digest of the whole: others may begin like it.
+    """
     if value is None or (isinstance(value, str) and not normalize(value)):
         return "", None
-    text, problem = _text(value, column)
-    return " ".join(text.split())[:_MOST_SLICE_CHARACTERS], problem
+    text, problem = _text(_as_text(value), column)
+    text = composed(" ".join(text.split()))
+    if len(text) > _MOST_SLICE_CHARACTERS:
+        mark = f"... ({digest(text, length=8)})"
+        text = text[: _MOST_SLICE_CHARACTERS - len(mark)] + mark
+    return text, problem
 
 
 def _target(value: object, task: Task) -> tuple[str, Problem | None]:
@@ -168,8 +208,7 @@ def _target(value: object, task: Task) -> tuple[str, Problem | None]:
 
 
 def _label(value: object, task: Task) -> tuple[str, Problem | None]:
-    spelling = json.dumps(value) if isinstance(value, bool | int | float) else value
-    spelling, problem = _text(spelling, task.columns.output)
+    spelling, problem = _text(_as_text(value), task.columns.output)
     label = task.label_for(spelling)
     if problem or label is not None:
         return label or "", problem

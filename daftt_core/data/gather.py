@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from daftt_core.config import DataConfig
 from daftt_core.data.checks import check_apart
 from daftt_core.data.files import read_file
 from daftt_core.data.hub import HUB, hub_place
+from daftt_core.data.lines import SAVE_AS_UTF8
 from daftt_core.data.places import DataFile, locate
 from daftt_core.data.rows import Row, Source, drop_duplicates, said_left_out
 from daftt_core.data.sampling import Sampler
@@ -76,33 +77,46 @@ class Gathered:
         check_apart({f"data_{name}": source.rows for name, source in sources.items()})
         return sources
 
-    def sample_inputs(self, count: int, seed: int, used: Mapping[str, str]) -> Source | None:
-        """Draw from the unlabelled source, without holding more of it than what is drawn.
+    def sample_inputs(self, count: int, seed: int, used: Mapping[str, str]) -> dict[str, Source]:
+        """Draw from the inputs without outputs, those of ``train`` and the unlabelled source's.
 
-        Were an input of the dev or test region labelled later, it would be dev or test: nothing may
-        learn from it now, so none is drawn.
+        Of the latter no more is held than what is drawn. Were an input of the dev or test region
+        labelled later, it would be dev or test: nothing may learn from it now, so none is drawn.
 
         Args:
-            count: How many inputs to draw, at most.
+            count: How many inputs to draw from each, at most.
             seed: The run's seed.
             used: What each id is used for already; none of these is drawn.
 
         Returns:
-            The sample, lowest place first; None where there is no such source.
+            The samples by source, lowest place first; what has no such inputs is left out.
 
         Raises:
             DataError: A file cannot be used, or none holds a row that can be.
         """
-        if "unlabelled" not in self._files:
-            return None
+        drawn = {}
+        if own := self.sources["train"].without_output:
+            drawn["train"] = self._sample(own, Counter(), count, seed, used)
+        if "unlabelled" in self._files:
+            used = {row.example.id: "train" for row in own} | dict(used)
+            left_out: Counter[str] = Counter()
+            rows = self._rows("unlabelled", left_out)
+            drawn["unlabelled"] = self._sample(rows, left_out, count, seed, used)
+            if drawn["unlabelled"].read == left_out.total():
+                raise self._nothing_in("unlabelled", left_out)
+        return drawn
+
+    def _sample(
+        self,
+        rows: Iterable[Row],
+        left_out: Counter[str],
+        count: int,
+        seed: int,
+        used: Mapping[str, str],
+    ) -> Source:
         sampler = Sampler(count, seed, *self._shares(), used)
-        left_out: Counter[str] = Counter()
-        rows = 0
-        for row in self._rows("unlabelled", left_out):
+        for row in rows:
             sampler.offer(row)
-            rows += 1
-        if not rows:
-            raise self._nothing_in("unlabelled", left_out)
         drawn = sampler.drawn()
         return Source(drawn.rows, dict(sorted((left_out + Counter(drawn.dropped)).items())))
 
@@ -120,10 +134,15 @@ class Gathered:
     def _read_labelled(self, setting: str) -> Source:
         left_out: Counter[str] = Counter()
         rows = list(self._rows(setting, left_out))
-        if not rows:
-            raise self._nothing_in(setting, left_out)
-        source = drop_duplicates(rows, labelled=self._task.is_classification)
-        return Source(source.rows, dict(sorted((left_out + Counter(source.dropped)).items())))
+        labelled = [row for row in rows if row.example.output is not None]
+        if not labelled:
+            raise self._nothing_in(setting, left_out, without_output=len(rows))
+        source = drop_duplicates(labelled, labelled=self._task.is_classification)
+        return Source(
+            source.rows,
+            dict(sorted((left_out + Counter(source.dropped)).items())),
+            [row for row in rows if row.example.output is None],
+        )
 
     def _rows(self, setting: str, left_out: Counter[str]) -> Iterator[Row]:
         sliced = setting == ("test" if "test" in self._files else "train")
@@ -135,6 +154,7 @@ class Gathered:
                 left_out,
                 with_output=setting != "unlabelled",
                 strict=setting != "unlabelled" and not self._is_public(setting),
+                may_lack_output=setting == "train",
                 slice_column=self._config.slice_column if sliced else "",
             )
 
@@ -142,14 +162,25 @@ class Gathered:
         """Whether a hub delivers it, so that no user can edit it."""
         return any(file.name.startswith(HUB) for file in self._files.get(setting, ()))
 
-    def _nothing_in(self, setting: str, left_out: Counter[str]) -> DataError:
+    def _nothing_in(
+        self, setting: str, left_out: Counter[str], without_output: int = 0
+    ) -> DataError:
         files = self._files[setting]
-        where = (
-            f"all {len(files)} files are empty" if len(files) > 1 else f"{files[0].name}: is empty"
-        )
-        return DataError(
-            f"data_{setting}: {where}; there must be at least one example{said_left_out(left_out)}"
-        )
+        where = f"data_{setting}: {files[0].name}:"
+        if len(files) > 1:
+            where = f"data_{setting}: all {len(files)} files"
+        if without_output:
+            problem = (
+                f"{where} none of {without_output} rows has a {self._task.columns.output!r}; "
+                "inputs without one belong in data_unlabelled, beside labelled examples here"
+            )
+        elif left_out.keys() - {"empty row"}:
+            problem = f"{where} no row can be used; there must be at least one example"
+        else:
+            are = "is" if len(files) == 1 else "are"
+            problem = f"{where} {are} empty; there must be at least one example"
+        hint = f"; {SAVE_AS_UTF8}" if left_out["not UTF-8"] else ""
+        return DataError(f"{problem}{said_left_out(left_out)}{hint}")
 
 
 @contextmanager
@@ -186,7 +217,7 @@ def _without(sources: Mapping[str, Source], setting: str) -> Source:
         if len(kept) < len(rows):
             dropped[f"also in {other}"] = len(rows) - len(kept)
         rows = kept
-    return Source(rows, dict(sorted(dropped.items())))
+    return Source(rows, dict(sorted(dropped.items())), sources[setting].without_output)
 
 
 def _places(task: Task, config: DataConfig) -> dict[str, tuple[str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.config import DataConfig
+from daftt_core.data.accounting import Account, account_for
 from daftt_core.data.checks import check_labels, check_pool
 from daftt_core.data.gather import FILES, Gathered, gather
 from daftt_core.data.hub import hub_place
@@ -30,7 +31,12 @@ class _Splits:
     dev: list[Row]
     test: list[Row]
     unlabelled: list[Row]
-    dropped: dict[str, dict[str, int]]
+    account: Account
+
+    @property
+    def gold_is_known(self) -> bool:
+        """Whether every unlabelled input has a true output."""
+        return all(row.example.output is not None for row in self.unlabelled)
 
 
 def prepare(run: Run, config: DataConfig) -> StageResult:
@@ -46,8 +52,10 @@ def prepare(run: Run, config: DataConfig) -> StageResult:
         config: Where the data comes from and how it is split.
 
     Returns:
-        The result of stage ``data``. Its summary has the size of each split, labels by split, rows
-        dropped by source and reason, the sources with their SHA-256, and ``test_digest``.
+        The result of stage ``data``. Its summary has the size of each split, labels by split, the
+        sources with their SHA-256, and ``test_digest``; by source ``rows`` (how many were read, and
+        how many of them are in which split) and ``dropped`` (how many were left out, by reason),
+        which together add up to the rows read.
 
     Raises:
         DataError: The data cannot be used; see :mod:`daftt_core.data.files` and
@@ -73,13 +81,13 @@ def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult:
     test = run_stage(run, "test", [settings, digests, config.slice_column], write_test)
 
     def write_data(folder: Path) -> dict[str, Any]:
-        _write(folder, splits(), gold_is_known=not config.unlabelled)
+        _write(folder, splits())
         return {
             **_summary(run.task, splits()),
             "source": "files" if config.train else _own_source(run.task),
             "license": run.task.license if not config.train else None,
             "sha256": digests,
-            "gold_is_known": not config.unlabelled,
+            "gold_is_known": splits().gold_is_known and bool(splits().unlabelled),
         }
 
     # Another slice_column makes test anew, and nothing that was learned.
@@ -99,27 +107,31 @@ def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
     for name, rows in (("dev", dev), ("test", test)):
         check_labels(task, rows, name)
 
-    dropped = {name: source.dropped for name, source in sources.items()}
     parts = {"labelled": labelled, "dev": dev, "test": test}
     used = {row.example.id: name for name, rows in parts.items() for row in rows}
-    drawn = gathered.sample_inputs(config.unlabelled_count, seed, used)
-    if drawn:
-        dropped["unlabelled"], unlabelled = drawn.dropped, drawn.rows
-    else:
-        free = [row for row in regions.train if row.example.id not in used]
-        unlabelled = take(free, config.unlabelled_count, seed, by_label=False)
-    splits = _Splits(labelled, dev, test, unlabelled, dropped)
-    log.info("data: %s", ", ".join(f"{n} {name}" for name, n in _sizes(splits).items()))
-    return splits
+    over = [row for row in regions.train if row.example.id not in used]
+    known = used | {row.example.id: "train" for row in over}
+    drawn = gathered.sample_inputs(config.unlabelled_count, seed, known)
+    pool = [*over, *(row for source in drawn.values() for row in source.rows)]
+    unlabelled = take(pool, config.unlabelled_count, seed, by_label=False)
+    account = account_for(sources, regions, drawn, parts | {"unlabelled": unlabelled})
+    log.info("data: %s", account.in_words())
+    if config.unlabelled_count and not unlabelled:
+        log.warning(
+            "data: there is no unlabelled input, so nothing can be annotated: name inputs in "
+            "data_unlabelled, or set data_labelled_count, so that rows beyond it serve as such"
+        )
+    return _Splits(labelled, dev, test, unlabelled, account)
 
 
 def _take_labelled(
     task: Task, config: DataConfig, seed: int, pool: list[Row], left_out: Mapping[str, int]
 ) -> list[Row]:
-    setting, count = "labelled_count", config.labelled_count
+    setting, asked = "labelled_count", config.asked_labelled(task.labelled_count)
     if config.labelled_fraction:
         setting = "labelled_fraction"
-        count = share_of(config.labelled_fraction, len(pool))
+        asked = share_of(config.labelled_fraction, len(pool))
+    count = asked if asked or config.labelled_fraction else len(pool)
     check_pool(task, pool, count, f"data_{setting}", left_out)
     if count > len(pool):
         log.warning(
@@ -129,13 +141,13 @@ def _take_labelled(
     return take(pool, count, seed, by_label=task.is_classification, at_least=1)
 
 
-def _write(folder: Path, splits: _Splits, *, gold_is_known: bool) -> None:
+def _write(folder: Path, splits: _Splits) -> None:
     write_jsonl(folder / "labelled.jsonl", _examples(splits.labelled))
     write_jsonl(folder / "dev.jsonl", _examples(splits.dev))
     gold = _examples(splits.unlabelled)
     hidden = (example.model_copy(update={"output": None}) for example in gold)
     write_jsonl(folder / "unlabelled.jsonl", hidden)
-    if gold_is_known:
+    if splits.gold_is_known:
         write_jsonl(folder / "gold.jsonl", gold)
     write_fingerprints(folder / "heldout.json", _examples(splits.dev + splits.test))
 
@@ -157,12 +169,13 @@ def _traits(config: DataConfig, test: list[Row]) -> Traits:
 
 def _summary(task: Task, splits: _Splits) -> dict[str, Any]:
     labels = {name: _labels(task, getattr(splits, name)) for name in ("labelled", "dev", "test")}
-    return {"sizes": _sizes(splits), "labels": labels, "dropped": splits.dropped}
-
-
-def _sizes(splits: _Splits) -> dict[str, int]:
-    names = ("labelled", "dev", "test", "unlabelled")
-    return {name: len(getattr(splits, name)) for name in names}
+    sizes = {name: len(getattr(splits, name)) for name in ("labelled", "dev", "test", "unlabelled")}
+    return {
+        "sizes": sizes,
+        "labels": labels,
+        "rows": splits.account.rows,
+        "dropped": splits.account.dropped,
+    }
 
 
 def _labels(task: Task, rows: list[Row]) -> dict[str, int]:

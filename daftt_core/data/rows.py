@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import NamedTuple
@@ -13,7 +13,9 @@ from daftt_core.progress import log
 from daftt_core.records import Example
 
 __all__ = [
+    "MALFORMED",
     "UNKNOWN_LABEL",
+    "Fields",
     "Mistakes",
     "Problem",
     "Row",
@@ -26,9 +28,13 @@ __all__ = [
 ]
 
 UNKNOWN_LABEL = "unknown label"
+MALFORMED = "malformed row"
 _MOST_MISTAKES = 10
 _UNITS = {".parquet": "row", ".arrow": "row", ".json": "instance"}
 _MOST_NAMES = 20  # in a message
+
+Fields = Iterator[tuple[int, Mapping[str, object]]]
+"""Rows with the line, or the number, of each."""
 
 
 class Problem(NamedTuple):
@@ -68,10 +74,18 @@ class Source:
     Attributes:
         rows: Examples with different ids.
         dropped: How many rows were left out, by reason.
+        without_output: Rows that have an input and no output, where such are kept: not examples
+            yet, and counted where some are drawn from them.
     """
 
     rows: list[Row]
     dropped: dict[str, int]
+    without_output: list[Row] = field(default_factory=list)
+
+    @property
+    def read(self) -> int:
+        """How many rows were read, but for those without an output."""
+        return len(self.rows) + sum(self.dropped.values())
 
 
 @dataclass
@@ -92,6 +106,7 @@ class Mistakes:
     unit: str = "line"
     left_out: Counter[str] = field(default_factory=Counter)
     messages: list[str] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set)
 
     def add(self, line: int, problem: Problem) -> None:
         """Note a row that cannot be used.
@@ -101,18 +116,24 @@ class Mistakes:
         """
         message = f"{self.file}, {self.unit} {line}: {problem.message}"
         if not self.strict and problem.reason != UNKNOWN_LABEL:
-            if not self.left_out[problem.reason]:
-                log.warning("%s; it is left out, and so are others like it", message)
-            self.left_out[problem.reason] += 1
+            self.pass_over(problem.reason, message)
             return
         if len(self.messages) == _MOST_MISTAKES:
             self.messages.append(f"{self.file}: there are more mistakes after these")
             self.check()
         self.messages.append(message)
 
-    def pass_over(self) -> None:
-        """Count a row with nothing in it, which is no mistake anywhere."""
-        self.left_out["empty row"] += 1
+    def pass_over(self, reason: str = "empty row", message: str = "") -> None:
+        """Leave out a row and count it; the first one in a file is told, where there is a message.
+
+        Args:
+            reason: As such rows are counted.
+            message: What is wrong with this one; empty where that is no mistake anywhere.
+        """
+        if message and reason not in self._told:
+            self._told.add(reason)
+            log.warning("%s; it is left out, and so are others like it", message)
+        self.left_out[reason] += 1
 
     def check(self) -> None:
         """Stop if there was any mistake.

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from daftt_core.errors import DataError
+from daftt_core.validation import explain
 
 __all__ = ["SniInstance", "SniTask", "check_task", "parse_task"]
 
@@ -121,12 +122,8 @@ def _checked(task: SniTask, where: str) -> SniTask:
 
 
 def _mistakes(error: ValidationError, where: str) -> str:
-    found = error.errors(include_input=False, include_url=False)
-    lines = []
-    for details in found[:_MOST_MISTAKES]:
-        field = ".".join(map(str, details["loc"]))
-        message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        lines.append(f"{where}: {field}: {message}" if field else f"{where}: {message}")
+    found = list(explain(error, SniTask))
+    lines = [": ".join(filter(None, (where, *mistake))) for mistake in found[:_MOST_MISTAKES]]
     if len(found) > _MOST_MISTAKES:
         lines.append(f"{where}: there are {len(found) - _MOST_MISTAKES} more mistakes")
     return "\n".join(lines)

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import itertools
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daftt_core.data.rows import Mistakes, Problem, list_names
-from daftt_core.errors import DataError, did_you_mean
+from daftt_core.data.json_files import read_json_lines
+from daftt_core.data.lines import decode_lines
+from daftt_core.data.rows import MALFORMED, Fields, Mistakes, Problem, list_names
+from daftt_core.errors import DataError
+from daftt_core.records import composed
 
 if TYPE_CHECKING:
     from _csv import Reader
 
-__all__ = ["Fields", "read_lines"]
+__all__ = ["read_lines"]
 
 # A field beyond this is nearly always the rest of the file, behind a quote that was left open.
 _MOST_FIELD_CHARACTERS = 1_000_000
-# A file without line ends would be read into memory whole.
-_MOST_LINE_BYTES = 2**26
-_MALFORMED = "malformed row"
 _SEPARATOR_LINE = re.compile(r"sep=([,;|\t])[\r\n]*")  # which spreadsheets write above the header
 _NO_SEPARATOR = "\x1f"  # of a table of one column: a character that no text holds
-_SAVE_AS_UTF8 = (
-    "save it as UTF-8, which a spreadsheet offers where it saves CSV "
-    "({}iconv -f {} -t UTF-8 OLD > NEW)"
-)
-_FROM_WINDOWS = _SAVE_AS_UTF8.format("of a file from Windows: ", "WINDOWS-1252")
-_FROM_UTF16 = _SAVE_AS_UTF8.format("or: ", "UTF-16")
-
-Fields = Iterator[tuple[int, Mapping[str, object]]]
-"""Rows with the line, or the number, of each."""
+_QUOTED_NAME = re.compile(r'(^|[,;]) *"(?:[^"]|"")*"')
+_MOST_HEADER_CHARACTERS = 10_000  # beyond it no quote is looked for that would close a name
+_OPEN_QUOTE = re.compile(r'(^|[,;]) *"')
 
 
-def read_lines(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fields:
+def read_lines(
+    path: Path, columns: Sequence[str], mistakes: Mistakes, may_lack: Sequence[str] = ()
+) -> Fields:
     """The fields of every row of a ``.csv``, ``.tsv`` or ``.jsonl`` file, with its line.
 
     Args:
@@ -47,64 +40,42 @@ def read_lines(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fields
         columns: Those that each row must have; none: a table's header must only name each of its
             columns once.
         mistakes: Gets the rows that cannot be read.
+        may_lack: Those of the columns that count as empty where an object of ``.jsonl`` lacks them.
 
     Raises:
         DataError: The file as a whole cannot be read.
         OSError: Likewise.
     """
-    lines = _lines(path, mistakes)
     if path.suffix.lower() == ".jsonl":
-        return _json_fields(lines, columns, mistakes)
-    return _table_fields(path, lines, columns, mistakes)
-
-
-def _lines(path: Path, mistakes: Mistakes) -> Iterator[str]:
-    with path.open("rb") as file:
-        lines = iter(partial(file.readline, _MOST_LINE_BYTES + 1), b"")
-        for number, raw in enumerate(lines, start=1):
-            if len(raw) > _MOST_LINE_BYTES:
-                raise DataError(
-                    f"{mistakes.file}, line {number}: is longer than {_MOST_LINE_BYTES >> 20} MiB; "
-                    "a row must end with a line break"
-                )
-            line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise DataError(f"{mistakes.file}: is UTF-16; {_FROM_UTF16}")
-            if not mistakes.strict:  # such bytes are seen where a text holds them
-                yield line.decode("utf-8", "surrogateescape")
-                continue
-            where = f"{mistakes.file}, line {number}"
-            if b"\0" in line:
-                raise DataError(f"{where}: holds a NUL byte; the file must be plain UTF-8 text")
-            try:
-                yield line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{where}: byte {error.start + 1} ({line[error.start]:#04x}) is not UTF-8; "
-                    f"{_FROM_WINDOWS}"
-                ) from None
+        return read_json_lines(path, columns, mistakes, may_lack)
+    return _table_fields(path, decode_lines(path, mistakes), columns, mistakes)
 
 
 def _reader(lines: Iterator[str], *, is_tsv: bool) -> Reader:
     """The rows of a table; reads the first lines of a ``.csv`` at once, to see what separates."""
     if is_tsv:
         return csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-    begin = []
-    separator = ""
+    begin: list[str] = []
+    header = separator = outside = ""
     for line in lines:
         begin.append(line)
-        named = None if separator else _SEPARATOR_LINE.fullmatch(line)
+        named = None if header else _SEPARATOR_LINE.fullmatch(line)
         if named:
             separator, begin[-1] = named[1], "\n"  # a blank line, so that lines keep their numbers
-        elif line.strip():
-            separator = separator or _separator_in(line)
-            break
-    return csv.reader(itertools.chain(begin, lines), delimiter=separator or ",", strict=True)
-
-
-def _separator_in(header: str) -> str:
-    """Semicolons stand where the comma is the decimal sign; one column needs no separator."""
-    return next((one for one in ",;" if one in header), _NO_SEPARATOR)
+        elif header or line.strip():
+            header += line
+            outside = _QUOTED_NAME.sub(r"\1", header)
+            # a name in quotes may hold line breaks
+            if not _OPEN_QUOTE.search(outside) or len(header) > _MOST_HEADER_CHARACTERS:
+                break
+    # semicolons stand where the comma is the decimal sign; one column needs no separator
+    separator = separator or next((one for one in ",;" if one in outside), _NO_SEPARATOR)
+    return csv.reader(
+        itertools.chain(begin, lines),
+        delimiter=separator,
+        skipinitialspace=True,  # so that a quote after a blank is one, too
+        strict=True,
+    )
 
 
 def _table(
@@ -147,43 +118,34 @@ def _table_fields(
         _, first = next(table, (0, None))
         if first is None:
             return
-        header = [name.strip() for name in first]
+        header = [composed(name.strip()) for name in first]
         mistakes.check_columns(header, columns or filter(None, header))
         for line, values in table:
-            if len(values) != len(header):
+            if _names_columns(values, first):
+                where = f"{mistakes.file}, line {line}: repeats the header"
+                if _fold(values) != _fold(first):
+                    raise DataError(
+                        f"{where} with its columns in another order ({list_names(values)}), so "
+                        "rows after it would be misread; keep files with other columns apart"
+                    )
+                mistakes.pass_over("repeated header", f"{where}, as where files were joined")
+            elif len(values) != len(header):
                 found = f"has {len(values)} fields, but the header has {len(header)}"
-                mistakes.add(line, Problem(_MALFORMED, found))
+                mistakes.add(line, Problem(MALFORMED, found))
             else:
                 yield line, dict(zip(header, values, strict=True))
 
 
-def _json_fields(lines: Iterator[str], columns: Sequence[str], mistakes: Mistakes) -> Fields:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            mistakes.pass_over()
-            continue
-        fields = _json_object(line, columns)
-        if isinstance(fields, str):
-            mistakes.add(number, Problem(_MALFORMED, fields))
-        else:
-            yield number, fields
+def _names_columns(values: Sequence[str], header: Sequence[str]) -> bool:
+    """Whether a row holds the names of the columns, in any order."""
+    if len(header) == 1:  # of one word alone, another case may be a text
+        return values == header
+    names = _fold(header)
+    return _fold(values[:1])[0] in names and sorted(_fold(values)) == sorted(names)
 
 
-def _json_object(line: str, columns: Sequence[str]) -> Mapping[str, object] | str:
-    """The object on a line, or what is wrong with it."""
-    try:
-        fields = json.loads(line)
-    except json.JSONDecodeError as error:
-        return f"is not JSON: {error.msg} at column {error.colno}"
-    except (ValueError, RecursionError) as error:  # a number too long, nesting too deep
-        return f"cannot be read as JSON: {error}"
-    if not isinstance(fields, dict):
-        return 'is not a JSON object such as {"text": "...", "label": "..."}'
-    missing = [column for column in columns if column not in fields]
-    if missing:
-        hint = did_you_mean(missing[0], fields)
-        return f"has no {missing[0]!r}{hint} (keys found: {list_names(fields)})"
-    return fields
+def _fold(values: Sequence[str]) -> list[str]:
+    return [value.strip().casefold() for value in values]
 
 
 @contextmanager

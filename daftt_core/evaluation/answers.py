@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from daftt_core.errors import DataError
 from daftt_core.records import TRAITS, Prediction, Traits, read_jsonl
 from daftt_core.tasks import Task
+from daftt_core.validation import explain
 
 __all__ = ["Answers", "read_answers", "read_traits"]
 
@@ -109,7 +110,8 @@ def read_traits(folder: Path, ids: Iterable[str]) -> Traits | None:
     try:
         traits = Traits.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise DataError(f"{path}: {error.errors()[0]['msg']}; predict again") from None
+        found = ": ".join(filter(None, next(explain(error, Traits))))
+        raise DataError(f"{path}: {found}; predict again") from None
     known = [set(traits.characters), *([set(traits.values)] if traits.column else [])]
     if any(id_ not in some for id_ in ids for some in known):
         raise DataError(f"{path}: is not about the test examples that were answered; predict again")

@@ -29,6 +29,7 @@ from daftt_core.storage import (
     read_manifest,
     verify,
 )
+from daftt_core.validation import explain
 
 __all__ = ["TaskRegistry", "registered_tasks", "who"]
 
@@ -164,7 +165,7 @@ class TaskRegistry:
         try:
             ledger = Ledger.model_validate_json(content.data)
         except ValidationError as error:
-            first = error.errors()[0]["msg"].removeprefix("Value error, ")
+            first = ": ".join(filter(None, next(explain(error, Ledger))))
             raise StorageError(
                 f"{self.uri}/{_FILE}: is not the history it was: {first}; put an unchanged copy "
                 "in its place"

@@ -31,6 +31,7 @@ from daftt_core.reporting.content import (
     TrainingStep,
     Trigger,
 )
+from daftt_core.validation import explain
 from daftt_core.workspace import (
     Run,
     StageStatus,
@@ -135,10 +136,9 @@ def _understand(path: Path, kind: Any, text: str | bytes) -> Any:
     try:
         return TypeAdapter(kind).validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
+        where, wrong = next(explain(error, kind))
         raise StorageError(
-            f"{path}: {where}: {first['msg']}; another version of DAFTT may have written it: "
+            f"{path}: {where or 'file'}: {wrong}; another version of DAFTT may have written it: "
             "run the pipeline again"
         ) from None
 

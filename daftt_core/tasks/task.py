@@ -56,6 +56,7 @@ class Columns(_Part):
         if name is not None and not name.strip():
             hint = "; leave text_pair out where inputs are single texts"
             raise ValueError(f"must name a column{hint if info.field_name == 'text_pair' else ''}")
+        name = name if name is None else composed(name)  # as the names in files are compared
         if name is not None and name in info.data.values():
             raise ValueError(f"the column {name!r} serves as another one already")
         return name
@@ -194,6 +195,8 @@ class Task(_Part):
         source: Name of the bundled data set, or None when files must be given.
         hub: The public data set, or None where there is none.
         license: License of the data set.
+        labelled_count: How many examples of the task's own data are learned from where the
+            settings do not say; 0: all that dev and test leave over.
         mixture_exclude: Tasks or sources that must not be in the teacher's mixture, because they
             hold the same data: whole words of a task's name, source or URL. ``source`` is left out
             without being named here.
@@ -213,6 +216,7 @@ class Task(_Part):
     source: str | None = None
     hub: Hub | None = None
     license: str | None = None
+    labelled_count: int = Field(default=0, ge=0, strict=True)
     mixture_exclude: tuple[str, ...] = ()
 
     # Fields are checked one by one, each with those before it that are right: so one reading

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.config import DataConfig, PromotionConfig, TriggerConfig
-from daftt_core.data import FILES, Gathered, gather
+from daftt_core.data import FILES, Gathered, gather, take
 from daftt_core.drift import POPULATION, TRIGGER, Population, write_population
 from daftt_core.progress import log
 from daftt_core.records import Example
@@ -117,7 +117,9 @@ def _examples(gathered: Gathered, seed: int) -> tuple[list[Example], list[Exampl
     """
     sources = gathered.sources
     drawn = gathered.sample_inputs(_MOST_INPUTS, _SAMPLE_SEED, {})
-    pool = drawn.rows if drawn else gathered.regions(seed).train
+    pool = [row for source in drawn.values() for row in source.rows]
+    pool = take(pool, _MOST_INPUTS, _SAMPLE_SEED, by_label=False)
+    pool = pool if drawn else gathered.regions(seed).train
     return [row.example for row in sources["train"].rows], [row.example for row in pool]
 
 

@@ -170,3 +170,35 @@ def test_settings_that_undo_each_other_are_refused(
     with pytest.raises(ConfigError) as caught:
         from_flat(settings)
     assert str(caught.value) == sentence
+
+
+HOSTILE = ["many", -1, 1e30, 2.5, "2.5x", float("nan"), True, None, [], {}, "", "\ud800", 10**400]
+
+
+def test_no_setting_is_told_about_in_the_words_of_a_library() -> None:
+    sentences = set()
+    for name in flat_fields():
+        for value in HOSTILE:
+            try:
+                from_flat({name: value})
+            except ConfigError as error:
+                sentences |= {line.partition(": ")[2] for line in str(error).splitlines()}
+    assert len(sentences) > 50
+    foreign = ("Input", "String", "unable to", "valid", "Field required", "pattern '", "got a ")
+    assert [said for said in sentences if any(word in said for word in foreign)] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"data_dev_count": "many"}, "data_dev_count: 'many' should be an integer"),
+        ({"data_dev_count": 2.5}, "data_dev_count: 2.5 should be an integer"),
+        ({"data_dev_share": "x"}, "data_dev_share: 'x' should be a number"),
+        ({"curation_balance": "maybe"}, "curation_balance: 'maybe' should be true or false"),
+        ({"output": ""}, "output: '' should not be empty"),
+    ],
+)
+def test_what_a_setting_should_be_is_told_in_a_sentence(
+    settings: dict[str, object], sentence: str
+) -> None:
+    assert message_of(settings) == sentence

@@ -57,6 +57,10 @@ def test_json_says_the_same(capsys, gpu, code):
             ["--job-gpu-model", "l4-24", "--data-labelled-fraction", "0.1"],
             "data_labelled_fraction: how many examples that is cannot be told",
         ),
+        (
+            ["--job-gpu-model", "l4-24", "--data-train", "mine.csv"],
+            "data_labelled_count: how many examples that is cannot be told",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(capsys, words, sentence):

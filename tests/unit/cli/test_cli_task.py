@@ -338,7 +338,7 @@ def test_rows_without_a_label_are_counted_and_are_no_class(capsys, tmp_path):
     data.write_text(
         "".join(
             f'{{"text": "Text {n}", "label": {label}}}\n'
-            for n, label in enumerate(['"good"', '"bad"', "NaN", "null"] * 15)
+            for n, label in enumerate(['"good"', '"bad"', '" "', "null"] * 15)
         )
     )
     assert new(tmp_path, data).label_names == ["bad", "good"]

@@ -269,9 +269,13 @@ def test_a_damaged_run_is_named_and_hides_no_other(
 @pytest.mark.parametrize(
     ("stage", "summary", "said"),
     [
-        ("evaluation", {"chosen_arm": "real", "arms": []}, "summary.arms: should be a valid"),
+        (
+            "evaluation",
+            {"chosen_arm": "real", "arms": []},
+            "summary.arms: must hold names",
+        ),
         ("evaluation", {"chosen_arm": "real", "arms": {"real": []}}, "summary.arms.real: must"),
-        ("curated", {"funnel": []}, "summary.funnel: should be a valid"),
+        ("curated", {"funnel": []}, "summary.funnel: must hold names"),
         ("curated", {"funnel": {"annotated": {}}}, "summary.funnel.annotated.kept: is missing"),
     ],
 )

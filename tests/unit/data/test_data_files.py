@@ -349,3 +349,170 @@ def test_any_bytes_are_read_or_refused(
     path.write_bytes(header + content)
     with contextlib.suppress(DataError):
         assert all(normalize(example.text) for example in read(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text,label\nFine.,1\ntext,label\nDull.,0\n"),
+        ("a.csv", '\ufefftext,label\nFine.,1\n\ufeff"Text", label\nDull.,0\n'),
+        ("a.tsv", "\ufefftext\tlabel\nFine.\t1\n\ufefftext\tlabel\nDull.\t0\n"),
+    ],
+)
+@pytest.mark.parametrize("with_output", [True, False])
+def test_a_header_that_is_repeated_is_left_out_and_told_with_its_line(
+    tmp_path: Path, name: str, content: str, with_output: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    rows, left_out = rows_of(path, with_output=with_output)
+    assert [row.example.text for row in rows] == ["Fine.", "Dull."]
+    assert left_out == {"repeated header": 1}
+    assert caplog.messages == [
+        f"data_train: {path}, line 3: repeats the header, as where files were joined; it is left "
+        "out, and so are others like it"
+    ]
+
+
+def test_a_header_of_other_order_would_swap_the_rows_after_it(tmp_path: Path) -> None:
+    (message,) = mistakes_of(tmp_path / "a.csv", "text,label\nFine.,1\nlabel,text\n0,Dull.\n")
+    assert message == (
+        ", line 3: repeats the header with its columns in another order ('label', 'text'), so rows "
+        "after it would be misread; keep files with other columns apart"
+    )
+
+
+def test_a_word_that_is_the_name_of_the_only_column_but_for_its_case_is_a_text(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text\nText\ntext\n")
+    assert [one.text for one in read(path, with_output=False)] == ["Text"]
+
+
+def test_a_quote_after_a_blank_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('label, "text"\n1, "Fine, ""really""."\n0,  Dull "indeed".\n')
+    assert [one.text for one in read(path)] == ['Fine, "really".', 'Dull "indeed".']
+    path.write_text('label; "text"\n1; "Fine; really."\n')
+    assert [one.text for one in read(path)] == ["Fine; really."]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '"a;b",text,label',
+        '"a, or b";text;label',
+        '"a; ""b"", c",text,label',
+        '"a, ""b""; c";text;label',
+        '"a;\nb",text,label',
+        '"a,\nb";text;label',
+        '5" disk;text;label',
+    ],
+)
+def test_what_separates_fields_is_looked_for_outside_quotes(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "a.csv"
+    separator = "," if header.endswith("text,label") else ";"
+    rows = [["x", "Fine.", "1"], ["y", "Dull.", "0"]]
+    path.write_text("\n".join([header, *map(separator.join, rows)]))
+    assert [one.text for one in read(path)] == ["Fine.", "Dull."]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (
+            '{"text": "a", "label": 1, "text": "b"}',
+            ", line 1: cannot be read as JSON: the key 'text' is there twice",
+        ),
+        (
+            '{"text": "a", "label": NaN}',
+            ", line 1: cannot be read as JSON: NaN is no JSON value; where there is none, write "
+            "null",
+        ),
+        ('{"text": "a", "label": 1e999}', ", line 1: 'label' must be text, not Infinity"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_json_that_does_not_say_one_thing_is_a_mistake(
+    tmp_path: Path, name: str, line: str, problem: str
+) -> None:
+    assert mistakes_of(tmp_path / name, line) == [problem]
+
+
+OBJECTS = [{"text": "Fine.", "label": 1}, {"text": "Dull.", "label": "0"}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\n".join(map(json.dumps, OBJECTS)),
+        "\n\n" + "\n\n".join(map(json.dumps, OBJECTS)) + "\n",
+        json.dumps(OBJECTS),
+        "\ufeff" + json.dumps(OBJECTS, indent=2),
+    ],
+)
+def test_a_json_file_may_hold_lines_or_a_list(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    assert [(one.text, one.output) for one in read(path)] == [
+        ("Fine.", "positive"),
+        ("Dull.", "negative"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (
+            '{"data": [1],\n "version": 2}',
+            ": is one JSON object with the keys 'data', 'version'; a .json file holds a list of "
+            "objects, one object a line, or a task of Super-NaturalInstructions ('Definition' and "
+            "'Instances')",
+        ),
+        (
+            "[1,\n2",
+            ": is not JSON: Expecting ',' delimiter at line 2, column 2; a .json file holds a list "
+            "of objects, one object a line, or a task of Super-NaturalInstructions ('Definition' "
+            "and 'Instances')",
+        ),
+        (
+            '[{"text": "a", "label": 1}, {"text": "b", "lable": 0}, 3]',
+            ", instance 2: has no 'label'; did you mean 'lable'? (keys found: 'text', 'lable')",
+        ),
+        (
+            '[{"text": "a", "text": "b"}]',
+            ": cannot be read as JSON: the key 'text' is there twice",
+        ),
+        ('{"text": "a", "label": 1}\n{"text": "b"', ", line 2: is not JSON: Expecting"),
+        (json.dumps([{"text": "a"}]).encode("utf-16"), ": is UTF-16; " + FROM_UTF16),
+    ],
+)
+def test_what_a_json_file_does_not_hold_is_told(
+    tmp_path: Path, content: str | bytes, problem: str
+) -> None:
+    message, *others = mistakes_of(tmp_path / "a.json", content)
+    assert message.startswith(problem)
+    assert len(others) == ("instance 2" in problem), "of a list, each item that cannot be used"
+
+
+def test_spellings_that_unicode_calls_the_same_are_one_label_and_one_column(
+    tmp_path: Path,
+) -> None:
+    labels = tuple(Label(name=name, verbalizer=name) for name in ("caf\u00e9", "bar"))
+    columns = Columns(text="gro\u0308\u00dfe", output="label")
+    task = SENTIMENT.model_copy(update={"labels": labels, "columns": columns})
+    for name, content in [
+        ("a.csv", "gr\u00f6\u00dfe,label\nFine.,cafe\u0301\n"),
+        ("b.csv", "gro\u0308\u00dfe,label\nFine.,caf\u00e9\n"),
+        ("c.jsonl", '{"gr\u00f6\u00dfe": "Fine.", "label": "cafe\u0301"}'),
+    ]:
+        (tmp_path / name).write_text(content)
+        assert [one.output for one in read(tmp_path / name, task)] == ["caf\u00e9"]
+
+
+def test_a_label_with_a_character_that_is_not_seen_is_shown_with_it(tmp_path: Path) -> None:
+    (message,) = mistakes_of(tmp_path / "a.csv", "text,label\nFine.,positive\u202e\n")
+    assert message.startswith(
+        r", line 2: the label 'positive\u202e' is not known; did you mean 'positive'?"
+    )

@@ -169,6 +169,8 @@ def test_unlabelled_rows_that_are_used_elsewhere_are_removed_and_counted(tmp_pat
         "also in labelled": 20,
         "also in dev": 10,
         "also in test": 30,
+        # what labelled_count leaves over of train is in the pool already
+        "also in train": 139,
         # the test region's rows that test_count leaves out are not for learning either
         "set aside for test": 12,
     }
@@ -179,7 +181,9 @@ def test_duplicates_and_contradictions_are_dropped_and_counted(tmp_path: Path) -
     rows = [*pairs(200), ("FILM number 4  is worth seeing", "negative"), ("Odd.", "positive")]
     rows.append(("odd.", "negative"))
     result = prepare(run_in(tmp_path), small(train=write(tmp_path / "a.jsonl", rows)))
-    assert result.summary["dropped"] == {"train": {"contradicting labels": 2, "duplicate": 1}}
+    dropped = result.summary["dropped"]["train"]
+    assert dropped["contradicting labels"] == 2
+    assert dropped["duplicate"] == 1
 
 
 def test_the_paper_fraction_of_rte(tmp_path: Path) -> None:
@@ -487,7 +491,28 @@ def test_lengths_and_a_users_column_are_kept_beside_the_test_examples(tmp_path: 
     assert traits.characters == {row.id: len(row.text) for row in test}
     assert traits.column == "region"
     assert set(traits.values) == {row.id for row in test}
-    assert set(traits.values.values()) == {"north", "7", "", "a b" + 57 * "c"}
+    assert {value for value in traits.values.values() if len(value) < 60} == {"north", "7", ""}
+
+
+def test_long_slice_values_that_begin_alike_stay_apart(tmp_path: Path) -> None:
+    regions = ["the region of the lakes and of the mountains behind them " + end for end in "NS"]
+    rows = [
+        {"text": text, "label": label, "region": regions[n % 2]}
+        for n, (text, label) in enumerate(pairs(100))
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    run = run_in(tmp_path)
+    prepare(run, small(train=str(tmp_path / "a.jsonl"), slice_column="region"))
+    traits = Traits.model_validate_json((run.folder / "test" / TRAITS).read_bytes())
+    values = set(traits.values.values())
+    assert values == set(regions), "of up to 60 characters all are kept"
+    longer = [{**row, "region": f"{row['region']} and beyond"} for row in rows]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, longer)) + "\n")
+    prepare(run, small(train=str(tmp_path / "a.jsonl"), slice_column="region"))
+    traits = Traits.model_validate_json((run.folder / "test" / TRAITS).read_bytes())
+    values = set(traits.values.values())
+    assert len(values) == 2
+    assert all(value.startswith("the region of the lakes") and len(value) == 60 for value in values)
 
 
 def test_the_users_column_is_that_of_the_test_file_where_there_is_one(tmp_path: Path) -> None:
@@ -509,3 +534,161 @@ def test_a_column_needs_a_file_and_text_or_numbers_in_it(tmp_path: Path) -> None
     (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "1", "region": ["x"]}\n')
     with pytest.raises(DataError, match="line 1: 'region' must be text, not "):
         prepare(run_in(tmp_path), small(train=str(tmp_path / "a.jsonl"), slice_column="region"))
+
+
+def count_rows(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def test_all_labels_are_learned_from_where_no_number_is_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train = write(tmp_path / "train.jsonl", pairs(298))
+    with caplog.at_level(logging.INFO, "daftt"):
+        result = prepare(run_in(tmp_path), DataConfig(train=train))
+    sizes = result.summary["sizes"]
+    assert sizes["labelled"] + sizes["dev"] + sizes["test"] == 298
+    assert sizes["unlabelled"] == 0
+    assert result.summary["gold_is_known"] is False, "it would be the real arm again"
+    line = (
+        f"data: data_train: 298 rows read: {sizes['labelled']} labelled, {sizes['dev']} dev, "
+        f"{sizes['test']} test"
+    )
+    assert line in [record.message for record in caplog.records]
+    assert "there is no unlabelled input, so nothing can be annotated" in caplog.text
+
+
+def test_a_task_says_how_many_of_its_own_data_are_learned_from() -> None:
+    assert load_task("movie-reviews").labelled_count == 64
+    assert DataConfig().asked_labelled(64) == 64
+    assert DataConfig(labelled_count=7).asked_labelled(64) == 7
+    assert DataConfig(train="mine.csv").asked_labelled(64) == 0, "a user's own are all learned from"
+
+
+def test_labels_left_over_are_hidden_in_the_pool_beside_inputs_of_ones_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = run_in(tmp_path)
+    config = DataConfig(
+        train=write(tmp_path / "train.jsonl", pairs(100)),
+        dev=write(tmp_path / "dev.jsonl", pairs(10, topic="play")),
+        test=write(tmp_path / "test.jsonl", pairs(10, topic="song")),
+        unlabelled=write(tmp_path / "more.jsonl", [(f"book {n}", None) for n in range(30)]),
+        labelled_count=40,
+    )
+    with caplog.at_level(logging.INFO, "daftt"):
+        result = prepare(run, config)
+    assert result.summary["rows"] == {
+        "train": {"read": 100, "labelled": 40, "unlabelled (label hidden)": 60},
+        "dev": {"read": 10, "dev": 10},
+        "test": {"read": 10, "test": 10},
+        "unlabelled": {"read": 30, "unlabelled": 30},
+    }
+    assert (
+        "data: data_train: 100 rows read: 40 labelled, 60 unlabelled (label hidden). data_dev: 10 "
+        "rows read: 10 dev. data_test: 10 rows read: 10 test. data_unlabelled: 30 rows read: 30 "
+        "unlabelled" in caplog.messages
+    )
+    splits = read_all(run, result)
+    assert len(splits["unlabelled"]) == 90
+    assert all(row.output is None for row in splits["unlabelled"])
+    assert result.summary["gold_is_known"] is False
+
+
+@pytest.mark.parametrize("without", ['{"text": "%s", "label": null}', '{"text": "%s"}'])
+def test_rows_of_train_without_a_label_are_inputs_to_annotate(tmp_path: Path, without: str) -> None:
+    run = run_in(tmp_path)
+    lines = [json.dumps({"text": text, "label": label}) for text, label in pairs(100)]
+    lines += [without % f"book {n}" for n in range(20)]
+    lines.append(without % pairs(1)[0][0])  # is labelled in another row
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    config = DataConfig(
+        train=str(tmp_path / "a.jsonl"),
+        dev=write(tmp_path / "dev.jsonl", pairs(10, topic="play")),
+        test=write(tmp_path / "test.jsonl", pairs(10, topic="song")),
+    )
+    result = prepare(run, config)
+    assert result.summary["rows"]["train"] == {"read": 121, "labelled": 100, "unlabelled": 20}
+    assert result.summary["dropped"]["train"] == {"also in labelled": 1}
+    assert {row.text for row in read_all(run, result)["unlabelled"]} == {
+        f"book {n}" for n in range(20)
+    }
+
+
+def test_of_rows_without_a_label_none_can_become_dev_or_test(tmp_path: Path) -> None:
+    rows: list[Pair] = [*pairs(200), *((f"book {n}", None) for n in range(200))]
+    result = prepare(run_in(tmp_path), DataConfig(train=write(tmp_path / "a.jsonl", rows)))
+    aside = result.summary["dropped"]["train"]
+    assert aside["set aside for test"] + aside["set aside for dev"] == (
+        200 - result.summary["sizes"]["unlabelled"]
+    )
+    assert 30 < aside["set aside for test"] + aside["set aside for dev"] < 90
+
+
+def test_a_training_file_without_any_label_is_told(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", [(f"book {n}", None) for n in range(9)])
+    with pytest.raises(DataError) as caught:
+        prepare(run_in(tmp_path), DataConfig(train=train))
+    assert str(caught.value) == (
+        f"data_train: {train}: none of 9 rows has a 'label'; inputs without one belong in "
+        "data_unlabelled, beside labelled examples here"
+    )
+
+
+@given(
+    st.lists(st.sampled_from(["negative", "positive", None, "", "again", "blank"]), max_size=60),
+    st.lists(st.sampled_from(["new", "again", "blank", "not text", "of train"]), max_size=30),
+    st.booleans(),
+    st.integers(0, 40).filter(lambda count: count != 1),
+    st.sampled_from([0, 10, 1000]),
+    st.sampled_from([15, 1000]),
+)
+@settings(max_examples=25)
+def test_every_row_that_is_read_is_accounted_for(
+    tmp_path_factory: pytest.TempPathFactory,
+    kinds: list[str | None],
+    more: list[str],
+    given_files: bool,
+    labelled: int,
+    unlabelled: int,
+    cap: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("account")
+    rows = [json.dumps({"text": t, "label": label}) for t, label in pairs(200)]
+    for n, kind in enumerate(kinds):
+        again = kind == "again"
+        text = "film number 5 is worth seeing" if again else f"remark {n}"
+        label = "positive" if again else kind
+        rows.append("" if kind == "blank" else json.dumps({"text": text, "label": label}))
+    inputs = ['{"text": "an input"}']
+    for n, kind in enumerate(more):
+        text = {"new": f"book {n}", "again": "an input", "of train": f"remark {n}"}.get(kind, 5)
+        inputs.append("" if kind == "blank" else json.dumps({"text": text}))
+    train, pool = folder / "train.jsonl", folder / "pool.jsonl"
+    train.write_text("\n".join(rows) + "\n")
+    pool.write_text("\n".join(inputs) + "\n")
+    files = {"train": str(train)}
+    if given_files:
+        files["dev"] = write(folder / "dev.jsonl", pairs(8, topic="play"))
+        files["test"] = write(folder / "test.jsonl", pairs(8, topic="song"))
+        files["unlabelled"] = str(pool)
+    counts = {"unlabelled_count": unlabelled, "dev_count": cap, "test_count": cap}
+    shares = {"dev_share": 0.25, "test_share": 0.25}
+    config = DataConfig(**files, labelled_count=labelled, **counts, **shares)  # type: ignore[arg-type]
+    result = prepare(run_in(folder), config)
+    account, dropped = result.summary["rows"], result.summary["dropped"]
+    for source, path in files.items():
+        assert account[source]["read"] == count_rows(Path(path))
+        used = sum(count for name, count in account[source].items() if name != "read")
+        assert used + sum(dropped[source].values()) == account[source]["read"]
+    splits = read_all(run_in(folder), result)
+    for split, examples in splits.items():
+        counted = sum(
+            count
+            for of_source in account.values()
+            for name, count in of_source.items()
+            if name.split(" ")[0] == split
+        )
+        assert counted == len(examples) == result.summary["sizes"][split]
+    seen = [row.id for examples in splits.values() for row in examples]
+    assert len(set(seen)) == len(seen)

@@ -102,6 +102,27 @@ def test_an_arrow_stream_cut_between_two_batches_is_no_shorter_stream(tmp_path: 
         examples(path)
 
 
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.stream.arrow"])
+def test_names_of_columns_are_compared_as_unicode_does_and_are_there_once(
+    tmp_path: Path, name: str
+) -> None:
+    task = TASK.model_copy(update={"columns": Columns(text="caf\u00e9")})
+    table = pa.table({"label": ["good"], "cafe\u0301": ["Fine."]})
+    assert [one.text for one in examples(write(tmp_path / name, table), task)] == ["Fine."]
+    twice = pa.table([["a"], ["b"], ["good"]], names=["text", "text", "label"])
+    with pytest.raises(DataError, match=r"there are 2 columns 'text' \(columns found: 'text', "):
+        examples(write(tmp_path / name, twice))
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_a_label_that_is_no_number_is_none(tmp_path: Path, name: str) -> None:
+    table = pa.table({"text": ["Fine.", "Dull."], "label": [float("nan"), None]})
+    path = write(tmp_path / name, table)
+    assert [row.example.output for row in read(path, may_lack_output=True)] == [None, None]
+    with pytest.raises(DataError, match="row 1: has no 'label'"):
+        examples(path)
+
+
 def test_a_number_where_a_text_should_be_is_told_with_its_row(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", pa.table({"text": [1, 2], "label": ["good", "bad"]}))
     with pytest.raises(DataError) as caught:
@@ -282,6 +303,14 @@ def test_unlabelled_rows_that_cannot_be_used_are_left_out_and_counted(tmp_path: 
     path.write_bytes(b'{"text": 5}\n')
     with pytest.raises(DataError, match=r"at least one example \(left out: not text: 1\)$"):
         prepare(run, config)
+    path.write_bytes('{"text": "Café"}\n{"text": "Déjà vu"}\n'.encode("cp1252"))
+    with pytest.raises(DataError) as caught:
+        prepare(run, config)
+    assert str(caught.value) == (
+        f"data_unlabelled: {path}: no row can be used; there must be at least one example (left "
+        "out: not UTF-8: 2); save it as UTF-8, which a spreadsheet offers where it saves CSV (of a "
+        "file from Windows: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW)"
+    )
 
 
 def test_every_rule_of_the_table_for_labelled_rows(tmp_path: Path) -> None:

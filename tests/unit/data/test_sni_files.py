@@ -57,28 +57,28 @@ def test_a_byte_order_mark_and_other_scripts_do_no_harm() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"Definition": 3}, "rte.json: Definition: should be a valid array"),
+        ({"Definition": 3}, "rte.json: Definition: 3 must be a list"),
         ({"Definition": []}, "rte.json: Definition: is empty"),
         ({"Definition": ["  "]}, "rte.json: Definition: is empty"),
         ({"Instances": []}, "rte.json: Instances: is empty"),
-        ({"Instances": {"input": "a"}}, "rte.json: Instances: should be a valid array"),
-        ({"Instances": [{"input": "a"}]}, r"rte.json: Instances\.0\.output: Field required"),
+        ({"Instances": {"input": "a"}}, "rte.json: Instances: must be a list"),
+        ({"Instances": [{"input": "a"}]}, r"rte.json: Instances\.0\.output: is missing"),
         (
             {"Instances": [{"input": 1, "output": ["a"]}]},
-            r"rte.json: Instances\.0\.input: should be a valid string",
+            r"rte.json: Instances\.0\.input: 1 is no text",
         ),
         (
             {"Instances": [{"input": "a", "output": ["b", 2]}]},
-            r"rte.json: Instances\.0\.output\.1: should be a valid string",
+            r"rte.json: Instances\.0\.output\.1: 2 is no text",
         ),
         (
             {"Instances": [{"input": "a\0b", "output": ["b"]}]},
             r"rte.json: Instances\.0\.input: holds a NUL or half a surrogate pair",
         ),
-        ({"Source": [["x"]]}, r"rte.json: Source\.0: should be a valid string"),
+        ({"Source": [["x"]]}, r"rte.json: Source\.0: should be text"),
         (
             {"Positive Examples": [{"input": "a"}]},
-            r"rte.json: Positive Examples\.0\.output: Field required",
+            r"rte.json: Positive Examples\.0\.output: is missing",
         ),
     ],
 )
@@ -115,5 +115,5 @@ def test_many_mistakes_are_counted() -> None:
 def test_rows_of_a_data_set_are_held_to_the_same() -> None:
     rows = {"Definition": "Do.", "Instances": [{"input": "a", "output": None}]}
     assert check_task(rows, "x").instances[0].output == []
-    with pytest.raises(DataError, match=r"task 'x': Instances\.0\.input: should be a valid string"):
+    with pytest.raises(DataError, match=r"task 'x': Instances\.0\.input: should be text"):
         check_task({"Definition": "Do.", "Instances": [{"input": None, "output": "b"}]}, "task 'x'")

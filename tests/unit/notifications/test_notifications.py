@@ -325,7 +325,7 @@ def test_a_crash_that_no_stage_speaks_of_is_a_failure_with_its_reason(
     [
         ([], "summary.arms: "),
         ({"real+both": []}, r"summary.arms.real\+both: must hold names with values"),
-        ({"real+both": {"gain_low": "much"}}, "gain_low: 'much' should be a valid number"),
+        ({"real+both": {"gain_low": "much"}}, "gain_low: 'much' should be a number"),
     ],
 )
 def test_a_damaged_evaluation_is_named(run: Run, arms: Any, said: str) -> None:

@@ -129,7 +129,7 @@ def test_a_metric_can_be_chosen() -> None:
         ("columns: {text: a, text_pair: a}", "columns.text_pair: the column 'a' serves"),
         ("labels: [{name: a, verbaliser: b}]", "verbaliser: .*; did you mean 'verbalizer'"),
         ("definition: ' '", "definition: must hold more than white space"),
-        ("version: true", "version: True should be a valid integer"),
+        ("version: true", "version: True should be an integer"),
         (f"id: {'x' * 65}", "id: 'xxx.*should have at most 64 characters"),
         ("description: 2020-99-99", "is not YAML: month must be"),
         ("description: " + "[" * 5000, "is not YAML"),
