@@ -14,7 +14,7 @@ _WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 
 def tables(data: ReportData) -> list[dict[str, Any]]:
-    """Sources, rows read, splits, dropped rows, files, models and software; what is unknown is left out."""
+    """Sources, rows, splits, files, models and software; what is unknown is left out."""
     found = (_sources(data), _rows(data), _splits(data), _dropped(data), _software(data))
     return [table for table in (*found, _files(data), _models(data)) if table["rows"]]
 
