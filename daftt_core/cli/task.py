@@ -94,7 +94,7 @@ def validate_command(file: str, tokenizer: str) -> None:
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="A .csv, .tsv or .jsonl file of examples; columns and labels are proposed from it.",
+    help="A .csv, .tsv, .jsonl or .json file; columns and labels are proposed from it.",
 )
 @click.option("--kind", type=click.Choice(KINDS), help="Kind of task.")
 @click.option("--text", metavar="COLUMN", help="Column of the input.")
@@ -124,16 +124,13 @@ def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **gi
     from daftt_core.data import look_at, try_reading  # loads pyarrow
 
     _check_place(file)
-    table = look_at(data)
     words = _named_labels(labels)
     unwritten = f"{file} (not written)"
 
     def check(fields: dict[str, Any]) -> None:
-        task = parse_task(unwritten, as_yaml(fields))
-        with_output = all(map(str.strip, table[task.columns.output]))
-        try_reading(data, task, with_output=with_output)
+        try_reading(data, parse_task(unwritten, as_yaml(fields)))
 
-    fields, notes = ask_fields(file, table, words, given, check, yes=yes)
+    fields, notes = ask_fields(file, look_at(data), words, given, check, yes=yes)
     text = as_yaml(fields)
     parse_task(unwritten, text)
     try:

@@ -35,6 +35,7 @@ _INITIALS = {"y": "yes", "n": "no", "t": "true", "f": "false"}
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _MOST_LABEL_CHARACTERS = 200
 _MOST_NAMED = 20
+_MOST_SHOWN = 5
 _FEW_ROWS = 5
 
 _Table = Mapping[str, Sequence[str]]
@@ -342,15 +343,14 @@ class _Labels:
     def notes(self) -> list[str]:
         """What a person should know of the labels."""
         names, notes, given = self._names(), [], self._words.values()
-        for name, values in names.items():
-            merged = [value for value in values if value not in self._words]
-            if len(merged) > 1:
-                notes.append(
-                    f"{' and '.join(map(repr, merged))} are one label, {name!r}: case, blanks, "
-                    "underscores and a full stop do not count in an answer. --label VALUE=WORDS "
-                    "makes one of them a label of its own."
-                )
-        bare = [name for name in names if not _WORD.search(name) and name not in given]
+        spelled = [[one for one in values if one not in self._words] for values in names.values()]
+        if merged := [" = ".join(map(repr, values)) for values in spelled if len(values) > 1]:
+            notes.append(
+                f"Spellings of one label: {_some(merged)}. Case, blanks, underscores and a full "
+                "stop do not count in an answer; --label VALUE=WORDS makes a label of its own of "
+                "a value."
+            )
+        bare = [repr(name) for name in names if not _WORD.search(name) and name not in given]
         if bare:
             notes.append(
                 f"Labels that are no words: {_some(bare)}. The teacher reads words: "
@@ -364,7 +364,7 @@ class _Labels:
             if initial in said and word in said
         ]
         rows = {name: sum(self._counts[value] for value in names[name]) for name in names}
-        if rare := [name for name in names if rows[name] < _FEW_ROWS]:
+        if rare := [repr(name) for name in names if rows[name] < _FEW_ROWS]:
             notes.append(
                 f"Labels with fewer than {_FEW_ROWS} rows: {_some(rare)}. A run stops where dev "
                 "and test leave none of a label's rows to learn from."
@@ -377,9 +377,10 @@ def _called(value: str) -> str:
     return spelling(value.replace("_", " "))
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:5]))
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+def _some(texts: Sequence[str]) -> str:
+    """Texts for a sentence, not endlessly many."""
+    shown = ", ".join(texts[:_MOST_SHOWN])
+    return shown if len(texts) <= _MOST_SHOWN else f"{shown} and {len(texts) - _MOST_SHOWN} more"
 
 
 def _prompt(question: str, proposed: str | None, check: _Check) -> str:

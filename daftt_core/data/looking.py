@@ -8,8 +8,10 @@ from collections import Counter, deque
 from pathlib import Path
 
 from daftt_core.data.files import read_file
+from daftt_core.data.json_files import read_json_file
 from daftt_core.data.places import DataFile
-from daftt_core.data.rows import Mistakes
+from daftt_core.data.rows import Fields, Mistakes, unit_of
+from daftt_core.data.sni import parse_task
 from daftt_core.data.text_files import read_lines
 from daftt_core.errors import DataError
 from daftt_core.progress import log
@@ -17,7 +19,7 @@ from daftt_core.tasks import Task
 
 __all__ = ["look_at", "try_reading"]
 
-_SUFFIXES = (".csv", ".tsv", ".jsonl")
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 _MOST_ROWS = 100_000
 
 
@@ -25,20 +27,29 @@ def look_at(path: Path) -> dict[str, list[str]]:
     """The first 100,000 rows of a file, by column, read as strictly as a run reads them.
 
     Args:
-        path: A ``.csv``, ``.tsv`` or ``.jsonl`` file.
+        path: A ``.csv``, ``.tsv``, ``.jsonl`` or ``.json`` file.
 
     Returns:
-        The values of each column as text, such as a label's is read by a run; JSON's null and NaN
-        are empty, and so is what a row lacks.
+        The values of each column as text, as a run reads that of a label; JSON's null is empty, and
+        so is what a row lacks.
 
     Raises:
         DataError: The file cannot be used, or has no rows; names up to ten rows and what is wrong.
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise DataError(f"{path}: its name must end in {', '.join(_SUFFIXES)}")
-    mistakes = Mistakes(str(path))
+    mistakes = Mistakes(str(path), unit=unit_of(path.name))
+
+    def read_task(content: bytes) -> Fields:
+        for number, instance in enumerate(parse_task(content, str(path)).instances, start=1):
+            for output in instance.output or [""]:
+                yield number, {"input": instance.input, "output": output}
+
     try:
-        read = read_lines(path, (), mistakes)
+        if path.suffix.lower() == ".json":
+            read = read_json_file(path, (), mistakes, (), read_task)
+        else:
+            read = read_lines(path, (), mistakes)
         rows = [
             {name: _text(value) for name, value in fields.items()}
             for _, fields in itertools.islice(read, _MOST_ROWS)
@@ -54,24 +65,25 @@ def look_at(path: Path) -> dict[str, list[str]]:
     return {name: [row.get(name, "") for row in rows] for name in names}
 
 
-def try_reading(path: Path, task: Task, *, with_output: bool) -> None:
-    """Read the rows that were looked at as a run reads them.
-
-    Args:
-        path: The file.
-        task: Says what is read.
-        with_output: Whether each row must have an output; if not, outputs are not looked at.
+def try_reading(path: Path, task: Task) -> None:
+    """Read the rows that were looked at as a run reads its ``data_train``.
 
     Raises:
         DataError: The task cannot read them; names up to ten rows and what is wrong.
     """
     rows = read_file(
-        DataFile(str(path), path), task, "--data", Counter(), with_output=with_output, strict=True
+        DataFile(str(path), path),
+        task,
+        "--data",
+        Counter(),
+        with_output=True,
+        strict=True,
+        may_lack_output=True,
     )
     deque(itertools.islice(rows, _MOST_ROWS), maxlen=0)
 
 
 def _text(value: object) -> str:
-    if value is None or value != value:  # NaN
+    if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value)

@@ -8,21 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daftt_core.config import DataConfig
+from daftt_core.config import Config, DataConfig, parse_section
 from daftt_core.data.accounting import Account, account_for
 from daftt_core.data.checks import check_labels, check_pool
 from daftt_core.data.gather import FILES, Gathered, gather
 from daftt_core.data.hub import hub_place
 from daftt_core.data.rows import Row
 from daftt_core.data.splits import count_labels, share_of, take
+from daftt_core.errors import DataError
 from daftt_core.heldout import FORM, write_fingerprints
 from daftt_core.progress import log
 from daftt_core.records import TRAITS, Example, Traits, write_jsonl
 from daftt_core.storage import write_text
 from daftt_core.tasks import Task
-from daftt_core.workspace import Run, StageResult, run_stage
+from daftt_core.workspace import Run, StageResult, read_file, run_stage
 
 __all__ = ["prepare"]
+
+
+_NOTHING_TO_ANNOTATE = (
+    "there is no unlabelled input, so nothing can be annotated: name inputs in data_unlabelled, or "
+    "set data_labelled_count, so that rows beyond it serve as such"
+)
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,7 @@ def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult:
 
     # Another slice_column makes test anew, and nothing that was learned.
     result = run_stage(run, "data", [settings, digests, FORM], write_data)
+    _check_something_to_annotate(run, result.summary["sizes"]["unlabelled"])
     return result.model_copy(update={"summary": result.summary | {"test_digest": test.digest}})
 
 
@@ -117,10 +125,7 @@ def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
     account = account_for(sources, regions, drawn, parts | {"unlabelled": unlabelled})
     log.info("data: %s", account.in_words())
     if config.unlabelled_count and not unlabelled:
-        log.warning(
-            "data: there is no unlabelled input, so nothing can be annotated: name inputs in "
-            "data_unlabelled, or set data_labelled_count, so that rows beyond it serve as such"
-        )
+        log.warning("data: %s", _NOTHING_TO_ANNOTATE)
     return _Splits(labelled, dev, test, unlabelled, account)
 
 
@@ -139,6 +144,17 @@ def _take_labelled(
             *(setting, count, len(pool)),
         )
     return take(pool, count, seed, by_label=task.is_classification, at_least=1)
+
+
+def _check_something_to_annotate(run: Run, unlabelled: int) -> None:
+    """Stop before a teacher is trained that would have nothing to do."""
+    text = read_file(run.uri, "preflight", "config.json")
+    if (
+        text
+        and not unlabelled
+        and parse_section(Config, text.decode()).synthesis.mode == "annotate"
+    ):
+        raise DataError(f"synthesis_mode: annotate: {_NOTHING_TO_ANNOTATE}")
 
 
 def _write(folder: Path, splits: _Splits) -> None:

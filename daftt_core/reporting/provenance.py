@@ -14,8 +14,8 @@ _WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 
 def tables(data: ReportData) -> list[dict[str, Any]]:
-    """Sources, splits, dropped rows, files, models and software; what is unknown is left out."""
-    found = (_sources(data), _splits(data), _dropped(data), _software(data))
+    """Sources, rows, splits, files, models and software; what is unknown is left out."""
+    found = (_sources(data), _rows(data), _splits(data), _dropped(data), _software(data))
     return [table for table in (*found, _files(data), _models(data)) if table["rows"]]
 
 
@@ -53,6 +53,19 @@ def _sources(data: ReportData) -> dict[str, Any]:
         license_ = "" if path else str(summary.get("license") or "")
         rows.append([setting, source, license_, sha256])
     return table("Data sources", "Used for,Source,License,SHA-256", rows, digests="SHA-256")
+
+
+def _rows(data: ReportData) -> dict[str, Any]:
+    """What became of every row: the counts of a line add up to the rows read."""
+    summary = _summary(data, "data")
+    rows = []
+    for source, counts in summary.get("rows", {}).items():
+        used = ", ".join(
+            f"{number(count)} {split}" for split, count in counts.items() if split != "read"
+        )
+        left_out = sum(summary.get("dropped", {}).get(source, {}).values())
+        rows.append([source, number(counts["read"]), used, number(left_out)])
+    return table("Rows read", "Source,Rows,Used as,Left out", rows, numeric="Rows,Left out")
 
 
 def _splits(data: ReportData) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -308,11 +307,11 @@ class Task(_Part):
 
     def label_for(self, text: str) -> str | None:
         """The label's name for a name or alias as a data file spells it, or None."""
-        return self._spellings.get(spelling(text))
-
-    @cached_property
-    def _spellings(self) -> dict[str, str]:
-        return {one: label.name for label in self.labels for one in label.spellings}
+        for label in self.labels:  # most texts are spelled as the task spells them
+            if text == label.name or text in label.aliases:
+                return label.name
+        text = spelling(text)
+        return next((label.name for label in self.labels if text in label.spellings), None)
 
     def verbalize(self, output: str) -> str:
         """An output as the teacher reads and writes it."""

@@ -512,7 +512,7 @@ def test_spellings_that_unicode_calls_the_same_are_one_label_and_one_column(
 
 
 def test_a_label_with_a_character_that_is_not_seen_is_shown_with_it(tmp_path: Path) -> None:
-    (message,) = mistakes_of(tmp_path / "a.csv", "text,label\nFine.,positive\u200b\n")
+    (message,) = mistakes_of(tmp_path / "a.csv", "text,label\nFine.,positive\u202e\n")
     assert message.startswith(
-        r", line 2: the label 'positive\u200b' is not known; did you mean 'positive'?"
+        r", line 2: the label 'positive\u202e' is not known; did you mean 'positive'?"
     )

@@ -38,7 +38,8 @@ def test_the_columns_and_kinds_of_public_data_sets_are_found(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.xlsx", b"", "must end in .csv, .tsv, .jsonl"),
+        ("a.xlsx", b"", "must end in .csv, .tsv, .jsonl, .json"),
+        ("a.jsonl", b'{"a": NaN}\n', "line 1: .*NaN is no JSON value; .* write null"),
         ("a.csv", b"", "has no rows"),
         ("a.csv", b'a,b\n"open,1\n', "line 2: the row that begins here is malformed"),
         ("a.csv", b"a,b\r1,2\r", "line 1: .*a carriage return stands alone"),
@@ -165,11 +166,25 @@ def test_several_labels_in_one_cell_are_seen(outputs: list[str], several: set[st
     assert set(several_labels(outputs)) == several
 
 
-def test_null_and_nan_in_json_are_empty_and_columns_without_a_name_are_none(tmp_path: Path) -> None:
-    lines = ['{"a": NaN, "b": null, " ": 1}', '{"a": true, "b": 1.5, "c": ["x"]}']
+def test_null_in_json_is_empty_and_a_column_without_a_name_is_none(tmp_path: Path) -> None:
+    lines = ['{"a": null, "b": null, " ": 1}', '{"a": true, "b": 1.5, "c": ["x"]}']
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     assert look_at(tmp_path / "a.jsonl") == {
         "a": ["", "true"],
         "b": ["", "1.5"],
         "c": ["", '["x"]'],
     }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[{"input": "x", "output": "y"}, {"input": "z"}]',
+        '{"input": "x", "output": "y"}\n{"input": "z"}\n',
+        '{"Definition": "D.", "Instances": [{"input": "x", "output": "y"}, '
+        '{"input": "z", "output": []}]}',
+    ],
+)
+def test_json_is_looked_at_in_each_of_its_forms(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    assert look_at(tmp_path / "a.json") == {"input": ["x", "z"], "output": ["y", ""]}

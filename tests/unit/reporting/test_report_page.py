@@ -95,6 +95,7 @@ def test_every_section_shows_what_the_stages_found(page: Page) -> None:
         "total 15 min 48 s",
         "Training examples",
         "MIT (C. J. Hutto, vaderSentiment 3.3.2) 6e1c6e1c",
+        "train 6,822 64 labelled, 200 dev, 1,000 test, 1,500 unlabelled (label hidden) 4,058",
         "train rating between -0.8 and 0.8 4,021",
         "torch 2.13.0",
     ):
