@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -10,11 +11,13 @@ from curation_examples import TITLES, around, changed, made, reasons, run_filter
 
 from daftt_core.config import from_flat
 from daftt_core.curation import check_language
+from daftt_core.curation.echo import EchoIndex
 from daftt_core.curation.near import bands_for, similarity
 from daftt_core.curation.personal import find_personal_data, redact
 from daftt_core.errors import ConfigError
 from daftt_core.preflight import preflight
 from daftt_core.records import Example, TextSample, content_id
+from daftt_core.tasks import Solved
 
 
 @pytest.mark.parametrize(
@@ -263,3 +266,21 @@ def test_planted_near_duplicates_are_found_as_comparing_all_pairs_finds_them() -
 def test_a_threshold_that_would_compare_unlike_texts_is_refused(value: float) -> None:
     with pytest.raises(ConfigError, match=r"near_duplicate.*must be 0, or at least 0\.6"):
         from_flat({"curation_near_duplicate": value})
+
+
+def test_a_field_with_which_the_users_own_outputs_begin_a_line_is_no_fault() -> None:
+    texts = ["Five.\nExplanation: two and three.", "Six.\nOutput: 6"]
+    examples = [made(f"sum {n}", source="annotated", output=text) for n, text in enumerate(texts)]
+    config = changed(check_format=True)
+    assert len(run_filters(examples, around(config, TITLES)).rejected) == 2
+    own = replace(around(config, TITLES), own_fields=frozenset({"explanation:"}))
+    (rejected,) = run_filters(examples, own).rejected
+    assert rejected.example.output == texts[1]
+    assert rejected.detail == "the prompt's field 'Output:'"
+
+
+def test_an_own_example_of_several_lines_is_recognized_across_its_lines() -> None:
+    shown = Solved(input="one two three\nfour five six", output="x")
+    task = TITLES.model_copy(update={"positive_examples": (shown,)})
+    echo = EchoIndex(task, [], 4).closest(Example.of("one two three\nfour five six"), 1.0)
+    assert echo == (1.0, None)

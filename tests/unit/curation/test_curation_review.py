@@ -96,6 +96,13 @@ def test_a_rare_label_is_on_the_sheet_and_all_are_where_there_are_few(
     assert make_sheet(run, tmp_path / "all.csv", 1000) == 201
 
 
+def test_lines_stay_lines_on_the_sheet(run: Run, tmp_path: Path) -> None:
+    _curated(run, extra=("a poem\nof two lines", "another\r\none"))
+    make_sheet(run, tmp_path / "sheet.csv", 1000)
+    texts = {row["text"] for row in _rows(tmp_path / "sheet.csv")}
+    assert {"a poem\nof two lines", "another\none"} <= texts
+
+
 def test_no_cell_is_a_formula(run: Run, tmp_path: Path) -> None:
     _curated(run, extra=(*FORMULAS, "two\nlines; =1, and a \x00", "a plain text"))
     make_sheet(run, tmp_path / "sheet.csv", 1000)

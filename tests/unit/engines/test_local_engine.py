@@ -45,6 +45,27 @@ def test_what_looks_like_a_special_token_is_spelled_out(folder: Path) -> None:
     assert spelled.answer.count(tokenizer.eos_token_id) == 1  # the answer's own end
 
 
+def test_a_text_ends_at_the_first_stop(folder: Path, prompts: list[Prompt]) -> None:
+    engine = make_engine(folder, 8)
+    asked, seeds = prompts[:8], list(range(8))
+    whole = engine.write(asked, seeds, **sampling(1.0))
+    longest = max(whole, key=lambda one: len(one.text.strip()))
+    stop = longest.text.strip()[3:]
+    assert stop, "one of the texts is longer"
+    cut = engine.write(asked, seeds, **sampling(1.0), stops=("never said", stop))
+    text, one = longest.text, cut[whole.index(longest)]
+    assert one.text == text[: text.index(stop, len(text) - len(text.lstrip()))]
+    assert one.finished
+    assert engine.write(asked, seeds, **sampling(1.0), stops=("never said",)) == whole
+
+
+def test_a_spelled_end_in_an_answer_does_not_end_it(folder: Path, prompts: list[Prompt]) -> None:
+    engine = make_engine(folder, 1)
+    end = engine._tokenizer.eos_token
+    tokens = engine._answer_tokens([f" kind{end}", " warm"])
+    assert all(engine._tokenizer.eos_token_id not in each for each in tokens)
+
+
 def test_an_input_that_loses_its_end_is_known(folder: Path, task: Task) -> None:
     engine = make_engine(folder, 4, max_length=40)
     long, short = (answer_prompt(task, Example.of(" ".join(["soup"] * n))) for n in (60, 3))

@@ -68,6 +68,16 @@ def test_a_text_comes_with_its_confidence_and_is_asked_for_with_its_seed(
     assert (asked[0]["temperature"], asked[0]["top_p"], asked[0]["max_tokens"]) == (0.5, 0.9, 8)
 
 
+def test_what_ends_a_text_is_passed_on_and_lines_are_kept(server: CompletionsServer) -> None:
+    server.says = " one\ntwo\n\nthree"
+    stops = ("\n\nInput:", "\n\nDefinition:")
+    (written,) = engine_for(server).write(PROMPTS[:1], [0], **HOW, stops=stops)
+    assert written.text == " one\ntwo\n\nthree"
+    assert server.bodies[0]["stop"] == list(stops)
+    engine_for(server).write(PROMPTS[1:2], [0], **HOW)
+    assert server.bodies[1]["stop"] == []
+
+
 def test_no_more_prompts_are_asked_at_once_than_allowed(server: CompletionsServer) -> None:
     engine_for(server, server_concurrency=3).write(PROMPTS, [0] * len(PROMPTS), **HOW)
     assert len(server.bodies) == len(PROMPTS)

@@ -141,3 +141,11 @@ def test_a_metric_can_be_chosen() -> None:
 def test_what_yaml_makes_of_a_word_is_told(text: str, problem: str, tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=problem):
         parse_task("t", text)
+
+
+def test_an_output_of_several_lines_is_shown_with_them() -> None:
+    fields = {**FIELDS, "kind": "text2text", "labels": [], "columns": {}}
+    own = [{"input": "a\nb", "output": " one\n  two\n\nthree\n"}]
+    task = Task.model_validate(fields | {"positive_examples": own})
+    assert "Input: a b\nOutput: one\n  two\n\nthree\n\n" in answer_prompt(task, SHOWN).prefix
+    assert "Input:\nOutput: a\nb" in writing_prompt(task, None).prefix
