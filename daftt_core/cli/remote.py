@@ -37,6 +37,7 @@ __all__ = [
 
 _PATIENCE_SECONDS = 10  # for the first answer; what comes later may be a large upload
 _MESSAGE_CHARACTERS = 300
+_NOISE = re.compile(r"<[^<>]*>|HTTPS?Connection\([^()]*\):|\(Caused by.*")
 _NEW = "<new "
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -256,8 +257,7 @@ def _message(connection: Connection, body: str | bytes | None) -> str:
 def _cause(error: Exception) -> str:
     reason = getattr(error, "reason", None) or error
     text = " ".join(str(reason).split())
-    noise = r"<.*?>|HTTPS?Connection\(.*?\):|\(Caused by.*"
-    return re.sub(noise, "", text).strip(" :") or "silence"
+    return _NOISE.sub("", text).strip(" :") or "silence"
 
 
 @dataclass

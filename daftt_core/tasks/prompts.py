@@ -31,7 +31,7 @@ TURN = "Now complete the following example -"
 _SUFFIX = "\nOutput:"
 
 FIELD_NAME = re.compile(
-    r"^\s*(?:(?:definition|input|output|explanation)\s*:|(?:positive|negative) example \d)",
+    r"^[^\S\n]*(?:(?:definition|input|output|explanation)\s*:|(?:positive|negative) example \d)",
     re.I | re.M,
 )
 """A line that begins as those of a prompt do. An input that is asked about is put into one line."""
