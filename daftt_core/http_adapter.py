@@ -79,23 +79,26 @@ class DeadlineAdapter(HTTPAdapter):  # type: ignore[misc] # requests comes witho
 
     def _with_body(self, answer: Response) -> Response:
         """The same answer, its body read and still encoded as it came, leading nowhere else."""
-        raw, body = answer.raw, bytearray()
+        raw = answer.raw
+        blocks: list[bytes] = []
+        size = 0
         try:
             for block in raw.stream(_BLOCK_BYTES, decode_content=False):
-                body += block
-                if len(body) > self._most_bytes:
+                blocks.append(block)
+                size += len(block)
+                if size > self._most_bytes:
                     raw.close()
                     break
         except (HTTPError, OSError) as error:
             raise ChunkedEncodingError(error, response=answer) from None
-        if len(body) > self._most_bytes:
+        if size > self._most_bytes:
             raise RequestException(
                 f"an answer of more than {self._most_bytes} bytes", response=answer
             )
         if 300 <= answer.status_code < 400:  # else requests would follow it, or read it at least
             answer.headers.pop("Location", None)
         answer.raw = HTTPResponse(
-            io.BytesIO(body),
+            io.BytesIO(b"".join(blocks)),
             headers=raw.headers,
             status=raw.status,
             reason=raw.reason,

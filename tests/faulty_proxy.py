@@ -2,7 +2,7 @@
 
 A test gives a *plan*: a function that sees each request and names what befalls it. It runs before
 the request is forwarded (``Answer``, ``RESET``) or while the answer goes back (``RESET_IN_BODY``,
-``TRUNCATED``, ``DAMAGED``, ``WRONG_CHECKSUM``, ``LOST``, ``Slow``).
+``TRUNCATED``, ``DAMAGED``, ``WRONG_CHECKSUM``, ``LOST``, ``DRIBBLING``, ``Slow``, ``Instead``).
 """
 
 from __future__ import annotations
@@ -52,14 +52,23 @@ class Slow:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Instead:
+    """The server does it, and the answer is this one."""
+
+    body: bytes
+    status: int = 200
+
+
 RESET = "reset before the request is answered"
 RESET_IN_BODY = "reset in the middle of the answer's body"
 TRUNCATED = "the answer ends early"
 DAMAGED = "a byte of the answer's body is another one"
 WRONG_CHECKSUM = "the answer's crc32c is another one"
 LOST = "the server does it, and the answer is lost"
+DRIBBLING = "a byte of the answer's body comes now and then, without end"
 
-Fault = Answer | Slow | str | None
+Fault = Answer | Slow | Instead | str | None
 Plan = Callable[[Request], Fault]
 _NOT_FORWARDED = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
@@ -180,7 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _answer(self, response: http.client.HTTPResponse, data: bytes, fault: Fault) -> None:
-        self.send_response(response.status)
+        if isinstance(fault, Instead):
+            data = fault.body
+        self.send_response(fault.status if isinstance(fault, Instead) else response.status)
         for name, value in response.getheaders():
             if name.lower() in _NOT_FORWARDED:
                 continue
@@ -188,8 +199,12 @@ class _Handler(BaseHTTPRequestHandler):
                 value = "crc32c=AAAAAA=="
             self.send_header(name, value)
         if self.command != "HEAD" and response.status not in (204, 304):
-            self.send_header("Content-Length", str(len(data)))
+            length = 10**6 if fault == DRIBBLING else len(data)
+            self.send_header("Content-Length", str(length))
         self.end_headers()
+        while fault == DRIBBLING:
+            self.wfile.write(b" ")
+            time.sleep(0.05)
         if fault == DAMAGED and data:
             data = bytes([data[0] ^ 255]) + data[1:]
         if fault in (RESET_IN_BODY, TRUNCATED):

@@ -14,12 +14,15 @@ import getpass
 import os
 import re
 import tempfile
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from daftt_core.errors import BusyError, ConfigError, StorageError, did_you_mean
+from daftt_core.patience import growing_pauses
 from daftt_core.registry.models import Decision, Event, Ledger
 from daftt_core.storage import (
     NOTHING,
@@ -35,6 +38,7 @@ __all__ = ["TaskRegistry", "registered_tasks", "who"]
 
 _FILE = "champion.json"
 _ATTEMPTS = 20
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 2.0
 _TASK = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -44,16 +48,20 @@ class TaskRegistry:
     Args:
         registry: Where the registry is, as a folder or storage prefix.
         task: The task's id.
+        sleep: Waits for some seconds.
 
     Raises:
         ConfigError: That is not the id of a task.
     """
 
-    def __init__(self, registry: str, task: str) -> None:
+    def __init__(
+        self, registry: str, task: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         if not _TASK.fullmatch(task):
             raise ConfigError(f"task {task!r}: a task's id has only a to z, 0 to 9 and -")
         self.task, self.uri = task, f"{registry.rstrip('/')}/{task}"
         self._storage: Storage = open_storage(self.uri)
+        self._sleep = sleep
 
     def read(self) -> Ledger:
         """The champion and the history; both empty where nothing was promoted yet.
@@ -176,8 +184,12 @@ class TaskRegistry:
 
     def _append(self, event: Event, expected: str | object | None = ...) -> Ledger:
         """Add an event; with ``expected``, only while that is the champion."""
+        pauses = growing_pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
+        changed: Ledger | None = None
         for _ in range(_ATTEMPTS):
             ledger, version = self._read()
+            if changed and changed.events[-1] in ledger.events:
+                return changed  # it had been written, and another process wrote after it
             if expected is not ... and ledger.champion != expected:
                 raise BusyError(_overtaken(self.task, ledger, expected))
             changed = ledger.followed_by(event)
@@ -185,6 +197,7 @@ class TaskRegistry:
                 text = changed.model_dump_json(indent=1) + "\n"
                 self._storage.write(_FILE, text.encode(), replaces=version)
             except BusyError:
+                self._sleep(next(pauses))
                 continue
             return changed
         raise BusyError(f"{self.uri}/{_FILE}: many processes write it at once; try again")

@@ -8,6 +8,7 @@ is imported when the first object is touched.
 from __future__ import annotations
 
 import os
+import time
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,8 +20,17 @@ from typing import Any
 
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.metering import count_bytes
+from daftt_core.patience import growing_pauses
 from daftt_core.storage.gcs_errors import Patience, known_errors, sentence, status_of
-from daftt_core.storage.gcs_transfer import DamagedError, MissingError, Transfer, TransferError
+from daftt_core.storage.gcs_transfer import (
+    ATTEMPTS,
+    ChangedError,
+    DamagedError,
+    MissingError,
+    Transfer,
+    TransferError,
+    is_damage,
+)
 from daftt_core.storage.protocol import NOTHING, Content, Entry
 
 __all__ = ["GcsStorage"]
@@ -28,6 +38,7 @@ __all__ = ["GcsStorage"]
 _EMULATOR = "STORAGE_EMULATOR_HOST"
 _WRITER = "daftt-writer"
 _CHECK = ".daftt-check"
+_LONGEST_PAUSE_SECONDS = 5.0  # before what arrived damaged is fetched again
 _LISTED = "items(name,size,updated),nextPageToken"
 
 
@@ -69,7 +80,7 @@ class GcsStorage:
         with self._explained(name):
             blob = self._blob(name)
             try:
-                data = blob.download_as_bytes(checksum="crc32c", **self._how)
+                data = self._content(blob)
             except known_errors() as error:
                 if status_of(error) != 404:
                     raise
@@ -77,6 +88,18 @@ class GcsStorage:
                 return None
             count_bytes(fetched=len(data))
             return Content(data, str(blob.generation))
+
+    def _content(self, blob: Any) -> bytes:
+        """A small object's content, fetched again while it arrives damaged."""
+        pauses = growing_pauses(self._patience.first_pause_seconds, _LONGEST_PAUSE_SECONDS)
+        for _, pause in zip(range(ATTEMPTS - 1), pauses, strict=False):
+            try:
+                return bytes(blob.download_as_bytes(checksum="crc32c", **self._how))
+            except known_errors() as error:
+                if not is_damage(error):
+                    raise
+            time.sleep(pause)
+        return bytes(blob.download_as_bytes(checksum="crc32c", **self._how))
 
     def write(self, name: str, data: bytes, replaces: str | None = None) -> None:
         """Write a small object, on condition of the generation that is there."""
@@ -93,17 +116,25 @@ class GcsStorage:
                     **self._how,
                 )
             except known_errors() as error:
-                if status_of(error) != 412:
+                if status_of(error) == 412:
+                    if not self._is_ours(blob, self._how):
+                        raise BusyError(
+                            f"{self.uri}/{name}: was written by another process meanwhile"
+                        ) from error
+                elif not self._may_be_ours(blob):
                     raise
-                if not self._is_ours(blob):
-                    raise BusyError(
-                        f"{self.uri}/{name}: was written by another process meanwhile"
-                    ) from error
         count_bytes(stored=len(data))
 
-    def _is_ours(self, blob: Any) -> bool:
+    def _may_be_ours(self, blob: Any) -> bool:
+        """The same as :meth:`_is_ours`, as far as one look tells."""
+        try:
+            return self._is_ours(blob, {**self._how, "retry": None})
+        except known_errors():
+            return False
+
+    def _is_ours(self, blob: Any, how: dict[str, Any]) -> bool:
         """Whether a write that was refused had in truth been done, and only its answer was lost."""
-        found = self._bucket.get_blob(blob.name, **self._how)
+        found = self._bucket.get_blob(blob.name, **how)
         return found is not None and (found.metadata or {}).get(_WRITER) == blob.metadata[_WRITER]
 
     def entries(self, prefix: str) -> dict[str, Entry]:
@@ -175,7 +206,9 @@ class GcsStorage:
     def _client(self) -> Any:
         from google.auth.credentials import AnonymousCredentials
         from google.cloud.storage import Client
-        from requests.adapters import HTTPAdapter
+
+        from daftt_core.http_adapter import guard
+        from daftt_core.storage.gcs_http import GcsAdapter
 
         emulated = bool(os.environ.get(_EMULATOR))
         with self._explained(""):
@@ -185,9 +218,7 @@ class GcsStorage:
                 # library would fail where it finds none.
                 project=os.environ.get("GOOGLE_CLOUD_PROJECT") or "unnamed",
             )
-        adapter = HTTPAdapter(pool_maxsize=2 * self._workers)
-        for scheme in ("https://", "http://"):
-            client._http.mount(scheme, adapter)
+        guard(client._http, GcsAdapter(self._patience.deadline_seconds, 2 * self._workers))
         weakref.finalize(self, client.close)
         return client
 
@@ -235,6 +266,8 @@ class GcsStorage:
     def _sentence(self, uri: str, error: BaseException, writing: bool) -> str:
         if isinstance(error, MissingError):
             return f"{uri}: is missing or has another size than expected"
+        if isinstance(error, ChangedError):
+            return f"{uri}: was replaced or removed while it was read; run the same command again"
         if isinstance(error, DamagedError):
             return f"{uri}: arrived damaged (crc32c) at every attempt; check the network"
         if isinstance(error, OSError) and not isinstance(error, known_errors()):

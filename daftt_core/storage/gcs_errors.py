@@ -10,17 +10,14 @@ import http.client
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from daftt_core.patience import pause_asked_for
 from daftt_core.progress import log
 
 __all__ = ["Patience", "known_errors", "sentence", "status_of"]
 
 _PASSING = {408, 429, 500, 502, 503, 504}
-_LONGEST_PAUSE_ASKED_FOR = 120.0
-"""Seconds; a server that asks for more is treated as one that asks for this."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Patience:
     Attributes:
         first_pause_seconds: Bound of the first random pause; each further one is twice as long.
         longest_pause_seconds: Bound of every pause.
-        deadline_seconds: After this long an object is given up.
+        deadline_seconds: After this long an object is given up; no single request takes longer.
         request_seconds: How long one request may be silent.
     """
 
@@ -67,6 +64,8 @@ def _passes(error: BaseException) -> bool:
         requests.ConnectionError,
         requests.Timeout,
         requests.exceptions.ChunkedEncodingError,
+        requests.exceptions.ContentDecodingError,
+        requests.exceptions.InvalidJSONError,
         urllib3.exceptions.HTTPError,
     )
     return isinstance(error, passing) or status_of(error) in _PASSING
@@ -81,18 +80,7 @@ def _wait_as_asked(error: Exception) -> None:
         return
     with suppress(RequestException, OSError):
         response.content  # noqa: B018 - an answer that is not read keeps its connection open
-    asked = _seconds(response.headers.get("Retry-After", ""))
-    time.sleep(min(asked, _LONGEST_PAUSE_ASKED_FOR))
-
-
-def _seconds(text: str) -> float:
-    """What a Retry-After header asks for: seconds, or a date (RFC 9110, section 10.2.3)."""
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
+    time.sleep(pause_asked_for(response.headers.get("Retry-After")))
 
 
 def known_errors() -> tuple[type[BaseException], ...]:

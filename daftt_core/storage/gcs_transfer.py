@@ -20,15 +20,25 @@ from daftt_core.progress import Progress
 from daftt_core.storage.gcs_errors import Patience, known_errors, status_of
 from daftt_core.storage.ranges import Journal, Mark, Slice, mark_of, marks_of_parts
 
-__all__ = ["Transfer", "TransferError"]
+__all__ = [
+    "ATTEMPTS",
+    "ChangedError",
+    "DamagedError",
+    "MissingError",
+    "Transfer",
+    "TransferError",
+    "is_damage",
+]
+
+ATTEMPTS = 5
+"""At content that arrives damaged; what passes by itself is tried for longer."""
 
 _MOST_PARTS = 32  # that one compose request takes
-_ATTEMPTS = 5  # at content that arrives damaged; what passes by itself is tried for longer
 _BATCH = 256  # files between two reports of progress
 _FEW_PARTS = 4  # files of no more than these go up whole
 _CHUNK_BYTES = 32 * 2**20  # of one request; what one that failed has to send again
 _PARTS = ".parts/"
-_LISTED = "items(name,size,crc32c),nextPageToken"
+_LISTED = "items(name,size,crc32c,generation),nextPageToken"
 _Errors = dict[str, BaseException | None]
 
 
@@ -50,6 +60,10 @@ class DamagedError(Exception):
 
 class MissingError(Exception):
     """There is no such object, or it has another size than expected."""
+
+
+class ChangedError(Exception):
+    """The object was replaced or removed since the transfer began."""
 
 
 class Transfer:
@@ -93,7 +107,8 @@ class Transfer:
         Raises:
             TransferError: An object is missing or did not arrive as it is, whatever was tried.
         """
-        there = self._stored(prefix)
+        blobs = self._listed(prefix)
+        there = {target: _mark_of_blob(blob) for target, blob in blobs.items()}
         paths = {f"{prefix}{name}": folder / name for name in sizes}
         for name, size in sizes.items():
             if there.get(f"{prefix}{name}", Mark(-1, "")).size != size:
@@ -107,11 +122,11 @@ class Transfer:
         progress = Progress("download", len(paths), "files", done=len(paths) - len(pending))
         large = [target for target in pending if there[target].size > self._part_bytes]
         for target in large:
-            fetch = partial(self._download_ranges, paths, there, journal)
+            fetch = partial(self._download_ranges, paths, blobs, journal)
             self._until_whole([target], fetch)
             progress.advance()
         for batch in _batches([target for target in pending if target not in large], _BATCH):
-            self._until_whole(batch, partial(self._download_whole, paths))
+            self._until_whole(batch, partial(self._download_whole, paths, blobs))
             count_bytes(fetched=sum(there[target].size for target in batch))
             progress.advance(len(batch))
         journal.remove()
@@ -121,10 +136,18 @@ class Transfer:
         return {"retry": self._patience.retry(), "timeout": self._patience.request_seconds}
 
     def _stored(self, prefix: str) -> dict[str, Mark]:
+        return {name: _mark_of_blob(blob) for name, blob in self._listed(prefix).items()}
+
+    def _listed(self, prefix: str) -> dict[str, Any]:
+        """What is stored, by its name; each knows its generation."""
         blobs = self._bucket.client.list_blobs(
             self._bucket.name, prefix=prefix, fields=_LISTED, **self._how
         )
-        return {blob.name: Mark(int(blob.size), blob.crc32c) for blob in blobs}
+        return {blob.name: blob for blob in blobs}
+
+    def _pinned(self, blob: Any) -> Any:
+        """An object in the generation that was listed, for one thread's use."""
+        return self._bucket.blob(blob.name, generation=blob.generation)
 
     def _upload_whole(
         self, paths: Mapping[str, Path], marks: Mapping[str, Mark], targets: Sequence[str]
@@ -154,7 +177,7 @@ class Transfer:
             if status_of(error) != 412:
                 return error
             blob.reload(**self._how)
-        if Mark(int(blob.size), blob.crc32c) == mark:
+        if _mark_of_blob(blob) == mark:
             return None
         self._discard(blob.name)
         return DamagedError()
@@ -179,7 +202,7 @@ class Transfer:
         prefix = f"{folder}/{_PARTS}{name}/{size}-"
         parts = {f"{prefix}{start:015d}": start for start in range(0, mark.size, size)}
         marks = dict(zip(parts, of_parts, strict=True))
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             there = self._stored(prefix)
             missing = [part for part in parts if there.get(part) != marks[part]]
             done = len(parts) - len(missing)
@@ -224,43 +247,44 @@ class Transfer:
             blob = self._bucket.get_blob(target, **self._how)
         return blob is not None and self._settled(blob, None, mark) is None
 
-    def _download_whole(self, paths: Mapping[str, Path], targets: Sequence[str]) -> _Errors:
+    def _download_whole(
+        self, paths: Mapping[str, Path], blobs: Mapping[str, Any], targets: Sequence[str]
+    ) -> _Errors:
         from google.cloud.storage import transfer_manager
 
         for target in targets:
             paths[target].parent.mkdir(parents=True, exist_ok=True)
         errors = transfer_manager.download_many(
-            [(self._bucket.blob(target), str(paths[target])) for target in targets],
+            [(self._pinned(blobs[target]), str(paths[target])) for target in targets],
             # at once, because the library takes 8 kB at a time from a stream
             download_kwargs={"checksum": "crc32c", "single_shot_download": True, **self._how},
             worker_type=transfer_manager.THREAD,
             max_workers=self._workers,
         )
-        return dict(zip(targets, errors, strict=True))
+        return {target: _changed_or(error) for target, error in zip(targets, errors, strict=True)}
 
     def _download_ranges(
         self,
         paths: Mapping[str, Path],
-        there: Mapping[str, Mark],
+        blobs: Mapping[str, Any],
         journal: Journal,
         targets: Sequence[str],
     ) -> _Errors:
         """Fetch large objects range by range into files of their full size."""
         return {
-            target: self._download_range(target, paths[target], there[target], journal)
+            target: self._download_range(blobs[target], paths[target], journal)
             for target in targets
         }
 
-    def _download_range(
-        self, target: str, path: Path, mark: Mark, journal: Journal
-    ) -> BaseException | None:
+    def _download_range(self, listed: Any, path: Path, journal: Journal) -> BaseException | None:
+        mark = _mark_of_blob(listed)
+
         def fetch(start: str) -> None:
             first = int(start)
             last = min(first + self._part_bytes, mark.size) - 1
             with path.open("r+b") as file:
                 file.seek(first)
-                blob = self._bucket.blob(target)
-                blob.download_to_file(
+                self._pinned(listed).download_to_file(
                     file,
                     start=first,
                     end=last,
@@ -279,7 +303,7 @@ class Transfer:
         progress = Progress(f"download {path.name}", len(starts), "parts", done=here)
         errors = [error for error in self._in_parallel(missing, fetch, progress).values() if error]
         if errors:
-            return errors[0]
+            return _changed_or(errors[0])
         count_bytes(fetched=sum(min(self._part_bytes, mark.size - int(at)) for at in missing))
         journal.forget(path)
         return None if mark_of(path) == mark else DamagedError()
@@ -295,7 +319,7 @@ class Transfer:
                 errors[futures[future]] = error = future.exception()
                 if error is None and progress:
                     progress.advance()
-                if error is not None and not _is_damage(error):
+                if error is not None and not is_damage(error):
                     pool.shutdown(wait=False, cancel_futures=True)
                     break  # as_completed is not told of what is cancelled, and would wait for it
         return errors
@@ -305,10 +329,10 @@ class Transfer:
     ) -> None:
         """Copy objects, and those again that arrived damaged."""
         pending = list(targets)
-        for number in range(_ATTEMPTS):
+        for number in range(ATTEMPTS):
             failed = {name: error for name, error in attempt(pending).items() if error}
             for name, error in failed.items():
-                if not _is_damage(error) or number + 1 == _ATTEMPTS:
+                if not is_damage(error) or number + 1 == ATTEMPTS:
                     raise TransferError(name) from error
             pending = list(failed)
             if not pending:
@@ -320,7 +344,17 @@ def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield items[start : start + size]
 
 
-def _is_damage(error: BaseException | None) -> bool:
+def _mark_of_blob(blob: Any) -> Mark:
+    return Mark(int(blob.size), blob.crc32c)
+
+
+def _changed_or(error: BaseException | None) -> BaseException | None:
+    """What an error of a download of a known generation means."""
+    return ChangedError() if error is not None and status_of(error) == 404 else error
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Whether content arrived other than it was sent."""
     from google.cloud.storage.exceptions import DataCorruption
 
     return isinstance(error, DamagedError | DataCorruption)

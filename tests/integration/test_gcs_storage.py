@@ -10,10 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request as HttpRequest
+from urllib.request import urlopen
 
 import pytest
 from faulty_proxy import (
     DAMAGED,
+    DRIBBLING,
     LOST,
     RESET,
     RESET_IN_BODY,
@@ -22,6 +26,7 @@ from faulty_proxy import (
     Answer,
     Fault,
     FaultyProxy,
+    Instead,
     Plan,
     Request,
     Slow,
@@ -289,6 +294,121 @@ def test_content_that_always_arrives_damaged_is_named(
     proxy.plan = lambda request: DAMAGED if is_content(request) else None
     with pytest.raises(StorageError, match=r"/a\.txt: does not have the checksum"):
         folder.fetch(manifest, Cache(tmp_path / "cache", 10**9))
+    assert not (tmp_path / "cache" / manifest.digest).exists()
+
+
+@pytest.mark.parametrize("fault", [DAMAGED, WRONG_CHECKSUM], ids=["damaged", "checksum"])
+def test_reading_a_small_object_survives(
+    proxy: FaultyProxy, storage: GcsStorage, fault: Fault
+) -> None:
+    storage.write("a.json", b"a little")
+    proxy.plan = Sometimes(fault, lambda request: request.is_media)
+    content = storage.read("a.json")
+    assert content is not None
+    assert content.data == b"a little"
+    assert len(proxy.faults) == 2
+    proxy.plan = Sometimes(fault, lambda request: request.is_media, times=100)
+    with pytest.raises(StorageError, match=r"/a\.json: does not have the checksum"):
+        storage.read("a.json")
+
+
+_GARBLED = {
+    "damaged": DAMAGED,
+    "no JSON": Instead(b"<html>a page to log in</html>"),
+    "not UTF-8": Instead(b'{"name": "\xff"}'),
+    "a list": Instead(b"[]"),
+    "null": Instead(b"null"),
+    "deep": Instead(b"[" * 100_000),
+    "an error that is a list": Instead(b"[]", 503),
+    "an error of another form": Instead(b'{"error": "busy"}', 503),
+    "an error with other details": Instead(b'{"error": {"message": "m", "details": [1]}}', 503),
+    "a deep error": Instead(b"[" * 100_000, 503),
+}
+
+
+@pytest.mark.parametrize("fault", _GARBLED.values(), ids=_GARBLED.keys())
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_garbled_json_answer_is_asked_for_again(
+    proxy: FaultyProxy, storage: GcsStorage, tmp_path: Path, fault: Fault, method: str
+) -> None:
+    manifest = filled(tmp_path / "made", _SIZES)
+    folder = RemoteFolder(storage, "data")
+    proxy.plan = Sometimes(fault, lambda each: each.method == method and not each.is_media, times=4)
+    folder.commit(tmp_path / "made", manifest, replaces=NOTHING)
+    assert folder.is_whole(manifest)
+    assert storage.folders() == ["data"]
+    found = folder.fetch(manifest, Cache(tmp_path / "cache", 10**9))
+    assert len(proxy.faults) == 4
+    assert content_of(found) == content_of(tmp_path / "made")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [LOST, DAMAGED, Instead(b"{}", 503), Instead(b"{}", 400), Instead(b"{}", 403)],
+    ids=["lost", "damaged", "503", "400", "403"],
+)
+@pytest.mark.parametrize("replaces", [NOTHING, None], ids=["new", "whatever"])
+def test_a_write_that_is_reported_as_failed_and_was_done_is_recognised(
+    proxy: FaultyProxy, storage: GcsStorage, fault: Fault, replaces: str | None
+) -> None:
+    proxy.plan = Sometimes(fault, is_upload, times=1)
+    storage.write("a", b"mine", replaces=replaces)
+    assert len(proxy.faults) == 1
+    content = storage.read("a")
+    assert content is not None
+    assert content.data == b"mine"
+    with pytest.raises(BusyError, match="was written by another process"):
+        storage.write("a", b"mine", replaces=NOTHING)
+
+
+def test_a_server_that_dribbles_is_given_up(proxy: FaultyProxy, bucket: str) -> None:
+    """It would send a byte now and then for ever; then this test would not end."""
+    patience = Patience(0.02, 0.1, deadline_seconds=0.5, request_seconds=5)
+    storage = GcsStorage(f"{bucket}/runs", patience=patience)
+    storage.write("a", b"a")
+    proxy.plan = lambda request: DRIBBLING
+    for work in (lambda: storage.read("a"), lambda: storage.entries("")):
+        with pytest.raises(StorageError, match="not answered in full after"):
+            work()
+
+
+def test_no_redirect_is_followed(proxy: FaultyProxy, storage: GcsStorage) -> None:
+    elsewhere = {"Location": f"{proxy.url}/elsewhere"}
+    proxy.plan = lambda request: Answer(307, elsewhere)
+    with pytest.raises(StorageError, match="HTTP 307"):
+        storage.read("a")
+    assert not [request for request in proxy.requests if "elsewhere" in request.path]
+
+
+def overwrite(proxy: FaultyProxy, uri: str, path: Path) -> None:
+    """Replace an object, not by way of the proxy."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    query = urlencode({"uploadType": "media", "name": name})
+    url = f"{proxy.upstream}/upload/storage/v1/b/{bucket}/o?{query}"
+    urlopen(HttpRequest(url, path.read_bytes(), method="POST"), timeout=30).close()
+
+
+@pytest.mark.parametrize("size", [50, 13 * _PART_BYTES], ids=["whole", "in ranges"])
+def test_an_object_that_is_replaced_while_it_is_read_is_said_to_be(
+    proxy: FaultyProxy, storage: GcsStorage, tmp_path: Path, size: int
+) -> None:
+    manifest = filled(tmp_path / "made", {"one.bin": size})
+    filled(tmp_path / "other", {"one.bin": size}, seed=2)
+    folder = RemoteFolder(storage, "data")
+    folder.commit(tmp_path / "made", manifest, replaces=NOTHING)
+    prefix = f"data/{manifest.digest}/"
+    media = []
+
+    def replaced(request: Request) -> Fault:
+        media.extend([request] if request.is_media else [])
+        if request.is_media and len(media) == 1:
+            overwrite(proxy, f"{storage.uri}/{prefix}one.bin", tmp_path / "other" / "one.bin")
+        return None
+
+    proxy.plan = replaced
+    with pytest.raises(StorageError, match=r"one\.bin: was replaced or removed while it was read"):
+        folder.fetch(manifest, Cache(tmp_path / "cache", 10**9))
+    assert len(media) <= 8
     assert not (tmp_path / "cache" / manifest.digest).exists()
 
 

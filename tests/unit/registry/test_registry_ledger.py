@@ -56,6 +56,47 @@ def test_of_two_processes_one_wins_and_the_other_is_told(
     check_race(tasks, race(str(tmp_path), (B, C)))
 
 
+def test_who_loses_a_race_tries_again_after_a_pause_of_random_length(
+    tasks: TaskRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    patient = TaskRegistry(str(tmp_path), "meals", sleep=pauses.append)
+    write, losses = patient._storage.write, [4]
+
+    def lose_at_first(name: str, data: bytes, replaces: str | None = None) -> None:
+        losses[0] -= 1
+        if losses[0] >= 0:
+            raise BusyError("another process was first")
+        write(name, data, replaces=replaces)
+
+    monkeypatch.setattr(patient._storage, "write", lose_at_first)
+    patient.promote(decision(A), "one", "ann")
+    assert tasks.read().champion == A
+    assert len(pauses) == 4
+    losses[0] = 10**6
+    with pytest.raises(BusyError, match="many processes write it at once; try again"):
+        patient.refuse(decision(C, A, promoted=False), "two", "ann")
+    assert len(set(pauses)) == len(pauses) == 24, "no two of them are the same"
+    assert all(0 <= pause <= 2 for pause in pauses)
+    assert max(pauses[4:]) > 0.1, "they grow"
+
+
+def test_an_event_that_was_written_and_reported_as_failed_is_not_written_twice(
+    tasks: TaskRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlucky = TaskRegistry(str(tmp_path), "meals", sleep=lambda _: None)
+    write = unlucky._storage.write
+
+    def write_and_be_overtaken(name: str, data: bytes, replaces: str | None = None) -> None:
+        write(name, data, replaces=replaces)
+        tasks.promote(decision(B, A), "two", "bob")
+        raise BusyError("its answer was lost, and another process wrote since")
+
+    monkeypatch.setattr(unlucky._storage, "write", write_and_be_overtaken)
+    assert unlucky.promote(decision(A), "one", "ann").champion == A
+    assert [event.version for event in tasks.read().events] == [A, B]
+
+
 def test_a_rollback_needs_a_reason_and_somewhere_to_go(tasks: TaskRegistry) -> None:
     with pytest.raises(ConfigError, match="meals: has no champion"):
         tasks.roll_back("", "why", "ann")
