@@ -10,7 +10,7 @@ from pathlib import Path
 
 from daftt_core.errors import StorageError
 
-__all__ = ["check_writable", "local_folder", "write_text"]
+__all__ = ["check_writable", "link_file", "local_folder", "write_text"]
 
 
 def local_folder(uri: str) -> Path:
@@ -36,6 +36,23 @@ def write_text(path: Path, text: str) -> None:
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Have a finished file under a second name too, in place of what has that name.
+
+    It costs no room where the file system has links, so neither may be written again.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        try:
+            partial.hardlink_to(source)
+        except OSError:  # a file system without links
+            shutil.copyfile(source, partial)
+        partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
 
