@@ -31,7 +31,7 @@ from daftt_core.modeling.limits import reads_forward
 from daftt_core.modeling.machine import be_quiet, choose_device, meter_gpus
 from daftt_core.modeling.plain_text import read_as_text
 
-__all__ = ["Template", "load_causal_lm", "load_classifier", "load_text_to_text"]
+__all__ = ["Template", "load_causal_lm", "load_classifier", "load_text_to_text", "move_into_memory"]
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
@@ -62,6 +62,18 @@ def load_causal_lm(
     model, fresh = _load_weights(AutoModelForCausalLM, path, {}, dtype)
     _refuse_gaps(path, AutoModelForCausalLM, fresh)
     return _finish(path, model, device)
+
+
+def move_into_memory(model: PreTrainedModel) -> None:
+    """Give weights that lie in a mapped file memory of their own, for training on a CPU.
+
+    In the file they begin wherever its header ends, and some matrix products (MKL's) have other
+    last digits where an operand begins at another multiple of 8 bytes. A training that is resumed
+    reads its checkpoint, whose header is not as long as that of the model it started from.
+    """
+    for weights in (*model.parameters(), *model.buffers()):
+        if weights.device.type == "cpu":
+            weights.data = weights.data.clone()
 
 
 def load_text_to_text(name: str | Path) -> Loaded:

@@ -19,6 +19,7 @@ __all__ = [
     "asking_dtype",
     "be_quiet",
     "choose_device",
+    "fix_threads",
     "limit_threads",
     "meter_gpus",
     "set_seeds",
@@ -84,6 +85,16 @@ def limit_threads() -> int:
     threads = max(1, _usable_cores() // int(width))
     torch.set_num_threads(threads)
     return threads
+
+
+def fix_threads() -> None:
+    """Have as many threads as there are now for good, so that sums are always divided alike.
+
+    Until their number is set, MKL may take fewer as it sees fit, and digits would differ with it
+    (its "Obtaining Numerically Reproducible Results" wants ``MKL_DYNAMIC=FALSE``); setting it turns
+    that off.
+    """
+    torch.set_num_threads(torch.get_num_threads())
 
 
 def _usable_cores() -> int:

@@ -13,10 +13,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from daftt_core.keeping import keep
 from daftt_core.progress import log
-from daftt_core.storage import MANIFEST, commit, sound_manifest
+from daftt_core.storage import MANIFEST, commit, link_file, sound_manifest
 from daftt_core.teacher.together import Group
 
-__all__ = ["Best", "KeepBest", "best_weights", "take_weights"]
+__all__ = ["Best", "KeepBest", "best_weights", "lowest_loss", "take_weights"]
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,19 @@ def best_weights(checkpoints: Path) -> Best | None:
     return min(found, key=lambda best: (best.dev_loss, best.step), default=None)
 
 
+def lowest_loss(state: TrainerState) -> float | None:
+    """The lowest loss on dev in a training's history; None before the first measurement."""
+    return min((one["eval_loss"] for one in state.log_history if "eval_loss" in one), default=None)
+
+
 def take_weights(best: Best, folder: Path) -> None:
-    """Move weights, and what else belongs to the model, into another folder."""
+    """Have weights, and what else belongs to the model, in another folder too.
+
+    They stay where they are: a training that is killed before its stage is committed is resumed
+    from its checkpoint, which needs them.
+    """
     for name in best.files:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (best.folder / name).replace(folder / name)
+        link_file(best.folder / name, folder / name)
 
 
 class KeepBest(TrainerCallback):
@@ -105,6 +113,9 @@ class KeepBest(TrainerCallback):
                 lowest,
             )
             control.should_training_stop = True
+            # A training that is killed from here on is resumed from before this measurement and
+            # ends with it again; from a checkpoint after it, it would go on beyond its end.
+            control.should_save = False
 
     def _keep(self, checkpoints: Path, step: int, loss: float) -> None:
         folder = checkpoints / f"best-{step}"

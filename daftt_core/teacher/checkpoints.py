@@ -2,7 +2,8 @@
 
 A checkpoint counts once its manifest is written, after every process has written its part. Training
 starts again from the newest one that counts; what was being written when a process died is removed.
-Older ones go only once a newer one counts.
+Older ones go only once a newer one counts. One that remembers better weights than those that are
+kept beside it does not count either: its training would end with weights that are gone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from daftt_core.keeping import keep
 from daftt_core.metering import count_tokens
 from daftt_core.progress import Progress, log
 from daftt_core.storage import MANIFEST, commit, read_manifest, sound_manifest
+from daftt_core.teacher.best import best_weights, lowest_loss
 from daftt_core.teacher.together import Group
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "agreed_checkpoint",
     "newest_checkpoint",
 ]
+
+_GO_BACK = "going back to the checkpoint before it"
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -79,9 +83,14 @@ def _sound(folder: Path) -> tuple[list[Path], list[Path]]:
     """The checkpoints that are committed and whole, and those that are not."""
     sound: list[Path] = []
     unsound: list[Path] = []
+    best = best_weights(folder)
     for path in folder.glob("checkpoint-*"):
-        found = sound_manifest(path, "going back to the checkpoint before it")
-        (unsound if found is None else sound).append(path)
+        manifest = sound_manifest(path, _GO_BACK)
+        lowest = manifest.summary.get("best_dev_loss") if manifest else None
+        lost = lowest is not None and (best is None or best.dev_loss > lowest)
+        if lost:
+            log.warning("%s: the best weights before it are missing; %s", path, _GO_BACK)
+        (unsound if manifest is None or lost else sound).append(path)
     return sound, unsound
 
 
@@ -113,7 +122,11 @@ class CommitCheckpoints(TrainerCallback):
         if self._group.commits:
             folder = Path(str(args.output_dir))
             path = folder / f"checkpoint-{state.global_step}"
-            summary = {"step": state.global_step, "processes": self._group.rank.count}
+            summary = {
+                "step": state.global_step,
+                "processes": self._group.rank.count,
+                "best_dev_loss": lowest_loss(state),
+            }
             commit(path, key=path.name, summary=summary)
             keep(path)
             for old in sorted(folder.glob("checkpoint-*"), key=_step)[: -self._count]:
@@ -124,6 +137,8 @@ class CommitCheckpoints(TrainerCallback):
 class StopInGoodOrder(TrainerCallback):
     """On SIGTERM to any process: finishes the step, saves, and ends the training everywhere.
 
+    The log has where training starts, where it stops and where it is resumed.
+
     Args:
         group: All processes.
         what: Name of the work, for messages.
@@ -132,7 +147,8 @@ class StopInGoodOrder(TrainerCallback):
     def __init__(self, group: Group, what: str) -> None:
         self._group, self._what = group, what
         self._told = False
-        self._step: int | None = None
+        self._stopping = False
+        self._stopped_at = ""
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -149,23 +165,46 @@ class StopInGoodOrder(TrainerCallback):
             yield
         finally:
             signal.signal(signal.SIGTERM, before)
-        if self._step is not None:
+        if self._stopped_at:
             raise StoppedError(
-                f"{self._what}: told to end, and did so after step {self._step}, whose checkpoint "
-                "is kept; run again to go on from it"
+                f"{self._what}: told to end, and did so after {self._stopped_at}, whose checkpoint "
+                "is kept; run again to resume from it"
             )
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Say where it starts."""
+        if state.global_step:
+            log.info("%s: resuming after %s", self._what, _place(state))
+        else:
+            log.info("%s: starting; %d steps in all", self._what, state.max_steps)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Agree whether to stop here: all processes must at the same step."""
         if any(self._group.from_all(self._told)):
-            log.info("%s: told to end; saving step %d", self._what, state.global_step)
-            self._step = state.global_step
-            control.should_save = control.should_training_stop = True
+            log.info(
+                "%s: told to end (SIGTERM); stopping after %s and keeping its checkpoint",
+                self._what,
+                _place(state),
+            )
+            self._stopping = control.should_save = control.should_training_stop = True
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Note that the checkpoint is committed."""
+        if self._stopping:
+            self._stopped_at = _place(state)
 
     def _tell(self, _number: int, _frame: FrameType | None) -> None:
         self._told = True
+
+
+def _place(state: TrainerState) -> str:
+    return f"step {state.global_step} of {state.max_steps}"
 
 
 class TellProgress(TrainerCallback):

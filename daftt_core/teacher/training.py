@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,14 @@ from transformers.trainer_callback import PrinterCallback
 
 from daftt_core.config import TeacherConfig
 from daftt_core.errors import ConfigError
-from daftt_core.modeling import load_causal_lm, save_model, set_seeds, use_bfloat16
+from daftt_core.modeling import (
+    fix_threads,
+    load_causal_lm,
+    move_into_memory,
+    save_model,
+    set_seeds,
+    use_bfloat16,
+)
 from daftt_core.modeling.identity import model_digest
 from daftt_core.progress import log
 from daftt_core.ranks import this_rank
@@ -77,6 +83,7 @@ def train(run: Run, config: TeacherConfig, data: str, mixture: str = "") -> Stag
     """
 
     def work(group: Group, folder: Path) -> dict[str, Any]:
+        fix_threads()
         set_seeds(run.seed)
         start = agreed_checkpoint(group, folder / _CHECKPOINTS, config)
         zero = deepspeed_settings(
@@ -96,8 +103,6 @@ def train(run: Run, config: TeacherConfig, data: str, mixture: str = "") -> Stag
             write_text(folder / _HISTORY, json.dumps(history, indent=1))
             _export(config, tokenizer, folder, best)
         group.wait_for_all()
-        if group.commits:
-            shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
         return {
             "model": config.model,
             "parameters": parameters,
@@ -146,6 +151,8 @@ def _load(fitting: _Fitting) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, 
     # their names in memory, and an adapter goes back beside the weights it was trained beside.
     again = start if config.method == "full" and not fitting.zero else None
     model, tokenizer = load_causal_lm(again or config.model)
+    if not fitting.zero:
+        move_into_memory(model)
     parameters = sum(getattr(one, "ds_numel", one.numel()) for one in model.parameters())
     return add_adapter(model, config) if config.method == "lora" else model, tokenizer, parameters
 
@@ -232,8 +239,6 @@ def _fit(
         ],
     )
     trainer.remove_callback(PrinterCallback)
-    if start is not None:
-        log.info("teacher: going on from %s", start.name)
     with stop.listening():
         trainer.train(resume_from_checkpoint=None if start is None else str(start))
     return [

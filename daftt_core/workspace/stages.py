@@ -27,6 +27,7 @@ from daftt_core.storage import (
     Storage,
     commit,
     exclusively,
+    link_file,
     local_folder,
     read_manifest,
     sound_manifest,
@@ -34,7 +35,7 @@ from daftt_core.storage import (
     write_manifest,
     write_text,
 )
-from daftt_core.workspace.attempts import USAGE, noted
+from daftt_core.workspace.attempts import noted
 from daftt_core.workspace.reading import KEY_FILE
 from daftt_core.workspace.runs import Run, open_run, stage_cache, working_folder
 
@@ -93,6 +94,7 @@ def run_stage(
         done = _committed(remote, key) if remote else _finished(folder, key)
         if done is not None:
             log.info("%s: already done", name)
+            _tidy(folder)  # killed between its commit and its end
             write_status(base, storage, name, "done")
             return StageResult(name=name, digest=done.digest, summary=done.summary)
         with _reported(base, storage, name):
@@ -168,20 +170,11 @@ def _copied(run: Run, name: str, folder: Path, key: str) -> Manifest | None:
         shutil.rmtree(folder, ignore_errors=True)
         _prepare_folder(folder, key)
         for file in done.files:
-            (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
-            _link(other / file.name, folder / file.name)
+            link_file(other / file.name, folder / file.name)
         done = done.model_copy(update={"copied": True})
         write_manifest(folder, done)
         return done
     return None
-
-
-def _link(source: Path, target: Path) -> None:
-    """Make a file appear under a second name; a committed file is never written again."""
-    try:
-        target.hardlink_to(source)
-    except OSError:  # a file system without links
-        shutil.copyfile(source, target)
 
 
 def _committed(remote: RemoteFolder, key: str) -> Manifest | None:
@@ -227,8 +220,20 @@ def _work(
             summary = work(folder)
         peak = _peak_memory_bytes()
         manifest = commit(folder, key, summary, usage=used(), peak_memory_bytes=peak)
-    shutil.rmtree(folder / USAGE, ignore_errors=True)
+    _tidy(folder)
     return manifest
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what attempts kept for themselves; a stage's hidden files matter until it is done.
+
+    Not before: an attempt that is killed until then is gone on with.
+    """
+    for path in folder.glob(".*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != KEY_FILE:
+            path.unlink(missing_ok=True)
 
 
 def _publish(remote: RemoteFolder, version: str, folder: Path, manifest: Manifest) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,21 +14,22 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file, save_file
 from toy_run import toy_config, train_once
 
-from daftt_core.config import Config
+from daftt_core.config import Config, TeacherConfig
 from daftt_core.engines import LabelScorer, LocalEngine
 from daftt_core.errors import TrainingError
-from daftt_core.modeling import load_causal_lm
+from daftt_core.modeling import load_causal_lm, move_into_memory
 from daftt_core.preflight import resolve
 from daftt_core.ranks import Rank
 from daftt_core.records import Example
-from daftt_core.storage import read_manifest
+from daftt_core.storage import commit, read_manifest
 from daftt_core.tasks import load_task
 from daftt_core.teacher.checkpoints import agreed_checkpoint, newest_checkpoint
 from daftt_core.teacher.examples import IGNORED, reading_order, training_set, whole_batches
 from daftt_core.teacher.together import Group
-from daftt_core.workspace import read_examples
+from daftt_core.workspace import read_examples, stages
 
 
 @pytest.fixture(autouse=True)
@@ -148,19 +150,105 @@ def test_an_uncommitted_checkpoint_does_not_count(tmp_path: Path) -> None:
     assert not torn.exists()
 
 
-def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_a_killed_training_ends_as_if_it_had_not_been(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = {"teacher_epochs": 2, "teacher_checkpoint_steps": 3}
     undisturbed, expected = train_once(toy_config(tmp_path, name="undisturbed", **settings))
     config = toy_config(tmp_path, name="killed", **settings)
     start_and_kill(config, tmp_path)
     assert not (resolve(config).folder / "teacher" / "manifest.json").exists()
-    resumed, result = train_once(config)
-    assert losses(resumed) == pytest.approx(losses(undisturbed), abs=1e-6)
+    with caplog.at_level(logging.INFO, logger="daftt"):
+        resumed, result = train_once(config)
+    assert "teacher: resuming after step 3 of 16" in caplog.text
+    assert losses(resumed) == losses(undisturbed)
     assert result.summary == expected.summary
-    one, _ = load_causal_lm(undisturbed)
-    other, _ = load_causal_lm(resumed)
-    for a, b in zip(one.parameters(), other.parameters(), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
+    assert result.digest == expected.digest
+
+
+def test_weights_begin_at_the_same_multiple_whatever_the_header_of_their_file(
+    tmp_path: Path,
+) -> None:
+    config = toy_config(tmp_path)
+    weights = Path(config.teacher.model) / "model.safetensors"
+    stored = load_file(weights)
+    for length in (1, 9, 17, 25, 33, 41, 49, 57):  # the header is filled up to a multiple of 8
+        save_file(stored, weights, {"format": "pt", "note": "x" * length})
+        model, _ = load_causal_lm(config.teacher.model, device=torch.device("cpu"))
+        move_into_memory(model)
+        assert {one.data_ptr() % 64 for one in model.parameters()} == {0}
+        assert all(
+            torch.equal(one, stored[name])
+            for name, one in model.state_dict().items()
+            if name in stored
+        )
+
+
+def test_a_training_killed_after_its_end_is_still_the_best_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {
+        "teacher_epochs": 4,
+        "teacher_checkpoint_steps": 8,
+        "teacher_learning_rate": 1e-1,  # so that the first epoch's end is the best
+        "data_labelled_count": 16,
+        "teacher_batch_size": 8,
+    }
+    _, expected = train_once(toy_config(tmp_path, name="undisturbed", **settings))
+    assert expected.summary["best_step"] < 16
+    config = toy_config(tmp_path, name="killed", **settings)
+    with monkeypatch.context() as patched:
+        patched.setattr(stages, "commit", _killed)
+        with pytest.raises(_KilledError):
+            train_once(config)
+    folder, result = train_once(config)
+    assert result.digest == expected.digest
+    assert result.summary == expected.summary
+    assert [path.name for path in folder.glob(".*")] == [".key"]
+
+
+@pytest.mark.parametrize("patience_checkpoint", [4, 100])
+def test_a_training_that_had_stopped_early_does_not_go_on_beyond_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience_checkpoint: int
+) -> None:
+    settings = {
+        "teacher_epochs": 20,
+        "teacher_patience": 2,
+        "teacher_checkpoint_steps": patience_checkpoint,  # 4: at each epoch's end
+        "teacher_learning_rate": 5e-2,
+        "data_labelled_count": 16,
+        "teacher_batch_size": 8,
+    }
+    _, expected = train_once(toy_config(tmp_path, name="undisturbed", **settings))
+    assert expected.summary["steps"] < 80
+    config = toy_config(tmp_path, name="killed", **settings)
+    with monkeypatch.context() as patched:
+        patched.setattr(stages, "commit", _killed)
+        with pytest.raises(_KilledError):
+            train_once(config)
+    _, result = train_once(config)
+    assert result.summary == expected.summary
+    assert result.digest == expected.digest
+
+
+def test_a_checkpoint_whose_best_weights_are_gone_is_not_resumed_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for step, best in ((4, None), (8, 0.7)):
+        path = tmp_path / f"checkpoint-{step}"
+        path.mkdir()
+        commit(path, path.name, {"step": step, "processes": 1, "best_dev_loss": best})
+    newest = agreed_checkpoint(Group(Rank()), tmp_path, TeacherConfig())
+    assert newest == tmp_path / "checkpoint-4"
+    assert "checkpoint-8: the best weights before it are missing; going back" in caplog.text
+
+
+class _KilledError(BaseException):
+    """What stands for the end of the process."""
+
+
+def _killed(*_args: object, **_rest: object) -> None:
+    raise _KilledError
 
 
 def start_and_kill(config: Config, folder: Path) -> subprocess.Popen[bytes]:
