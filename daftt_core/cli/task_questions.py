@@ -385,6 +385,7 @@ def _some(texts: Sequence[str]) -> str:
 
 def _prompt(question: str, proposed: str | None, check: _Check) -> str:
     """Ask until the answer is right; nothing is taken for it unless something is proposed."""
+
     def read(answer: str) -> str:
         try:
             return check(answer.strip())
