@@ -21,7 +21,7 @@ from daftt_core.reporting import write_report
 from daftt_core.workspace import Run, finished_stages, stage_manifest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "reporting"))
-from sample_run import make_run  # noqa: E402
+from sample_run import make_run
 
 COMMITTED = 1_750_000_000
 GOLDEN = Path(__file__).parents[1] / "golden"
