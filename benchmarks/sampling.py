@@ -81,8 +81,7 @@ def _measure(work: Callable[[str], None], folder: str) -> tuple[float, float]:
 def _draw(folder: str) -> None:
     task = load_task("movie-reviews")
     with gather(task, DataConfig(unlabelled=folder)) as gathered:
-        drawn = gathered.sample_inputs(_COUNT, _SEED, {})
-        assert drawn is not None
+        drawn = gathered.sample_inputs(_COUNT, _SEED, {})["unlabelled"]
         assert len(drawn.rows) == _COUNT
         assert gathered.digests["unlabelled"]
 

@@ -70,7 +70,7 @@ def _said(details: Any, model: type[BaseModel], own_with_value: bool) -> str:
     if kind == "string_type" and isinstance(found, bool | int | float | date):
         # what YAML makes of yes, no, on, off, numbers and dates
         return f"{found} is no text; put it in quotes"
-    message = details["msg"].removeprefix("Input ")
+    message: str = details["msg"].removeprefix("Input ")
     if kind in _WORDS:
         message = _WORDS[kind].format(**details.get("ctx", {}))
     if kind in _WITHOUT_VALUE or (kind == "value_error" and not own_with_value):

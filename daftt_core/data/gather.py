@@ -95,7 +95,8 @@ class Gathered:
             DataError: A file cannot be used, or none holds a row that can be.
         """
         drawn = {}
-        if own := self.sources["train"].without_output:
+        own = self.sources["train"].without_output if "train" in self._files else []
+        if own:
             drawn["train"] = self._sample(own, Counter(), count, seed, used)
         if "unlabelled" in self._files:
             used = {row.example.id: "train" for row in own} | dict(used)

@@ -199,7 +199,7 @@ def test_only_as_many_files_are_read_as_needed(run: Run, data: str, tmp_path: Pa
         if path.stem not in chosen:
             path.write_text("not JSON: a file that is read would be a mistake")
     assert set(mix(run, data, source, tasks=3)[1]) == chosen
-    with pytest.raises(DataError, match=r"task\d+\.json: Invalid JSON"):
+    with pytest.raises(DataError, match=r"task\d+\.json: is not JSON"):
         mix(run, data, source, tasks=4)
 
 
