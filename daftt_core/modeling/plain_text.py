@@ -56,10 +56,9 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         folder: Where to.
     """
     tokenizer.save_pretrained(folder)
-    stored = getattr(getattr(tokenizer, "backend_tokenizer", None), "pre_tokenizer", None)
-    if isinstance(stored, pre_tokenizers.Sequence) and isinstance(
-        list(stored)[-1], pre_tokenizers.Split
-    ):
+    stored: Any = getattr(getattr(tokenizer, "backend_tokenizer", None), "pre_tokenizer", None)
+    parts = list(stored) if isinstance(stored, pre_tokenizers.Sequence) else []
+    if parts and isinstance(parts[-1], pre_tokenizers.Split):
         path = folder / "tokenizer_config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         config["tokenizer_class"] = _ANY_CLASS

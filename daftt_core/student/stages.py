@@ -185,6 +185,18 @@ def _prepare(
                 what,
                 limits[what],
             )
+    several = (
+        0 if task.is_classification else sum("\n" in (one.output or "") for one in found.examples)
+    )
+    if several and "\n" not in tokenizer.decode(tokenizer("a\nb").input_ids):
+        log.warning(
+            "arm %s: %d of %d outputs have several lines, and the student will write them in one: "
+            "the tokenizer of student_model %s has no line break",
+            arm,
+            several,
+            len(found.examples),
+            config.model,
+        )
     dataset = add_targets(encoded.dataset, task, config, found.examples, real)
     looked = encode(tokenizer, reading, dev, outputs=True).dataset if config.patience else None
     return Lesson(reading, dataset, real, looked), encoded.truncated

@@ -2,9 +2,9 @@
 
 An input comes from anywhere, so it may be no text, or a text that was made to lead a model astray.
 Most of that is harmless by the way in which the teacher is asked: an input is put into one line, so
-that it cannot begin a field of the prompt, and the local engine spells out what looks like a token
-of the tokenizer's own. What is found here is set aside all the same, because no answer to it would
-be worth learning from, and because a server reads such tokens in its own way.
+that it cannot begin a field of the prompt, and what looks like a token of the tokenizer's own is
+spelled out. What is found here is set aside all the same, because no answer to it would be worth
+learning from, and because a server reads such tokens in its own way.
 
 Left alone are characters that have their place in some language: zero-width joiners, marks of
 direction, and the ends and beginnings of embedded directions.
