@@ -12,11 +12,12 @@ import click
 
 from daftt_core.errors import ConfigError, DafttError, DataError, did_you_mean
 from daftt_core.tasks import MOST_ID_CHARACTERS, Task, propose_columns, propose_kind, spoken
+from daftt_core.words import is_character, words_of
 
 __all__ = ["KINDS", "ask_fields"]
 
 KINDS: tuple[str, ...] = get_args(Task.model_fields["kind"].annotation)
-_WORD = re.compile(r"[^\W\d_]{2}")  # a label without one is a number or a code
+_WORD = re.compile(r"[^\W\d_]{2}")
 
 _Table = Mapping[str, Sequence[str]]
 _Check = Callable[[str], str]
@@ -145,12 +146,17 @@ def _labels(
         called = next((words[one] for one in spellings if one in words), None)
         if called is None:
             called = spellings[0].replace("_", " ")
-            if question and not _WORD.search(called):
+            if question and not _says_something(called):
                 called = _prompt(question.format(spellings[0]), called, meaning)
         others = [one for one in spellings if one != called]
         aliases = {"aliases": others} if others else {}
         labels.append({"name": called, "verbalizer": called, **aliases})
     return labels
+
+
+def _says_something(label: str) -> bool:
+    """Whether a label is more than a number or a code."""
+    return bool(_WORD.search(label)) or any(map(is_character, words_of(label)))
 
 
 def _prompt(question: str, proposed: str, check: _Check) -> str:
