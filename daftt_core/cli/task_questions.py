@@ -22,11 +22,12 @@ from daftt_core.tasks import (
     spelling,
     spoken,
 )
+from daftt_core.words import is_character, words_of
 
 __all__ = ["KINDS", "Answers", "ask_fields"]
 
 KINDS: tuple[str, ...] = get_args(Task.model_fields["kind"].annotation)
-_WORD = re.compile(r"[^\W\d_]{2}")  # a label without one is a number or a code
+_WORD = re.compile(r"[^\W\d_]{2}")
 _MISSING = frozenset(
     ("nan", "NaN", "NAN", "null", "Null", "NULL", "None", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT")
 )
@@ -294,7 +295,7 @@ class _Labels:
 
         for value in sorted(self._counts):
             called = _called(value)
-            if value not in self._words and not _WORD.search(called):
+            if value not in self._words and not _says_something(called):
                 question = f"What does the label {value!r} mean, in a word or two?"
                 self._words[value] = _prompt(question, called, meaning)
 
@@ -350,7 +351,7 @@ class _Labels:
                 "stop do not count in an answer; --label VALUE=WORDS makes a label of its own of "
                 "a value."
             )
-        bare = [repr(name) for name in names if not _WORD.search(name) and name not in given]
+        bare = [repr(name) for name in names if not _says_something(name) and name not in given]
         if bare:
             notes.append(
                 f"Labels that are no words: {_some(bare)}. The teacher reads words: "
@@ -381,6 +382,11 @@ def _some(texts: Sequence[str]) -> str:
     """Texts for a sentence, not endlessly many."""
     shown = ", ".join(texts[:_MOST_SHOWN])
     return shown if len(texts) <= _MOST_SHOWN else f"{shown} and {len(texts) - _MOST_SHOWN} more"
+
+
+def _says_something(label: str) -> bool:
+    """Whether a label is more than a number or a code."""
+    return bool(_WORD.search(label)) or any(map(is_character, words_of(label)))
 
 
 def _prompt(question: str, proposed: str | None, check: _Check) -> str:

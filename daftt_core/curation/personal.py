@@ -51,7 +51,7 @@ _CARD_GROUPS = [(4, 4, 4, 4, 3), (4, 4, 4, 4), (4, 6, 5), (4, 6, 4), *((n,) for 
 _SEVEN_DIGITS = re.compile(r"\d(?:\D{0,3}\d){6}")
 # The matcher of phone numbers takes time in the square of its text: it gets no more than this, cut
 # where no number is, or where there is no such place, so that the pieces overlap by a number.
-_PIECE, _OVERLAP = 400, 60
+_PIECE, _OVERLAP = 250, 60
 _NO_NUMBER = re.compile(r"[^\W\d_]{2}")
 
 _Span = tuple[int, int]

@@ -1,5 +1,7 @@
 """The filters that look into a text: personal data, format, language, echoes, near duplicates."""
 
+# ruff: noqa: RUF001 - texts in other scripts and their punctuation
+
 from __future__ import annotations
 
 import random
@@ -40,12 +42,68 @@ from daftt_core.tasks import Solved
         ("card 4111 1111 1111 1112.", "", "card 4111 1111 1111 1112."),
         ("earned 3,141,592,653,589 dollars", "US", "earned 3,141,592,653,589 dollars"),
         ("a@b.org +1 202 555 0123 x@y.org", "", "[e-mail] [phone] [e-mail]"),
+        # blanks, dashes, points and digits in other forms, between groups and in them
+        ("4111\u00a01111\u202f1111\u20091111", "", "[card]"),
+        ("4111\u20101111\u20131111\u20141111", "", "[card]"),
+        ("4111\u22121111 \u2013 1111\u20111111", "", "[card]"),
+        ("4111.1111.1111.1111", "", "[card]"),
+        ("4111\u00b71111\u20221111\u30fb1111", "", "[card]"),
+        ("卡号：４１１１　１１１１　１１１１　１１１１。", "", "卡号：[card]。"),
+        ("٤١١١ ١١١١ ١١١١ ١١١١", "", "[card]"),
+        ("٤١١١–1111.１１１１\u00a01111", "", "[card]"),
+        ("4111\u200b1111\u200b1111\u200b1111", "", "[card]"),
+        ("4 1 1 1-1 1 1 1.1 1 1 1–1 1 1 1", "", "[card]"),
+        ("41-11 1111.1111\u00a01111", "", "[card]"),
+        ("3782.822463.10005", "", "[card]"),
+        # other numbers beside them
+        ("4111 1111 1111 1111 12/27 123", "", "[card] 12/27 123"),
+        ("it is 4111 1111 1111 1111. 2 days ago", "", "it is [card]. 2 days ago"),
+        ("No.4111111111111111", "", "No.[card]"),
+        ("4111 1111 1111 1111 5555 5555 5555 4444", "", "[card] [card]"),
+        # phones and e-mail addresses in other forms
+        ("＋４９　３０　９０１８２０", "", "[phone]"),
+        ("+1\u2013202\u2011555\u22120123", "", "[phone]"),
+        ("+49\u00a030\u202f901820", "", "[phone]"),
+        ("+49\u200b30\u200b901820", "", "[phone]"),
+        ("jo＠example.org", "", "[e-mail]"),
+        ("ｊｏ＠ｅｘａｍｐｌｅ．ｃｏｍ", "", "[e-mail]"),
+        ("jo\u200b@exam\u00adple.org", "", "[e-mail]"),
+        ("user@example.xn--p1ai.", "", "[e-mail]."),
+        ("पता@उदाहरण.भारत", "", "[e-mail]"),
+        ("“...jo@example.org”", "", "“...[e-mail]”"),
     ],
 )
 def test_personal_data_is_found_and_nothing_else(text: str, region: str, redacted: str) -> None:
     found = find_personal_data(text, region)
     assert redact(text, found) == redacted
     assert find_personal_data(redacted, region) == []
+
+
+# each would pass for a card by its first digit, its length and its check digit
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3.141592653589710",
+        "0.4111111111111111",
+        "5,4111111111111111",
+        "3.141.592.653.586",
+        "3 141 592 653 586",
+        "5.12.2023 – 24.12.2027",
+        "5/12/2023 - 24/12/2027",
+        "2019 2020 2021 2024",
+        "41.11 11.11 11.11 11.11",
+    ],
+)
+def test_numbers_that_only_have_a_check_digit_are_no_cards(text: str) -> None:
+    assert find_personal_data(text) == []
+
+
+def test_a_number_longer_than_what_is_searched_at_once_hides_none() -> None:
+    words, ones = "word " * 300, "1 " * 900
+    for shift in range(0, 60, 7):
+        text = f"{'x' * shift} {words}+1 202 555 0123 and {ones}then +49 30 901820"
+        redacted = f"{'x' * shift} {words}[phone] and {ones}then [phone]"
+        assert redact(text, find_personal_data(text)) == redacted
 
 
 def test_a_redacted_example_has_a_new_id_and_keeps_its_origin() -> None:
@@ -96,6 +154,10 @@ def test_a_held_out_or_real_example_is_known_after_redaction_too() -> None:
         ("!!! ... ---", "no word"),
         ("a fine film\nOutput: positive", "'Output:'"),
         ("so very good so very good so very good so very good", "'so very good' over and over"),
+        ("很好吃很好吃很好吃很好吃", "'很好吃' over and over"),
+        ("美味しい美味しい美味しい美味しい", "over and over"),
+        ("ดีมากดีมากดีมากดีมากดีมาก", "over and over"),
+        ("好好好好好好好好", "'好好好' over and over"),
     ],
 )
 def test_what_is_no_proper_text_is_rejected_and_says_why(text: str, detail: str) -> None:
@@ -112,6 +174,9 @@ def test_what_is_no_proper_text_is_rejected_and_says_why(text: str, detail: str)
         "很好的电影",
         "2 + 2\tis\n4",
         "so so so so bad",
+        "哈哈哈哈哈哈太好笑了",
+        "すごーーーーーい映画でした",
+        "มากกกกกกกเลยครับ",
     ],
 )
 def test_unusual_text_is_still_text(text: str) -> None:
@@ -197,6 +262,23 @@ def test_an_echo_states_its_share(share: float, rejected: bool) -> None:
     assert ["80%" in each.detail for each in found] == [True] * rejected
 
 
+@pytest.mark.parametrize(
+    ("shown", "text", "rejected"),
+    [
+        ("这部电影的故事情节非常感人", "我说这部电影的故事情节非常感人", True),
+        ("この映画は本当に面白かったです", "この映画は本当に面白かったですよ", True),
+        ("อาหารอร่อยมากและพนักงานบริการดี", "อาหารอร่อยมากและพนักงานบริการดีครับ", True),
+        ("이 영화는 정말 재미있었어요", "이영화는 정말 재미있었어요!", True),
+        ("Not good", "Not good!", True),  # shorter than a run: the whole counts
+        ("Not good at all", "Not good", False),
+        ("这部电影的故事情节非常感人", "这家餐厅的服务态度非常差", False),
+    ],
+)
+def test_an_echo_is_found_in_every_script_and_length(shown: str, text: str, rejected: bool) -> None:
+    found = run_filters([made(text)], around(labelled=[shown])).rejected
+    assert [each.reason for each in found] == ["echo"] * rejected
+
+
 def test_words_of_many_examples_make_no_echo_of_one() -> None:
     setting = around(
         changed(echo_words=2, echo_share=0.9), labelled=["one two three", "three four five"]
@@ -224,6 +306,16 @@ def test_similarity_is_that_of_sets_of_character_grams() -> None:
     assert similarity(Example.of("abcdef"), Example.of("ABCDEX")) == pytest.approx(1 / 3)
     assert similarity(Example.of("ab"), Example.of("ab")) == 1
     assert similarity(Example.of("ab"), Example.of("ba")) == 0
+
+
+def test_case_spacing_and_punctuation_make_no_difference_and_signs_do() -> None:
+    assert similarity(Example.of("Too slow."), Example.of("too  slow!")) == 1
+    assert similarity(Example.of("这部电影，好看"), Example.of("这部电影好看。")) == 1
+    assert similarity(Example.of("👍"), Example.of("👎")) == 0
+    assert similarity(Example.of("C++"), Example.of("C#")) == 0
+    # as far apart as two English sentences of which one word in twelve differs
+    chinese = "这家餐厅的服务非常好食物也很美味我们一家人都很喜欢"
+    assert similarity(Example.of(chinese), Example.of(chinese.replace("美", "可"))) > 0.75
 
 
 def test_a_pair_is_as_alike_as_the_part_that_differs_more() -> None:
