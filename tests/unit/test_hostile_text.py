@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from daftt_core.reporting.escape import visible
 
 from daftt_core.curation.language import foreign_language
 from daftt_core.curation.near import similarity
 from daftt_core.curation.personal import find_personal_data, redact
 from daftt_core.heldout import Fingerprint, Heldout
 from daftt_core.records import Example, content_id, normalize
-from daftt_core.reporting.escape import visible
 from daftt_core.synthesis.screening import find_problem
 from daftt_core.tasks import load_task, parse_answer, parse_input
 from daftt_core.words import bare, words_of
