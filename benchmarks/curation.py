@@ -30,14 +30,14 @@ from datasketch import MinHash, MinHashLSH
 from daftt_core.config import CurationConfig
 from daftt_core.curation import curate
 from daftt_core.curation.near import near_duplicates, similarity
-from daftt_core.curation.spool import Row, Spool
-from daftt_core.heldout import write_fingerprints
+from daftt_core.curation.rows import Row, Spool
 from daftt_core.records import (
     Example,
     Rejection,
     SyntheticExample,
     iterate_jsonl,
     normalize,
+    write_fingerprints,
     write_jsonl,
 )
 from daftt_core.tasks import load_task

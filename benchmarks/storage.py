@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from gcs_server import free_port, gcs_server, make_bucket
 from google.auth.credentials import AnonymousCredentials

@@ -20,10 +20,10 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from daftt_core.costs.architectures import read_shape
-from daftt_core.costs.memory import MemoryParts, training_parts
-from daftt_core.costs.shapes import find_model_config, known_models
-from daftt_core.costs.training_setup import Setup
+from daftt_core.planning.architectures import read_shape
+from daftt_core.planning.memory import MemoryParts, training_parts
+from daftt_core.planning.shapes import find_model_config, known_models
+from daftt_core.planning.training_setup import Setup
 
 SETTINGS = {
     "float32, full": Setup(bf16=False),

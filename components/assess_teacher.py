@@ -32,8 +32,9 @@ def assess_teacher(
         Digest of the assessment.
     """
     from daftt_core.config import SynthesisConfig, TeacherConfig, parse_section
-    from daftt_core.entrypoints import numbers, references, stage_process
+    from daftt_core.stages.results import numbers, references
     from daftt_core.teacher import assess
+    from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run
 
     with stage_process():

@@ -32,9 +32,10 @@ def check_trigger(
     from pathlib import Path
 
     from daftt_core.config import DataConfig, PromotionConfig, TriggerConfig, parse_section
-    from daftt_core.entrypoints import numbers, stage_process
     from daftt_core.registry import escape
-    from daftt_core.trigger import check_trigger as check
+    from daftt_core.retraining import check_trigger as check
+    from daftt_core.stages.results import numbers
+    from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run
 
     with stage_process():

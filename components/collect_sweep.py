@@ -29,9 +29,9 @@ def collect_sweep(
     """
     from pathlib import Path
 
-    from daftt_core.arguments import from_argument
-    from daftt_core.entrypoints import stage_process
+    from daftt_core.config import from_argument
     from daftt_core.sweep import plan_sweep, render, write_table
+    from daftt_core.telemetry import stage_process
 
     with stage_process():
         sweep = plan_sweep(

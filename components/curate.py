@@ -26,7 +26,8 @@ def curate(
     """
     from daftt_core.config import CurationConfig, parse_section
     from daftt_core.curation import curate as run_filters
-    from daftt_core.entrypoints import numbers, references, stage_process
+    from daftt_core.stages.results import numbers, references
+    from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run
 
     with stage_process():

@@ -32,9 +32,10 @@ def evaluate(
         Digest of the evaluation.
     """
     from daftt_core.config import EvaluationConfig, parse_section
-    from daftt_core.entrypoints import numbers, references, stage_process
     from daftt_core.evaluation import evaluate as compare
     from daftt_core.evaluation import read_evaluation
+    from daftt_core.stages.results import numbers, references
+    from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run
 
     with stage_process():

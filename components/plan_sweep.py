@@ -19,9 +19,9 @@ def plan_sweep(settings: dict, fractions: list, ratios: list, modes: list, mixtu
     Returns:
         The items of the loop over cells.
     """
-    from daftt_core.arguments import from_argument
-    from daftt_core.entrypoints import stage_process
+    from daftt_core.config import from_argument
     from daftt_core.sweep import plan_sweep as plan
+    from daftt_core.telemetry import stage_process
 
     with stage_process():
         sweep = plan(

@@ -24,8 +24,9 @@ def predict_test(run: str, config: str, test: str, baseline: list, augmented: li
         Digest of the predictions.
     """
     from daftt_core.config import StudentConfig, parse_section
-    from daftt_core.entrypoints import references, stage_process
+    from daftt_core.stages.results import references
     from daftt_core.student import predict_test as predict
+    from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run
 
     with stage_process():

@@ -195,10 +195,9 @@ def preflight(
         The run and each stage's section as JSON, and the items of the pipeline's two loops.
     """
     settings = dict(locals())
-    from daftt_core.arguments import from_argument, json_argument
-    from daftt_core.config import from_flat
-    from daftt_core.entrypoints import stage_process
+    from daftt_core.config import from_argument, from_flat, json_argument
     from daftt_core.preflight import hand_out, preflight, resolve
+    from daftt_core.telemetry import stage_process
 
     with stage_process():
         config = from_flat(from_argument(settings))

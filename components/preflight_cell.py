@@ -38,10 +38,10 @@ def preflight_cell(
     Returns:
         The run and each stage's section as JSON, and the items of the pipeline's two loops.
     """
-    from daftt_core.arguments import from_argument
-    from daftt_core.entrypoints import stage_process
+    from daftt_core.config import from_argument
     from daftt_core.preflight import hand_out, preflight
     from daftt_core.sweep import plan_sweep
+    from daftt_core.telemetry import stage_process
 
     with stage_process():
         (cell,) = plan_sweep(

@@ -43,8 +43,9 @@ def prepare_data(
         parse_section,
     )
     from daftt_core.data import describe_mixture, prepare, prepare_mixture
-    from daftt_core.entrypoints import numbers, stage_process
     from daftt_core.preflight import baseline_arms
+    from daftt_core.stages.results import numbers
+    from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run
 
     with stage_process():

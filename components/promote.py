@@ -41,10 +41,11 @@ def promote(
     from pathlib import Path
 
     from daftt_core.config import EvaluationConfig, PromotionConfig, StudentConfig, parse_section
-    from daftt_core.entrypoints import numbers, stage_process
     from daftt_core.registry import escape, who
     from daftt_core.registry import promote as compare
     from daftt_core.reporting import write_report
+    from daftt_core.stages.results import numbers
+    from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run, read_stage
 
     with stage_process():

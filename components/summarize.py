@@ -132,13 +132,12 @@ def summarize(
     settings = dict(locals())
     from pathlib import Path
 
-    from daftt_core.arguments import from_argument
-    from daftt_core.config import from_flat
-    from daftt_core.entrypoints import stage_process
+    from daftt_core.config import from_argument, from_flat
     from daftt_core.errors import DafttError
     from daftt_core.notifications import notify
     from daftt_core.preflight import resolve
     from daftt_core.reporting import summarize as describe
+    from daftt_core.telemetry import stage_process
 
     with stage_process():
         final, shown = settings.pop("status"), settings.pop("summary")

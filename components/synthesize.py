@@ -34,8 +34,9 @@ def synthesize(
         Name and digest of the shard.
     """
     from daftt_core.config import SynthesisConfig, parse_section
-    from daftt_core.entrypoints import numbers, stage_process
+    from daftt_core.stages.results import numbers
     from daftt_core.synthesis import annotate, generate
+    from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run
 
     with stage_process():

@@ -25,8 +25,9 @@ def train_students(
         Name and digest of the arm's students.
     """
     from daftt_core.config import StudentConfig, parse_section
-    from daftt_core.entrypoints import numbers, stage_process
+    from daftt_core.stages.results import numbers
     from daftt_core.student import train_arm
+    from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run
 
     with stage_process():

@@ -26,8 +26,9 @@ def train_teacher(
     """
     from components.images import TRAIN_IMAGE
     from daftt_core.config import JobConfig, TeacherConfig, parse_section
-    from daftt_core.entrypoints import numbers, stage_process
     from daftt_core.jobs import launcher_for, teacher_request
+    from daftt_core.stages.results import numbers
+    from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run, read_stage
 
     with stage_process():

@@ -20,8 +20,8 @@ def write_report(run: str, evaluation: str, report: dsl.Output[dsl.HTML]) -> str
     """
     import shutil
 
-    from daftt_core.entrypoints import stage_process
     from daftt_core.reporting import write_report as write
+    from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run, read_stage
 
     with stage_process():

@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 
 from daftt_core import __version__
-from daftt_core.arguments import json_argument
-from daftt_core.arms import augmented_arms
-from daftt_core.config import Config, StudentConfig
-from daftt_core.costs import PRICES_FILE, check_teacher_fits, disk_bytes, read_prices
+from daftt_core.accounting import PRICES_FILE, read_prices
+from daftt_core.config import Config, StudentConfig, json_argument
 from daftt_core.errors import ConfigError, StorageError, did_you_mean
-from daftt_core.records import digest
-from daftt_core.storage import open_storage, write_text
+from daftt_core.planning import check_teacher_fits, disk_bytes
+from daftt_core.records import digest, write_text
+from daftt_core.stages import augmented_arms
+from daftt_core.storage import open_storage
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, StageResult, check_run, is_distant, run_stage
 

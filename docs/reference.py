@@ -17,6 +17,7 @@ import click
 import docstring_parser
 from pydantic import BaseModel
 
+from daftt_core.accounting import Prices
 from daftt_core.cli.app import cli, exit_codes
 from daftt_core.cli.settings import (
     SettingsCommand,
@@ -25,7 +26,6 @@ from daftt_core.cli.settings import (
     limits_in_words,
 )
 from daftt_core.config import Config, Section, flat_fields
-from daftt_core.costs import Prices
 from daftt_core.tasks import Task
 
 __all__ = ["PAGES", "commands_page", "parameters_page", "prices_page", "task_page", "write"]

@@ -26,9 +26,9 @@ import yaml
 
 from daftt_core.data.sources import own_source
 from daftt_core.errors import DafttError
-from daftt_core.progress import duration
 from daftt_core.records import Example
 from daftt_core.tasks import Task, load_task
+from daftt_core.telemetry import duration
 
 SETTINGS = {
     "task": "movie-reviews",

@@ -12,13 +12,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from daftt_core.arms import augmented_arms
 from daftt_core.config import Config, from_flat, read_settings
 from daftt_core.curation import curate
 from daftt_core.data import prepare
 from daftt_core.evaluation import evaluate, read_evaluation
 from daftt_core.preflight import baseline_arms, preflight, resolve, synthesis_shards
 from daftt_core.reporting import summary_table, write_report
+from daftt_core.stages import augmented_arms
 from daftt_core.student import predict_test, train_arm
 from daftt_core.synthesis import annotate, generate
 from daftt_core.teacher import assess, train

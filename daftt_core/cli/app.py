@@ -10,30 +10,30 @@ from typing import Any
 import click
 
 from daftt_core import __version__, errors
-from daftt_core.cli.clean import clean_command
-from daftt_core.cli.compile import compile_command
+from daftt_core.cli.authoring.compile import compile_command
+from daftt_core.cli.authoring.plan import plan_command
+from daftt_core.cli.authoring.task import task_command
+from daftt_core.cli.authoring.validate import validate_command
+from daftt_core.cli.cluster.logs import logs_command
+from daftt_core.cli.cluster.reap import reap_command
+from daftt_core.cli.cluster.schedule import schedule_command
+from daftt_core.cli.cluster.submit import submit_command
+from daftt_core.cli.cluster.upload import upload_command
 from daftt_core.cli.completion import completion_command
-from daftt_core.cli.costs import costs_command
-from daftt_core.cli.doctor import doctor_command
-from daftt_core.cli.export import export_command
-from daftt_core.cli.fetch import fetch_command
-from daftt_core.cli.logs import logs_command
-from daftt_core.cli.notify import notify_command
-from daftt_core.cli.outcome import INTERRUPTED, StoppedError
-from daftt_core.cli.plan import plan_command
+from daftt_core.cli.local.doctor import doctor_command
+from daftt_core.cli.local.fetch import fetch_command
+from daftt_core.cli.local.outcome import INTERRUPTED, StoppedError
+from daftt_core.cli.local.run import run_command
+from daftt_core.cli.local.sweep import sweep_command
 from daftt_core.cli.printing import say, warn_in_plain_text
-from daftt_core.cli.reap import reap_command
-from daftt_core.cli.registry import registry_command
-from daftt_core.cli.report import report_command
-from daftt_core.cli.review import review_command
-from daftt_core.cli.run import run_command
-from daftt_core.cli.runs import runs_command
-from daftt_core.cli.schedule import schedule_command
-from daftt_core.cli.submit import submit_command
-from daftt_core.cli.sweep import sweep_command
-from daftt_core.cli.task import task_command
-from daftt_core.cli.upload import upload_command
-from daftt_core.cli.validate import validate_command
+from daftt_core.cli.runs.clean import clean_command
+from daftt_core.cli.runs.costs import costs_command
+from daftt_core.cli.runs.export import export_command
+from daftt_core.cli.runs.notify import notify_command
+from daftt_core.cli.runs.registry import registry_command
+from daftt_core.cli.runs.report import report_command
+from daftt_core.cli.runs.review import review_command
+from daftt_core.cli.runs.runs import runs_command
 from daftt_core.errors import did_you_mean, shortened
 
 __all__ = ["cli", "exit_codes", "main"]

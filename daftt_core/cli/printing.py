@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from daftt_core.plain_text import visible
+from daftt_core.records import visible
 
 __all__ = ["PlainConsole", "as_yaml", "say", "say_json", "show_table", "warn_in_plain_text"]
 

@@ -11,8 +11,15 @@ import click
 from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
-from daftt_core.config import Config, Section, flat_fields, from_flat, read_settings
-from daftt_core.presets import preset_names, read_presets
+from daftt_core.config import (
+    Config,
+    Section,
+    flat_fields,
+    from_flat,
+    preset_names,
+    read_presets,
+    read_settings,
+)
 
 __all__ = [
     "SettingsCommand",

@@ -6,6 +6,7 @@ as flat names, ``<section>_<field>`` (the ``run`` section goes without its prefi
 once and reports every mistake in one message.
 """
 
+from daftt_core.config.arguments import as_argument, from_argument, json_argument
 from daftt_core.config.cluster import ClusterConfig, GpuModel, JobConfig
 from daftt_core.config.flat import (
     Config,
@@ -15,6 +16,7 @@ from daftt_core.config.flat import (
     read_settings,
     to_flat,
 )
+from daftt_core.config.presets import preset_names, read_preset, read_presets
 from daftt_core.config.promotion import PromotionConfig
 from daftt_core.config.run import (
     DataConfig,
@@ -46,9 +48,15 @@ __all__ = [
     "SynthesisConfig",
     "TeacherConfig",
     "TriggerConfig",
+    "as_argument",
     "flat_fields",
+    "from_argument",
     "from_flat",
+    "json_argument",
     "parse_section",
+    "preset_names",
+    "read_preset",
+    "read_presets",
     "read_settings",
     "to_flat",
 ]

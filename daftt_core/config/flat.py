@@ -27,8 +27,7 @@ from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import StudentConfig, TeacherConfig
 from daftt_core.config.trigger import TriggerConfig
 from daftt_core.errors import ConfigError, did_you_mean
-from daftt_core.plain_yaml import parse_yaml
-from daftt_core.validation import explain
+from daftt_core.records import explain, parse_yaml
 
 __all__ = [
     "Config",

@@ -11,8 +11,8 @@ from pydantic import (
     model_validator,
 )
 
-from daftt_core.addresses import address_problem
 from daftt_core.config.section import Section, read_json
+from daftt_core.network import address_problem
 
 __all__ = [
     "NOVELTY_WINDOW",

@@ -9,19 +9,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daftt_core.arms import left_out
 from daftt_core.config import CurationConfig
+from daftt_core.curation.context import Surroundings, field_names
 from daftt_core.curation.diversity import measure_diversity
 from daftt_core.curation.echo import EchoIndex
 from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
-from daftt_core.curation.sieve import KEPT, READ, Outcome, run_filters
-from daftt_core.curation.spool import Spool
-from daftt_core.curation.surroundings import Surroundings, field_names
+from daftt_core.curation.rows import Spool
+from daftt_core.curation.runner import KEPT, READ, Outcome, run_filters
 from daftt_core.errors import DataError
-from daftt_core.heldout import Heldout
-from daftt_core.progress import Progress, log
-from daftt_core.records import Example, SyntheticExample, iterate_jsonl, write_jsonl
-from daftt_core.storage import write_text
+from daftt_core.records import (
+    Example,
+    Heldout,
+    SyntheticExample,
+    iterate_jsonl,
+    write_jsonl,
+    write_text,
+)
+from daftt_core.stages import left_out
+from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
 __all__ = ["CURATED", "FUNNEL", "SOURCES", "curate"]

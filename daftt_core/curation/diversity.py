@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from daftt_core.words import words_of
+from daftt_core.records import words_of
 
 __all__ = ["Diversity", "distinct_share", "measure_diversity"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from daftt_core.records import Example
+from daftt_core.records import Example, words_of
 from daftt_core.tasks import TURN, Task
-from daftt_core.words import words_of
 
 __all__ = ["EchoIndex"]
 

@@ -17,14 +17,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from daftt_core.config import CurationConfig
+from daftt_core.curation.context import Reason, Surroundings, field_names
 from daftt_core.curation.language import foreign_language
 from daftt_core.curation.near import near_duplicates
 from daftt_core.curation.personal import find_in_example
-from daftt_core.curation.spool import Row
-from daftt_core.curation.surroundings import Reason, Surroundings, field_names
-from daftt_core.records import SyntheticExample, content_id, seed_for
+from daftt_core.curation.rows import Row
+from daftt_core.records import SyntheticExample, content_id, is_character, seed_for, words_of
 from daftt_core.tasks import Task
-from daftt_core.words import is_character, words_of
 
 __all__ = ["EXAMPLE_FILTERS", "RELATIVE", "SET_FILTERS", "ExampleFilter", "SetFilter", "settle"]
 

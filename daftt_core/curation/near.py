@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rensa import RMinHash
 
-from daftt_core.curation.spool import Row
-from daftt_core.records import Example
-from daftt_core.words import bare
+from daftt_core.curation.rows import Row
+from daftt_core.records import Example, bare
 
 __all__ = ["NearIndex", "bands_for", "near_duplicates", "similarity"]
 

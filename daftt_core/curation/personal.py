@@ -17,9 +17,8 @@ from email_validator import EmailNotValidError, validate_email
 from phonenumbers import PhoneNumberMatcher
 from stdnum import luhn
 
-from daftt_core.records import SyntheticExample
+from daftt_core.records import IGNORED, MARKS, SyntheticExample
 from daftt_core.tasks import Task
-from daftt_core.words import IGNORED, MARKS
 
 __all__ = ["Finding", "find_in_example", "find_personal_data", "redact"]
 

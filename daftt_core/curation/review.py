@@ -19,8 +19,14 @@ from scipy.stats import binomtest
 from daftt_core.curation.curate import CURATED, SOURCES
 from daftt_core.curation.sheet import QUESTIONS, Question, read_sheet, sheet_of
 from daftt_core.errors import DataError, StorageError
-from daftt_core.records import SyntheticExample, iterate_jsonl, read_jsonl, seed_for, write_jsonl
-from daftt_core.storage import write_text
+from daftt_core.records import (
+    SyntheticExample,
+    iterate_jsonl,
+    read_jsonl,
+    seed_for,
+    write_jsonl,
+    write_text,
+)
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage, stage_manifest
 
 __all__ = ["Finding", "Review", "make_sheet", "read_marks", "read_review"]

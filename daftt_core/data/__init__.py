@@ -1,19 +1,33 @@
 """Preparing data: reading sources, cutting splits, and keeping test away from everything else."""
 
 from daftt_core.data.gather import FILES, Gathered, gather
-from daftt_core.data.looking import look_at, try_reading
 from daftt_core.data.mixture import describe_mixture, prepare_mixture
+from daftt_core.data.population import (
+    POPULATION,
+    TRIGGER,
+    Population,
+    read_population,
+    sample_of,
+    write_population,
+)
 from daftt_core.data.prepare import prepare
+from daftt_core.data.preview import look_at, try_reading
 from daftt_core.data.splits import take
 
 __all__ = [
     "FILES",
+    "POPULATION",
+    "TRIGGER",
     "Gathered",
+    "Population",
     "describe_mixture",
     "gather",
     "look_at",
     "prepare",
     "prepare_mixture",
+    "read_population",
+    "sample_of",
     "take",
     "try_reading",
+    "write_population",
 ]

@@ -17,10 +17,8 @@ from pydantic import BaseModel, ConfigDict
 from daftt_core.config import MixtureConfig
 from daftt_core.data.sni import SniInstance, SniTask
 from daftt_core.data.task_sources import open_source
-from daftt_core.heldout import Heldout
-from daftt_core.progress import Progress, log
-from daftt_core.records import content_id, seed_for
-from daftt_core.words import words_of
+from daftt_core.records import Heldout, content_id, seed_for, words_of
+from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, read_examples, read_stage
 
 __all__ = ["Candidate", "Choice", "MixtureExample", "MixtureTask", "Target", "choose"]
@@ -39,7 +37,7 @@ class MixtureExample(BaseModel):
     """An instance to learn from.
 
     Attributes:
-        id: :func:`~daftt_core.records.content_id` of the input.
+        id: :func:`~daftt_core.records.examples.content_id` of the input.
         task: Name of its task.
         text: The input; lines matter, other white space does not.
         output: One right output.

@@ -22,16 +22,8 @@ from pathlib import Path
 
 from daftt_core.data.columnar_files import read_columns
 from daftt_core.data.json_files import read_json_file
-from daftt_core.data.places import DataFile
-from daftt_core.data.rows import (
-    UNKNOWN_LABEL,
-    Fields,
-    Mistakes,
-    Problem,
-    Row,
-    list_names,
-    unit_of,
-)
+from daftt_core.data.locate import DataFile
+from daftt_core.data.rows import UNKNOWN_LABEL, Fields, Mistakes, Problem, Row, list_names, unit_of
 from daftt_core.data.sni import parse_task
 from daftt_core.data.text_files import read_lines
 from daftt_core.errors import DataError, did_you_mean
@@ -62,7 +54,7 @@ def read_file(
     """Read the examples of a file, one by one.
 
     Args:
-        file: A file that :func:`~daftt_core.data.places.locate` has found.
+        file: A file that :func:`~daftt_core.data.locate.locate` has found.
         task: Says which columns hold the input and the output, and which labels are allowed.
         setting: The parameter that named the file, for messages.
         left_out: Gets the number of rows that were left out, by reason.

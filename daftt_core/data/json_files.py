@@ -11,8 +11,7 @@ from typing import Any
 from daftt_core.data.lines import decode_lines, refuse_utf16
 from daftt_core.data.rows import MALFORMED, Fields, Mistakes, Problem, list_names
 from daftt_core.errors import DataError, did_you_mean
-from daftt_core.plain_json import parse_json
-from daftt_core.records import composed
+from daftt_core.records import composed, parse_json
 
 __all__ = ["read_json_file", "read_json_lines"]
 

@@ -17,9 +17,8 @@ from pydantic import TypeAdapter
 from daftt_core.config import MixtureConfig
 from daftt_core.data.candidates import Candidate, MixtureExample, MixtureTask, Target, choose
 from daftt_core.errors import DataError
-from daftt_core.progress import log
-from daftt_core.records import read_jsonl, write_jsonl
-from daftt_core.storage import write_text
+from daftt_core.records import read_jsonl, write_jsonl, write_text
+from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
 __all__ = ["allot", "describe_mixture", "prepare_mixture", "read_mixture"]

@@ -9,18 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.config import Config, DataConfig, parse_section
-from daftt_core.data.accounting import Account, account_for
 from daftt_core.data.checks import check_labels, check_pool
 from daftt_core.data.gather import FILES, Gathered, gather
 from daftt_core.data.hub import hub_place
+from daftt_core.data.row_counts import Account, account_for
 from daftt_core.data.rows import Row
 from daftt_core.data.splits import count_labels, share_of, take
 from daftt_core.errors import DataError
-from daftt_core.heldout import FORM, write_fingerprints
-from daftt_core.progress import log
-from daftt_core.records import TRAITS, Example, Traits, write_jsonl
-from daftt_core.storage import write_text
+from daftt_core.records import (
+    FORM,
+    TRAITS,
+    Example,
+    Traits,
+    write_fingerprints,
+    write_jsonl,
+    write_text,
+)
 from daftt_core.tasks import Task
+from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_file, run_stage
 
 __all__ = ["prepare"]
@@ -51,8 +57,9 @@ def prepare(run: Run, config: DataConfig) -> StageResult:
 
     Stage ``data`` gets ``labelled.jsonl``, ``dev.jsonl``, ``unlabelled.jsonl`` (without outputs),
     ``gold.jsonl`` (the unlabelled inputs with their true outputs, where those are known) and
-    ``heldout.json`` (see :mod:`daftt_core.heldout`). Stage ``test`` gets ``test.jsonl`` alone, so
-    that what does not ask for that stage cannot read test; and ``traits.json``, a :class:`Traits`.
+    ``heldout.json`` (see :mod:`daftt_core.records.fingerprints`). Stage ``test`` gets
+    ``test.jsonl`` alone, so that what does not ask for that stage cannot read test; and
+    ``traits.json``, a :class:`Traits`.
 
     Args:
         run: The run.

@@ -9,8 +9,8 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from daftt_core.errors import DataError, did_you_mean
-from daftt_core.progress import log
 from daftt_core.records import Example
+from daftt_core.telemetry import log
 
 __all__ = [
     "MALFORMED",

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from daftt_core.errors import DataError
-from daftt_core.validation import explain
+from daftt_core.records import explain
 
 __all__ = ["SniInstance", "SniTask", "check_task", "parse_task"]
 

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from daftt_core.assets import fetch
 from daftt_core.data.rows import Row, Source, drop_duplicates
 from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import Example
+from daftt_core.storage.assets import fetch
 from daftt_core.tasks import Task
 
 __all__ = ["own_source", "read_movie_reviews", "read_past_tenses"]

@@ -6,9 +6,9 @@ does not see.
 
 from daftt_core.engines.encoding import Encoded, encode, encode_all
 from daftt_core.engines.engine import Completion, Engine, PromptError, PromptRefusedError
+from daftt_core.engines.factory import ENGINES, OpenEngine, open_engine, open_local
 from daftt_core.engines.labelling import LabelScorer
 from daftt_core.engines.local import LocalEngine
-from daftt_core.engines.opening import ENGINES, OpenEngine, open_engine, open_local
 from daftt_core.engines.server import ServerEngine
 
 __all__ = [

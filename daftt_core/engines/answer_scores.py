@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from daftt_core.engines.answers import AnswerTree, plant
 from daftt_core.engines.completions_api import CompletionsApi
 from daftt_core.engines.engine import PromptRefusedError
 from daftt_core.engines.server_answers import Completions, LogProbs, Step, Tokens
+from daftt_core.engines.trie import AnswerTree, plant
 from daftt_core.errors import ModelError, RemoteError
 
 __all__ = ["AnswerScores", "find_way"]

@@ -19,10 +19,14 @@ from daftt_core.engines.server_answers import (
     read_json,
 )
 from daftt_core.errors import ConfigError, ModelError, RemoteError, did_you_mean
-from daftt_core.http_adapter import DeadlineAdapter, MetadataServiceError, guard
-from daftt_core.metering import count_tokens
-from daftt_core.patience import growing_pauses, pause_asked_for
-from daftt_core.progress import log
+from daftt_core.network import (
+    DeadlineAdapter,
+    MetadataServiceError,
+    growing_pauses,
+    guard,
+    pause_asked_for,
+)
+from daftt_core.telemetry import count_tokens, log
 
 __all__ = ["KEY_VARIABLE", "CompletionsApi"]
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from daftt_core.engines.caches import SlotCache
-from daftt_core.engines.drawing import draw
+from daftt_core.engines.sampling import draw
 
 __all__ = ["Sampling", "Text", "write_texts"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from daftt_core.errors import ModelError
-from daftt_core.progress import log
+from daftt_core.telemetry import log
 
 __all__ = ["Limits"]
 

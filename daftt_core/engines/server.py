@@ -18,8 +18,8 @@ from daftt_core.engines.completions_api import CompletionsApi
 from daftt_core.engines.engine import Completion, PromptError, PromptTooLongError
 from daftt_core.engines.server_answers import Completions
 from daftt_core.errors import TaskError
-from daftt_core.progress import log
 from daftt_core.tasks import Prompt
+from daftt_core.telemetry import log
 
 __all__ = ["ServerEngine"]
 

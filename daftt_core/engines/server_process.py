@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from daftt_core.engines import guard
+from daftt_core.engines import supervisor as guard
 from daftt_core.errors import ConfigError, RemoteError
-from daftt_core.progress import log
+from daftt_core.telemetry import log
 
 __all__ = ["ServerProcess", "free_port", "running_server"]
 

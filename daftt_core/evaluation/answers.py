@@ -12,9 +12,8 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from daftt_core.errors import DataError
-from daftt_core.records import TRAITS, Prediction, Traits, read_jsonl
+from daftt_core.records import TRAITS, Prediction, Traits, explain, read_jsonl
 from daftt_core.tasks import Task
-from daftt_core.validation import explain
 
 __all__ = ["Answers", "read_answers", "read_traits"]
 

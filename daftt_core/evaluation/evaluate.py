@@ -16,9 +16,8 @@ from daftt_core.evaluation.headline import headline
 from daftt_core.evaluation.models import GOLD_ARM, REAL_ARM, Evaluation
 from daftt_core.evaluation.registry import metric_for_task
 from daftt_core.evaluation.slices import compare_slices
-from daftt_core.progress import log
-from daftt_core.records import Traits, seed_for
-from daftt_core.storage import write_text
+from daftt_core.records import Traits, seed_for, write_text
+from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
 __all__ = ["EVALUATION", "evaluate", "read_evaluation"]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daftt_core.evaluation.models import Interval
-from daftt_core.progress import Progress
+from daftt_core.telemetry import Progress
 
 __all__ = [
     "bootstrap_means",

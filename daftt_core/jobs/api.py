@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from daftt_core.errors import JobError
 from daftt_core.jobs.kinds import JobKind
-from daftt_core.progress import log
+from daftt_core.telemetry import log
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient

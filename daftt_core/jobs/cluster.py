@@ -17,7 +17,7 @@ from daftt_core.jobs.logs import PodLog
 from daftt_core.jobs.pods import DIGEST_LABEL, RESTARTS_ANNOTATION
 from daftt_core.jobs.requests import JobRequest
 from daftt_core.jobs.watching import JobWatch
-from daftt_core.progress import log
+from daftt_core.telemetry import log
 
 __all__ = ["ClusterLauncher"]
 

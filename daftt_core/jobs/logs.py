@@ -13,7 +13,7 @@ from typing import Any
 
 from daftt_core.jobs.api import Cluster, RefusedError
 from daftt_core.jobs.kinds import JobKind
-from daftt_core.progress import log
+from daftt_core.telemetry import log
 
 __all__ = ["PodLog", "last_lines"]
 

@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from daftt_core.jobs.kinds import JobKind, JobState, read_state
-from daftt_core.jobs.pods import (
-    environment,
-    metadata,
-    name_mistakes,
-    pod_template,
-    resources,
-)
+from daftt_core.jobs.pods import environment, metadata, name_mistakes, pod_template, resources
 from daftt_core.jobs.requests import JobRequest
 
 __all__ = ["PYTORCHJOB", "pytorchjob", "pytorchjob_mistakes"]

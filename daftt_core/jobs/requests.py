@@ -8,14 +8,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from daftt_core.arguments import json_argument
-from daftt_core.config import JobConfig, TeacherConfig
+from daftt_core.config import JobConfig, TeacherConfig, json_argument
 from daftt_core.records import digest
 from daftt_core.workspace import Run
 
 __all__ = ["JobRequest", "Owner", "owner_from_environment", "teacher_request"]
 
-_GANG = "daftt_core.gang"  # torchrun, with telling exit codes
+_GANG = "daftt_core.distributed.torchrun"  # torchrun, with telling exit codes
 _WAITING_ONLY = {"launcher", "namespace", "start_timeout_seconds", "max_restarts"}
 """Settings that change how a job is waited for, and not what it is."""
 
@@ -105,8 +104,7 @@ def teacher_request(
         stage="teacher",
         program=(
             "-m",
-            "daftt_core.entrypoints",
-            "train-teacher",
+            "daftt_core.teacher",
             "--run",
             json_argument(run),
             "--config",

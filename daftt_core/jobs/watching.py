@@ -16,7 +16,7 @@ from daftt_core.jobs.kinds import JobKind, JobState
 from daftt_core.jobs.logs import PodLog
 from daftt_core.jobs.pods import JOB_LABEL
 from daftt_core.jobs.requests import JobRequest
-from daftt_core.progress import duration, log
+from daftt_core.telemetry import duration, log
 
 __all__ = ["Ending", "JobWatch"]
 

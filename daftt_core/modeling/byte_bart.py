@@ -18,14 +18,14 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
 
-from daftt_core.assets import cache_folder
-from daftt_core.costs.shapes import find_model_config
 from daftt_core.modeling.identity import BYTE_BART, model_digest
 from daftt_core.modeling.machine import be_quiet
 from daftt_core.modeling.making import make_once
 from daftt_core.modeling.saving import save_model
-from daftt_core.progress import log
+from daftt_core.planning.shapes import find_model_config
 from daftt_core.records import digest
+from daftt_core.storage.assets import cache_folder
+from daftt_core.telemetry import log
 
 __all__ = ["find_byte_bart", "make_byte_bart"]
 

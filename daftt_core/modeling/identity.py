@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daftt_core.assets import known_assets
-from daftt_core.costs.shapes import find_model_config
+from daftt_core.planning.shapes import find_model_config
 from daftt_core.records import digest
+from daftt_core.storage.assets import known_assets
 
 __all__ = ["BYTE_BART", "model_digest"]
 

@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from daftt_core.config import Precision
 from daftt_core.errors import ConfigError
-from daftt_core.metering import use_gpus
+from daftt_core.telemetry import use_gpus
 
 __all__ = [
     "LOOP_WIDTH",

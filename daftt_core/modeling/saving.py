@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from daftt_core.errors import StorageError
 from daftt_core.modeling.machine import be_quiet
-from daftt_core.modeling.plain_text import save_tokenizer
+from daftt_core.modeling.special_tokens import save_tokenizer
 
 __all__ = ["SHARD_SIZE", "save_model"]
 

@@ -10,12 +10,11 @@ import os
 import time
 from typing import Any, Literal
 
-from daftt_core.addresses import address_problem
 from daftt_core.errors import ConfigError, DafttError, RemoteError
+from daftt_core.network import address_problem, within
 from daftt_core.notifications.ending import Ending, ending_of
 from daftt_core.notifications.formats import body_of
-from daftt_core.patience import within
-from daftt_core.progress import log
+from daftt_core.telemetry import log
 from daftt_core.workspace import Run
 
 __all__ = ["URL_VARIABLE", "notify", "send"]
@@ -92,7 +91,7 @@ def _post(url: str, body: dict[str, Any]) -> tuple[str, bool]:
     """What went wrong, if anything, and whether it may pass by itself."""
     import requests
 
-    from daftt_core.http_adapter import DeadlineAdapter, MetadataServiceError, guard
+    from daftt_core.network import DeadlineAdapter, MetadataServiceError, guard
 
     try:
         with requests.Session() as session:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from daftt_core.modeling import limit_threads
-from daftt_core.progress import Progress
 from daftt_core.records import write_jsonl
 from daftt_core.registry.models import Lineage
 from daftt_core.student.prediction import Questions
+from daftt_core.telemetry import Progress
 from daftt_core.workspace import Run, read_examples
 
 __all__ = ["ANSWERS", "answer_test"]
@@ -27,7 +27,7 @@ def answer_test(run: Run, model: Path, lineage: Lineage, folder: Path) -> None:
         run: The run.
         model: Folder of the champion, verified.
         lineage: The champion's.
-        folder: Where the answers go, each a :class:`daftt_core.records.Prediction`.
+        folder: Where the answers go, each a :class:`daftt_core.records.examples.Prediction`.
 
     Raises:
         StorageError: The stage ``test`` is missing or was changed.

@@ -15,13 +15,7 @@ import numpy as np
 
 from daftt_core.config import EvaluationConfig, PromotionConfig
 from daftt_core.errors import DataError
-from daftt_core.evaluation import (
-    REAL_ARM,
-    Evaluation,
-    Interval,
-    score_all,
-    score_examples,
-)
+from daftt_core.evaluation import REAL_ARM, Evaluation, Interval, score_all, score_examples
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Prediction, Traits, seed_for
 from daftt_core.registry.models import Decision, FloorCheck, SliceCheck

@@ -11,12 +11,12 @@ import string
 from itertools import count, islice
 from pathlib import Path
 
-from daftt_core.appearing import appearing
 from daftt_core.errors import ConfigError, StorageError
-from daftt_core.progress import log
+from daftt_core.records import appearing
 from daftt_core.registry.models import Lineage
 from daftt_core.registry.versions import copy_version, read_lineage
 from daftt_core.storage import commit
+from daftt_core.telemetry import log
 from daftt_core.workspace import Run, read_examples
 
 __all__ = ["export_version"]

@@ -22,17 +22,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from daftt_core.errors import BusyError, ConfigError, StorageError, did_you_mean
-from daftt_core.patience import growing_pauses
+from daftt_core.network import growing_pauses
+from daftt_core.records import explain
 from daftt_core.registry.models import Decision, Event, Ledger
-from daftt_core.storage import (
-    NOTHING,
-    RemoteFolder,
-    Storage,
-    open_storage,
-    read_manifest,
-    verify,
-)
-from daftt_core.validation import explain
+from daftt_core.storage import NOTHING, RemoteFolder, Storage, open_storage, read_manifest, verify
 
 __all__ = ["TaskRegistry", "registered_tasks", "who"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from daftt_core.drift import POPULATION, TRIGGER, Population, read_population
+from daftt_core.data import POPULATION, TRIGGER, Population, read_population
 from daftt_core.errors import StorageError
 from daftt_core.registry.versions import as_run
 from daftt_core.storage import copy_file

@@ -12,18 +12,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from daftt_core.arms import ARMS, Source
 from daftt_core.config import EvaluationConfig, PromotionConfig, StudentConfig
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.evaluation import EVALUATION, Evaluation, read_evaluation
 from daftt_core.evaluation.answers import read_traits
-from daftt_core.progress import log
 from daftt_core.records import (
     Example,
     Prediction,
     SyntheticExample,
     iterate_jsonl,
     read_jsonl,
+    write_text,
 )
 from daftt_core.registry.decide import Challenger, Champion, decide
 from daftt_core.registry.ledger import TaskRegistry
@@ -32,7 +31,8 @@ from daftt_core.registry.models import Decision, Ledger
 from daftt_core.registry.place import registry_of
 from daftt_core.registry.populations import keep_population
 from daftt_core.registry.versions import Student, keep_version, read_version
-from daftt_core.storage import write_text
+from daftt_core.stages import ARMS, Source
+from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
 __all__ = ["promote", "read_decision"]

@@ -21,10 +21,10 @@ from pydantic import ValidationError
 
 from daftt_core.config import StudentConfig
 from daftt_core.errors import StorageError
-from daftt_core.records import digest
+from daftt_core.records import digest, write_text
 from daftt_core.registry.card import write_card
 from daftt_core.registry.models import Decision, Lineage
-from daftt_core.storage import MANIFEST, FileEntry, Manifest, copy_file, read_listed, write_text
+from daftt_core.storage import MANIFEST, FileEntry, Manifest, copy_file, read_listed
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run, read_file, read_stage, run_stage
 

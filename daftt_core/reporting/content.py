@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from daftt_core.accounting import Ledger
 from daftt_core.config import Config
-from daftt_core.costs import Ledger
 from daftt_core.curation import Diversity, Review
 from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
 from daftt_core.records import Rejection, SyntheticExample

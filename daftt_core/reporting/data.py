@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from daftt_core.accounting import read_ledger, run_prices
 from daftt_core.config import Config
-from daftt_core.costs import read_ledger, run_prices
 from daftt_core.curation import CURATED, FUNNEL, read_review
 from daftt_core.errors import StorageError
 from daftt_core.evaluation import Evaluation
-from daftt_core.records import Rejection, SyntheticExample, iterate_jsonl, seed_for
+from daftt_core.records import Rejection, SyntheticExample, explain, iterate_jsonl, seed_for
 from daftt_core.reporting.content import (
     Assessment,
     Curation,
@@ -31,7 +31,6 @@ from daftt_core.reporting.content import (
     TrainingStep,
     Trigger,
 )
-from daftt_core.validation import explain
 from daftt_core.workspace import (
     Run,
     StageStatus,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from daftt_core.evaluation import REAL_ARM, ArmResult, Evaluation, ReliabilityBin
-from daftt_core.plain_text import visible
-from daftt_core.reporting.canvas import COLOURS, new_figure, to_svg
+from daftt_core.records import visible
 from daftt_core.reporting.content import TrainingStep
 from daftt_core.reporting.formats import metric_title, percent
+from daftt_core.reporting.svg import COLOURS, new_figure, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from daftt_core import __version__
 from daftt_core.evaluation import GOLD_ARM
-from daftt_core.plain_text import visible
+from daftt_core.records import visible
 from daftt_core.reporting import arms, card, costs, provenance, sections, students
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.formats import number

@@ -10,18 +10,18 @@ from markupsafe import Markup
 from daftt_core.config import Config, flat_fields, to_flat
 from daftt_core.curation import QUESTIONS, Finding
 from daftt_core.evaluation import Abstention
-from daftt_core.progress import duration
 from daftt_core.records import SyntheticExample
 from daftt_core.reporting.content import Assessment, Funnel, ReportData, Sample, StageRecord
 from daftt_core.reporting.figures import draw_learning_curve, draw_reliability
 from daftt_core.reporting.formats import memory, metric_title, number, percent, score, share, size
 from daftt_core.reporting.mixture import mixture
-from daftt_core.reporting.written import (
+from daftt_core.reporting.prose import (
     confidence_sentence,
     diversity_sentence,
     how_inputs_were_asked_for,
     set_aside_sentence,
 )
+from daftt_core.telemetry import duration
 
 __all__ = ["curation", "review", "samples", "settings", "teacher", "times"]
 

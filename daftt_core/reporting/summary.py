@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from daftt_core.errors import StorageError
 from daftt_core.evaluation import read_evaluation
-from daftt_core.progress import duration
 from daftt_core.reporting.trigger import read_trigger
-from daftt_core.statuses import StageStatus
 from daftt_core.storage import open_storage
+from daftt_core.telemetry import duration
 from daftt_core.workspace import Run, run_statuses, stage_manifest
+from daftt_core.workspace.status import StageStatus
 
 __all__ = ["SUMMARY", "summarize"]
 

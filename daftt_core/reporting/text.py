@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from daftt_core.curation import QUESTIONS, read_review
 from daftt_core.errors import StorageError
 from daftt_core.evaluation import ArmResult, Evaluation
-from daftt_core.progress import duration
 from daftt_core.reporting.data import stage_records
 from daftt_core.reporting.formats import (
     coverage,
@@ -19,6 +18,7 @@ from daftt_core.reporting.formats import (
     percent,
     share,
 )
+from daftt_core.telemetry import duration
 from daftt_core.workspace import Run
 
 __all__ = ["review_table", "stage_table", "summary_table"]

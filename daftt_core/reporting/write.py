@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from daftt_core.records import write_text
 from daftt_core.reporting.card import DATA_CARD, write_card
 from daftt_core.reporting.data import REPORT, collect
 from daftt_core.reporting.page import look, render
-from daftt_core.storage import write_text
 from daftt_core.workspace import Run, StageResult, run_stage
 
 __all__ = ["write_report"]

@@ -3,7 +3,7 @@
 from daftt_core.storage.archives import extract_file
 from daftt_core.storage.cache import Cache
 from daftt_core.storage.folders import RemoteFolder
-from daftt_core.storage.local import check_writable, link_file, local_folder, write_text
+from daftt_core.storage.local import check_writable, local_folder
 from daftt_core.storage.locks import exclusively
 from daftt_core.storage.manifest import (
     MANIFEST,
@@ -40,7 +40,6 @@ __all__ = [
     "exclusively",
     "extract_file",
     "is_inside",
-    "link_file",
     "local_folder",
     "open_storage",
     "parse_manifest",
@@ -50,5 +49,4 @@ __all__ = [
     "unlisted",
     "verify",
     "write_manifest",
-    "write_text",
 ]

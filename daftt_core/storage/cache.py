@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from daftt_core.errors import StorageError
-from daftt_core.progress import log
 from daftt_core.storage.locks import exclusively
 from daftt_core.storage.manifest import (
     Manifest,
@@ -25,6 +24,7 @@ from daftt_core.storage.manifest import (
     unlisted,
     write_manifest,
 )
+from daftt_core.telemetry import log
 
 __all__ = ["Cache"]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from daftt_core.appearing import appearing
 from daftt_core.errors import BusyError, StorageError
+from daftt_core.records import appearing
 from daftt_core.storage.local import check_writable, local_folder
 from daftt_core.storage.locks import exclusively
 from daftt_core.storage.protocol import NOTHING, Content, Entry

@@ -13,10 +13,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from daftt_core.errors import BusyError, StorageError
-from daftt_core.metering import metered
 from daftt_core.storage.cache import Cache
 from daftt_core.storage.manifest import MANIFEST, Manifest, differing, listed_name, parse_manifest
 from daftt_core.storage.protocol import NOTHING, Storage
+from daftt_core.telemetry import metered
 
 __all__ = ["RemoteFolder"]
 

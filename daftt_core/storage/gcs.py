@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.errors import BusyError, StorageError
-from daftt_core.metering import count_bytes
-from daftt_core.patience import growing_pauses
+from daftt_core.network import growing_pauses
 from daftt_core.storage.gcs_errors import Patience, known_errors, sentence, status_of
 from daftt_core.storage.gcs_transfer import (
     ATTEMPTS,
@@ -32,6 +31,7 @@ from daftt_core.storage.gcs_transfer import (
     is_damage,
 )
 from daftt_core.storage.protocol import NOTHING, Content, Entry
+from daftt_core.telemetry import count_bytes
 
 __all__ = ["GcsStorage"]
 
@@ -207,7 +207,7 @@ class GcsStorage:
         from google.auth.credentials import AnonymousCredentials
         from google.cloud.storage import Client
 
-        from daftt_core.http_adapter import guard
+        from daftt_core.network import guard
         from daftt_core.storage.gcs_http import GcsAdapter
 
         emulated = bool(os.environ.get(_EMULATOR))

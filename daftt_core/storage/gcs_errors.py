@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from daftt_core.patience import pause_asked_for
-from daftt_core.progress import log
+from daftt_core.network import pause_asked_for
+from daftt_core.telemetry import log
 
 __all__ = ["Patience", "known_errors", "sentence", "status_of"]
 

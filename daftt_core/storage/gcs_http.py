@@ -12,7 +12,7 @@ from typing import Any
 from requests import PreparedRequest, Response
 from requests.exceptions import InvalidJSONError
 
-from daftt_core.http_adapter import DeadlineAdapter
+from daftt_core.network import DeadlineAdapter
 
 __all__ = ["GcsAdapter"]
 

@@ -15,10 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from daftt_core.metering import count_bytes
-from daftt_core.progress import Progress
 from daftt_core.storage.gcs_errors import Patience, known_errors, status_of
 from daftt_core.storage.ranges import Journal, Mark, Slice, mark_of, marks_of_parts
+from daftt_core.telemetry import Progress, count_bytes
 
 __all__ = [
     "ATTEMPTS",

@@ -8,10 +8,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from daftt_core.appearing import appearing
 from daftt_core.errors import StorageError
 
-__all__ = ["check_writable", "link_file", "local_folder", "write_text"]
+__all__ = ["check_writable", "local_folder"]
 
 
 def local_folder(uri: str) -> Path:
@@ -28,25 +27,6 @@ def local_folder(uri: str) -> Path:
             f"{uri}: the scheme {scheme!r} is not known as a folder on this machine (only file is)"
         )
     return Path(rest)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears complete or not at all."""
-    with appearing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def link_file(source: Path, target: Path) -> None:
-    """Have a finished file under a second name too, in place of what has that name.
-
-    It costs no room where the file system has links, so neither may be written again.
-    """
-    with appearing(target) as partial:
-        partial.unlink()  # a link is made under a free name
-        try:
-            partial.hardlink_to(source)
-        except OSError:  # a file system without links
-            shutil.copyfile(source, partial)
 
 
 def check_writable(folder: Path, needed_bytes: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from daftt_core.errors import StorageError
-from daftt_core.progress import log
+from daftt_core.telemetry import log
 
 __all__ = ["exclusively"]
 

@@ -25,12 +25,10 @@ from pydantic import (
     field_validator,
 )
 
-from daftt_core.appearing import appearing
 from daftt_core.errors import StorageError
-from daftt_core.metering import Count, Usage
-from daftt_core.progress import log
-from daftt_core.records import digest
-from daftt_core.storage.local import write_text
+from daftt_core.records import appearing, digest
+from daftt_core.records.files import write_text
+from daftt_core.telemetry import Count, Usage, log
 
 __all__ = [
     "MANIFEST",

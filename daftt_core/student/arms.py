@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daftt_core.arms import ARMS, Source
 from daftt_core.errors import ConfigError, DataError, did_you_mean
 from daftt_core.records import Example, SyntheticExample, read_jsonl
+from daftt_core.stages import ARMS, Source
 from daftt_core.workspace import Run, read_examples, read_stage
 
 __all__ = ["ArmExamples", "read_arm"]
@@ -31,7 +31,7 @@ def read_arm(run: Run, arm: str, data_digest: str, curated_digest: str = "") -> 
 
     Args:
         run: The run.
-        arm: One of :data:`daftt_core.arms.ARMS`.
+        arm: One of :data:`daftt_core.stages.arms.ARMS`.
         data_digest: Digest of the stage ``data``.
         curated_digest: Digest of the stage ``curated``; not needed by arms without synthetic data.
 

@@ -17,11 +17,11 @@ from transformers import (
 
 from daftt_core.config import StudentConfig
 from daftt_core.errors import DataError, ModelError
-from daftt_core.metering import count_tokens
 from daftt_core.modeling import load_classifier, load_text_to_text
 from daftt_core.records import Example, Prediction
 from daftt_core.student.encoding import Encoded, Reading, encode
 from daftt_core.tasks import Task
+from daftt_core.telemetry import count_tokens
 
 __all__ = ["Answer", "Questions", "answer"]
 

@@ -9,15 +9,7 @@ from typing import Any
 
 from daftt_core.config import StudentConfig
 from daftt_core.evaluation import metric_for_task, score
-from daftt_core.keeping import keep
-from daftt_core.modeling import (
-    Template,
-    limit_threads,
-    model_digest,
-    save_model,
-    set_seeds,
-)
-from daftt_core.progress import Progress, log
+from daftt_core.modeling import Template, limit_threads, model_digest, save_model, set_seeds
 from daftt_core.records import TRAITS, Example, Prediction, seed_for, write_jsonl
 from daftt_core.storage import commit, sound_manifest
 from daftt_core.student.arms import ArmExamples, read_arm
@@ -26,7 +18,9 @@ from daftt_core.student.objective import add_targets
 from daftt_core.student.prediction import Questions
 from daftt_core.student.training import Lesson, fit
 from daftt_core.tasks import Task
+from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
+from daftt_core.workspace.progress import keep
 
 __all__ = ["predict_test", "train_arm"]
 
@@ -46,7 +40,7 @@ def train_arm(
     Args:
         run: The run.
         config: Which model, how it is trained, how many seeds.
-        arm: One of :data:`daftt_core.arms.ARMS`.
+        arm: One of :data:`daftt_core.stages.arms.ARMS`.
         data_digest: Digest of the stage ``data``.
         curated_digest: Digest of the stage ``curated``; not needed by arms without synthetic data.
 

@@ -25,10 +25,10 @@ from daftt_core.evaluation import (
     score_examples,
 )
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
-from daftt_core.progress import log
 from daftt_core.records import Prediction, seed_for
 from daftt_core.reporting import formats
 from daftt_core.sweep.plan import Cell
+from daftt_core.telemetry import log
 from daftt_core.workspace import read_file
 
 __all__ = ["Curve", "Point", "find_curves", "ratio_name"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from daftt_core.evaluation import Interval
-from daftt_core.reporting.canvas import COLOURS, new_figure, to_svg
 from daftt_core.reporting.formats import metric_title, percent
+from daftt_core.reporting.svg import COLOURS, new_figure, to_svg
 from daftt_core.sweep.curves import Curve, Point, ratio_name
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 from daftt_core.errors import DafttError
 from daftt_core.evaluation import Interval, score_examples
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
-from daftt_core.progress import log
 from daftt_core.records import Prediction, read_jsonl, seed_for
 from daftt_core.reporting import formats
 from daftt_core.sweep.plan import Cell
+from daftt_core.telemetry import log
 from daftt_core.workspace import Run, read_stage, stage_manifest
 
 __all__ = [

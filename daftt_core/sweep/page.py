@@ -9,8 +9,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from daftt_core.plain_text import visible
-from daftt_core.progress import log
+from daftt_core.records import visible
 from daftt_core.reporting import formats, stylesheet
 from daftt_core.storage import open_storage
 from daftt_core.sweep.curves import Curve
@@ -19,6 +18,7 @@ from daftt_core.sweep.mixtures import effect_sentences
 from daftt_core.sweep.plan import Sweep
 from daftt_core.sweep.recommend import RECOMMENDED, recommended_settings
 from daftt_core.sweep.table import TABLE, SweepTable, arm_rows, collect_table, table_csv
+from daftt_core.telemetry import log
 
 __all__ = ["render", "verdicts", "write_table"]
 

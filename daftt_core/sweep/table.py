@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from daftt_core.errors import DafttError, StorageError
 from daftt_core.evaluation import EVALUATION, ArmResult, Evaluation, read_evaluation
 from daftt_core.reporting.data import REPORT
-from daftt_core.statuses import StageStatus
 from daftt_core.storage import open_storage
 from daftt_core.sweep.curves import Curve, find_curves
 from daftt_core.sweep.mixtures import (
@@ -24,6 +23,7 @@ from daftt_core.sweep.mixtures import (
 from daftt_core.sweep.plan import Cell, Sweep
 from daftt_core.sweep.recommend import Recommendation, recommend
 from daftt_core.workspace import run_statuses
+from daftt_core.workspace.status import StageStatus
 
 __all__ = [
     "TABLE",

@@ -13,8 +13,7 @@ from types import SimpleNamespace
 
 from rouge_score.rouge_scorer import RougeScorer
 
-from daftt_core.records import TextSample, normalize
-from daftt_core.words import words_of
+from daftt_core.records import TextSample, normalize, words_of
 
 __all__ = ["agreements", "medoid"]
 
@@ -26,8 +25,8 @@ def agreements(texts: Sequence[str | None], kind: str) -> list[float]:
         texts: At least two; None agrees with nothing.
         kind: ``exact``, 1 for texts that are equal when normalized and 0 for others, or
             ``rouge-l``, the F-measure of ROUGE-L (C.-Y. Lin, 2004) by rouge_score, without
-            stemming and with the words of :mod:`daftt_core.words`. Equal texts agree wholly, even
-            those without a word.
+            stemming and with the words of :mod:`daftt_core.records.words`. Equal texts agree
+            wholly, even those without a word.
 
     Returns:
         Numbers in [0, 1].

@@ -10,13 +10,7 @@ from daftt_core.config import SynthesisConfig
 from daftt_core.records import Example, SyntheticExample
 from daftt_core.synthesis.asking import give_outputs
 from daftt_core.synthesis.labels import Outputs, open_teacher
-from daftt_core.synthesis.shards import (
-    deciding,
-    run_streams,
-    shard_name,
-    stream_of,
-    streams_of,
-)
+from daftt_core.synthesis.shards import deciding, run_streams, shard_name, stream_of, streams_of
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, run_stage
 
 __all__ = ["annotate"]

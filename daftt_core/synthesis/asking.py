@@ -7,11 +7,11 @@ from typing import TypeVar
 
 from daftt_core.engines import Engine, PromptError, PromptRefusedError
 from daftt_core.errors import RemoteError
-from daftt_core.progress import log
 from daftt_core.records import SyntheticExample
 from daftt_core.synthesis.labels import Outputs
 from daftt_core.synthesis.screening import find_problem
 from daftt_core.tasks import Task, answer_prompt
+from daftt_core.telemetry import log
 
 __all__ = ["ask_each", "give_outputs"]
 

@@ -26,10 +26,9 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.config import SynthesisConfig
-from daftt_core.keeping import keep
-from daftt_core.progress import Progress, log
-from daftt_core.records import SyntheticExample, digest, write_jsonl
-from daftt_core.storage import write_text
+from daftt_core.records import SyntheticExample, digest, write_jsonl, write_text
+from daftt_core.telemetry import Progress, log
+from daftt_core.workspace.progress import keep
 
 __all__ = [
     "BLOCK",

@@ -8,9 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from daftt_core.errors import TaskError, did_you_mean
-from daftt_core.plain_yaml import parse_yaml
+from daftt_core.records import explain, parse_yaml
 from daftt_core.tasks.task import Task
-from daftt_core.validation import explain
 
 __all__ = ["builtin_tasks", "load_task", "parse_task"]
 

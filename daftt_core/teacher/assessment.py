@@ -23,10 +23,9 @@ from daftt_core.evaluation.calibration import (
     fit_temperature_and_bias,
     reliability_bins,
 )
-from daftt_core.progress import Progress, log
-from daftt_core.records import Example, Prediction, seed_for, write_jsonl
-from daftt_core.storage import write_text
+from daftt_core.records import Example, Prediction, seed_for, write_jsonl, write_text
 from daftt_core.tasks import Form, answer_prompt, parse_answer
+from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, read_stage, run_stage
 
 __all__ = ["Assessment", "assess"]

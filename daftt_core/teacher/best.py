@@ -11,10 +11,11 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from daftt_core.keeping import keep
-from daftt_core.progress import log
-from daftt_core.storage import MANIFEST, commit, link_file, sound_manifest
-from daftt_core.teacher.together import Group
+from daftt_core.distributed.group import Group
+from daftt_core.records import link_file
+from daftt_core.storage import MANIFEST, commit, sound_manifest
+from daftt_core.telemetry import log
+from daftt_core.workspace.progress import keep
 
 __all__ = ["Best", "KeepBest", "best_weights", "lowest_loss", "take_weights"]
 

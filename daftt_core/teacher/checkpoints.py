@@ -20,13 +20,12 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from daftt_core.config import TeacherConfig
+from daftt_core.distributed.group import Group
 from daftt_core.errors import StoppedError, TrainingError
-from daftt_core.keeping import keep
-from daftt_core.metering import count_tokens
-from daftt_core.progress import Progress, log
 from daftt_core.storage import MANIFEST, commit, read_manifest, sound_manifest
 from daftt_core.teacher.best import best_weights, lowest_loss
-from daftt_core.teacher.together import Group
+from daftt_core.telemetry import Progress, count_tokens, log
+from daftt_core.workspace.progress import keep
 
 __all__ = [
     "CommitCheckpoints",

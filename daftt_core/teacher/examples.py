@@ -12,8 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from daftt_core.engines import encode
 from daftt_core.errors import TaskError
-from daftt_core.heldout import Heldout
-from daftt_core.records import Example
+from daftt_core.records import Example, Heldout
 from daftt_core.tasks import Prompt, Task, answer_prompt, writing_prompt
 from daftt_core.workspace import Run, read_stage
 

@@ -8,8 +8,8 @@ from daftt_core.data.candidates import MixtureExample, MixtureTask
 from daftt_core.data.mixture import read_mixture
 from daftt_core.engines import encode
 from daftt_core.errors import ModelError
-from daftt_core.progress import log
 from daftt_core.tasks import Prompt, mixture_prompt
+from daftt_core.telemetry import log
 from daftt_core.workspace import Run
 
 __all__ = ["mixture_prompts"]

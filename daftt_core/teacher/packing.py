@@ -24,8 +24,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from daftt_core.progress import log
 from daftt_core.teacher.examples import IGNORED
+from daftt_core.telemetry import log
 
 __all__ = ["EXACT", "Collator", "choose_collator", "pack", "why_not_packed"]
 

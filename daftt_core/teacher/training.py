@@ -17,6 +17,8 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 
 from daftt_core.config import TeacherConfig
+from daftt_core.distributed import this_rank
+from daftt_core.distributed.group import Group, run_stage_together
 from daftt_core.errors import ConfigError
 from daftt_core.modeling import (
     fix_threads,
@@ -27,9 +29,7 @@ from daftt_core.modeling import (
     use_bfloat16,
 )
 from daftt_core.modeling.identity import model_digest
-from daftt_core.progress import log
-from daftt_core.ranks import this_rank
-from daftt_core.storage import write_text
+from daftt_core.records import write_text
 from daftt_core.teacher.adapters import add_adapter, merge_adapter
 from daftt_core.teacher.best import Best, KeepBest, best_weights, take_weights
 from daftt_core.teacher.checkpoints import (
@@ -50,7 +50,7 @@ from daftt_core.teacher.examples import (
 )
 from daftt_core.teacher.mixture import mixture_prompts
 from daftt_core.teacher.packing import choose_collator
-from daftt_core.teacher.together import Group, run_stage_together
+from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_examples
 
 __all__ = ["train"]

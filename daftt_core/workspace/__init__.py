@@ -11,13 +11,12 @@ another key is cleared first.
 A run at a distance (``gs://``) has the same stages. Each is worked on in a scratch folder on this
 machine (``DAFTT_SCRATCH``, or under the cache), stored when it is done, and read through a cache
 (``DAFTT_CACHE``, at most ``DAFTT_CACHE_GB``). Who finishes a stage first has made it. What a stage
-has done so far is kept there too (:mod:`daftt_core.keeping`), so that another machine goes on.
+has done so far is kept there too (:mod:`daftt_core.workspace.progress`), so that another machine
+resumes it.
 """
 
 from __future__ import annotations
 
-from daftt_core.statuses import StageStatus, read_statuses
-from daftt_core.workspace.attempts import unfinished_usage
 from daftt_core.workspace.reading import (
     finished_stages,
     parse_summary,
@@ -28,8 +27,10 @@ from daftt_core.workspace.reading import (
     run_statuses,
     stage_manifest,
 )
-from daftt_core.workspace.runs import Run, check_run, is_distant, working_folder
-from daftt_core.workspace.stages import StageResult, joined_stage, run_stage
+from daftt_core.workspace.run import Run, check_run, is_distant, working_folder
+from daftt_core.workspace.stage import StageResult, joined_stage, run_stage
+from daftt_core.workspace.status import StageStatus, read_statuses
+from daftt_core.workspace.usage import unfinished_usage
 
 __all__ = [
     "Run",

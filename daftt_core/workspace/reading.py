@@ -9,9 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from daftt_core.errors import StorageError
-from daftt_core.progress import log
-from daftt_core.records import Example, read_jsonl
-from daftt_core.statuses import StageStatus, read_remote_statuses, read_statuses
+from daftt_core.records import Example, explain, read_jsonl
 from daftt_core.storage import (
     MANIFEST,
     Manifest,
@@ -23,8 +21,9 @@ from daftt_core.storage import (
     verify,
 )
 from daftt_core.tasks import Forms
-from daftt_core.validation import explain
-from daftt_core.workspace.runs import Run, open_run, stage_cache
+from daftt_core.telemetry import log
+from daftt_core.workspace.run import Run, open_run, stage_cache
+from daftt_core.workspace.status import StageStatus, read_remote_statuses, read_statuses
 
 __all__ = [
     "KEY_FILE",

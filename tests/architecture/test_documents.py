@@ -11,10 +11,9 @@ import pytest
 import reference
 from click.testing import CliRunner
 
+from daftt_core.accounting import Prices
 from daftt_core.cli.app import cli
-from daftt_core.config import flat_fields
-from daftt_core.costs import Prices
-from daftt_core.presets import preset_names
+from daftt_core.config import flat_fields, preset_names
 from daftt_core.tasks import Columns, Hub, Label, Solved, Splits, Task
 
 

@@ -19,7 +19,7 @@ from components.preflight_cell import preflight_cell
 from components.prepare_data import prepare_data
 from components.train_teacher import train_teacher
 from daftt_core.config import to_flat
-from daftt_core.entrypoints import numbers, references
+from daftt_core.stages.results import numbers, references
 
 
 class Metrics:

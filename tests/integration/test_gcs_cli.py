@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from daftt_core.cli import main
+from daftt_core.cli.app import main
 from daftt_core.config import Config
 from daftt_core.curation import CURATED, FUNNEL, SOURCES
 from daftt_core.errors import DataError
-from daftt_core.keeping import keep
 from daftt_core.preflight import preflight, resolve
-from daftt_core.records import Example, SyntheticExample, write_jsonl
-from daftt_core.storage import commit, open_storage, write_text
+from daftt_core.records import Example, SyntheticExample, write_jsonl, write_text
+from daftt_core.storage import commit, open_storage
 from daftt_core.workspace import Run, read_stage, run_stage
+from daftt_core.workspace.progress import keep
 
 
 @pytest.fixture

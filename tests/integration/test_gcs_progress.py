@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from faulty_proxy import Answer, FaultyProxy, Slow
 
-from daftt_core import keeping
-from daftt_core.keeping import Machine, keep
 from daftt_core.records import Example, SyntheticExample
 from daftt_core.storage import commit, open_storage, sound_manifest
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
+from daftt_core.workspace import progress as keeping
+from daftt_core.workspace.progress import Machine, keep
 
 PIECES = ("0.txt", ".chunks/1.txt", ".checkpoints/checkpoint-2", "seed-3", "seed-4")
 

@@ -13,11 +13,11 @@ from faulty_proxy import Answer, FaultyProxy, Request
 from daftt_core.config import Config, DataConfig
 from daftt_core.data import prepare
 from daftt_core.errors import DataError, GateError, StorageError
-from daftt_core.metering import Usage
 from daftt_core.preflight import preflight, resolve
 from daftt_core.reporting import write_report
 from daftt_core.storage import open_storage
 from daftt_core.tasks import load_task
+from daftt_core.telemetry import Usage
 from daftt_core.workspace import (
     Run,
     read_stage,

@@ -10,7 +10,7 @@ import pytest
 from job_requests import job_request
 from kube_api import Fault, KubeApi, kube_api, pod
 
-from daftt_core.cli import main
+from daftt_core.cli.app import main
 from daftt_core.jobs import KINDS
 from daftt_core.jobs.requests import Owner
 

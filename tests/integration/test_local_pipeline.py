@@ -19,9 +19,9 @@ from toy_run import toy_config
 from daftt_core.config import to_flat
 from daftt_core.data import prepare
 from daftt_core.preflight import resolve
+from daftt_core.retraining import check_trigger
 from daftt_core.storage import read_manifest
 from daftt_core.teacher import train
-from daftt_core.trigger import check_trigger
 from daftt_core.workspace import read_statuses, working_folder
 
 STAGES_TO_KILL = (
@@ -163,7 +163,7 @@ def command_lines() -> list[str]:
             words = path.read_bytes().decode(errors="replace").split("\0")
         except OSError:  # it ended while we looked
             continue
-        if int(path.parent.name) != os.getpid() and "daftt_core.cli.pipeline" in words:
+        if int(path.parent.name) != os.getpid() and "daftt_core.cli.local.pipeline" in words:
             lines.append(" ".join(words))
     return lines
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from daftt_core.cli.compile import PIPELINES, is_up_to_date
+from daftt_core.cli.authoring.compile import PIPELINES, is_up_to_date
 from daftt_core.config import Config, flat_fields, to_flat
 
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")

@@ -23,11 +23,9 @@ from daftt_core.reporting.escape import visible
 from daftt_core.curation.language import foreign_language
 from daftt_core.curation.near import similarity
 from daftt_core.curation.personal import find_personal_data, redact
-from daftt_core.heldout import Fingerprint, Heldout
-from daftt_core.records import Example, content_id, normalize
+from daftt_core.records import Example, Fingerprint, Heldout, bare, content_id, normalize, words_of
 from daftt_core.synthesis.screening import find_problem
 from daftt_core.tasks import load_task, parse_answer, parse_input
-from daftt_core.words import bare, words_of
 
 ROOTS = ("components", "daftt_core", "pipelines")
 METHODS = ("findall", "finditer", "fullmatch", "match", "search", "split", "sub", "subn")

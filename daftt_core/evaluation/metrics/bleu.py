@@ -8,7 +8,7 @@ import datasets
 import evaluate
 from sacrebleu.metrics.bleu import BLEU
 
-from daftt_core.words import apart
+from daftt_core.records import apart
 
 _DESCRIPTION = (
     "BLEU of all texts together (K. Papineni et al., 2002) by the sacrebleu package with its "

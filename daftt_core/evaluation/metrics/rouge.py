@@ -1,7 +1,7 @@
 """Overlap of a text with its reference, in words, word pairs and the longest common sequence.
 
-Words are those of :mod:`daftt_core.words`: letters and digits of any script, and in scripts without
-blanks each character.
+Words are those of :mod:`daftt_core.records.words`: letters and digits of any script, and in scripts
+without blanks each character.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import evaluate
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 
-from daftt_core.words import words_of
+from daftt_core.records import words_of
 
 _DESCRIPTION = (
     "F-measures of ROUGE-1, ROUGE-2 and ROUGE-L (C.-Y. Lin, 2004) by the rouge_score package, "

@@ -19,7 +19,7 @@ from kfp import compiler, dsl
 def work(run: str, name: str, how: str):
     import os, time
     from daftt_core.errors import TrainingError
-    from daftt_core.progress import Progress
+    from daftt_core.telemetry.progress import Progress
     from daftt_core.workspace import Run, run_stage
 
     def do(folder):

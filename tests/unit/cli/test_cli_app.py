@@ -10,7 +10,7 @@ import pytest
 
 from daftt_core import __version__, errors
 from daftt_core.cli import app as app_module
-from daftt_core.cli import cli, main
+from daftt_core.cli.app import cli, main
 
 
 def test_help_lists_every_command_and_every_exit_code(capsys) -> None:

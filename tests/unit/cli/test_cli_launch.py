@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from daftt_core.cli.launch import Attempt, compiled_pipeline, run_pipeline
-from daftt_core.cli.outcome import explain_failure
+from daftt_core.cli.local.launch import Attempt, compiled_pipeline, run_pipeline
+from daftt_core.cli.local.outcome import explain_failure
+from daftt_core.cli.local.running import is_running
+from daftt_core.cli.local.watch import Watch, display_for
 from daftt_core.cli.printing import PlainConsole
-from daftt_core.cli.running import is_running
-from daftt_core.cli.watch import Watch, display_for
 from daftt_core.errors import StorageError
 from daftt_core.storage import read_manifest
 from daftt_core.workspace import read_statuses
@@ -90,7 +90,7 @@ import signal
 import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts behind & ignores it
 from pathlib import Path
-from daftt_core.cli.launch import Attempt, run_pipeline
+from daftt_core.cli.local.launch import Attempt, run_pipeline
 folder, pipeline, run = sys.argv[1:]
 run_pipeline(Attempt(Path(folder)), Path(pipeline), {"run": run, "how": "slow"}, lambda: None)
 """

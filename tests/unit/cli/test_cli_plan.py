@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from daftt_core.cli import main
+from daftt_core.cli.app import main
 
 _20B = ["--preset", "gpt-neox-20b-8x80"]
 

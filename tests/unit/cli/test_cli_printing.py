@@ -11,18 +11,18 @@ import pytest
 from champions import decided
 from rich.table import Table
 
-from daftt_core.cli import main
-from daftt_core.cli.launch import LOG, Attempt
-from daftt_core.cli.outcome import explain_failure
+from daftt_core.cli.app import main
+from daftt_core.cli.local.launch import LOG, Attempt
+from daftt_core.cli.local.outcome import explain_failure
+from daftt_core.cli.local.watch import display_for
 from daftt_core.cli.printing import PlainConsole, as_yaml, say, say_json, show_table
-from daftt_core.cli.watch import display_for
 from daftt_core.errors import TrainingError
-from daftt_core.plain_text import visible_line
-from daftt_core.progress import Snapshot
-from daftt_core.statuses import write_status
-from daftt_core.storage import open_storage, write_text
+from daftt_core.records import visible_line, write_text
+from daftt_core.storage import open_storage
 from daftt_core.tasks import load_task
+from daftt_core.telemetry import Snapshot
 from daftt_core.workspace import Run, read_statuses
+from daftt_core.workspace.status import write_status
 
 HOSTILE = (
     "[/INST] [red]x[/red] :smile: \x1b[2J\x1b]0;title\x07 \x9b31m \u202egnp \udcff {{$}} \r\x7f"
@@ -109,7 +109,7 @@ def test_the_end_of_a_log_is_shown_as_text(
     def fail(*_: object, **__: object) -> None:
         raise explain_failure(attempt)
 
-    monkeypatch.setattr("daftt_core.cli.run._run", fail)
+    monkeypatch.setattr("daftt_core.cli.local.run._run", fail)
     assert main(["run"]) == 1
     err = capsys.readouterr().err
     assert is_harmless(err)

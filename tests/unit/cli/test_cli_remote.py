@@ -10,10 +10,10 @@ import pytest
 import yaml
 from kfp_api import TOKEN, KfpServer, kfp_server
 
-from daftt_core.cli import main
-from daftt_core.cli.launch import compiled_pipeline
-from daftt_core.cli.schedule import six_fields
-from daftt_core.cli.upload import version_name
+from daftt_core.cli.app import main
+from daftt_core.cli.cluster.schedule import six_fields
+from daftt_core.cli.cluster.upload import version_name
+from daftt_core.cli.local.launch import compiled_pipeline
 from daftt_core.config import Config, from_flat, to_flat
 from daftt_core.errors import ConfigError
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from kube_review_api import KubeServer, kube_server
 
-from daftt_core.cli import main
+from daftt_core.cli.app import main
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 SECRETS = "/api/v1/namespaces/kubeflow/secrets"

@@ -7,8 +7,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from daftt_core.cli import cli, main
-from daftt_core.cli.run import run_command
+from daftt_core.cli.app import cli, main
+from daftt_core.cli.local.run import run_command
 from daftt_core.config import flat_fields
 
 

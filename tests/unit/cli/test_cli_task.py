@@ -7,7 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from daftt_core.cli import cli, main
+from daftt_core.cli.app import cli, main
 from daftt_core.tasks import builtin_tasks, load_task
 
 TICKETS = "body,urgency\n" + "The server is on fire,1\nA typo in the manual,0\n" * 3

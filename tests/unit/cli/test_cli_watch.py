@@ -6,13 +6,13 @@ import io
 
 import pytest
 
-from daftt_core.cli import watch as watch_module
-from daftt_core.cli.launch import LOG, Attempt
-from daftt_core.cli.outcome import explain_failure, forget_failure, last_failure
+from daftt_core.cli.local import watch as watch_module
+from daftt_core.cli.local.launch import LOG, Attempt
+from daftt_core.cli.local.outcome import explain_failure, forget_failure, last_failure
+from daftt_core.cli.local.watch import Watch, display_for, statuses_since
 from daftt_core.cli.printing import PlainConsole
-from daftt_core.cli.watch import Watch, display_for, statuses_since
 from daftt_core.errors import TrainingError
-from daftt_core.progress import Progress
+from daftt_core.telemetry import Progress
 from daftt_core.workspace import run_stage
 
 

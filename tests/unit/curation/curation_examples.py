@@ -9,9 +9,15 @@ from daftt_core.config import CurationConfig
 from daftt_core.curation import Surroundings
 from daftt_core.curation import run_filters as run_filters_on_disk
 from daftt_core.curation.echo import EchoIndex
-from daftt_core.curation.spool import Spool
-from daftt_core.heldout import Fingerprint, Heldout
-from daftt_core.records import Example, Rejection, SyntheticExample, content_id
+from daftt_core.curation.rows import Spool
+from daftt_core.records import (
+    Example,
+    Fingerprint,
+    Heldout,
+    Rejection,
+    SyntheticExample,
+    content_id,
+)
 from daftt_core.tasks import Label, Task
 
 SENTIMENT = Task(

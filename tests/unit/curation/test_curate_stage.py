@@ -12,13 +12,13 @@ from daftt_core.config import CurationConfig
 from daftt_core.curation import EXAMPLE_FILTERS, FUNNEL, curate
 from daftt_core.curation.diversity import measure_diversity
 from daftt_core.errors import DataError, StorageError
-from daftt_core.heldout import write_fingerprints
 from daftt_core.records import (
     Example,
     Rejection,
     SyntheticExample,
     content_id,
     read_jsonl,
+    write_fingerprints,
     write_jsonl,
 )
 from daftt_core.tasks import load_task

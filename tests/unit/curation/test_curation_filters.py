@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from daftt_core.config import CurationConfig
 from daftt_core.curation import EXAMPLE_FILTERS, SET_FILTERS, Surroundings
+from daftt_core.curation.context import Reason
 from daftt_core.curation.filters import RELATIVE
-from daftt_core.curation.spool import Row, Spool
-from daftt_core.curation.surroundings import Reason
+from daftt_core.curation.rows import Row, Spool
 from daftt_core.records import SyntheticExample, content_id
 
 

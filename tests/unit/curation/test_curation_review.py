@@ -13,8 +13,7 @@ import pytest
 from daftt_core.curation import make_sheet, read_marks, read_review
 from daftt_core.curation.review import Finding
 from daftt_core.errors import DataError, StorageError
-from daftt_core.records import Example, SyntheticExample, write_jsonl
-from daftt_core.storage import write_text
+from daftt_core.records import Example, SyntheticExample, write_jsonl, write_text
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, run_stage
 

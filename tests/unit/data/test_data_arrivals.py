@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from daftt_core.config import DataConfig
 from daftt_core.data import prepare
-from daftt_core.data.places import locate
+from daftt_core.data.locate import locate
 from daftt_core.errors import DataError
 from daftt_core.tasks import Label, Task
 from daftt_core.workspace import Run, read_examples

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daftt_core.data.files import read_file
-from daftt_core.data.places import DataFile
+from daftt_core.data.locate import DataFile
 from daftt_core.data.rows import Row
 from daftt_core.errors import DataError
 from daftt_core.records import Example, normalize

@@ -18,7 +18,7 @@ from daftt_core.config import DataConfig
 from daftt_core.data import prepare
 from daftt_core.data.files import read_file
 from daftt_core.data.hub import fetch_hub
-from daftt_core.data.places import DataFile, locate
+from daftt_core.data.locate import DataFile, locate
 from daftt_core.data.rows import Row, drop_duplicates
 from daftt_core.data.sampling import Sampler
 from daftt_core.data.splits import cut, take

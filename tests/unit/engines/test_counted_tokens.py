@@ -11,10 +11,10 @@ from toy_task import remarks, vocabulary, write_task
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.engines import LocalEngine, encode, open_engine
-from daftt_core.metering import metered
 from daftt_core.modeling import load_causal_lm
 from daftt_core.records import Example
 from daftt_core.tasks import Prompt, answer_prompt, load_task
+from daftt_core.telemetry import metered
 
 HOW = {"temperature": 0.0, "top_p": 1.0, "max_new_tokens": 4}
 

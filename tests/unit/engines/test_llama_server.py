@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import requests
 
-from daftt_core.assets import fetch
 from daftt_core.config import SynthesisConfig
 from daftt_core.data.sources import own_source
 from daftt_core.engines import Engine, LabelScorer, open_engine, open_local
 from daftt_core.errors import ModelError
 from daftt_core.records import Example
+from daftt_core.storage.assets import fetch
 from daftt_core.tasks import Prompt, Task, answer_prompt, load_task
 
 pytest.importorskip("xllamacpp", reason="pip install xllamacpp brings llama.cpp's server")
@@ -24,7 +24,7 @@ from llama_server import write_float32
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
-PROGRAM = Path(__file__).parents[2] / "llama_server.py"
+PROGRAM = Path(__file__).parents[2] / "support" / "llama_server.py"
 TEACHER = "smollm2-135m-instruct"
 REVIEWS = 50
 TOLERANCE = 0.01

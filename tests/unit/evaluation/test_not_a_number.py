@@ -11,16 +11,16 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from scipy import sparse
 
-from daftt_core.drift import inputs_differ
 from daftt_core.errors import DataError
 from daftt_core.evaluation import Interval, registry, score, score_all, score_examples
 from daftt_core.evaluation.abstention import Abstention, choose_threshold
 from daftt_core.evaluation.calibration import Calibration, expected_calibration_error
 from daftt_core.evaluation.statistics import sign_flip_p
-from daftt_core.metering import Usage
 from daftt_core.records import Prediction, SyntheticExample
 from daftt_core.registry.models import FloorCheck, SliceCheck
+from daftt_core.retraining import inputs_differ
 from daftt_core.tasks import load_task
+from daftt_core.telemetry import Usage
 
 NUMBERS = [math.nan, math.inf, -math.inf]
 

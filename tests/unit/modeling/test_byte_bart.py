@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from daftt_core.costs.shapes import find_model_config
 from daftt_core.errors import ModelError
 from daftt_core.modeling import context_length, find_model, load_text_to_text, model_digest
 from daftt_core.modeling.byte_bart import make_byte_bart
+from daftt_core.planning.shapes import find_model_config
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from registry_runs import TEST, finished_run, promoted
 
-from daftt_core.cli import main
+from daftt_core.cli.app import main
 from daftt_core.modeling.onnx_export import LOGIT_TOLERANCE
 from daftt_core.registry import read_decision
 

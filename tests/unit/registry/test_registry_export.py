@@ -12,10 +12,10 @@ from registry_runs import examples, finished_run, promoted, write
 
 from daftt_core.errors import ConfigError, ModelError, StorageError
 from daftt_core.modeling.finding import find_model
+from daftt_core.records import write_text
 from daftt_core.registry import read_decision
 from daftt_core.registry.export import export_version
 from daftt_core.registry.models import Ledger
-from daftt_core.storage import write_text
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ from daftt_core.evaluation import (
     SliceScore,
 )
 from daftt_core.evaluation.headline import headline
-from daftt_core.records import Example, Rejection, SyntheticExample, write_jsonl
-from daftt_core.storage import Manifest, write_text
+from daftt_core.records import Example, Rejection, SyntheticExample, write_jsonl, write_text
+from daftt_core.storage import Manifest
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, run_stage
 

@@ -9,9 +9,9 @@ import pytest
 from sample_run import STAGES, fail, make_run
 
 from daftt_core.errors import StorageError
+from daftt_core.records import write_text
 from daftt_core.reporting import collect, render, write_report
 from daftt_core.reporting.sections import teacher
-from daftt_core.storage import write_text
 from daftt_core.workspace import Run
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from sample_run import make_run
 
-from daftt_core.cli import main
+from daftt_core.cli.app import main
 from daftt_core.config import from_flat
 from daftt_core.curation import make_sheet, read_marks
 from daftt_core.reporting import collect, render, write_report

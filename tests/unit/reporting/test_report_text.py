@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_run import evaluation, make_run
 
-from daftt_core.plain_text import visible
+from daftt_core.records import visible
 from daftt_core.reporting import stage_table, summary_table
 from daftt_core.reporting.formats import NONE, gain, memory, number, p_value, percent, share, size
 

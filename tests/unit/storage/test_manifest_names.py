@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from daftt_core.errors import StorageError
-from daftt_core.kept import Kept
+from daftt_core.records import write_text
 from daftt_core.storage import (
     NOTHING,
     Cache,
@@ -24,10 +24,10 @@ from daftt_core.storage import (
     read_manifest,
     sound_manifest,
     verify,
-    write_text,
 )
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, read_file, read_stage, run_stage
+from daftt_core.workspace.progress_store import Kept
 
 BAD_NAMES = [
     *("../a", "a/../../b", "seed-0/../../champion.json", "..", ".", "", "/etc/passwd", "a//b"),

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from daftt_core.errors import StorageError
+from daftt_core.records import write_text
 from daftt_core.storage import (
     check_writable,
     commit,
@@ -23,7 +24,6 @@ from daftt_core.storage import (
     local_folder,
     read_manifest,
     verify,
-    write_text,
 )
 
 

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from daftt_core.records import TRAITS, Example, SyntheticExample, Traits, write_jsonl
-from daftt_core.storage import write_text
+from daftt_core.records import TRAITS, Example, SyntheticExample, Traits, write_jsonl, write_text
 from daftt_core.tasks import Label, Task
 from daftt_core.workspace import Run, StageResult, run_stage
 

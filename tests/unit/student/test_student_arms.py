@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from student_examples import commit_examples, sentiment_examples, synthetic
 
-from daftt_core.arms import ARMS
 from daftt_core.errors import ConfigError, DataError, StorageError
+from daftt_core.stages import ARMS
 from daftt_core.student import read_arm
 from daftt_core.workspace import Run
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from student_examples import sentiment_examples, sentiment_task
 
 from daftt_core.config import StudentConfig
-from daftt_core.metering import Usage
 from daftt_core.modeling import load_classifier
 from daftt_core.student import train_arm
 from daftt_core.student.encoding import Reading, encode
+from daftt_core.telemetry import Usage
 from daftt_core.workspace import Run, stage_manifest
 
 

@@ -13,8 +13,7 @@ from scipy.stats import binom
 from daftt_core.errors import ConfigError, DataError, TaskError
 from daftt_core.evaluation import ArmResult, Comparison, Evaluation, Interval
 from daftt_core.preflight import hand_out, synthesis_shards
-from daftt_core.records import Prediction, write_jsonl
-from daftt_core.storage import write_text
+from daftt_core.records import Prediction, write_jsonl, write_text
 from daftt_core.sweep import Cell, Sweep, effect_sentences, plan_sweep, read_table, write_table
 from daftt_core.workspace import run_stage
 

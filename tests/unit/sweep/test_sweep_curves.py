@@ -9,9 +9,16 @@ import pytest
 
 from daftt_core.config import from_flat, read_settings, to_flat
 from daftt_core.evaluation import ArmResult, Comparison, Evaluation, Interval
-from daftt_core.records import Prediction, write_jsonl
-from daftt_core.storage import write_text
-from daftt_core.sweep import RECOMMENDED, Cell, Sweep, SweepTable, plan_sweep, verdicts, write_table
+from daftt_core.records import Prediction, write_jsonl, write_text
+from daftt_core.sweep import (
+    RECOMMENDED,
+    Cell,
+    Sweep,
+    SweepTable,
+    plan_sweep,
+    verdicts,
+    write_table,
+)
 from daftt_core.workspace import run_stage
 
 DEV = 400

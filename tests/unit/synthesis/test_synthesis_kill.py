@@ -18,7 +18,8 @@ from daftt_core.engines import LocalEngine
 from daftt_core.records import SyntheticExample
 from daftt_core.synthesis.labels import Outputs
 
-TESTS = Path(__file__).parents[2]
+SUPPORT = Path(__file__).parents[2] / "support"
+PROGRAM = SUPPORT / "untrained_run.py"
 DEADLINE_SECONDS = 600
 
 
@@ -60,8 +61,8 @@ def copy_of(calm: Untrained, folder: Path) -> Untrained:
 
 def start(run: Untrained, source: str, moment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, TESTS / "untrained_run.py", run.run.folder / "where.json", source, moment],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])},
+        [sys.executable, PROGRAM, run.run.folder / "where.json", source, moment],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT.parents[1]), str(SUPPORT)])},
     )
 
 

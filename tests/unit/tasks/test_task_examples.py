@@ -9,14 +9,7 @@ import yaml
 
 from daftt_core.errors import TaskError
 from daftt_core.records import Example
-from daftt_core.tasks import (
-    FIELD_NAME,
-    Task,
-    answer_prompt,
-    load_task,
-    parse_task,
-    writing_prompt,
-)
+from daftt_core.tasks import FIELD_NAME, Task, answer_prompt, load_task, parse_task, writing_prompt
 
 FIELDS = {
     "id": "entailment",

@@ -18,18 +18,19 @@ from safetensors.torch import load_file, save_file
 from toy_run import toy_config, train_once
 
 from daftt_core.config import Config, TeacherConfig
+from daftt_core.distributed import Rank
+from daftt_core.distributed.group import Group
 from daftt_core.engines import LabelScorer, LocalEngine
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import load_causal_lm, move_into_memory
 from daftt_core.preflight import resolve
-from daftt_core.ranks import Rank
 from daftt_core.records import Example
 from daftt_core.storage import commit, read_manifest
 from daftt_core.tasks import load_task
 from daftt_core.teacher.checkpoints import agreed_checkpoint, newest_checkpoint
 from daftt_core.teacher.examples import IGNORED, reading_order, training_set, whole_batches
-from daftt_core.teacher.together import Group
-from daftt_core.workspace import read_examples, stages
+from daftt_core.workspace import read_examples
+from daftt_core.workspace import stage as stages
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from daftt_core.config import TeacherConfig, from_flat
+from daftt_core.distributed import Rank
+from daftt_core.distributed.group import Group
 from daftt_core.errors import ConfigError, TrainingError
-from daftt_core.ranks import Rank
 from daftt_core.storage import commit
 from daftt_core.teacher.checkpoints import agreed_checkpoint
 from daftt_core.teacher.deepspeed import deepspeed_settings
-from daftt_core.teacher.together import Group
 
 
 def settings(processes: int = 2, *, bfloat16: bool = False, **fields: object) -> dict[str, object]:

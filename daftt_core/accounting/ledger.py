@@ -1,0 +1,257 @@
+"""What a run has used and cost, stage by stage, and for what.
+
+What counts, and what does not count twice:
+
+- Everything that the run's folder holds counts: finished stages with all their attempts, and the
+  attempts at stages that never finished. What was done under other settings and then cleared does
+  not; nor do reports and reviews.
+- A stage that was found done, or whose chunk, student or checkpoint was, counts once, where it was
+  done. A retry adds its time and what it really did.
+- A stage that was *copied* from another run of its family (a sweep's cell) is not in what this run
+  has ``spent``, so that runs can be added up. It is in the ``whole``, what the result would have
+  cost alone, by which examples and points are priced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from daftt_core.accounting.prices import Prices, parse_prices
+from daftt_core.storage import Manifest
+from daftt_core.telemetry import Usage
+from daftt_core.workspace import (
+    Run,
+    finished_stages,
+    parse_summary,
+    read_stage,
+    stage_manifest,
+    unfinished_usage,
+)
+
+__all__ = [
+    "PRICES_FILE",
+    "Amount",
+    "Ledger",
+    "StageAmount",
+    "add_up",
+    "read_ledger",
+    "run_prices",
+]
+
+PRICES_FILE = "prices.yaml"
+"""The prices a run was started with, in its stage ``preflight``."""
+
+_HOUR = 3600
+_ABOUT_RESULTS = ("report", "review")
+_MAKING = ("data", "mixture", "teacher", "assessment", "synthetic", "curated")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Amount(_Part):
+    """What something used, and its price.
+
+    Attributes:
+        usage: What it used.
+        cost: Its price; None where there are no prices, or one is missing.
+    """
+
+    usage: Usage = Usage()
+    cost: float | None = None
+
+    @property
+    def gpu_hours(self) -> float:
+        """Hours of one GPU."""
+        return sum(self.usage.gpu_seconds.values()) / _HOUR
+
+    @property
+    def cpu_hours(self) -> float:
+        """Hours of one CPU."""
+        return sum(self.usage.cpu_seconds.values()) / _HOUR
+
+
+class StageAmount(Amount):
+    """What a stage used.
+
+    Attributes:
+        name: The stage.
+        copied: Whether another run did the work.
+        finished: Whether it was finished.
+        measured: Whether more than its time is known.
+    """
+
+    name: str
+    copied: bool = False
+    finished: bool = True
+    measured: bool = True
+
+
+class Ledger(_Part):
+    """What a run used.
+
+    Attributes:
+        stages: Its stages, the earliest finished first, and then those that never finished.
+        kept_examples: Synthetic examples that curation kept; None where it did not run.
+        gain: Points that the chosen students are better than those without synthetic examples;
+            None where they were not compared.
+        currency: Of the costs; empty where there are no prices.
+        prices: Where the prices are from; empty where there are none.
+        unpriced: Devices that were used and have no price.
+    """
+
+    stages: tuple[StageAmount, ...] = ()
+    kept_examples: int | None = None
+    gain: float | None = None
+    currency: str = ""
+    prices: str = ""
+    unpriced: tuple[str, ...] = ()
+
+    @property
+    def spent(self) -> Amount:
+        """What this run itself used."""
+        return add_up(stage for stage in self.stages if not stage.copied)
+
+    @property
+    def whole(self) -> Amount:
+        """What it would have used alone, with the stages that it copied."""
+        return add_up(self.stages)
+
+    @property
+    def making(self) -> Amount:
+        """What the synthetic examples took: data, teacher, its assessment, synthesis, curation."""
+        return add_up(each for each in self.stages if each.name.split("/")[0] in _MAKING)
+
+    @property
+    def per_kept_example(self) -> Amount | None:
+        """What each kept synthetic example took; None where none was kept."""
+        return _share(self.making, self.kept_examples)
+
+    @property
+    def per_point(self) -> Amount | None:
+        """What each point of gain took, of the whole; None where nothing was gained."""
+        return _share(self.whole, self.gain)
+
+
+class _Kept(_Part):
+    kept: int
+
+
+class _Curated(_Part):
+    """What is read here of the summary of the stage ``curated``."""
+
+    funnel: dict[str, _Kept] = {}
+
+
+class _Arm(_Part):
+    gain: float | None = None
+
+
+class _Evaluated(_Part):
+    """What is read here of the summary of the stage ``evaluation``."""
+
+    chosen_arm: str = ""
+    arms: dict[str, _Arm] = {}
+
+
+def add_up(amounts: Iterable[Amount]) -> Amount:
+    """The sum; without a cost where one of the amounts has none."""
+    usage, costs = Usage(), []
+    for amount in amounts:
+        usage += amount.usage
+        costs.append(amount.cost)
+    known = [cost for cost in costs if cost is not None]
+    return Amount(usage=usage, cost=sum(known) if len(known) == len(costs) else None)
+
+
+def _share(amount: Amount, parts: float | None) -> Amount | None:
+    if parts is None or parts <= 0:
+        return None
+    used = amount.usage
+    usage = Usage(
+        seconds=used.seconds / parts,
+        cpu_seconds={kind: seconds / parts for kind, seconds in used.cpu_seconds.items()},
+        gpu_seconds={kind: seconds / parts for kind, seconds in used.gpu_seconds.items()},
+    )
+    return Amount(usage=usage, cost=None if amount.cost is None else amount.cost / parts)
+
+
+def read_ledger(run: Run, prices: Prices | None = None) -> Ledger:
+    """What a run has used so far.
+
+    Args:
+        run: The run.
+        prices: What things cost; None leaves costs out.
+
+    Raises:
+        StorageError: The run cannot be read.
+    """
+    committed = finished_stages(run)
+    names = [name for name in sorted(committed, key=lambda name: committed[name]) if _counts(name)]
+    manifests = {name: found for name in names if (found := stage_manifest(run, name))}
+    unfinished = {name: usage for name, usage in unfinished_usage(run).items() if _counts(name)}
+    stages = [
+        *(_finished(name, manifest, prices) for name, manifest in manifests.items()),
+        *_unfinished(unfinished, prices),
+    ]
+    return Ledger(
+        stages=tuple(stages),
+        kept_examples=_kept_examples(run, manifests.get("curated")),
+        gain=_gain(run, manifests.get("evaluation")),
+        currency=prices.currency if prices else "",
+        prices=prices.source if prices else "",
+        unpriced=tuple(sorted(_unpriced(stages, prices))) if prices else (),
+    )
+
+
+def run_prices(run: Run) -> Prices | None:
+    """The prices that a run was started with; None where it was started without.
+
+    Raises:
+        StorageError: The run's preflight has not finished, or cannot be read.
+        ConfigError: They cannot be understood.
+    """
+    path = read_stage(run, "preflight")[0] / PRICES_FILE
+    return parse_prices(str(path), path.read_bytes()) if path.is_file() else None
+
+
+def _counts(name: str) -> bool:
+    return name.split("/")[0] not in _ABOUT_RESULTS
+
+
+def _finished(name: str, manifest: Manifest, prices: Prices | None) -> StageAmount:
+    usage = manifest.usage
+    return StageAmount(
+        name=name,
+        usage=usage or Usage(attempts=1, seconds=manifest.seconds),
+        cost=prices.cost(usage) if prices and usage else None,
+        copied=manifest.copied,
+        measured=usage is not None,
+    )
+
+
+def _unfinished(found: Mapping[str, Usage], prices: Prices | None) -> Iterator[StageAmount]:
+    for name, usage in found.items():
+        cost = prices.cost(usage) if prices else None
+        yield StageAmount(name=name, usage=usage, cost=cost, finished=False)
+
+
+def _unpriced(stages: Iterable[StageAmount], prices: Prices) -> set[str]:
+    return set().union(*(prices.unpriced(stage.usage) for stage in stages))
+
+
+def _kept_examples(run: Run, curated: Manifest | None) -> int | None:
+    if curated is None:
+        return None
+    found = parse_summary(run, "curated", curated.summary, _Curated)
+    return sum(one.kept for one in found.funnel.values())
+
+
+def _gain(run: Run, evaluation: Manifest | None) -> float | None:
+    if evaluation is None:
+        return None
+    found = parse_summary(run, "evaluation", evaluation.summary, _Evaluated)
+    return found.arms.get(found.chosen_arm, _Arm()).gain

@@ -1,0 +1,135 @@
+"""What things cost, from a file of the user's own: prices differ by provider, region and contract.
+
+A price file is YAML; ``daftt costs --example-prices`` prints one to begin with. The keys of
+``gpu_hour`` and ``cpu_hour`` are words of a device's name as its driver gives it, such as
+``A100-SXM4-80GB`` or ``EPYC 7B12``; of several that fit the longest counts, and ``other`` is for
+devices that none fits.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from daftt_core.errors import ConfigError
+from daftt_core.records import explain, parse_yaml
+from daftt_core.storage import open_storage
+from daftt_core.telemetry import Usage
+
+__all__ = ["Prices", "example_prices", "parse_prices", "read_prices"]
+
+_OTHER = "other"
+_GB = 1e9
+_HOUR = 3600
+_Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Prices(BaseModel):
+    """Prices in one currency.
+
+    Attributes:
+        source: Where and when they are from; shown wherever an amount of money is.
+        currency: Such as EUR.
+        gpu_hour: One GPU for an hour, by words of its name.
+        cpu_hour: One CPU for an hour, by words of its name.
+        gpu_hour_covers_cpus: Whether a GPU's price includes its machine, so that the CPUs of a
+            stage that has GPUs cost nothing more.
+        stored_gb: Each GB (10^9 bytes) that arrives in a storage at a distance.
+        fetched_gb: Each GB that arrives from there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    source: str = Field(min_length=1)
+    currency: str = Field(pattern=r"^[A-Za-z]{1,12}$")
+    gpu_hour: dict[str, _Price] = {}
+    cpu_hour: dict[str, _Price] = {}
+    gpu_hour_covers_cpus: bool = True
+    stored_gb: _Price = 0.0
+    fetched_gb: _Price = 0.0
+
+    def cost(self, usage: Usage) -> float | None:
+        """The price of what some work used; None where a device has no price."""
+        amounts = [
+            usage.bytes_stored / _GB * self.stored_gb,
+            usage.bytes_fetched / _GB * self.fetched_gb,
+        ]
+        for seconds, prices in self._charged(usage):
+            for kind, time in seconds.items():
+                price = _price(kind, prices)
+                if price is None:
+                    return None
+                amounts.append(time / _HOUR * price)
+        return sum(amounts)
+
+    def unpriced(self, usage: Usage) -> set[str]:
+        """The devices among those that some work used that have no price."""
+        return {
+            kind
+            for seconds, prices in self._charged(usage)
+            for kind in seconds
+            if _price(kind, prices) is None
+        }
+
+    def _charged(self, usage: Usage) -> list[tuple[dict[str, float], dict[str, float]]]:
+        covered = self.gpu_hour_covers_cpus and bool(usage.gpu_seconds)
+        cpus = [] if covered else [(usage.cpu_seconds, self.cpu_hour)]
+        return [(usage.gpu_seconds, self.gpu_hour), *cpus]
+
+
+def _price(kind: str, prices: dict[str, float]) -> float | None:
+    # whole words, so that the price of an L4 is not taken for an L40S
+    fitting = [
+        words
+        for words in prices
+        if re.search(rf"(?<![A-Za-z0-9]){re.escape(words)}(?![A-Za-z0-9])", kind, re.IGNORECASE)
+    ]
+    return prices[max(fitting, key=len)] if fitting else prices.get(_OTHER)
+
+
+def read_prices(uri: str) -> Prices:
+    """Read a price file.
+
+    Args:
+        uri: Its path, or its place in a bucket.
+
+    Raises:
+        ConfigError: There is no such file, or it does not hold prices.
+        StorageError: It cannot be read.
+    """
+    folder, _, name = uri.rpartition("/")
+    content = open_storage(folder or ("/" if uri.startswith("/") else ".")).read(name)
+    if content is None:
+        raise ConfigError(f"prices: {uri}: there is no such file")
+    return parse_prices(uri, content.data)
+
+
+def parse_prices(where: str, data: bytes) -> Prices:
+    """The prices that a file holds.
+
+    Args:
+        where: The file, for messages.
+        data: Its content.
+
+    Raises:
+        ConfigError: It does not hold prices; names every mistake.
+    """
+    try:
+        content = parse_yaml(data.decode())
+    except ValueError as error:
+        raise ConfigError(f"prices: {where}: is not YAML: {error}") from None
+    try:
+        return Prices.model_validate(content)
+    except ValidationError as error:
+        found = explain(error, Prices)
+        lines = [f"prices: {where}: {field or 'the file'}: {said}" for field, said in found]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def example_prices() -> str:
+    """A price file to begin with; its numbers are made up."""
+    file = resources.files("daftt_core.costs") / "example-prices.yaml"
+    return file.read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Commands that speak to Kubeflow Pipelines and Kubernetes."""

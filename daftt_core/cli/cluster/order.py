@@ -1,0 +1,162 @@
+"""What it takes to start a pipeline on a cluster: settings, uploaded version, experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from daftt_core.cli.cluster.remote import (
+    Connection,
+    Remote,
+    connect,
+    with_connection,
+    with_dry_run,
+)
+from daftt_core.cli.cluster.upload import Version, upload_version, with_pipeline
+from daftt_core.cli.settings import read_config, with_settings
+from daftt_core.cli.variations import sweep_parameters, take_variations, with_variations
+from daftt_core.config import Config, as_argument, to_flat
+from daftt_core.errors import ConfigError
+from daftt_core.planning import check_teacher_fits
+from daftt_core.records import digest
+
+__all__ = ["Order", "place_order", "with_order"]
+
+# What Kubeflow Pipelines puts into pods itself; these settings' checks let no placeholder through.
+_READ_BY_KFP = ("cluster_", "notify_secret")
+_FILES = ("train", "dev", "test", "unlabelled")
+
+
+@dataclass(frozen=True)
+class Order:
+    """A pipeline that is ready to be started.
+
+    Attributes:
+        remote: The connection.
+        version: The uploaded pipeline.
+        experiment_id: Where its runs belong.
+        service_account: As whom its pods run; empty: the installation's own.
+        name: Name of the run.
+        parameters: Every parameter.
+    """
+
+    remote: Remote
+    version: Version
+    experiment_id: str
+    service_account: str
+    name: str
+    parameters: dict[str, Any]
+
+
+def with_order(command: Any) -> Any:
+    """Give a command the options from which :func:`place_order` makes an order."""
+    command = click.option(
+        "--service-account",
+        default="",
+        envvar="DAFTT_KFP_SERVICE_ACCOUNT",
+        show_envvar=True,
+        help="Kubernetes service account of the run's pods; empty: the installation's own.",
+    )(command)
+    command = click.option(
+        "--experiment", default="daftt", show_default=True, help="Experiment the run belongs to."
+    )(command)
+    for add in (with_dry_run, with_connection, with_variations, with_pipeline, with_settings):
+        command = add(command)
+    return command
+
+
+def place_order(
+    *,
+    settings_file: Path | None,
+    pipeline: str,
+    host: str,
+    namespace: str,
+    token: str,
+    ca_cert: str,
+    experiment: str,
+    service_account: str,
+    dry_run: bool,
+    **given: Any,
+) -> Order:
+    """Check the settings, connect, upload the pipeline if it is not there, find its experiment.
+
+    Args:
+        settings_file: A YAML file of flat settings, or None.
+        pipeline: Which pipeline, ``daftt`` or ``sweep``.
+        host: Address of Kubeflow Pipelines.
+        namespace: Namespace to work in.
+        token: Opens it.
+        ca_cert: File of certificates.
+        experiment: Name of the experiment, which is created where it is missing.
+        service_account: As whom the pods run.
+        dry_run: Show requests that would change something, and do not send them.
+        given: Values of the settings' options and of a sweep's; None where one was not given.
+
+    Raises:
+        ConfigError: Names every mistake of the settings.
+        RemoteError: Kubeflow Pipelines cannot be reached, or refuses.
+    """
+    variations = take_variations(given)
+    config = read_config(settings_file, given)
+    _check_for_cluster(config)
+    if pipeline == "sweep":
+        name, parameters = _sweep(config, variations)
+    else:
+        _check_no_variation(variations)
+        name, parameters = _run_name(config), to_flat(config)
+    remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
+    version = upload_version(remote, pipeline)
+    with remote.doing(f"find or create the experiment {experiment!r}"):
+        found = remote.client.create_experiment(experiment, namespace=namespace or None)
+    sent = {
+        parameter: value if parameter.startswith(_READ_BY_KFP) else as_argument(value)
+        for parameter, value in parameters.items()
+    }
+    return Order(remote, version, str(found.experiment_id), service_account, name, sent)
+
+
+def _sweep(config: Config, variations: Mapping[str, str | None]) -> tuple[str, dict[str, Any]]:
+    from daftt_core.sweep import plan_sweep
+
+    varied, pods = sweep_parameters(config, variations)
+    return plan_sweep(**varied).name, varied | pods
+
+
+def _check_no_variation(variations: Mapping[str, str | None]) -> None:
+    for name, value in variations.items():
+        if value is not None:
+            raise ConfigError(f"--{name}: is for a sweep: add --pipeline sweep, or leave it out")
+
+
+def _check_for_cluster(config: Config) -> None:
+    """Make sure that pods can reach what the settings name.
+
+    Raises:
+        ConfigError: Names every setting that only this machine understands, or says that the
+            teacher cannot fit its GPUs.
+    """
+    mistakes = []
+    if "://" not in config.run.output or config.run.output.startswith("file://"):
+        mistakes.append(
+            f"output: {config.run.output!r} would be a folder of a single pod; give a storage "
+            "prefix such as gs://my-bucket/daftt"
+        )
+    for name in _FILES:
+        path = getattr(config.data, name)
+        if path and "://" not in path and not path.startswith("/"):
+            mistakes.append(
+                f"data_{name}: {path!r} is a file of this machine, which pods do not see; copy it "
+                "to storage and give its URI"
+            )
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    check_teacher_fits(config)
+
+
+def _run_name(config: Config) -> str:
+    """The name of a run: its own, or its task and a digest of all its settings."""
+    return config.run.name or f"{Path(config.run.task).stem}-{digest(to_flat(config), length=8)}"

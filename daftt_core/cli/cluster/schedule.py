@@ -1,0 +1,155 @@
+"""``daftt schedule``: the pipeline again and again, at the times a cron expression names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from daftt_core.cli.cluster.order import Order, place_order, with_order
+from daftt_core.cli.cluster.remote import Remote, equals, is_made_up
+from daftt_core.cli.printing import say, say_json
+from daftt_core.cli.settings import SettingsCommand
+from daftt_core.config import read_preset, read_settings
+from daftt_core.errors import ConfigError
+
+__all__ = ["schedule_command", "six_fields"]
+
+_TRIGGER = "drift"
+_CONCURRENCY = 1  # two runs of the same settings would work in the same folder
+
+
+@click.command("schedule", cls=SettingsCommand, short_help="Run the pipeline at set times.")
+@with_order
+@click.option("--cron", required=True, help="When, such as '0 3 * * 1': Mondays at three (UTC).")
+@click.option("--schedule-name", help="Name to replace it by; left out: the pipeline's.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def schedule_command(
+    dry_run: bool, cron: str, schedule_name: str | None, as_json: bool, **given: Any
+) -> None:
+    """Create the recurring run of that name, or replace the one that is there.
+
+    Each run reads the data anew, files that have come to match a pattern among them, and trains
+    when there is reason to: unless settings say otherwise, trigger_when is drift. One run at a
+    time; times that were missed are not made up for. A recurring run that is the same already is
+    left alone. A run does again only what depends on data that has changed.
+
+    \b
+    Examples:
+      daftt schedule --cron '0 3 * * 1' --output gs://my-bucket/daftt
+      daftt schedule --cron '0 3 * * *' --settings my-settings.yaml \\
+        --data-train 'gs://my-bucket/labels/*.csv' --trigger-min-new-labels 200
+      daftt schedule --cron '0 3 1 * *' --settings my-settings.yaml --trigger-when always --dry-run
+    """
+    expression = six_fields(cron)
+    order = place_order(dry_run=dry_run, **_with_trigger(given))
+    remote, name = order.remote, schedule_name or order.version.pipeline
+    present = _find(order, name)
+    same = [run for run in present if _is_same(run, expression, order)]
+    if same:
+        _remove(remote, [each for each in present if each is not same[0]])
+        schedule, changed = same[0], False
+    else:
+        schedule = _replace(
+            remote,
+            present,
+            experiment_id=order.experiment_id,
+            job_name=name,
+            cron_expression=expression,
+            max_concurrency=_CONCURRENCY,
+            no_catchup=True,
+            params=order.parameters,
+            pipeline_id=order.version.pipeline_id,
+            version_id=order.version.version_id,
+            service_account=order.service_account or None,
+        )
+        changed = True
+    if dry_run and changed:
+        return
+    if as_json and not dry_run:
+        answer = {"recurring_run_id": schedule.recurring_run_id, "cron": expression}
+        say_json({**answer, "changed": changed})
+        return
+    done = f"set to {expression!r}" if changed else f"is set to {expression!r} already"
+    page = remote.link(f"recurringrun/details/{schedule.recurring_run_id}")
+    say(f"{name}: {done}\n{page}")
+
+
+def _with_trigger(given: dict[str, Any]) -> dict[str, Any]:
+    """Options that let a run train only when there is reason to, unless settings say when."""
+    named = given["settings_file"]
+    settings = read_settings(named) if named else {}
+    if given["preset"]:
+        settings = read_preset(given["preset"]) | settings
+    asked = given["pipeline"] == "sweep" or "trigger_when" in settings
+    return given if asked or given["trigger_when"] else given | {"trigger_when": _TRIGGER}
+
+
+def six_fields(cron: str) -> str:
+    """A cron expression as Kubeflow Pipelines reads it: with seconds in front.
+
+    Args:
+        cron: Five fields, as everywhere, or six.
+
+    Raises:
+        ConfigError: It has another number of fields.
+    """
+    fields = cron.split()
+    if len(fields) not in (5, 6):
+        raise ConfigError(
+            f"--cron: {cron!r} has {len(fields)} fields; it needs 5 (minute, hour, day, month, "
+            "weekday), or 6 with seconds in front"
+        )
+    return " ".join(fields if len(fields) == 6 else ["0", *fields])
+
+
+def _find(order: Order, name: str) -> list[Any]:
+    if is_made_up(order.experiment_id):
+        return []
+    with order.remote.doing("list the recurring runs"):
+        found = order.remote.client.list_recurring_runs(
+            experiment_id=order.experiment_id, page_size=50, filter=equals("display_name", name)
+        )
+    return list(found.recurring_runs or [])
+
+
+def _is_same(run: Any, cron: str, order: Order) -> bool:
+    reference, schedule = run.pipeline_version_reference, run.trigger and run.trigger.cron_schedule
+    return bool(
+        run.mode == "ENABLE"
+        and schedule
+        and schedule.cron == cron
+        and int(run.max_concurrency) == _CONCURRENCY
+        and run.no_catchup
+        and reference
+        and reference.pipeline_version_id == order.version.version_id
+        and run.runtime_config
+        and run.runtime_config.parameters == order.parameters
+        # none was asked for: whatever the installation has chosen
+        and (not order.service_account or run.service_account == order.service_account)
+    )
+
+
+def _replace(remote: Remote, old: Sequence[Any], **new: Any) -> Any:
+    """Put a recurring run in the place of others; on failure the others stay as they were."""
+    enabled = [run for run in old if run.mode == "ENABLE"]
+    with remote.doing("disable the recurring run that is replaced"):
+        for run in enabled:
+            remote.client.disable_recurring_run(run.recurring_run_id)
+    try:
+        with remote.doing("create the recurring run"):
+            made = remote.client.create_recurring_run(**new)
+    except BaseException:
+        with remote.doing("enable the recurring run again"):
+            for run in enabled:
+                remote.client.enable_recurring_run(run.recurring_run_id)
+        raise
+    _remove(remote, old)
+    return made
+
+
+def _remove(remote: Remote, runs: Sequence[Any]) -> None:
+    with remote.doing("delete the recurring run that is replaced"):
+        for run in runs:
+            remote.client.delete_recurring_run(run.recurring_run_id)

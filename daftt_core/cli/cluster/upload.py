@@ -1,0 +1,151 @@
+"""``daftt upload``: the compiled pipeline as a version in Kubeflow Pipelines."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from daftt_core import __version__
+from daftt_core.cli.cluster.remote import (
+    Connection,
+    Remote,
+    connect,
+    equals,
+    with_connection,
+    with_dry_run,
+)
+from daftt_core.cli.local.launch import compiled_pipeline
+from daftt_core.cli.printing import say, say_json
+
+__all__ = [
+    "PIPELINES",
+    "Version",
+    "upload_command",
+    "upload_version",
+    "version_name",
+    "with_pipeline",
+]
+
+PIPELINES = {"daftt": "daftt", "sweep": "daftt-sweep"}
+"""The name of each compiled pipeline in Kubeflow Pipelines."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the pipeline in Kubeflow Pipelines.
+
+    Attributes:
+        pipeline_id: The pipeline's id there.
+        version_id: The version's id there.
+        pipeline: The pipeline's name there.
+        name: DAFTT's version and the digest of the YAML file.
+        is_new: Whether it was not there before.
+    """
+
+    pipeline_id: str
+    version_id: str
+    pipeline: str
+    name: str
+    is_new: bool
+
+
+def with_pipeline(command: Any) -> Any:
+    """Give a command the option that chooses the pipeline."""
+    return click.option(
+        "--pipeline",
+        type=click.Choice(list(PIPELINES)),
+        default="daftt",
+        show_default=True,
+        help="One run, or a sweep over fractions, ratios, modes and mixtures.",
+    )(command)
+
+
+@click.command("upload", short_help="Upload the compiled pipeline as a new version.")
+@with_pipeline
+@with_connection
+@with_dry_run
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def upload_command(
+    pipeline: str,
+    host: str,
+    namespace: str,
+    token: str,
+    ca_cert: str,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Upload the compiled pipeline to Kubeflow Pipelines, unless this very file is there.
+
+    \b
+    Examples:
+      daftt upload --host http://localhost:8888
+      daftt upload --pipeline sweep --dry-run
+    """
+    remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
+    version = upload_version(remote, pipeline)
+    if as_json and not dry_run:
+        say_json(asdict(version))
+    elif not dry_run:
+        done = "uploaded" if version.is_new else "is there already"
+        page = f"pipelines/details/{version.pipeline_id}/version/{version.version_id}"
+        say(f"{version.pipeline} {version.name}: {done}\n{remote.link(page)}")
+    elif not version.is_new:
+        say(f"# nothing to send: {version.pipeline} {version.name} is there already")
+
+
+def version_name(path: Path) -> str:
+    """The name under which a compiled pipeline is known: equal names mean equal files."""
+    return f"{__version__}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
+def upload_version(remote: Remote, pipeline: str) -> Version:
+    """Make sure that Kubeflow Pipelines has a compiled pipeline.
+
+    Args:
+        remote: The connection.
+        pipeline: Which one of ``PIPELINES``.
+
+    Raises:
+        RemoteError: It was refused.
+        StorageError: It has not been compiled.
+    """
+    path, there = compiled_pipeline(pipeline), PIPELINES[pipeline]
+    name = version_name(path)
+    pipeline_id = _find_pipeline(remote, there)
+    if pipeline_id is None:
+        pipeline_id = _create_pipeline(remote, there)
+    else:
+        with remote.doing("list the pipeline's versions"):
+            found = remote.client.list_pipeline_versions(
+                pipeline_id, filter=equals("display_name", name)
+            ).pipeline_versions
+        if found:
+            version_id = found[0].pipeline_version_id
+            return Version(pipeline_id, version_id, there, name, is_new=False)
+    with remote.doing("upload the pipeline"):
+        made = remote.client.upload_pipeline_version(str(path), name, pipeline_id=pipeline_id)
+    return Version(pipeline_id, made.pipeline_version_id, there, name, is_new=True)
+
+
+def _find_pipeline(remote: Remote, name: str) -> str | None:
+    with remote.doing("list the pipelines"):
+        found = remote.client.list_pipelines(
+            namespace=remote.connection.namespace, filter=equals("display_name", name)
+        ).pipelines
+    return str(found[0].pipeline_id) if found else None
+
+
+def _create_pipeline(remote: Remote, name: str) -> str:
+    from kfp_server_api import V2beta1Pipeline
+
+    pipeline: Any = V2beta1Pipeline(
+        name=name, display_name=name, namespace=remote.connection.namespace or None
+    )
+    with remote.doing("create the pipeline"):
+        # not upload_pipeline: that would make a first version without a digest in its name
+        made = remote.client.pipelines.pipeline_service_create_pipeline(pipeline=pipeline)
+    return str(made.pipeline_id)

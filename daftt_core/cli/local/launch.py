@@ -1,0 +1,152 @@
+"""Starting the pipeline's process, waiting for it, and ending it with all its stages."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from daftt_core.config import as_argument
+from daftt_core.errors import StorageError
+from daftt_core.storage import check_writable
+
+__all__ = ["LOG", "Attempt", "compiled_pipeline", "run_pipeline"]
+
+LOG = "log.txt"
+
+_LOOK_EVERY_SECONDS = 0.25
+# kfp.local runs at most two iterations of a loop at once, whatever the pipeline asks for.
+_LOOP_WIDTH = "2"
+
+
+class Attempt:
+    """One go at a run.
+
+    Attributes:
+        folder: The run's folder.
+        started: Seconds since the epoch.
+        log: Where everything that the stages say is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.started = time.time()
+        self.log = folder / LOG
+        self._log_offset = self.log.stat().st_size if self.log.exists() else 0
+
+    def log_lines(self) -> list[str]:
+        """What this attempt has written into the log, without empty lines."""
+        with self.log.open("rb") as file:
+            file.seek(self._log_offset)
+            text = file.read().decode("utf-8", errors="replace")
+        return [line for line in text.splitlines() if line.strip()]
+
+
+def compiled_pipeline(name: str = "daftt") -> Path:
+    """A compiled pipeline's file.
+
+    Args:
+        name: The pipeline: ``daftt``, or ``sweep``.
+
+    Raises:
+        StorageError: It is not there.
+    """
+    spec = importlib.util.find_spec("pipelines")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for folder in folders:
+        path = Path(folder) / "compiled" / f"{name}.yaml"
+        if path.is_file():
+            return path
+    raise StorageError(f"pipelines/compiled/{name}.yaml is missing; make it with: daftt compile")
+
+
+def run_pipeline(
+    attempt: Attempt, compiled: Path, settings: dict[str, Any], look: Callable[[], None]
+) -> int:
+    """Run a compiled pipeline to its end.
+
+    Args:
+        attempt: The attempt; its log is appended to.
+        compiled: The pipeline's YAML file.
+        settings: Every flat setting.
+        look: Called a few times a second while it runs, and once afterwards.
+
+    Returns:
+        0, or the exit code of a pipeline that failed.
+
+    Raises:
+        StorageError: The run's folder cannot be written, or that for temporary files not be used.
+        KeyboardInterrupt: The user stopped it; nothing of it is left running.
+    """
+    check_writable(attempt.folder, needed_bytes=0)
+    with attempt.log.open("a", encoding="utf-8") as log:
+        log.write(f"==== {datetime.now():%Y-%m-%d %H:%M:%S} daftt run, {attempt.folder}\n")
+        log.flush()
+        with (
+            # kfp leaves a folder in the temporary folder for each task it runs
+            tempfile.TemporaryDirectory(prefix="daftt-", ignore_cleanup_errors=True) as temporary,
+            _start(attempt, compiled, log, _plain(temporary)) as process,
+        ):
+            try:
+                _send(process, settings)
+                while process.poll() is None:
+                    look()
+                    time.sleep(_LOOK_EVERY_SECONDS)
+            finally:
+                _end(process)
+    look()
+    return process.returncode
+
+
+def _plain(temporary: str) -> str:
+    """The folder for temporary files: kfp.local must find nothing in its path to replace."""
+    if as_argument(temporary) == temporary:
+        return temporary
+    raise StorageError(
+        f"{tempfile.gettempdir()}: kfp.local cannot use this folder for temporary files, as it "
+        "replaces a part of its name; set TMPDIR to a folder of letters and digits"
+    )
+
+
+def _start(
+    attempt: Attempt, compiled: Path, log: IO[str], temporary: str
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - our own module, no shell
+        [sys.executable, "-m", "daftt_core.cli.local.pipeline", str(attempt.folder), str(compiled)],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C reaches this process alone, which ends the rest
+        env={
+            **os.environ,
+            "DAFTT_LOOP_WIDTH": _LOOP_WIDTH,
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": temporary,
+        },
+    )
+
+
+def _send(process: subprocess.Popen[bytes], settings: dict[str, Any]) -> None:
+    if process.stdin is None:
+        raise RuntimeError("the pipeline's process has no stdin")
+    try:
+        process.stdin.write(json.dumps(as_argument(settings)).encode() + b"\n")
+        process.stdin.flush()  # and stays open: its end is the sign that this process is gone
+    except BrokenPipeError:  # it died at once; its exit code and its log say why
+        return
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)  # stages survive it: they commit what is finished
+    except ProcessLookupError:  # nothing of it is left
+        return

@@ -1,0 +1,114 @@
+"""How a run ended that did not succeed, in words and as an exit code."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from daftt_core.cli.local.launch import Attempt
+from daftt_core.cli.local.watch import statuses_since
+from daftt_core.errors import DafttError, StorageError
+from daftt_core.records import write_text
+
+__all__ = [
+    "INTERRUPTED",
+    "RunFailedError",
+    "StoppedError",
+    "explain_failure",
+    "forget_failure",
+    "last_failure",
+]
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+_GO_ON = "run the same command again: finished stages are not done twice."
+_LAST_LINES = 20
+_FAILURE = ".failure"
+_SENTENCE = re.compile(r"\s*error (\d+): (.+)")  # exit code and sentence, as a component says it
+
+
+class RunFailedError(DafttError):
+    """A run that a stage has ended; its notes say where the log is and how to go on.
+
+    Args:
+        message: One sentence for each stage that failed.
+        exit_code: The code of the stage's error.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class StoppedError(click.ClickException):
+    """The user has stopped the run."""
+
+    exit_code = INTERRUPTED
+
+    def __init__(self) -> None:
+        super().__init__(f"Stopped. To go on, {_GO_ON}")
+
+
+def explain_failure(attempt: Attempt) -> RunFailedError:
+    """Why an attempt failed, from what its stages have left behind.
+
+    A stage that failed for a known reason has said so in one sentence. Otherwise something broke,
+    and the end of the log is the best that can be shown.
+    """
+    statuses = statuses_since(attempt)
+    lines = attempt.log_lines()
+    failed = [status for status in statuses if status.state == "failed"]
+    if failed:
+        sentences = "\n".join(f"stage {status.stage}: {status.message}" for status in failed)
+        error = RunFailedError(sentences, failed[0].exit_code or DafttError.exit_code)
+    else:
+        broken = " and ".join(status.stage for status in statuses if status.state == "running")
+        error = _raised_outside_a_stage(lines) or _broken_off(broken, lines)
+    with suppress(OSError):  # a full disk must not hide the error that is being reported
+        write_text(attempt.folder / _FAILURE, str(error))
+    error.add_note(f"The log is {attempt.log}")
+    error.add_note(f"Once that is mended, {_GO_ON}")
+    return error
+
+
+def forget_failure(folder: Path) -> None:
+    """Forget why the run in ``folder`` failed; it is tried again.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    try:
+        (folder / _FAILURE).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def last_failure(folder: Path) -> str:
+    """Why the last attempt at the run in ``folder`` failed; empty if it did not."""
+    try:
+        return (folder / _FAILURE).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _raised_outside_a_stage(lines: list[str]) -> RunFailedError | None:
+    """The error that a component raised where no status could be written."""
+    said = [found for line in lines if (found := _SENTENCE.fullmatch(line))]
+    if not said:
+        return None
+    return RunFailedError("\n".join(found[2] for found in said), int(said[0][1]))
+
+
+def _broken_off(stages: str, lines: list[str]) -> RunFailedError:
+    what = f"stage {stages}" if stages else "the pipeline"
+    error = RunFailedError(
+        f"{what} broke off without giving a reason (out of memory, or a fault of DAFTT); "
+        "the log ends with:",
+        DafttError.exit_code,
+    )
+    for line in lines[-_LAST_LINES:]:
+        error.add_note(f"    {line.strip()}")
+    return error

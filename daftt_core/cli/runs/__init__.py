@@ -1,0 +1,1 @@
+"""Commands that look at finished runs, and act on what they made."""

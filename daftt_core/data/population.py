@@ -1,0 +1,165 @@
+"""What is remembered of a run's data, so that a later run can tell what is new.
+
+No text is kept: of each labelled row and each input a hash of 64 bits, of labelled rows the label,
+and of a sample of inputs the counts of hashed n-grams. That is 18 bytes a labelled row and 8 an
+input, and less than a megabyte for the sample.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from scipy import sparse
+
+from daftt_core.data.features import WIDTH, count_ngrams
+from daftt_core.errors import StorageError
+from daftt_core.records import Example, digest
+
+__all__ = [
+    "POPULATION",
+    "TRIGGER",
+    "Population",
+    "read_population",
+    "sample_of",
+    "write_population",
+]
+
+TRIGGER, POPULATION = "trigger", "population.npz"
+"""The stage of a run that makes a population, and its file."""
+
+SAMPLE = 2000
+"""Inputs whose n-grams are kept, and new inputs that are compared with them, at most."""
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Population:
+    """What is remembered.
+
+    Attributes:
+        labels: Names of the labels that occur; none for texts.
+        rows: A hash of each labelled row's input and output, in order.
+        row_labels: The place of its label in ``labels``; empty for texts.
+        inputs: The hash of each input that could be annotated, in order.
+        sample: Counts of n-grams of those of them with the lowest hashes.
+    """
+
+    labels: tuple[str, ...]
+    rows: np.ndarray
+    row_labels: np.ndarray
+    inputs: np.ndarray
+    sample: sparse.csr_array
+
+    @classmethod
+    def of(
+        cls, labelled: Iterable[Example], inputs: Sequence[Example], *, classification: bool
+    ) -> Population:
+        """The population of examples.
+
+        Args:
+            labelled: Every example with an output.
+            inputs: Those whose text is compared; outputs do not matter.
+            classification: Whether outputs are labels.
+        """
+        rows = {_hash(digest(one.id, one.output)): one.output or "" for one in labelled}
+        ordered = np.array(sorted(rows), dtype=np.uint64)
+        names = sorted(set(rows.values())) if classification else []
+        places = {name: place for place, name in enumerate(names)}
+        by_row = [places[rows[int(row)]] for row in ordered] if classification else []
+        ids = np.array(sorted({_hash(one.id) for one in inputs}), dtype=np.uint64)
+        return cls(
+            labels=tuple(names),
+            rows=ordered,
+            row_labels=np.array(by_row, dtype=np.uint16),
+            inputs=ids,
+            sample=count_ngrams(_lowest(inputs)),
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """Identifies it."""
+        hasher = hashlib.sha256("\0".join(self.labels).encode())
+        for part in self._arrays().values():
+            hasher.update(part.tobytes())
+        return hasher.hexdigest()[:16]
+
+    def label_counts(self, chosen: np.ndarray | None = None) -> dict[str, int]:
+        """Labelled rows by label: all, or those that a mask chooses."""
+        places = self.row_labels if chosen is None else self.row_labels[chosen]
+        counts = Counter(places.tolist())
+        return {name: counts[place] for place, name in enumerate(self.labels)}
+
+    def new_rows(self, known: Population) -> np.ndarray:
+        """Mask of the labelled rows that another population does not have, by input and output."""
+        return ~np.isin(self.rows, known.rows, assume_unique=True)
+
+    def new_inputs(self, examples: Sequence[Example]) -> list[Example]:
+        """Those of the examples whose input this population does not have."""
+        known = set(self.inputs.tolist())
+        return [one for one in examples if _hash(one.id) not in known]
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {
+            "rows": self.rows,
+            "row_labels": self.row_labels,
+            "inputs": self.inputs,
+            "counts": self.sample.data,
+            "columns": self.sample.indices.astype(np.uint16),
+            "starts": self.sample.indptr.astype(np.uint32),
+        }
+
+
+def write_population(path: Path, population: Population) -> None:
+    """Write a population as one compressed file of NumPy arrays."""
+    arrays: dict[str, Any] = {"format": np.array(_FORMAT), **population._arrays()}
+    arrays["labels"] = np.array(population.labels, dtype=np.str_)
+    np.savez_compressed(path, **arrays)
+
+
+def read_population(path: Path) -> Population:
+    """Read what :func:`write_population` wrote.
+
+    Raises:
+        StorageError: The file is missing, broken, or of another version of DAFTT.
+    """
+    try:
+        # np.load leaves a file open that it was not given open and cannot read
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+            if int(file["format"]) != _FORMAT:
+                raise StorageError(f"{path}: was written by another version of DAFTT")
+            sample = sparse.csr_array(
+                (file["counts"], file["columns"].astype(np.int32), file["starts"].astype(np.int32)),
+                shape=(len(file["starts"]) - 1, WIDTH),
+            )
+            return Population(
+                labels=tuple(file["labels"].tolist()),
+                rows=file["rows"],
+                row_labels=file["row_labels"],
+                inputs=file["inputs"],
+                sample=sample,
+            )
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise StorageError(f"{path}: does not hold a population: {error}") from None
+
+
+def sample_of(examples: Sequence[Example]) -> sparse.csr_array:
+    """Counts of n-grams of the examples with the lowest hashes, :data:`SAMPLE` at most."""
+    return count_ngrams(_lowest(examples))
+
+
+def _lowest(examples: Sequence[Example]) -> list[Example]:
+    # ids are hashes of the content, so the lowest ones are a random choice that never changes
+    return sorted({one.id: one for one in examples}.values(), key=lambda one: one.id)[:SAMPLE]
+
+
+def _hash(hexadecimal: str) -> int:
+    return int(hexadecimal, 16)

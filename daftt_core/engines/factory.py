@@ -1,0 +1,112 @@
+"""Opening the engine that the settings ask for: the one place where the teacher is chosen.
+
+A new engine is a class, a function that opens it, and a line in ``ENGINES``; its name stands in
+``SynthesisConfig.engine`` too, which is checked on machines that cannot load engines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from daftt_core.config import SynthesisConfig
+from daftt_core.engines.completions_api import CompletionsApi
+from daftt_core.engines.engine import Engine
+from daftt_core.engines.local import LocalEngine
+from daftt_core.engines.server import ServerEngine
+from daftt_core.engines.server_process import free_port, running_server
+from daftt_core.modeling import asking_dtype, limit_threads, load_causal_lm, meter_gpus
+from daftt_core.telemetry import log
+
+__all__ = ["ENGINES", "OpenEngine", "open_engine", "open_local"]
+
+
+@dataclass(frozen=True)
+class OpenEngine:
+    """An engine, and what it asks.
+
+    Attributes:
+        engine: The engine.
+        is_tuned: Whether the model is the tuned teacher of this run.
+        model: The model in words, for the report.
+    """
+
+    engine: Engine
+    is_tuned: bool = True
+    model: str = "the fine-tuned teacher"
+
+
+def open_local(config: SynthesisConfig, model: str | Path) -> LocalEngine:
+    """Load a model into this process.
+
+    Args:
+        config: How it is asked.
+        model: What :func:`find_model` understands.
+    """
+    limit_threads()
+    return LocalEngine(
+        *load_causal_lm(model, dtype=asking_dtype()),
+        batch_size=config.batch_size,
+        batch_tokens=config.batch_tokens,
+        max_length=config.max_length,
+    )
+
+
+@contextmanager
+def _local(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
+    """The tuned teacher, in this process."""
+    yield OpenEngine(open_local(config, teacher))
+
+
+@contextmanager
+def _server(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
+    """What a server has: the tuned teacher where its command names ``{model}``, else any model."""
+    if config.server_url:
+        with closing(CompletionsApi(config.server_url, config.server_concurrency)) as api:
+            yield _connect(config, api, is_tuned=False)
+        return
+    port = free_port()
+    given = {"{port}": str(port), "{model}": str(teacher)}
+    command = [
+        re.sub(r"\{(port|model)\}", lambda found: given[found[0]], word)
+        for word in config.server_words()
+    ]
+    meter_gpus()  # the server has them
+    with running_server(command) as server:
+        url = f"http://127.0.0.1:{port}"
+        with closing(CompletionsApi(url, config.server_concurrency, server.check)) as api:
+            server.wait_until(api.is_healthy, config.server_start_seconds)
+            yield _connect(config, api, is_tuned="{model}" in config.server_command)
+
+
+def _connect(config: SynthesisConfig, api: CompletionsApi, *, is_tuned: bool) -> OpenEngine:
+    model = api.choose_model(config.server_model)
+    log.info("asking %s at %s", model, api.root)
+    engine = ServerEngine(api, model, config.server_concurrency)
+    if is_tuned:
+        return OpenEngine(engine)
+    return OpenEngine(engine, is_tuned=False, model=f"{model}, as a server has it")
+
+
+ENGINES: dict[str, Callable[[SynthesisConfig, Path], AbstractContextManager[OpenEngine]]] = {
+    "local": _local,
+    "server": _server,
+}
+"""What opens each engine that ``synthesis_engine`` may name."""
+
+
+def open_engine(config: SynthesisConfig, teacher: Path) -> AbstractContextManager[OpenEngine]:
+    """The engine that the settings ask for, for as long as a block lasts.
+
+    Args:
+        config: Which engine, and how it is asked.
+        teacher: Folder of the tuned teacher.
+
+    Raises:
+        ModelError: The model cannot be loaded, or the server does not have it.
+        RemoteError: The server cannot be started or reached.
+    """
+    return ENGINES[config.engine](config, teacher)

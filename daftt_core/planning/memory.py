@@ -1,0 +1,224 @@
+"""Memory of training and of inference, by part, on each GPU and on each machine.
+
+Sources:
+
+- ZeRO, arXiv 1910.02054, sections 3.1 and 5: for each parameter 2 bytes of bf16 weight, 2 of bf16
+  gradient and 12 of Adam's state (a float32 weight, momentum and variance); stage 1 divides the
+  state among the processes, stage 2 also the gradients, stage 3 also the weights.
+- DeepSpeed 0.19, ``runtime/zero``: the gradient's float32 copy in the optimizer's step (4 bytes;
+  with it the 18 bytes of DeepSpeed's own estimate), and the sizes of its buffers.
+
+Four moments of a training step can be the peak: the loss (all activations and several copies of
+the logits), the first layer on the way back, the last one (all gradients), and the optimizer's
+step. Before them comes a fifth, loading. The parts are those of the moment that needs most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from daftt_core.planning.activations import activation_bytes, layer_bytes, logit_bytes
+from daftt_core.planning.shapes import ModelShape
+from daftt_core.planning.training_setup import BFLOAT16, FLOAT32, Setup
+
+__all__ = ["MemoryParts", "host_bytes", "inference_parts", "training_parts"]
+
+_Moment = Literal["loss", "first layer", "last layer", "step"]
+
+_ADAM_BYTES = 8
+_STEP_ELEMENTS = 1_000_000_000
+"""ZeRO-3 takes its optimizer step in groups of so many elements (``sub_group_size``)."""
+_LIVE_ELEMENTS = 1_000_000_000
+"""Elements that ZeRO-3 gathers at most at once (``stage3_max_live_parameters``)."""
+_GATHER_ELEMENTS = 500_000_000
+"""Elements that ZeRO-1 and 2 gather at once after a step (``allgather_bucket_size``)."""
+_SWAP_BUFFERS = 4
+"""Pinned buffers, each of the size of a step's group, between disk and GPU (``buffer_count``)."""
+_PROCESS_BYTES = 3 * 2**30
+"""Python, torch and CUDA's libraries in one process."""
+
+
+@dataclass(frozen=True)
+class MemoryParts:
+    """Bytes on one GPU at the peak.
+
+    Attributes:
+        parameters: The weights.
+        gradients: The gradients that exist at that moment.
+        optimizer: Adam's state, and its float32 weights under ZeRO.
+        activations: What the backward pass needs, and the logits.
+        buffers: For communication, gathered weights, and copies in lower or higher precision.
+    """
+
+    parameters: float
+    gradients: float
+    optimizer: float
+    activations: float
+    buffers: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.parameters + self.gradients + self.optimizer + self.activations + self.buffers
+
+
+def training_parts(shape: ModelShape, setup: Setup) -> MemoryParts:
+    """What one GPU holds at the peak of training.
+
+    Args:
+        shape: The model.
+        setup: How it is trained.
+    """
+    states = _Zero(shape, setup) if setup.zero_stage else _Plain(shape, setup)
+    kept = activation_bytes(shape, setup)
+    logits = logit_bytes(shape, setup)
+    layer, flowing = layer_bytes(shape, setup)
+    again = layer if setup.gradient_checkpointing else 0.0
+    # the output layer's gradient; LoRA leaves that layer frozen
+    table = shape.vocabulary * shape.hidden * setup.weight_bytes * (setup.method == "full")
+    moments = [
+        states.parts("loss", gradients=0.0, activations=kept + logits),
+        states.parts("first layer", gradients=float(table), activations=kept + again + flowing),
+        # the embedding's gradient stands beside the one it is added to
+        states.parts(
+            "last layer",
+            gradients=states.all_gradients + table * shape.tied,
+            activations=layer + flowing,
+        ),
+        states.parts("step", gradients=states.all_gradients, activations=0.0),
+        MemoryParts(_loaded_bytes(shape, setup), 0.0, 0.0, 0.0, 0.0),
+    ]
+    return max(moments, key=lambda parts: parts.total)
+
+
+class _Plain:
+    """Weights as they are in every process, with autocast where products are bfloat16."""
+
+    def __init__(self, shape: ModelShape, setup: Setup) -> None:
+        self._trained = setup.trained(shape)
+        self._weights = shape.parameters
+        if setup.method == "lora":
+            self._weights += self._trained
+        self.all_gradients = float(FLOAT32 * self._trained)
+        # layers that are computed again cast their weights again, one after the other
+        self._copies_at = ("loss",) if setup.gradient_checkpointing else ("loss", "first layer")
+        self._copies = BFLOAT16 * _cast_weights(shape, setup) if setup.bf16 else 0
+        self._kept_gradients = self.all_gradients if setup.accumulation_steps > 1 else 0.0
+        self._buckets = self.all_gradients if setup.gpus > 1 else 0.0
+
+    def parts(self, moment: _Moment, *, gradients: float, activations: float) -> MemoryParts:
+        return MemoryParts(
+            parameters=FLOAT32 * self._weights,
+            gradients=max(gradients, self._kept_gradients),
+            optimizer=_ADAM_BYTES * self._trained,
+            activations=activations,
+            buffers=self._buckets + (self._copies if moment in self._copies_at else 0),
+        )
+
+
+def _cast_weights(shape: ModelShape, setup: Setup) -> int:
+    """Weights of which autocast makes a bfloat16 copy that lives until the backward pass.
+
+    Copies of weights that learn are kept for the whole forward pass; those of frozen ones are made
+    for each product and live as long as the layer's activations.
+    """
+    if setup.method == "lora" and setup.gradient_checkpointing:
+        head = 0 if shape.kind == "classifier" else shape.vocabulary * shape.hidden
+        return head + max(b.parameters for b in shape.blocks)
+    return shape.products + (setup.trained(shape) if setup.method == "lora" else 0)
+
+
+class _Zero:
+    """What DeepSpeed's ZeRO holds."""
+
+    def __init__(self, shape: ModelShape, setup: Setup) -> None:
+        trained = setup.trained(shape)
+        weights = shape.parameters + (trained if setup.method == "lora" else 0)
+        width, away = setup.weight_bytes, setup.offload != "none"
+        share = trained / setup.gpus
+        sharded = setup.zero_stage == 3
+        bucket = shape.hidden**2  # as transformers' Trainer sets it; two take turns
+        self._parameters = width * weights / (setup.gpus if sharded else 1)
+        self._optimizer = 0.0 if away else (FLOAT32 + _ADAM_BYTES) * share
+        self._buffers = 2.0 * width * bucket
+        if sharded:
+            self._parameters = 0.0 if away else self._parameters
+            self._buffers += width * (_largest_gather(shape) + 0.9 * bucket)
+        self.all_gradients = width * (trained if setup.zero_stage == 1 else share)
+        group = min(share, _STEP_ELEMENTS) if sharded else share
+        self._step = group * (width + FLOAT32)  # flattened, then copied to float32
+        if away:
+            self.all_gradients = 0.0 if setup.zero_stage > 1 else self.all_gradients
+            self._step = 0.0
+        if not sharded:
+            self._step = max(self._step, float(width * min(weights, _GATHER_ELEMENTS)))
+
+    def parts(self, moment: _Moment, *, gradients: float, activations: float) -> MemoryParts:
+        return MemoryParts(
+            parameters=self._parameters,
+            gradients=self.all_gradients,  # their place is taken at every moment
+            optimizer=self._optimizer,
+            activations=activations,
+            buffers=self._buffers + (self._step if moment == "step" else 0.0),
+        )
+
+
+def _loaded_bytes(shape: ModelShape, setup: Setup) -> float:
+    """Weights on a GPU before DeepSpeed has them: in float32, and whole unless stage 3 divides."""
+    return 0.0 if setup.zero_stage == 3 else float(FLOAT32 * shape.parameters)
+
+
+def _largest_gather(shape: ModelShape) -> float:
+    """Elements that ZeRO-3 has gathered at once: up to its limit, but one table at the least."""
+    table = shape.vocabulary * shape.hidden
+    layer = max(block.parameters for block in shape.blocks)
+    return max(table, layer, min(shape.parameters, _LIVE_ELEMENTS))
+
+
+def host_bytes(shape: ModelShape, setup: Setup) -> float:
+    """Memory that one machine needs for its processes, at the most.
+
+    Each process loads the weights in float32 before they go to its GPU; with stage 3 one process
+    of a machine reads them and the others get their share. What is offloaded stays, with the pinned
+    buffers it passes through (a factor of 1.5 in DeepSpeed's own estimate).
+    """
+    loading = FLOAT32 * shape.parameters * (1 if setup.zero_stage == 3 else setup.gpus_per_node)
+    here = setup.gpus_per_node / setup.gpus
+    trained = setup.trained(shape) * here
+    kept = 0.0
+    if setup.offload == "cpu":
+        kept = (FLOAT32 + _ADAM_BYTES + FLOAT32) * trained
+        if setup.zero_stage == 3:
+            kept += setup.weight_bytes * (shape.parameters * here)
+        kept *= 1.5
+    if setup.offload == "nvme":
+        group = min(setup.trained(shape) / setup.gpus, _STEP_ELEMENTS)
+        kept = setup.gpus_per_node * _SWAP_BUFFERS * FLOAT32 * group
+    return max(loading, kept) + setup.gpus_per_node * _PROCESS_BYTES
+
+
+def inference_parts(
+    shape: ModelShape, *, batch_size: int, row_tokens: int, weight_bytes: int
+) -> MemoryParts:
+    """What one GPU holds while a model labels or writes.
+
+    Args:
+        shape: The model.
+        batch_size: Rows in one forward pass.
+        row_tokens: Tokens of a row, prompt and answer.
+        weight_bytes: Bytes of a weight.
+    """
+    tokens = batch_size * row_tokens
+    widest = max(b.hidden + 4 * b.attention + 3 * b.feed_forward for b in shape.blocks)
+    cache = logits = 0
+    if shape.kind != "classifier":
+        cache = sum(2 * b.count * b.attentions * b.key_value for b in shape.blocks)
+        logits = 2 * FLOAT32 * shape.vocabulary * batch_size
+    return MemoryParts(
+        parameters=float(weight_bytes * shape.parameters),
+        gradients=0.0,
+        optimizer=0.0,
+        activations=float(weight_bytes * tokens * widest + logits),
+        buffers=float(weight_bytes * tokens * cache),
+    )

@@ -1,0 +1,106 @@
+"""From a run's configuration to what its teacher needs, and the refusal of one that cannot fit."""
+
+from __future__ import annotations
+
+import re
+
+from daftt_core.config import Config, Precision
+from daftt_core.errors import ConfigError
+from daftt_core.planning.architectures import read_shape
+from daftt_core.planning.fit import misfit, nearest_that_fit
+from daftt_core.planning.machines import Gpu, find_gpu
+from daftt_core.planning.shapes import ModelShape, find_model_config, known_models
+from daftt_core.planning.training_setup import Setup
+from daftt_core.telemetry import log
+
+__all__ = ["check_teacher_fits", "host_limit", "model_shape", "refusal", "teacher_setup",
+           "uses_bfloat16"]  # fmt: skip
+
+_UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_UNITS |= {f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", start=1)}
+
+
+def check_teacher_fits(config: Config) -> None:
+    """Refuse a teacher that cannot be trained on the GPUs the settings name.
+
+    Nothing is refused where the kind of GPU is not said, or the model's configuration is not on
+    this machine.
+
+    Raises:
+        ConfigError: It does not fit; names the nearest settings that do.
+    """
+    if not config.job.gpu_model or config.teacher.epochs == 0:
+        return
+    try:
+        shape = model_shape("teacher", config.teacher.model)
+    except ConfigError as error:
+        log.info("whether the teacher fits its GPUs cannot be told: %s", error)
+        return
+    gpu = find_gpu(config.job.gpu_model)
+    reason = refusal(shape, teacher_setup(config, gpu), gpu, host_limit(config))
+    if reason:
+        raise ConfigError(f"teacher: {config.teacher.model} {reason}")
+
+
+def refusal(shape: ModelShape, setup: Setup, gpu: Gpu, limit: float | None) -> str:
+    """Why a training cannot be, and what is nearest to it that can; empty when it fits."""
+    reason = misfit(shape, setup, gpu, limit)
+    if not reason:
+        return ""
+    nearest = [one.changes for one in nearest_that_fit(shape, setup, gpu, limit)]
+    if not nearest:
+        return f"{reason}; nothing near these settings fits: take a larger kind of GPU"
+    return f"{reason}; the nearest that fits: {'; or '.join(nearest)}"
+
+
+def model_shape(section: str, name: str, labels: int = 2) -> ModelShape:
+    """The shape of the model that a section names.
+
+    Raises:
+        ConfigError: Its configuration is not on this machine, or is of no known architecture.
+    """
+    settings = find_model_config(name)
+    if settings is None:
+        raise ConfigError(
+            f"{section}_model: the configuration of {name!r} is not on this machine; give a model "
+            f"folder or the path of its config.json (bundled: {', '.join(known_models())})"
+        )
+    try:
+        return read_shape(settings, labels=labels)
+    except ConfigError as error:
+        raise ConfigError(f"{section}_model: {name}: {error}") from None
+
+
+def teacher_setup(config: Config, gpu: Gpu) -> Setup:
+    """How the teacher is trained: packed rows are never longer than the examples one by one."""
+    teacher, job = config.teacher, config.job
+    processes = job.nodes * job.each_nodes_processes
+    size, accumulation = teacher.micro_batches(processes)
+    return Setup(
+        gpus=processes,
+        gpus_per_node=job.each_nodes_processes,
+        zero_stage=teacher.zero_stage,
+        offload=teacher.offload,
+        micro_batch_size=size,
+        accumulation_steps=accumulation,
+        row_tokens=teacher.max_length,
+        gradient_checkpointing=teacher.gradient_checkpointing,
+        method=teacher.method,
+        lora_rank=teacher.lora_rank,
+        bf16=uses_bfloat16(teacher.precision, gpu),
+    )
+
+
+def uses_bfloat16(precision: Precision, gpu: Gpu) -> bool:
+    """Whether training computes in bfloat16 on a kind of GPU."""
+    return gpu.has_bfloat16 if precision == "auto" else precision == "bfloat16"
+
+
+def host_limit(config: Config) -> float | None:
+    """Bytes of memory of each pod that trains the teacher; None where no job is started."""
+    if config.job.launcher == "local":
+        return None
+    found = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", config.job.memory)
+    if found is None:
+        raise ConfigError(f"job_memory: {config.job.memory!r} is no amount of memory")
+    return float(found[1]) * _UNITS[found[2]]

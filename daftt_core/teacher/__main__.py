@@ -1,0 +1,55 @@
+"""Train the teacher: the program of a job's pods.
+
+python -m daftt_core.teacher --run JSON --config JSON --data DIGEST [--mixture DIGEST]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from daftt_core.config import TeacherConfig, parse_section
+from daftt_core.distributed import this_rank
+from daftt_core.telemetry import stage_process
+from daftt_core.workspace import Run
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Train the teacher as the words of a command line say.
+
+    Args:
+        words: The words after the module's name; None takes those of this process.
+
+    Returns:
+        0; a user's mistake ends the process with the exit code of its error.
+    """
+    parser = argparse.ArgumentParser(prog="python -m daftt_core.teacher")
+    parser.add_argument("--run", required=True, help="the run, as preflight resolved it (JSON)")
+    parser.add_argument("--config", required=True, help="the teacher settings (JSON)")
+    parser.add_argument("--data", required=True, help="digest of the data")
+    parser.add_argument("--mixture", default="", help="digest of the mixture, if there is one")
+    given = parser.parse_args(words)
+    with stage_process(level=logging.INFO if this_rank().leads else logging.WARNING):
+        run = parse_section(Run, given.run)
+        config = parse_section(TeacherConfig, given.config)
+        from daftt_core.teacher.training import train
+
+        train(run, config, given.data, given.mixture)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        exit_code = main()
+    except SystemExit as ended:
+        exit_code = ended.code if isinstance(ended.code, int) else 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is committed. Threads that libraries leave behind can abort an interpreter that is going
+    # down (seen with gloo), and the launcher would take that for the program's own failure.
+    os._exit(exit_code)

@@ -1,0 +1,39 @@
+"""How far the work is, what it uses, and how a stage's process speaks of both."""
+
+from daftt_core.telemetry.process import stage_process
+from daftt_core.telemetry.progress import (
+    LOG_EVERY_SECONDS,
+    Progress,
+    Snapshot,
+    duration,
+    log,
+    watched_by,
+)
+from daftt_core.telemetry.usage import (
+    Count,
+    Meter,
+    Usage,
+    count_bytes,
+    count_tokens,
+    include_usage,
+    metered,
+    use_gpus,
+)
+
+__all__ = [
+    "LOG_EVERY_SECONDS",
+    "Count",
+    "Meter",
+    "Progress",
+    "Snapshot",
+    "Usage",
+    "count_bytes",
+    "count_tokens",
+    "duration",
+    "include_usage",
+    "log",
+    "metered",
+    "stage_process",
+    "use_gpus",
+    "watched_by",
+]

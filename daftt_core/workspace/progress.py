@@ -1,0 +1,228 @@
+"""What an unfinished stage of a distant run has done so far, kept where another machine finds it.
+
+A stage says :func:`keep` of each finished file, and of each folder with a manifest, as soon as it
+is there; that returns at once, and does nothing in a run on this machine. A thread stores them in
+that order. Where that fails the work goes on, and a warning says so. A stage that starts finds in
+its folder what another machine kept under the same key. All of it goes once the stage is committed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+from daftt_core.errors import BusyError, StorageError
+from daftt_core.storage import Manifest, Storage, read_manifest
+from daftt_core.telemetry import log
+from daftt_core.workspace.progress_store import Kept
+
+__all__ = ["ALONE", "PROGRESS", "Machine", "forget", "keep", "keeping"]
+
+PROGRESS = ".progress"
+_HELD = ".keeping"
+_WAIT_SECONDS = 600.0
+_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One of the machines that work on a stage together, each with a part of every folder.
+
+    Attributes:
+        number: Which one, from 0.
+        count: How many there are.
+        attempt: The same on all of them, and another one whenever they start anew.
+    """
+
+    number: int = 0
+    count: int = 1
+    attempt: str = ""
+
+
+ALONE = Machine()
+
+
+def keep(path: Path) -> None:
+    """Have a finished piece of the current stage kept; returns at once.
+
+    Args:
+        path: A finished file, or a folder with a manifest, in the stage's folder. A folder that
+            is removed later goes from the storage too, once a newer one is there.
+    """
+    keeper = _keeper.get()
+    if keeper is not None:
+        keeper.keep(path)
+
+
+@contextmanager
+def keeping(
+    storage: Storage, stage: str, key: str, folder: Path, machine: Machine = ALONE
+) -> Iterator[None]:
+    """Bring back what was kept of a stage, and keep what the work inside the block says.
+
+    When the block fails what was said is still stored, for ten minutes at most; when it ends well
+    there is no need to.
+
+    Args:
+        storage: The run's; where it is a folder on this machine nothing needs keeping.
+        stage: The stage.
+        key: Digest of what decides its result; what was kept under another one is removed.
+        folder: Where the stage is worked on.
+        machine: Which one this is, where several work on the stage.
+
+    Raises:
+        StorageError: What was kept cannot be had, though it is there.
+    """
+    if storage.folder is not None:
+        yield
+        return
+    if machine.number == 0:
+        forget(storage, stage, except_key=key)
+    keeper = _Keeper(storage, f"{PROGRESS}/{stage}/{key}", folder, machine)
+    keeper.start()
+    token = _keeper.set(keeper)
+    try:
+        yield
+        keeper.drop()
+    finally:
+        _keeper.reset(token)
+        keeper.close()
+
+
+def forget(storage: Storage, stage: str, except_key: str = "") -> None:
+    """Remove what was kept of a stage; what cannot be removed stays, and a warning says so.
+
+    Args:
+        storage: The run's.
+        stage: The stage.
+        except_key: What was kept under this key stays.
+    """
+    prefix = f"{PROGRESS}/{stage}/"
+    try:
+        storage.delete(
+            name
+            for name in storage.entries(prefix)
+            if name.removeprefix(prefix).split("/")[0] != except_key
+        )
+    except StorageError as error:
+        log.warning("%s; what was kept of an unfinished stage stays there", error)
+
+
+class _Keeper:
+    """Stores the pieces of one stage, one after the other, on a thread of its own."""
+
+    def __init__(self, storage: Storage, base: str, folder: Path, machine: Machine) -> None:
+        self._kept = Kept(storage, base, machine.attempt)
+        self._folder, self._machine = folder, machine
+        self._queue: SimpleQueue[tuple[str, Manifest | None, Path] | None] = SimpleQueue()
+        self._dropped = threading.Event()
+        self._folders: set[str] = set()  # that are stored
+        self._held = 0
+        context = copy_context()  # what it stores counts as the stage's
+        self._thread = threading.Thread(
+            target=context.run, args=(self._store_all,), name="keeper", daemon=True
+        )
+
+    def start(self) -> None:
+        """Fetch what the folder lacks, and be ready to keep."""
+        shutil.rmtree(self._folder / _HELD, ignore_errors=True)
+        self._folders = self._kept.restore(self._folder)
+        self._thread.start()
+
+    def keep(self, path: Path) -> None:
+        """Put a piece into the queue."""
+        name = path.relative_to(self._folder).as_posix()
+        if not path.is_dir():
+            self._queue.put((name, None, path))
+            return
+        manifest = read_manifest(path)
+        if manifest is None:
+            raise ValueError(f"{path}: has no manifest, so it is not finished")
+        self._queue.put((name, manifest, self._hold(path, manifest)))
+
+    def drop(self) -> None:
+        """Store no more than what is being stored now."""
+        self._dropped.set()
+
+    def close(self) -> None:
+        """Wait until what was said is stored, but not for ever."""
+        if not self._queue.empty() and not self._dropped.is_set():
+            log.info("%s: storing what is done so far", self._kept.uri)
+        self._queue.put(None)
+        self._thread.join(_WAIT_SECONDS)
+        if self._thread.is_alive():
+            log.warning("%s: not all of it could be stored in time", self._kept.uri)
+        else:
+            shutil.rmtree(self._folder / _HELD, ignore_errors=True)
+
+    def _hold(self, path: Path, manifest: Manifest) -> Path:
+        """A second name for each file of a folder, which may be removed before it is stored."""
+        self._held += 1
+        held = self._folder / _HELD / str(self._held)
+        try:
+            for file in manifest.files:
+                (held / file.name).parent.mkdir(parents=True, exist_ok=True)
+                os.link(path / file.name, held / file.name)
+        except OSError as error:  # not every file system has links
+            log.debug("%s: %s; stored from where it is", held, error)
+            shutil.rmtree(held, ignore_errors=True)
+            return path
+        return held
+
+    def _store_all(self) -> None:
+        while (piece := self._queue.get()) is not None:
+            if not self._dropped.is_set():
+                self._store(*piece)
+
+    def _store(self, name: str, manifest: Manifest | None, path: Path) -> None:
+        try:
+            if manifest is None:
+                self._kept.store_file(name, path)
+            else:
+                self._store_folder(name, manifest, path)
+        except BusyError:
+            log.debug("%s: another machine at the same work has stored it", name)
+        except (OSError, StorageError) as error:
+            log.warning("%s; the work goes on, but %s is on this machine only", error, name)
+        finally:
+            if path.is_relative_to(self._folder / _HELD):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _store_folder(self, name: str, manifest: Manifest, path: Path) -> None:
+        self._kept.store_content(name, path, manifest)
+        if self._machine.number != 0:
+            self._kept.write_part(name, self._machine.number, manifest)
+            return
+        others = self._parts_of_others(name)
+        if others is None:
+            return
+        self._kept.commit(name, (manifest, *others))
+        for old in self._folders - {name}:
+            if not (self._folder / old).exists():
+                self._kept.remove(old)
+                self._folders.discard(old)
+        self._folders.add(name)
+
+    def _parts_of_others(self, name: str) -> list[Manifest] | None:
+        """What the other machines stored of a folder; None where one of them does not."""
+        parts: list[Manifest] = []
+        deadline = time.monotonic() + _WAIT_SECONDS
+        for number in range(1, self._machine.count):
+            while (part := self._kept.read_part(name, number)) is None:
+                if self._dropped.is_set() or time.monotonic() > deadline:
+                    log.warning("%s: machine %d has not stored its part of it", name, number)
+                    return None
+                time.sleep(_POLL_SECONDS)
+            parts.append(part)
+        return parts
+
+
+_keeper: ContextVar[_Keeper | None] = ContextVar("keeper", default=None)

@@ -1,0 +1,191 @@
+"""What is kept of an unfinished stage, as it lies in the run's storage.
+
+    <base>/files/<file>                                a finished file
+    <base>/folders/<folder>.json                       a finished folder; written last
+    <base>/content/<folder>/<digest>/<file>            what it holds
+    <base>/parts/<attempt>/<machine>/<folder>.json     a further machine's part of it
+
+``base`` is ``.progress/<stage>/<key>``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from daftt_core.errors import StorageError
+from daftt_core.storage import (
+    NOTHING,
+    Entry,
+    Manifest,
+    RemoteFolder,
+    Storage,
+    is_inside,
+    parse_manifest,
+    read_manifest,
+    write_manifest,
+)
+from daftt_core.telemetry import log
+
+__all__ = ["Kept"]
+
+_FETCHED = ".restoring"
+
+
+class _Parts(BaseModel):
+    """What each machine has of a folder; of files of one name the first counts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parts: tuple[Manifest, ...]
+
+    def whole(self) -> Manifest:
+        files = {file.name: file for part in reversed(self.parts) for file in part.files}
+        return self.parts[0].model_copy(
+            update={"files": tuple(files[name] for name in sorted(files))}
+        )
+
+
+class Kept:
+    """The pieces of one stage in a storage.
+
+    Args:
+        storage: The run's.
+        base: What the names of all objects begin with.
+        attempt: Tells apart the parts that several machines store in one attempt.
+    """
+
+    def __init__(self, storage: Storage, base: str, attempt: str) -> None:
+        self._storage, self._base, self._attempt = storage, base, attempt
+        self.uri = f"{storage.uri}/{base}"
+
+    def store_file(self, name: str, path: Path) -> None:
+        """Store a file, which is there whole or not at all."""
+        self._storage.write(f"{self._base}/files/{name}", path.read_bytes())
+
+    def store_content(self, name: str, path: Path, manifest: Manifest) -> None:
+        """Store what a folder holds; it is not there yet."""
+        self._content(name).store(path, manifest)
+
+    def write_part(self, name: str, number: int, manifest: Manifest) -> None:
+        """Note that a machine has stored what it has of a folder."""
+        self._storage.write(self._part(name, number), _bytes(manifest))
+
+    def read_part(self, name: str, number: int) -> Manifest | None:
+        """What a machine has stored of a folder; None while it has not."""
+        part = self._part(name, number)
+        content = self._storage.read(part)
+        where = f"{self._storage.uri}/{part}"
+        return None if content is None else parse_manifest(content.data, where, "is damaged")
+
+    def commit(self, name: str, parts: Sequence[Manifest]) -> None:
+        """Make a folder exist, once the content of all its parts is stored.
+
+        Raises:
+            BusyError: Another machine does the same at this moment.
+        """
+        committed = self._committed(name)
+        found = self._storage.read(committed)
+        data = _bytes(_Parts(parts=tuple(parts)))
+        self._storage.write(committed, data, replaces=found.version if found else NOTHING)
+
+    def remove(self, name: str) -> None:
+        """Remove a folder."""
+        self._storage.delete([self._committed(name)])  # first: then it is no more
+        self._storage.delete(self._storage.entries(f"{self._base}/content/{name}/"))
+
+    def restore(self, folder: Path) -> set[str]:
+        """Fetch what a stage's folder lacks.
+
+        Returns:
+            The folders that are both here and there.
+
+        Raises:
+            StorageError: Something cannot be fetched; what is damaged is only warned about.
+        """
+        there = self._storage.entries(f"{self._base}/")
+        fetched = folder / _FETCHED
+        files = _named(there, f"{self._base}/files/", "")
+        lacking = {name: files[name] for name in files if not (folder / name).exists()}
+        if lacking:
+            self._storage.download(f"{self._base}/files/", lacking, fetched / "files")
+        for name in lacking:
+            _move(fetched / "files" / name, folder / name)
+        names = _named(there, f"{self._base}/folders/", ".json")
+        restored = [
+            name for name in names if self._restore(name, folder / name, fetched / "folders" / name)
+        ]
+        shutil.rmtree(fetched, ignore_errors=True)
+        if lacking or restored:
+            log.info(
+                "%s: going on with %d files and %d folders of an earlier attempt",
+                self.uri,
+                len(lacking),
+                len(restored),
+            )
+        return {name for name in names if (folder / name).exists()}
+
+    def _restore(self, name: str, folder: Path, fetched: Path) -> bool:
+        content = self._storage.read(self._committed(name))
+        if content is None:
+            return False
+        try:
+            found = _Parts.model_validate_json(content.data)
+        except ValidationError:
+            where = f"{self._storage.uri}/{self._committed(name)}"
+            log.warning("%s: is damaged, so what it is about is done again", where)
+            return False
+        if _manifest_in(folder) == found.whole():  # else it is half-made, or one machine's part
+            return False
+        remote = self._content(name)
+        fetched.mkdir(parents=True, exist_ok=True)
+        if not all(remote.is_whole(part) for part in found.parts) or any(
+            remote.download(part, fetched) for part in reversed(found.parts)
+        ):
+            log.warning("%s: what was kept of it is damaged, so it is done again", remote.uri)
+            return False
+        write_manifest(fetched, found.whole())
+        shutil.rmtree(folder, ignore_errors=True)
+        _move(fetched, folder)
+        return True
+
+    def _committed(self, name: str) -> str:
+        return f"{self._base}/folders/{name}.json"
+
+    def _content(self, name: str) -> RemoteFolder:
+        return RemoteFolder(self._storage, f"{self._base}/content/{name}")
+
+    def _part(self, name: str, number: int) -> str:
+        return f"{self._base}/parts/{self._attempt}/{number}/{name}.json"
+
+
+def _manifest_in(folder: Path) -> Manifest | None:
+    try:
+        return read_manifest(folder)
+    except StorageError:  # damaged: it is fetched again
+        return None
+
+
+def _named(there: Mapping[str, Entry], prefix: str, suffix: str) -> dict[str, int]:
+    """Sizes of the objects between prefix and suffix, by what is between."""
+    sizes = {
+        name.removeprefix(prefix).removesuffix(suffix): entry.size
+        for name, entry in there.items()
+        if name.startswith(prefix) and name.endswith(suffix)
+    }
+    for name in [name for name in sizes if not is_inside(name)]:
+        log.warning("%s%r: leads out of the stage's folder, so it is not fetched", prefix, name)
+        del sizes[name]
+    return sizes
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(target)
+
+
+def _bytes(model: BaseModel) -> bytes:
+    return model.model_dump_json(indent=1).encode()

@@ -1,0 +1,109 @@
+"""A run, and where it is: a folder on this machine, or a prefix in a storage at a distance."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from daftt_core.errors import ConfigError
+from daftt_core.records import digest
+from daftt_core.storage import Cache, Storage, check_writable, local_folder, open_storage
+from daftt_core.storage.assets import cache_folder
+from daftt_core.tasks import Task
+
+__all__ = ["Run", "check_run", "is_distant", "open_run", "stage_cache", "working_folder"]
+
+_CACHE_GB = "100"  # two of the largest teachers, with room for what else a pod reads
+
+
+class Run(BaseModel):
+    """What every stage knows about the run it belongs to.
+
+    Attributes:
+        uri: The run's folder, or its prefix in a storage such as ``gs://bucket/runs/one``.
+        seed: Seed of every random choice.
+        task: The task, complete, so that no stage needs the file it came from.
+        on_gate_fail: What happens when the teacher does not pass its gate.
+        family: Folder of the runs that belong together with this one, such as a sweep's cells:
+            what one of them has finished, the others copy. Empty: none do.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    uri: str
+    seed: int
+    task: Task
+    on_gate_fail: Literal["stop", "continue"] = "stop"
+    family: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder on this machine.
+
+        Raises:
+            StorageError: The run is in a storage at a distance.
+        """
+        return local_folder(self.uri)
+
+    @property
+    def name(self) -> str:
+        """The last part of where it is."""
+        folder = open_run(self.uri).folder
+        return folder.resolve().name if folder else self.uri.rstrip("/").rpartition("/")[2]
+
+
+def is_distant(run: Run) -> bool:
+    """Whether the run is in a storage at a distance, so that machines share no folder."""
+    return open_run(run.uri).folder is None
+
+
+def working_folder(run: Run) -> Path:
+    """Where the run is worked on, on this machine: its folder, or the scratch folder it has here.
+
+    A retry on this machine finds the scratch folder again.
+    """
+    folder = open_run(run.uri).folder
+    if folder is not None:
+        return folder
+    root = os.environ.get("DAFTT_SCRATCH")
+    return (Path(root).expanduser() if root else cache_folder() / "scratch") / digest(run.uri)
+
+
+def check_run(run: Run, needed_bytes: int) -> None:
+    """Make sure that a run can be stored before anything is computed.
+
+    Args:
+        run: The run.
+        needed_bytes: Space that it wants on this machine, with what it holds there already.
+
+    Raises:
+        StorageError: Its folder or prefix cannot be written, or this machine lacks free space.
+    """
+    check_writable(working_folder(run), needed_bytes)
+    open_run(run.uri).check_writable()
+
+
+@lru_cache(maxsize=8)
+def open_run(uri: str) -> Storage:
+    """The storage that holds a run, opened once in a process."""
+    return open_storage(uri)
+
+
+def stage_cache() -> Cache:
+    """Where stages that were fetched stay on this machine.
+
+    Raises:
+        ConfigError: Its limit, in the environment variable DAFTT_CACHE_GB, is not a number.
+    """
+    text = os.environ.get("DAFTT_CACHE_GB") or _CACHE_GB
+    try:
+        limit_bytes = int(float(text) * 1e9)
+    except ValueError:
+        raise ConfigError(
+            f"the environment variable DAFTT_CACHE_GB: {text!r} is not a number of gigabytes"
+        ) from None
+    return Cache(cache_folder() / "stages", limit_bytes)

@@ -1,0 +1,272 @@
+"""The one way in which a stage does its work."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from daftt_core.errors import BusyError, DafttError, StorageError
+from daftt_core.records import digest, link_file, remove_stale, stale_partials, write_text
+from daftt_core.storage import (
+    MANIFEST,
+    NOTHING,
+    Manifest,
+    RemoteFolder,
+    Storage,
+    commit,
+    exclusively,
+    local_folder,
+    read_manifest,
+    sound_manifest,
+    verify,
+    write_manifest,
+)
+from daftt_core.telemetry import duration, log, metered, watched_by
+from daftt_core.workspace.progress import ALONE, Machine, forget, keeping
+from daftt_core.workspace.reading import KEY_FILE
+from daftt_core.workspace.run import Run, open_run, stage_cache, working_folder
+from daftt_core.workspace.status import write_status
+from daftt_core.workspace.usage import noted
+
+__all__ = ["StageResult", "joined_stage", "run_stage"]
+
+
+class StageResult(BaseModel):
+    """What a finished stage hands on.
+
+    Attributes:
+        name: The stage.
+        digest: Identifies what it made; a later stage asks for it by this digest.
+        summary: Numbers and small facts.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    digest: str
+    summary: dict[str, Any]
+
+    @property
+    def reference(self) -> str:
+        """Name and digest in one string, for lists of stages of which it is not known which ran."""
+        return f"{self.name}@{self.digest}"
+
+
+def run_stage(
+    run: Run,
+    name: str,
+    inputs: Sequence[object],
+    work: Callable[[Path], dict[str, Any]],
+    machine: Machine = ALONE,
+) -> StageResult:
+    """Do a stage's work, unless it is done already.
+
+    Args:
+        run: The run.
+        name: The stage's name; ``/`` makes folders.
+        inputs: Everything that decides the result: settings, and digests of what is read.
+        work: Fills the folder it is given and returns the summary. It may find there what an
+            interrupted attempt left, and must go on from it.
+        machine: Which one this is, where several work on the stage: the first.
+
+    Raises:
+        StorageError: The folder cannot be written or the disk is full.
+        DafttError: Whatever ``work`` raises.
+    """
+    storage = open_run(run.uri)
+    key = _key(run, name, inputs)
+    base = working_folder(run)
+    folder = base / name
+    with exclusively(base / ".locks" / f"{name.replace('/', '-')}.lock", name):
+        remote = None if storage.folder else RemoteFolder(storage, name)
+        version = remote.version() if remote else NOTHING
+        done = _committed(remote, key) if remote else _finished(folder, key)
+        if done is not None:
+            log.info("%s: already done", name)
+            _tidy(folder)  # killed between its commit and its end
+            write_status(base, storage, name, "done")
+            return StageResult(name=name, digest=done.digest, summary=done.summary)
+        with _reported(base, storage, name):
+            # A stage whose work is done may only have failed to be stored.
+            kept = _finished(folder, key) if remote else _copied(run, name, folder, key)
+            manifest = kept or _work(base, storage, name, key, work, machine)
+            if remote:
+                manifest = _publish(remote, version, folder, manifest)
+                forget(storage, name)
+    log.info("%s: done in %s", name, duration(manifest.seconds))
+    return StageResult(name=name, digest=manifest.digest, summary=manifest.summary)
+
+
+@contextmanager
+def joined_stage(
+    run: Run, name: str, inputs: Sequence[object], machine: Machine | None
+) -> Iterator[Path]:
+    """The folder for helping another process with a stage; that one has called :func:`run_stage`.
+
+    Where the run is in a folder, it is the same one. Where the run is at a distance, it is this
+    machine's scratch folder, and what was kept of the stage is brought back to it.
+
+    Args:
+        run: The run.
+        name: The stage's name.
+        inputs: Everything that decides the result, as the other process gave it.
+        machine: Which one this is, for the one of its processes that handles its scratch folder;
+            None for the others, and on the other process's own machine.
+    """
+    storage = open_run(run.uri)
+    folder = working_folder(run) / name
+    if machine is None or storage.folder is not None:
+        yield folder
+        return
+    shutil.rmtree(folder, ignore_errors=True)  # parts here were perhaps never joined
+    key = _key(run, name, inputs)
+    _prepare_folder(folder, key)
+    with keeping(storage, name, key, folder, machine):
+        yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _key(run: Run, name: str, inputs: Sequence[object]) -> str:
+    return digest(name, run.seed, run.task, *inputs)
+
+
+def _finished(folder: Path, key: str) -> Manifest | None:
+    try:
+        done = read_manifest(folder)
+        if done is None or done.key != key:
+            return None
+        verify(folder, done)
+    except StorageError as error:
+        log.warning("%s; doing this stage again", error)
+        with suppress(OSError):  # what is damaged must not be gone on with
+            (folder / KEY_FILE).unlink()
+        return None
+    return done
+
+
+def _copied(run: Run, name: str, folder: Path, key: str) -> Manifest | None:
+    """The same stage of a run of the family, copied; None where none of them has finished it.
+
+    A run at a distance copies nothing: its family is at work at the same time.
+    """
+    if not run.family:
+        return None
+    for other in sorted(local_folder(run.family).glob(f"*/{name}")):
+        done = sound_manifest(other, "not copying it", key) if other != folder else None
+        if done is None:
+            continue
+        log.info("%s: the same as %s, copied", name, other)
+        shutil.rmtree(folder, ignore_errors=True)
+        _prepare_folder(folder, key)
+        for file in done.files:
+            link_file(other / file.name, folder / file.name)
+        done = done.model_copy(update={"copied": True})
+        write_manifest(folder, done)
+        return done
+    return None
+
+
+def _committed(remote: RemoteFolder, key: str) -> Manifest | None:
+    """The manifest of a remote stage that was made from the same and is whole."""
+    done = remote.manifest()
+    if done is None or done.key != key:
+        return None
+    if not remote.is_whole(done):
+        log.warning("%s: objects that its manifest lists are missing; doing it again", remote.uri)
+        return None
+    return done
+
+
+@contextmanager
+def _reported(base: Path, storage: Storage, name: str) -> Iterator[None]:
+    """Keep how a stage ends as its status."""
+    try:
+        write_status(base, storage, name, "running")
+        yield
+    except OSError as error:
+        message = f"{error.filename or base / name}: {error.strerror or error}"
+        write_status(base, storage, name, "failed", failure=StorageError(message))
+        raise StorageError(f"stage {name}: {message}") from error
+    except DafttError as error:
+        write_status(base, storage, name, "failed", failure=error)
+        raise
+    write_status(base, storage, name, "done")
+
+
+def _work(
+    base: Path,
+    storage: Storage,
+    name: str,
+    key: str,
+    work: Callable[[Path], dict[str, Any]],
+    machine: Machine,
+) -> Manifest:
+    folder = base / name
+    with metered() as meter:
+        _prepare_folder(folder, key)
+        watched = watched_by(lambda seen: write_status(base, storage, name, "running", seen))
+        with watched, keeping(storage, name, key, folder, machine), noted(folder, meter) as used:
+            summary = work(folder)
+        peak = _peak_memory_bytes()
+        manifest = commit(folder, key, summary, usage=used(), peak_memory_bytes=peak)
+    _tidy(folder)
+    return manifest
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what attempts kept for themselves; a stage's hidden files matter until it is done.
+
+    Not before: an attempt that is killed until then is gone on with.
+    """
+    for path in folder.glob(".*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != KEY_FILE:
+            path.unlink(missing_ok=True)
+
+
+def _publish(remote: RemoteFolder, version: str, folder: Path, manifest: Manifest) -> Manifest:
+    """Store a finished scratch folder, and keep its files for who reads them on this machine."""
+    try:
+        manifest = remote.commit(folder, manifest, replaces=version)
+    except BusyError:
+        winner = _committed(remote, manifest.key)
+        if winner is None:
+            raise
+        log.info("%s: another process finished it first; its result is used", remote.uri)
+        manifest = winner
+    else:
+        with suppress(StorageError):  # they can be fetched
+            stage_cache().obtain(manifest, lambda target: _move(folder, manifest, target))
+    shutil.rmtree(folder, ignore_errors=True)
+    return manifest
+
+
+def _move(folder: Path, manifest: Manifest, target: Path) -> None:
+    for file in manifest.files:
+        (target / file.name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(folder / file.name, target / file.name)
+
+
+def _prepare_folder(folder: Path, key: str) -> None:
+    marker = folder / KEY_FILE
+    if folder.exists() and not (marker.is_file() and marker.read_bytes() == key.encode()):
+        marker.unlink(missing_ok=True)  # first: a half-cleared folder must not be gone on with
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    remove_stale(stale_partials(folder))
+    write_text(marker, key)
+
+
+def _peak_memory_bytes() -> int:
+    """Peak resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,111 @@
+"""How far a run's stages are, as small files under its folder or prefix: ``.status/<stage>.json``.
+
+They are for who watches; no stage decides anything by them. A distant run has them in its scratch
+folder too; in its storage only the changes of state are written, not the progress inside a stage.
+A failure to write is no failure.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from daftt_core.errors import DafttError, StorageError
+from daftt_core.records import write_text
+from daftt_core.storage import Storage
+from daftt_core.telemetry import Snapshot, log
+
+__all__ = ["StageStatus", "State", "read_remote_statuses", "read_statuses", "write_status"]
+
+State = Literal["running", "done", "failed"]
+_FOLDER = ".status"
+_END_OF_TIME = 253_402_300_800.0  # the last second that a date can name: the year 9999
+
+
+class StageStatus(BaseModel):
+    """How far a stage is, as :func:`read_statuses` finds it.
+
+    Attributes:
+        stage: The stage's name.
+        state: What it is doing.
+        updated: Seconds since the epoch of the last change.
+        progress: The work inside the stage, where it counts any.
+        message: Why it failed.
+        exit_code: The code of the error it failed with; 0 while it has not failed.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    stage: str
+    state: State
+    updated: float = Field(ge=0, le=_END_OF_TIME)
+    progress: Snapshot | None = None
+    message: str = ""
+    exit_code: int = Field(default=0, ge=0, le=255)
+
+
+def read_statuses(folder: Path) -> list[StageStatus]:
+    """The status of every stage of the run in ``folder``, oldest change first."""
+    statuses = []
+    for path in (folder / _FOLDER).rglob("*.json"):
+        try:
+            statuses.append(StageStatus.model_validate_json(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):  # vanished or replaced under our eyes: seen next time
+            log.debug("%s: skipped", path)
+    return sorted(statuses, key=lambda status: status.updated)
+
+
+def read_remote_statuses(storage: Storage) -> list[StageStatus]:
+    """The status of every stage of the run in a storage, oldest change first.
+
+    Raises:
+        StorageError: The storage cannot be read.
+    """
+    statuses = []
+    for name in storage.entries(f"{_FOLDER}/"):
+        content = storage.read(name)
+        try:
+            statuses.append(StageStatus.model_validate_json(content.data if content else b""))
+        except ValidationError:
+            log.debug("%s/%s: skipped", storage.uri, name)
+    return sorted(statuses, key=lambda status: status.updated)
+
+
+def write_status(
+    folder: Path,
+    storage: Storage,
+    stage: str,
+    state: State,
+    snapshot: Snapshot | None = None,
+    failure: DafttError | None = None,
+) -> None:
+    """Note how far a stage is; what cannot be written is left out.
+
+    Args:
+        folder: Where the run is worked on, on this machine.
+        storage: The run's.
+        stage: The stage's name.
+        state: What it is doing.
+        snapshot: The work inside the stage.
+        failure: Why it failed.
+    """
+    status = {
+        "stage": stage,
+        "state": state,
+        "updated": time.time(),
+        "progress": vars(snapshot) if snapshot else None,
+        "message": str(failure or ""),
+        "exit_code": failure.exit_code if failure else 0,
+    }
+    name, text = f"{_FOLDER}/{stage}.json", json.dumps(status)
+    try:
+        write_text(folder / name, text)
+        # a bucket takes one write a second of the same object
+        if storage.folder is None and snapshot is None:
+            storage.write(name, text.encode())
+    except (OSError, StorageError) as error:  # must not hide the error that is being reported
+        log.debug("status of %s not written: %s", stage, error)
