@@ -24,7 +24,7 @@ class _Loader(yaml.SafeLoader):
                     None, None, "'<<' (a merge of mappings) is not read here", key.start_mark
                 )
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         value = super().construct_scalar(node)
         if isinstance(value, str) and _NO_TEXT.search(value):  # escapes in quotes make them
             raise yaml.constructor.ConstructorError(

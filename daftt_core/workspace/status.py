@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from daftt_core.errors import DafttError, StorageError
 from daftt_core.records import write_text
@@ -46,6 +46,13 @@ class StageStatus(BaseModel):
     progress: Snapshot | None = None
     message: str = ""
     exit_code: int = Field(default=0, ge=0, le=255)
+
+    @field_validator("progress")
+    @classmethod
+    def _check_progress(cls, progress: Snapshot | None) -> Snapshot | None:
+        if progress and not all(0 <= n < 2**63 for n in (progress.done, progress.total)):
+            raise ValueError("holds a count that is none")
+        return progress
 
 
 def read_statuses(folder: Path) -> list[StageStatus]:

@@ -20,7 +20,7 @@ from daftt_core.tasks import Columns, Hub, Label, Solved, Splits, Task
 def test_every_setting_is_in_the_reference() -> None:
     page = list(reference.parameters_page())
     assert _values(iter(page)) == list(flat_fields())
-    epochs = "{confval} student_epochs\n:type: `INTEGER`, at least 1\n:default: `"
+    epochs = "{confval} student_epochs\n:type: `INTEGER`, at least 1, at most 10,000\n:default: `"
     assert epochs in "\n".join(page)
 
 

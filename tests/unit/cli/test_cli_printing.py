@@ -33,6 +33,9 @@ SHOWN = (
 )
 
 
+_REST = {"what": "x", "unit": "u", "seconds_left": None}
+
+
 def is_harmless(text: str) -> bool:
     return all(character.isprintable() or character == "\n" for character in text)
 
@@ -165,6 +168,7 @@ def test_a_task_is_shown_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[s
                 "seconds_left": float("inf"),
             }
         },
+        {"progress": {**_REST, "done": 1, "total": 10**400}},
         {"progress": "half"},
         {"exit_code": 10**6},
         {"stage": ["x"]},

@@ -199,7 +199,7 @@ def test_the_status_tells_the_progress_inside_a_stage(run: Run) -> None:
     run_stage(run, "synthetic/annotated-000-of-002", [], work)
     assert seen[0].state == "running"
     assert seen[0].progress is not None
-    assert (seen[0].progress["done"], seen[0].progress["total"]) == (4, 10)
+    assert (seen[0].progress.done, seen[0].progress.total) == (4, 10)
     (status,) = read_statuses(run.folder)
     assert (status.state, status.exit_code) == ("done", 0)
 
