@@ -131,5 +131,5 @@ def parse_prices(where: str, data: bytes) -> Prices:
 
 def example_prices() -> str:
     """A price file to begin with; its numbers are made up."""
-    file = resources.files("daftt_core.costs") / "example-prices.yaml"
+    file = resources.files("daftt_core.accounting") / "example-prices.yaml"
     return file.read_text(encoding="utf-8")

@@ -13,10 +13,12 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from daftt_core.errors import JobError
 from daftt_core.jobs.kinds import JobKind
+from daftt_core.network import pause_asked_for, within
 from daftt_core.telemetry import log
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _PASSING = {401, 410, 429, 500, 502, 503, 504}
 """Answers that may be others a moment later; 401 while a token is being replaced."""
 
 _MAX_DELAY_SECONDS = 30.0
+_LOG_PART_BYTES = 2**16
 _jitter = random.Random()  # noqa: S311 - no secret; its own, as the global one is seeded for a run
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -53,7 +56,7 @@ class Patience:
         total_seconds: Until the call is given up.
         first_delay_seconds: Before the second try; it doubles from then on.
         unauthorized_seconds: The same as ``total_seconds``, for refused credentials.
-        read_seconds: Until an answer that does not come is given up.
+        read_seconds: Until an answer that has not come in full is given up; a log, a part of it.
     """
 
     total_seconds: float = 300.0
@@ -138,17 +141,25 @@ class Cluster:
         query += [("sinceTime", since)] if since else []
         query += [("tailLines", str(last))] if last is not None else []
         response = self._call("GET", f"{self._core('pods')}/{pod}/log", query=query, raw=True)
-        rest = b""
+        parts, rest = response.stream(_LOG_PART_BYTES), b""
+        give_up = time.monotonic() + self._patience.total_seconds
         try:
-            for part in response.stream(65536):
+            while part := self._part(parts, give_up):
                 *lines, rest = (rest + part).split(b"\n")
                 yield from (line.decode(errors="replace") for line in lines)
             if rest:
                 yield rest.decode(errors="replace")
+        except TimeoutError as error:  # closing it would wait for who still waits for its next part
+            log.debug("the log of %s: %s", pod, error)
+            return
         except HTTPError as error:
             log.debug("the log of %s broke off: %s", pod, error)
-        finally:
-            response.close()
+        response.close()
+
+    def _part(self, parts: Iterator[bytes], give_up: float) -> bytes:
+        """The next part of a log; empty at its end."""
+        seconds = min(self._patience.read_seconds, give_up - time.monotonic())
+        return within(seconds, lambda: next(parts, b""))
 
     def _jobs(self, kind: JobKind, name: str = "") -> str:
         path = f"/apis/{kind.group}/{kind.version}/namespaces/{self.namespace}/{kind.plural}"
@@ -168,8 +179,8 @@ class Cluster:
     def _items(
         self, path: str, query: tuple[str, str], kind: JobKind | None = None
     ) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._object("GET", path, kind=kind, query=[query])["items"]
-        return found
+        answer = self._object("GET", path, kind=kind, query=[query])
+        return answer.get("items") or []  # Go writes null for a list without entries
 
     def _object(
         self,
@@ -232,25 +243,30 @@ class Cluster:
         if body is not None:
             patch = method == "PATCH"
             headers["Content-Type"] = f"application/{'merge-patch+json' if patch else 'json'}"
+        call = partial(
+            self._client.call_api,
+            path,
+            method,
+            query_params=query or [],
+            header_params=headers,
+            body=body,
+            response_type=None if raw else "object",
+            auth_settings=["BearerToken"],
+            _return_http_data_only=True,
+            _preload_content=not raw,
+            _request_timeout=(10, self._patience.read_seconds),
+        )
         try:
-            answer = self._client.call_api(
-                path,
-                method,
-                query_params=query or [],
-                header_params=headers,
-                body=body,
-                response_type=None if raw else "object",
-                auth_settings=["BearerToken"],
-                _return_http_data_only=True,
-                _preload_content=not raw,
-                _request_timeout=(10, self._patience.read_seconds),
-            )
+            answer = within(self._patience.read_seconds, call)
         except ApiException as error:
             if error.status in _PASSING:
-                raise _PassingFaultError(_words(error), error.status, _retry_after(error)) from None
+                pause = pause_asked_for((error.headers or {}).get("Retry-After"))
+                raise _PassingFaultError(_words(error), error.status, pause) from None
             raise RefusedError(error.status, _words(error)) from None
         except (HTTPError, OSError) as error:
             raise _PassingFaultError(str(error)) from None
+        except (ValueError, RecursionError):
+            raise _PassingFaultError("an answer that cannot be read as JSON") from None
         if not raw and not isinstance(answer, dict):
             raise _PassingFaultError("an answer that is no JSON object, from a proxy perhaps")
         return answer
@@ -324,12 +340,5 @@ def _explained(
 def _words(error: Any) -> str:
     try:
         return str(json.loads(error.body)["message"])
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, RecursionError):
         return f"{error.status} {error.reason}"
-
-
-def _retry_after(error: Any) -> float:
-    try:
-        return float((error.headers or {}).get("Retry-After", 0))
-    except ValueError:  # a date: our own delay serves
-        return 0.0

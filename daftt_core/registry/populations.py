@@ -2,7 +2,7 @@
 
     <registry>/<task>/populations/<digest>/population.npz
 
-It holds hashes and counts, no text (:mod:`daftt_core.drift`). Decisions name it by its digest, so
+It holds hashes and counts, no text (:mod:`daftt_core.data.population`). Decisions name it by its digest, so
 runs whose data are the same share one.
 """
 

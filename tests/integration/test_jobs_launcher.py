@@ -329,6 +329,35 @@ def test_faults_that_pass_are_waited_out(api: KubeApi, caplog: pytest.LogCapture
     assert api.faults == []
 
 
+@pytest.mark.parametrize(
+    "what",
+    [b'{"kind": "\xff"}', b"[" * 100_000, b"[]", b"null", "dribble"],
+    ids=["not UTF-8", "deep", "a list", "null", "dribble"],
+)
+@pytest.mark.parametrize("path", [JOBS, "/pods", "/log"])
+def test_an_answer_that_cannot_be_read_is_asked_for_again(
+    api: KubeApi, path: str, what: str | bytes
+) -> None:
+    """A server that dribbles would do so without end; then this test would not end."""
+    api.scripts = [[RUNNING, Step(log=("a line",)), SUCCEEDED]]
+    api.faults = [Fault("GET", path, what)]
+    launch()
+    assert api.faults == []
+
+
+def test_null_is_a_list_without_entries(api: KubeApi) -> None:
+    api.faults = [Fault("GET", "/pods", b'{"items": null}')]
+    assert connect(patience=HASTY).pods("a=b") == []
+
+
+@pytest.mark.parametrize("pause", ["nan", "inf", "-1", "\xb2", "soon"])
+def test_a_pause_that_is_none_stops_nothing(api: KubeApi, pause: str) -> None:
+    api.scripts = [[SUCCEEDED]]
+    api.faults = [Fault("GET", JOBS, 429, 1, {"Retry-After": pause})]
+    launch()
+    assert api.faults == []
+
+
 def test_being_asked_to_wait_is_obeyed(api: KubeApi) -> None:
     api.scripts = [[SUCCEEDED]]
     api.faults = [Fault("GET", JOBS, 429, 1, {"Retry-After": "1"})]

@@ -8,6 +8,7 @@ is carried out.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import threading
@@ -32,12 +33,13 @@ class Fault:
     """What goes wrong with requests that match, ``times`` times.
 
     ``what`` is an HTTP status, or: ``drop`` (closed unread), ``lost`` (done, but the answer never
-    arrives), ``slow`` (no answer in time), ``cut`` (the body ends early), ``html`` (a page).
+    arrives), ``slow`` (no answer in time), ``cut`` (the body ends early), ``html`` (a page),
+    ``dribble`` (a byte now and then, for as long as the client listens), or the answer's body.
     """
 
     method: str
     path: str
-    what: int | str
+    what: int | str | bytes
     times: int = 1
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -279,11 +281,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             status, answer = self.api.answer(self.command, parts.path, parse_qs(parts.query), body)
             text = answer if isinstance(answer, str) else json.dumps(answer)
-            self._deliver(str(what), status, text.encode())
+            self._deliver(what, status, text.encode())
 
     do_GET = do_POST = do_DELETE = do_PATCH = _handle  # noqa: N815
 
-    def _deliver(self, what: str, status: int, body: bytes) -> None:
+    def _deliver(self, what: int | str | bytes, status: int, body: bytes) -> None:
         if what == "lost":
             self._hang_up()
         elif what == "cut":
@@ -294,6 +296,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang_up()
         elif what == "html":
             self._send(200, b"<html>Sign in</html>")
+        elif isinstance(what, bytes):
+            self._send(200, what)
+        elif what == "dribble":
+            self.send_response(status)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b" ")
+                    time.sleep(0.05)
+            self.close_connection = True
         else:
             if what == "slow":
                 time.sleep(1.0)

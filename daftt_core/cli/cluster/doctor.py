@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from daftt_core.cli.local.doctor import Check
 from daftt_core.cli.local.launch import compiled_pipeline
 from daftt_core.config import Config
 from daftt_core.errors import RemoteError, StorageError
+from daftt_core.network.retry import within
 from daftt_core.storage import open_storage
 
 __all__ = ["Asked", "cluster_checks"]
@@ -138,24 +140,26 @@ class _Api:
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
+        call = partial(
+            self._client.call_api,
+            path,
+            method,
+            header_params={"Accept": "application/json", **headers},
+            body=body,
+            response_type="object",
+            auth_settings=["BearerToken"],
+            _return_http_data_only=True,
+            _request_timeout=_PATIENCE_SECONDS,
+        )
         try:
-            answer = self._client.call_api(
-                path,
-                method,
-                header_params={"Accept": "application/json", **headers},
-                body=body,
-                response_type="object",
-                auth_settings=["BearerToken"],
-                _return_http_data_only=True,
-                _request_timeout=_PATIENCE_SECONDS,
-            )
+            answer = within(_PATIENCE_SECONDS, call)
         except ApiException as error:
             if error.status == 401:
                 raise RemoteError(
                     "the API server does not know you (401): log in to the cluster again"
                 ) from None
             return {"kind": "Status", "status": "Failure", "code": error.status}
-        except HTTPError as error:
+        except (HTTPError, OSError, ValueError, RecursionError) as error:
             host = self._client.configuration.host
             raise RemoteError(f"{host}: cannot be reached: {_one_line(error)}") from None
         return answer if isinstance(answer, dict) else {}

@@ -15,15 +15,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import click
 
 from daftt_core.cli.printing import say_json
 from daftt_core.errors import ConfigError, RemoteError
+from daftt_core.network.addresses import address_problem
+from daftt_core.network.retry import within
 
 __all__ = [
     "Connection",
@@ -130,11 +132,8 @@ def connect(connection: Connection, *, dry_run: bool = False) -> Remote:
             "no address of Kubeflow Pipelines was given: use --host or DAFTT_KFP_HOST, such as "
             "http://localhost:8888 after kubectl -n kubeflow port-forward svc/ml-pipeline 8888"
         )
-    if not _is_address(connection.host):
-        raise ConfigError(
-            f"--host: {connection.shown!r} is not an address: it must begin with http:// or "
-            "https:// and name a host, such as http://localhost:8888"
-        )
+    if problem := address_problem(connection.shown):
+        raise ConfigError(f"--host: {connection.shown!r} is not an address: it {problem}")
     if connection.ca_cert and not Path(connection.ca_cert).is_file():
         raise ConfigError(f"--ca-cert: {connection.ca_cert}: there is no such file")
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each attempt
@@ -179,15 +178,23 @@ def _greet(connection: Connection) -> bool:
     if connection.ca_cert:
         settings.ssl_ca_cert = connection.ca_cert
     headers = {"authorization": f"Bearer {connection.token}"} if connection.token else {}
+    settings.retries = False  # no redirect is followed either: the token goes nowhere else
     with ApiClient(settings) as client:
-        answer = client.rest_client.GET(
+        ask = partial(
+            client.rest_client.GET,
             f"{settings.host}/apis/v2beta1/healthz",
             headers=headers,
             _request_timeout=_PATIENCE_SECONDS,
         )
+        try:
+            answer = within(_PATIENCE_SECONDS, ask)
+        except TimeoutError as error:
+            raise RemoteError(
+                f"{connection.shown}: {error}; check the address and the network"
+            ) from None
     try:
         return bool(json.loads(answer.data).get("multi_user"))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise RemoteError(
             f"{connection.shown}: answers with something that is not Kubeflow Pipelines, perhaps "
             "a page to log in: check the address and DAFTT_KFP_TOKEN"

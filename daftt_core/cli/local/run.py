@@ -12,7 +12,7 @@ from daftt_core.cli.local.launch import Attempt, compiled_pipeline, run_pipeline
 from daftt_core.cli.local.outcome import StoppedError, explain_failure, forget_failure
 from daftt_core.cli.local.watch import Watch, display_for
 from daftt_core.cli.printing import PlainConsole, say, say_json
-from daftt_core.cli.runs.report import report_path
+from daftt_core.cli.runs.runs.report import report_path
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.config import Config, to_flat
 from daftt_core.errors import DafttError

@@ -7,10 +7,12 @@ import socket
 from pathlib import Path
 
 import pytest
+import raw_server
 import yaml
 from kfp_api import TOKEN, KfpServer, kfp_server
 
 from daftt_core.cli.app import main
+from daftt_core.cli.cluster import remote
 from daftt_core.cli.cluster.schedule import six_fields
 from daftt_core.cli.cluster.upload import version_name
 from daftt_core.cli.local.launch import compiled_pipeline
@@ -318,6 +320,36 @@ def test_no_address_and_a_wrong_one(monkeypatch, capsys) -> None:
     assert "must begin with http:// or https://" in capsys.readouterr().err
     assert main(["upload", "--host", "https://kubeflow.example", "--ca-cert", "none.pem"]) == 2
     assert "none.pem: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "host", ["http://169.254.169.254", "http://2852039166", "http://[::1", "http://host\r\nX: y"]
+)
+def test_an_address_that_must_not_be_asked_is_refused(host: str, capsys) -> None:
+    assert main(["upload", "--host", host]) == 2
+    said = capsys.readouterr().err
+    assert "--host" in said
+    assert "is not an address: it must" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_server_that_dribbles_is_given_up(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(remote, "_PATIENCE_SECONDS", 0.5)
+    with raw_server.running() as server:
+        server.answers, server.dribbles = [b"HTTP/1.1 200 OK\r\nX: "], True
+        assert main(["upload", "--host", server.url]) == 10
+    assert "has not answered in full after" in capsys.readouterr().err
+
+
+def test_no_redirect_takes_the_token_elsewhere(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("DAFTT_KFP_TOKEN", "a-secret-token")
+    with raw_server.running() as server, raw_server.running() as other:
+        server.answers = [
+            raw_server.http_answer(b"", status="307 T", head=f"Location: {other.url}\r\n")
+        ]
+        assert main(["upload", "--host", server.url]) == 10
+        assert other.requests == []
+    assert "cannot answer (307)" in capsys.readouterr().err
 
 
 def test_cluster_settings_are_checked_like_all_others() -> None:
