@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +23,7 @@ __all__ = [
     "last_failure",
 ]
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+INTERRUPTED = 128 + signal.SIGINT  # as shells report it
 
 _GO_ON = "run the same command again: finished stages are not done twice."
 _LAST_LINES = 20
@@ -44,12 +45,15 @@ class RunFailedError(DafttError):
 
 
 class StoppedError(click.ClickException):
-    """The user has stopped the run."""
+    """The run was stopped from outside.
 
-    exit_code = INTERRUPTED
+    Args:
+        number: The signal, which decides the exit code.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(f"Stopped. To go on, {_GO_ON}")
+        self.exit_code = 128 + number
 
 
 def explain_failure(attempt: Attempt) -> RunFailedError:

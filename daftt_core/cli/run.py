@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from daftt_core.cli.launch import Attempt, compiled_pipeline, run_pipeline
+from daftt_core.cli.launch import Attempt, Interrupted, compiled_pipeline, run_pipeline
 from daftt_core.cli.outcome import StoppedError, explain_failure, forget_failure
 from daftt_core.cli.report import report_path
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
@@ -71,8 +71,8 @@ def _run(config: Config) -> Run:
     display = display_for(console)
     try:
         code = run_pipeline(attempt, compiled, to_flat(config), Watch(attempt, display).look)
-    except KeyboardInterrupt:
-        raise StoppedError from None
+    except Interrupted as interrupted:
+        raise StoppedError(interrupted.number) from None
     finally:
         display.close()
     if code != 0:

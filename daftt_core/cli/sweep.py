@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from daftt_core.cli.launch import Attempt, compiled_pipeline, run_pipeline
+from daftt_core.cli.launch import Attempt, Interrupted, compiled_pipeline, run_pipeline
 from daftt_core.cli.outcome import RunFailedError, StoppedError, explain_failure
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.cli.variations import sweep_parameters, take_variations, with_variations
@@ -87,8 +87,8 @@ def _run(sweep: Sweep, parameters: dict[str, Any]) -> SweepTable:
 
     try:
         code = run_pipeline(attempt, compiled, parameters, look)
-    except KeyboardInterrupt:
-        raise StoppedError from None
+    except Interrupted as interrupted:
+        raise StoppedError(interrupted.number) from None
     finally:
         display.close()
     table = read_table(sweep)
