@@ -11,7 +11,7 @@ SIGTERM or SIGINT (Ctrl-C), and it goes to
 
     command     the process of ``daftt run`` alone: kill, and Kubernetes to a pod's first process
     group       the process group of ``daftt run``: a shell, on Ctrl-C or when it ends a job
-    everything  the command and all processes below it, at once: a node that goes away, the kernel
+    family      the command and all processes below it, at once: a node that goes away, the kernel
                 out of memory, Kubernetes once the time of grace is over
 
 After each kill nothing may be left running. At the end the digest of every manifest of the run
@@ -21,8 +21,9 @@ shows that there is something to hold on to. Left out is what differs by nature:
 ``report``, whose page and card have the times and costs of the run, and in all manifests the times,
 the memory and what was used.
 
-All runs have the same name, settings and models, and each a folder and a registry of its own.
-The exit code is 0 if all are equal and nothing was left running.
+All runs have the same name, settings and models; they take place in the same folder, with a
+registry of their own, and are moved away when they have ended. The exit code is 0 if all are equal
+and nothing was left running.
 """
 
 from __future__ import annotations
@@ -31,14 +32,15 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -52,7 +54,7 @@ from daftt_core.storage import read_manifest
 from daftt_core.workspace import read_statuses
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-TARGETS = ("command", "group", "everything")
+TARGETS = ("command", "group", "family")
 BY_NATURE = ("report",)
 SETTINGS = {
     "name": "tiny",
@@ -64,8 +66,12 @@ SETTINGS = {
     "data_unlabelled_count": 32,
     "synthesis_generate_count": 16,
     "mixture_tasks": 0,
+    "student_gold_arm": False,
 }
-_MOST_PIECES = 5  # that are waited for before a kill; a run has 29
+Piece = tuple[str, str]
+"""The digest of a finished stage or student, and its summary."""
+
+_MOST_PIECES = 5  # that are waited for before a kill; a run has 25 or so
 _GONE_SECONDS = 180  # a little more than `daftt run` itself waits for a teacher's checkpoint
 _TABLE = "{:<34}{:>8}{:>8}{:>8}{:>8}"
 
@@ -80,39 +86,40 @@ class Kill:
     left: tuple[str, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
     """What became of a killed run; ``differs`` is the first piece that is not as expected."""
 
-    kills: list[Kill] = field(default_factory=list)
-    differs: str = ""
+    kills: list[Kill]
+    differs: str
 
 
 class Bench:
     """The runs' common task, models and settings, and how long one takes.
 
     Args:
-        folder: Where they go, each run in a folder of its own.
+        folder: Where they go.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._config = toy_config(folder / "common", **SETTINGS)
+        self._at_work = folder / "at work"
+        config = toy_config(folder / "common", output=str(self._at_work / "runs"), **SETTINGS)
+        (folder / "settings.json").write_text(json.dumps(to_flat(config)))  # JSON is YAML
+        shutil.rmtree(self._at_work, ignore_errors=True)  # of a benchmark that was broken off
 
-    def place(self, name: str) -> Path:
-        """The folder of a run's stages."""
-        return self._folder / name / "runs" / str(SETTINGS["name"])
+    @property
+    def place(self) -> Path:
+        """The folder of the stages of the run that is at work."""
+        return self._at_work / "runs" / str(SETTINGS["name"])
 
-    def start(self, name: str) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
         """Start a run's command, or resume it, as a shell starts a job: in a group of its own."""
-        folder = self._folder / name
-        folder.mkdir(exist_ok=True)
-        settings = to_flat(self._config) | {"output": str(folder / "runs")}
-        (folder / "settings.json").write_text(json.dumps(settings))  # JSON is YAML
-        with (folder / "said.txt").open("ab") as said:
+        self._at_work.mkdir(exist_ok=True)
+        with (self._at_work / "said.txt").open("ab") as said:
             return subprocess.Popen(
-                [sys.executable, "-m", "daftt_core.cli", "run", "--settings", "settings.json"],
-                cwd=folder,
+                [sys.executable, "-m", "daftt_core.cli", "run", "--settings", "../settings.json"],
+                cwd=self._at_work,
                 stdout=said,
                 stderr=said,
                 process_group=0,
@@ -120,21 +127,23 @@ class Bench:
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
 
-    def finish(self, name: str) -> float:
-        """Let a run go on to its end; seconds."""
+    def finish(self, name: str) -> tuple[float, dict[str, Piece]]:
+        """Let a run go on to its end and move it away; seconds, and what it made."""
         started = time.monotonic()
-        code = self.start(name).wait()
+        code = self.start().wait()
         if code != 0:
-            raise RuntimeError(f"{name} ended with {code}; see {self._folder / name}/said.txt")
-        return time.monotonic() - started
+            raise RuntimeError(f"{name} ended with {code}; see {self._at_work}/said.txt")
+        seconds, made = time.monotonic() - started, content(self.place)
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+        self._at_work.rename(self._folder / name)
+        return seconds, made
 
     def kill_over_and_over(
-        self, name: str, count: int, pause: float, chance: random.Random, say: Callable[[str], None]
+        self, count: int, pause: float, chance: random.Random, say: Callable[[str], None]
     ) -> list[Kill]:
         """Kill a run and resume it, until it ended or was killed often enough.
 
         Args:
-            name: The run.
             count: Kills at most.
             pause: Seconds that a piece of work takes, on average.
             chance: Decides on moments, signals and targets.
@@ -142,12 +151,12 @@ class Bench:
         """
         kills: list[Kill] = []
         while len(kills) < count:
-            started, process = time.time(), self.start(name)
-            if not self._wait(name, process, chance.randint(0, _MOST_PIECES), pause, chance):
+            started, process = time.time(), self.start()
+            if not self._wait(process, chance.randint(0, _MOST_PIECES), pause, chance):
                 break
             stages = tuple(
                 status.stage
-                for status in read_statuses(self.place(name))
+                for status in read_statuses(self.place)
                 if status.state == "running" and status.updated > started
             )
             number, target = chance.choice(SIGNALS), chance.choice(TARGETS)
@@ -160,15 +169,14 @@ class Bench:
 
     def _wait(
         self,
-        name: str,
         process: subprocess.Popen[bytes],
         pieces: int,
         pause: float,
         chance: random.Random,
     ) -> bool:
         """Wait for a random moment of an attempt; whether it came before the run's end."""
-        wanted = len(committed(self.place(name))) + pieces
-        while process.poll() is None and len(committed(self.place(name))) < wanted:
+        wanted = len(committed(self.place)) + pieces
+        while process.poll() is None and len(committed(self.place)) < wanted:
             time.sleep(0.05)
         moment = time.monotonic() + chance.uniform(0, 3 * pause)
         while process.poll() is None and time.monotonic() < moment:
@@ -182,7 +190,7 @@ def send(process: subprocess.Popen[bytes], number: signal.Signals, target: str) 
     if target == "group":
         os.killpg(process.pid, number)
     else:
-        for one in family if target == "everything" else family[:1]:
+        for one in family if target == "family" else family[:1]:
             try:
                 one.send_signal(number)
             except psutil.NoSuchProcess:
@@ -221,24 +229,21 @@ def committed(place: Path) -> list[Path]:
     ]
 
 
-def content(place: Path) -> dict[str, tuple[str, str]]:
-    """The digest and the summary of all that a run committed, in the order of the pieces' names."""
-    return dict(_content(place))
-
-
-def _content(place: Path) -> Iterator[tuple[str, tuple[str, str]]]:
+def content(place: Path) -> dict[str, Piece]:
+    """What a run committed, by name, in the order in which it was committed."""
+    found = []
     for folder in committed(place):
-        name = folder.relative_to(place).as_posix()
-        manifest = read_manifest(folder)
+        name, manifest = folder.relative_to(place).as_posix(), read_manifest(folder)
         if manifest is not None and name not in BY_NATURE:
-            yield name, (manifest.digest, json.dumps(manifest.summary, sort_keys=True))
+            summary = json.dumps(manifest.summary, sort_keys=True)
+            written = (folder / "manifest.json").stat().st_mtime
+            found.append((written, name, (manifest.digest, summary)))
+    return {name: piece for _, name, piece in sorted(found)}
 
 
-def first_difference(place: Path, expected: dict[str, tuple[str, str]]) -> str:
-    """The first piece, in the order in which they were committed, that is not as expected."""
-    made = content(place)
-    times = {name: (place / name / "manifest.json").stat().st_mtime for name in made}
-    for name in sorted(expected | made, key=lambda one: times.get(one, 0.0)):
+def first_difference(made: dict[str, Piece], expected: dict[str, Piece]) -> str:
+    """The first piece that is not as expected; empty where all are."""
+    for name in (*expected, *made):
         if made.get(name) != expected.get(name):
             return name
     return ""
@@ -285,25 +290,22 @@ def bench(folder: Path, runs: int, kills: int, seed: int) -> int:
     def say(text: str) -> None:
         print(text, flush=True)
 
-    made = Bench(folder)
-    seconds = made.finish("undisturbed")
-    expected = content(made.place("undisturbed"))
+    tiny = Bench(folder)
+    seconds, expected = tiny.finish("undisturbed")
     say(f"undisturbed: {seconds:.0f} s, {len(expected)} pieces")
-    made.finish("undisturbed again")
-    control = first_difference(made.place("undisturbed again"), expected)
-    say(f"undisturbed again: {f'differs, first in {control}' if control else 'equal'}")
+    control = first_difference(tiny.finish("undisturbed again")[1], expected)
+    say(f"undisturbed again: {f'DIFFERS, first in {control}' if control else 'equal'}")
+    pause = seconds / len(expected)
     outcomes = []
     for number in range(runs):
-        name, chance = f"killed-{seed}-{number}", random.Random(f"{seed} {number}")
-        outcome = Outcome()
-        pause = seconds / len(expected)
-        outcome.kills = made.kill_over_and_over(name, kills, pause, chance, say)
-        made.finish(name)
-        outcome.differs = first_difference(made.place(name), expected)
+        chance = random.Random(f"{seed} {number}")
+        sent = tiny.kill_over_and_over(kills, pause, chance, say)
+        _, made = tiny.finish(f"killed {seed}-{number}")
+        outcome = Outcome(sent, first_difference(made, expected))
         outcomes.append(outcome)
         how = f"DIFFERS, first in {outcome.differs}" if outcome.differs else "equal"
         total = sum(len(one.kills) for one in outcomes)
-        say(f"run {number + 1} of {runs}: {len(outcome.kills)} kills, {how} ({total} kills so far)")
+        say(f"run {number + 1} of {runs}: {len(sent)} kills, {how} ({total} kills so far)")
     left = [line for one in outcomes for kill in one.kills for line in kill.left]
     different = [one.differs for one in outcomes if one.differs]
     say(f"\n{table(outcomes)}\n")

@@ -123,7 +123,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         result: Any = cli.main(args=args, prog_name="daftt", standalone_mode=False)
     except StoppedError as error:
-        click.echo(error.message, err=True)
+        click.echo(str(error), err=True)
         return error.exit_code
     except click.ClickException as error:  # a word of the command line that click cannot place
         error.show()

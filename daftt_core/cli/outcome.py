@@ -7,8 +7,6 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-import click
-
 from daftt_core.cli.launch import Attempt
 from daftt_core.cli.watch import statuses_since
 from daftt_core.errors import DafttError, StorageError
@@ -44,7 +42,7 @@ class RunFailedError(DafttError):
         self.exit_code = exit_code
 
 
-class StoppedError(click.ClickException):
+class StoppedError(Exception):
     """The run was stopped from outside.
 
     Args:
