@@ -26,14 +26,14 @@ from daftt_core.cli.local.outcome import INTERRUPTED, StoppedError
 from daftt_core.cli.local.run import run_command
 from daftt_core.cli.local.sweep import sweep_command
 from daftt_core.cli.printing import say, warn_in_plain_text
-from daftt_core.cli.runs.runs.clean import clean_command
-from daftt_core.cli.runs.runs.costs import costs_command
-from daftt_core.cli.runs.runs.export import export_command
-from daftt_core.cli.runs.runs.notify import notify_command
-from daftt_core.cli.runs.runs.registry import registry_command
-from daftt_core.cli.runs.runs.report import report_command
-from daftt_core.cli.runs.runs.review import review_command
-from daftt_core.cli.runs.runs.runs import runs_command
+from daftt_core.cli.runs.clean import clean_command
+from daftt_core.cli.runs.costs import costs_command
+from daftt_core.cli.runs.export import export_command
+from daftt_core.cli.runs.notify import notify_command
+from daftt_core.cli.runs.registry import registry_command
+from daftt_core.cli.runs.report import report_command
+from daftt_core.cli.runs.review import review_command
+from daftt_core.cli.runs.runs import runs_command
 from daftt_core.errors import did_you_mean, shortened
 
 __all__ = ["cli", "exit_codes", "main"]
@@ -161,7 +161,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         result: Any = cli.main(args=args, prog_name="daftt", standalone_mode=False)
     except StoppedError as error:
-        say(error.message, err=True)
+        say(str(error), err=True)
         return error.exit_code
     except click.ClickException as error:  # a word of the command line that click cannot place
         shown = StringIO()

@@ -2,8 +2,8 @@
 
     <registry>/<task>/populations/<digest>/population.npz
 
-It holds hashes and counts, no text (:mod:`daftt_core.data.population`). Decisions name it by its digest, so
-runs whose data are the same share one.
+It holds hashes and counts, no text (:mod:`daftt_core.data.population`). Decisions name it by its
+digest, so runs whose data are the same share one.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,6 +114,40 @@ def test_a_run_killed_in_any_stage_ends_as_if_it_had_not_been(
     killed = [stage for stage in STAGES_TO_KILL if kill_in(folder, "killed", stage)]
     assert len(killed) >= 4  # the shortest stage may be over before the signal arrives
     result = run(folder, "killed")
+    assert result["evaluation"] == undisturbed["evaluation"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_told_to_end_keeps_the_teachers_checkpoint_and_says_so(
+    folder: Path, undisturbed: dict[str, Any], number: signal.Signals
+) -> None:
+    name = f"told-{number.name}"
+    here = working_folder(resolve(toy_config(folder, name=name)))
+    status = here / ".status" / "teacher.json"
+    with subprocess.Popen(
+        command(folder, name), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not (status.exists() and re.search(r'"done": [1-9]', status.read_text())):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate()
+    assert process.returncode == 128 + number
+    assert said.endswith(
+        "Stopping: a teacher at work keeps a checkpoint first (again to end it now)\n"
+        "Stopped. To go on, run the same command again: finished stages are not done twice.\n"
+    )
+    wait_for_silence(here)
+    log = (here / "log.txt").read_text()
+    assert f" stopping ({number.name}); a teacher at work keeps a checkpoint first\n" in log
+    stopped = re.search(r"stopping after step (\d+) of (\d+) and keeping its checkpoint", log)
+    assert stopped
+    assert f"told to end, and did so after step {stopped[1]} of {stopped[2]}" in log
+    result = run(folder, name)
+    log = (here / "log.txt").read_text()
+    assert f"teacher: resuming after step {stopped[1]} of {stopped[2]}" in log
     assert result["evaluation"] == undisturbed["evaluation"]
 
 

@@ -150,16 +150,6 @@ def connect(connection: Connection, *, dry_run: bool = False) -> Remote:
     return remote
 
 
-def _is_address(text: str) -> bool:
-    if not text.isprintable() or " " in text:
-        return False
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # an open bracket, or a port that is no number
-        return False
-
-
 def equals(key: str, value: str) -> str:
     """The filter of a list for entries whose ``key`` is ``value``."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "stringValue": value}]})

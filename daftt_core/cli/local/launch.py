@@ -10,22 +10,39 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
+
+import click
 
 from daftt_core.config import as_argument
 from daftt_core.errors import StorageError
 from daftt_core.storage import check_writable
 
-__all__ = ["LOG", "Attempt", "compiled_pipeline", "run_pipeline"]
+__all__ = ["LOG", "Attempt", "Interrupted", "compiled_pipeline", "run_pipeline"]
 
 LOG = "log.txt"
 
 _LOOK_EVERY_SECONDS = 0.25
+_STOP_SECONDS = 120  # for a step of a teacher and its checkpoint; all other stages end at once
 # kfp.local runs at most two iterations of a loop at once, whatever the pipeline asks for.
 _LOOP_WIDTH = "2"
+
+
+class Interrupted(KeyboardInterrupt):
+    """This process was told to end.
+
+    Attributes:
+        number: The signal: SIGINT, which is Ctrl-C, or SIGTERM.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 class Attempt:
@@ -74,6 +91,9 @@ def run_pipeline(
 ) -> int:
     """Run a compiled pipeline to its end.
 
+    When this process is told to end, so are the stages: a teacher stores a checkpoint. A second
+    signal, or two minutes, end them at once.
+
     Args:
         attempt: The attempt; its log is appended to.
         compiled: The pipeline's YAML file.
@@ -85,13 +105,13 @@ def run_pipeline(
 
     Raises:
         StorageError: The run's folder cannot be written, or that for temporary files not be used.
-        KeyboardInterrupt: The user stopped it; nothing of it is left running.
+        Interrupted: It was stopped, by Ctrl-C or SIGTERM; nothing of it is left running.
     """
     check_writable(attempt.folder, needed_bytes=0)
     with attempt.log.open("a", encoding="utf-8") as log:
-        log.write(f"==== {datetime.now():%Y-%m-%d %H:%M:%S} daftt run, {attempt.folder}\n")
-        log.flush()
+        _note(log, f"daftt run, {attempt.folder}")
         with (
+            _interrupted_by_signals(),
             # kfp leaves a folder in the temporary folder for each task it runs
             tempfile.TemporaryDirectory(prefix="daftt-", ignore_cleanup_errors=True) as temporary,
             _start(attempt, compiled, log, _plain(temporary)) as process,
@@ -101,6 +121,9 @@ def run_pipeline(
                 while process.poll() is None:
                     look()
                     time.sleep(_LOOK_EVERY_SECONDS)
+            except Interrupted as interrupted:
+                _stop(process, log, signal.Signals(interrupted.number).name)
+                raise
             finally:
                 _end(process)
     look()
@@ -143,6 +166,41 @@ def _send(process: subprocess.Popen[bytes], settings: dict[str, Any]) -> None:
         process.stdin.flush()  # and stays open: its end is the sign that this process is gone
     except BrokenPipeError:  # it died at once; its exit code and its log say why
         return
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Inside the block SIGINT and SIGTERM raise :class:`Interrupted`, unless they are ignored."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(process: subprocess.Popen[bytes], log: IO[str], name: str) -> None:
+    """Tell the stages to end, and wait until they have."""
+    _note(log, f"stopping ({name}); a teacher at work keeps a checkpoint first")
+    click.echo(
+        "Stopping: a teacher at work keeps a checkpoint first (again to end it now)", err=True
+    )
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_SECONDS)
+
+
+def _note(log: IO[str], text: str) -> None:
+    log.write(f"==== {datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
+    log.flush()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
 from contextlib import suppress
 from pathlib import Path
-
-import click
 
 from daftt_core.cli.local.launch import Attempt
 from daftt_core.cli.local.watch import statuses_since
@@ -22,7 +21,7 @@ __all__ = [
     "last_failure",
 ]
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+INTERRUPTED = 128 + signal.SIGINT  # as shells report it
 
 _GO_ON = "run the same command again: finished stages are not done twice."
 _LAST_LINES = 20
@@ -43,13 +42,16 @@ class RunFailedError(DafttError):
         self.exit_code = exit_code
 
 
-class StoppedError(click.ClickException):
-    """The user has stopped the run."""
+class StoppedError(Exception):
+    """The run was stopped from outside.
 
-    exit_code = INTERRUPTED
+    Args:
+        number: The signal, which decides the exit code.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(f"Stopped. To go on, {_GO_ON}")
+        self.exit_code = 128 + number
 
 
 def explain_failure(attempt: Attempt) -> RunFailedError:

@@ -7,7 +7,8 @@ interrupted, and the whole family of processes can be ended at once through its 
     python -m daftt_core.cli.local.pipeline <run folder> <compiled pipeline>
 
 The settings come as one line of JSON on stdin. When stdin closes, the command that started it is
-gone, and so it ends itself and its stages.
+gone, and so it ends itself and its stages. SIGTERM comes to all of them: it waits for those that
+are at work, passes on what they say, and starts no other.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from daftt_core.cli.local.running import marked_as_running
@@ -54,6 +56,7 @@ def _run(temporary: Path, compiled: Path, settings: dict[str, Any]) -> int:
         pipeline_root=str(temporary / "kfp"),
         workspace_root=str(temporary / "workspace"),
     )
+    signal.signal(signal.SIGTERM, _start_no_other)
     pipeline = components.load_component_from_file(str(compiled))
     graph = pipeline.component_spec.implementation.graph  # pipeline.pipeline_spec is a copy
     _do_not_repeat(graph)
@@ -64,6 +67,13 @@ def _run(temporary: Path, compiled: Path, settings: dict[str, Any]) -> int:
         sys.stdout.write(f"{error}\n")
         return 1
     return 0
+
+
+def _start_no_other(_number: int, _frame: FrameType | None) -> None:
+    """Have every stage fail that would start from now on, also the last one, which tells of it."""
+    from kfp.local import subprocess_task_handler
+
+    subprocess_task_handler.run_local_subprocess = lambda **_: 128 + signal.SIGTERM
 
 
 def _do_not_repeat(spec: Any) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daftt_core.cli.local.launch import Attempt, compiled_pipeline, run_pipeline
+from daftt_core.cli.local.launch import Attempt, Interrupted, compiled_pipeline, run_pipeline
 from daftt_core.cli.local.outcome import StoppedError, explain_failure, forget_failure
 from daftt_core.cli.local.watch import Watch, display_for
 from daftt_core.cli.printing import PlainConsole, say, say_json
-from daftt_core.cli.runs.runs.report import report_path
+from daftt_core.cli.runs.report import report_path
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.config import Config, to_flat
 from daftt_core.errors import DafttError
@@ -68,8 +68,8 @@ def _run(config: Config) -> Run:
     display = display_for(console)
     try:
         code = run_pipeline(attempt, compiled, to_flat(config), Watch(attempt, display).look)
-    except KeyboardInterrupt:
-        raise StoppedError from None
+    except Interrupted as interrupted:
+        raise StoppedError(interrupted.number) from None
     finally:
         display.close()
     if code != 0:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from daftt_core.cli.local.launch import Attempt, compiled_pipeline, run_pipeline
+from daftt_core.cli.local.launch import Attempt, Interrupted, compiled_pipeline, run_pipeline
 from daftt_core.cli.local.outcome import RunFailedError, StoppedError, explain_failure
 from daftt_core.cli.local.watch import Watch, display_for, under
 from daftt_core.cli.printing import PlainConsole, say, say_json, show_table
@@ -86,8 +86,8 @@ def _run(sweep: Sweep, parameters: dict[str, Any]) -> SweepTable:
 
     try:
         code = run_pipeline(attempt, compiled, parameters, look)
-    except KeyboardInterrupt:
-        raise StoppedError from None
+    except Interrupted as interrupted:
+        raise StoppedError(interrupted.number) from None
     finally:
         display.close()
     table = read_table(sweep)

@@ -23,8 +23,8 @@ from daftt_core.accounting import (
     run_prices,
 )
 from daftt_core.cli.printing import say, say_json, show_table
-from daftt_core.cli.runs.runs.report import read_run
-from daftt_core.cli.runs.runs.stored_runs import StoredRun, check_given, find_runs
+from daftt_core.cli.runs.report import read_run
+from daftt_core.cli.runs.stored_runs import StoredRun, check_given, find_runs
 from daftt_core.errors import DafttError
 from daftt_core.records import visible_line
 from daftt_core.storage import open_storage

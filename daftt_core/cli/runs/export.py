@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from daftt_core.cli.printing import say
-from daftt_core.cli.runs.runs.registry import open_registry, registry_place, with_registry
+from daftt_core.cli.runs.registry import open_registry, registry_place, with_registry
 
 __all__ = ["export_command"]
 

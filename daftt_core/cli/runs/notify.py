@@ -7,8 +7,8 @@ from typing import Literal
 import click
 
 from daftt_core.cli.printing import say, say_json
-from daftt_core.cli.runs.runs.report import find_run, read_run
-from daftt_core.cli.runs.runs.stored_runs import read_stored_run
+from daftt_core.cli.runs.report import find_run, read_run
+from daftt_core.cli.runs.stored_runs import read_stored_run
 from daftt_core.errors import ConfigError
 from daftt_core.notifications import URL_VARIABLE, Ending, body_of, ending_of, example_ending, send
 

@@ -9,8 +9,8 @@ import click
 from rich.table import Table
 
 from daftt_core.cli.printing import say, say_json, show_table
-from daftt_core.cli.runs.runs.report import find_run, read_run
-from daftt_core.cli.runs.runs.stored_runs import check_given
+from daftt_core.cli.runs.report import find_run, read_run
+from daftt_core.cli.runs.stored_runs import check_given
 from daftt_core.errors import ConfigError, StorageError, did_you_mean
 
 if TYPE_CHECKING:

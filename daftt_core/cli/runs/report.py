@@ -10,7 +10,7 @@ import click
 from pydantic import ValidationError
 
 from daftt_core.cli.printing import say
-from daftt_core.cli.runs.runs.stored_runs import find_runs
+from daftt_core.cli.runs.stored_runs import find_runs
 from daftt_core.errors import StorageError, did_you_mean
 from daftt_core.records import explain
 from daftt_core.storage import open_storage

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from daftt_core.cli.printing import say
-from daftt_core.cli.runs.runs.report import find_run, read_run, report_path
+from daftt_core.cli.runs.report import find_run, read_run, report_path
 from daftt_core.storage import open_storage
 
 __all__ = ["review_command"]

@@ -11,7 +11,7 @@ from rich.table import Table
 from daftt_core.cli.cluster.remote import Connection, connect, with_connection
 from daftt_core.cli.cluster.remote_runs import RemoteRun, find_remote_runs, remote_table
 from daftt_core.cli.printing import say, say_json, show_table
-from daftt_core.cli.runs.runs.stored_runs import StoredRun, check_given, find_runs
+from daftt_core.cli.runs.stored_runs import StoredRun, check_given, find_runs
 from daftt_core.records import visible_line
 from daftt_core.telemetry import duration
 

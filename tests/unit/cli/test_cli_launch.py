@@ -12,7 +12,7 @@ import time
 import pytest
 
 from daftt_core.cli.local.launch import Attempt, compiled_pipeline, run_pipeline
-from daftt_core.cli.local.outcome import explain_failure
+from daftt_core.cli.local.outcome import StoppedError, explain_failure
 from daftt_core.cli.local.running import is_running
 from daftt_core.cli.local.watch import Watch, display_for
 from daftt_core.cli.printing import PlainConsole
@@ -116,12 +116,42 @@ def test_nothing_is_left_running_when_the_command_is_stopped(
     assert not is_running(folder)
     assert read_manifest(folder / "first") is not None
     assert read_manifest(folder / "second") is None
+    log = (folder / "log.txt").read_text()
+    assert (f" stopping ({sign.name}); a teacher" in log) == (sign != signal.SIGKILL)
 
     before = (folder / "first" / "manifest.json").stat().st_mtime_ns
     _, code, shown = _go(small_pipeline, small_run)
     assert code == 0
     assert "first: already done" in shown
     assert (folder / "first" / "manifest.json").stat().st_mtime_ns == before
+
+
+_NEXT_STAGE = """
+import signal
+import sys
+from kfp.local import config, subprocess_task_handler
+from daftt_core.cli import pipeline
+signal.signal(signal.SIGTERM, pipeline._start_no_other)
+if sys.argv[1] == "told":
+    signal.raise_signal(signal.SIGTERM)
+subprocess_task_handler.SubprocessTaskHandler(
+    image="python",
+    full_command=["sh", "-c", "touch started # kfp.dsl.executor_main"],
+    pipeline_root=".",
+    runner=config.SubprocessRunner(use_venv=False),
+).run()
+"""
+
+
+@pytest.mark.parametrize("told", ["told", "not told"])
+def test_a_pipeline_that_is_told_to_end_starts_no_other_stage(tmp_path, told) -> None:
+    subprocess.run([sys.executable, "-c", _NEXT_STAGE, told], cwd=tmp_path, check=True)
+    assert (tmp_path / "started").exists() == (told == "not told")
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_decides_the_exit_code(sign) -> None:
+    assert StoppedError(sign).exit_code == 128 + sign
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, small_pipeline) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from daftt_core.cli.runs.runs.stored_runs import find_runs
 
 from daftt_core.cli.app import main
 from daftt_core.cli.local.running import is_running, marked_as_running
+from daftt_core.cli.runs.stored_runs import find_runs
 from daftt_core.errors import DataError
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, run_stage

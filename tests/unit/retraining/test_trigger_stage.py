@@ -157,7 +157,7 @@ def test_a_champion_of_unknown_data_is_trained_against(tmp_path: Path) -> None:
 
 
 def test_a_run_that_does_not_train_says_so_wherever_runs_are_shown(champion: Path) -> None:
-    from daftt_core.cli.runs.runs.stored_runs import find_runs
+    from daftt_core.cli.runs.stored_runs import find_runs
 
     reason = check(champion, 2).summary["reason"]
     run = run_of(champion, 2)

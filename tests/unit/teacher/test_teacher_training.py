@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ from daftt_core.preflight import resolve
 from daftt_core.records import Example
 from daftt_core.storage import commit, read_manifest
 from daftt_core.tasks import load_task
+from daftt_core.teacher import training
 from daftt_core.teacher.checkpoints import agreed_checkpoint, newest_checkpoint
 from daftt_core.teacher.examples import IGNORED, reading_order, training_set, whole_batches
 from daftt_core.workspace import read_examples
@@ -185,9 +187,8 @@ def test_weights_begin_at_the_same_multiple_whatever_the_header_of_their_file(
         )
 
 
-def test_a_training_killed_after_its_end_is_still_the_best_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("moment", ["export", "commit"])
+def test_a_training_killed_after_its_end_is_still_the_best_one(tmp_path: Path, moment: str) -> None:
     settings = {
         "teacher_epochs": 4,
         "teacher_checkpoint_steps": 8,
@@ -198,24 +199,21 @@ def test_a_training_killed_after_its_end_is_still_the_best_one(
     _, expected = train_once(toy_config(tmp_path, name="undisturbed", **settings))
     assert expected.summary["best_step"] < 16
     config = toy_config(tmp_path, name="killed", **settings)
-    with monkeypatch.context() as patched:
-        patched.setattr(stages, "commit", _killed)
-        with pytest.raises(_KilledError):
-            train_once(config)
+    kill_after_training(config, moment)
     folder, result = train_once(config)
     assert result.digest == expected.digest
     assert result.summary == expected.summary
     assert [path.name for path in folder.glob(".*")] == [".key"]
 
 
-@pytest.mark.parametrize("patience_checkpoint", [4, 100])
+@pytest.mark.parametrize("checkpoint_steps", [4, 100])
 def test_a_training_that_had_stopped_early_does_not_go_on_beyond_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience_checkpoint: int
+    tmp_path: Path, checkpoint_steps: int
 ) -> None:
     settings = {
         "teacher_epochs": 20,
         "teacher_patience": 2,
-        "teacher_checkpoint_steps": patience_checkpoint,  # 4: at each epoch's end
+        "teacher_checkpoint_steps": checkpoint_steps,  # 4: at each epoch's end
         "teacher_learning_rate": 5e-2,
         "data_labelled_count": 16,
         "teacher_batch_size": 8,
@@ -223,10 +221,7 @@ def test_a_training_that_had_stopped_early_does_not_go_on_beyond_its_end(
     _, expected = train_once(toy_config(tmp_path, name="undisturbed", **settings))
     assert expected.summary["steps"] < 80
     config = toy_config(tmp_path, name="killed", **settings)
-    with monkeypatch.context() as patched:
-        patched.setattr(stages, "commit", _killed)
-        with pytest.raises(_KilledError):
-            train_once(config)
+    kill_after_training(config, "export")
     _, result = train_once(config)
     assert result.summary == expected.summary
     assert result.digest == expected.digest
@@ -248,8 +243,20 @@ class _KilledError(BaseException):
     """What stands for the end of the process."""
 
 
-def _killed(*_args: object, **_rest: object) -> None:
-    raise _KilledError
+def kill_after_training(config: Config, moment: str) -> None:
+    """Train, and end once the weights are exported, or when the stage is about to be committed."""
+    take = training.take_weights
+
+    def killed(*given: Any, **_: object) -> None:
+        if moment == "export":
+            take(*given)
+        raise _KilledError
+
+    place = (training, "take_weights") if moment == "export" else (stages, "commit")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(*place, killed)
+        with pytest.raises(_KilledError):
+            train_once(config)
 
 
 def start_and_kill(config: Config, folder: Path) -> subprocess.Popen[bytes]:
