@@ -17,8 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-import click
-
+from daftt_core.cli.printing import say
 from daftt_core.config import as_argument
 from daftt_core.errors import StorageError
 from daftt_core.storage import check_writable
@@ -189,9 +188,7 @@ def _interrupted_by_signals() -> Iterator[None]:
 def _stop(process: subprocess.Popen[bytes], log: IO[str], name: str) -> None:
     """Tell the stages to end, and wait until they have."""
     _note(log, f"stopping ({name}); a teacher at work keeps a checkpoint first")
-    click.echo(
-        "Stopping: a teacher at work keeps a checkpoint first (again to end it now)", err=True
-    )
+    say("Stopping: a teacher at work keeps a checkpoint first (again to end it now)", err=True)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
