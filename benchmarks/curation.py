@@ -29,7 +29,7 @@ from datasketch import MinHash, MinHashLSH
 
 from daftt_core.config import CurationConfig
 from daftt_core.curation import curate
-from daftt_core.curation.near import near_duplicates, similarity
+from daftt_core.curation.duplicates import near_duplicates, similarity
 from daftt_core.curation.rows import Row, Spool
 from daftt_core.records import (
     Example,

@@ -32,7 +32,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from daftt_core.data.sources import own_source
 from daftt_core.engines import decoding, encode_all
 from daftt_core.engines.caches import prefix_cache
-from daftt_core.engines.sampling import draw
+from daftt_core.engines.decoding import draw
 from daftt_core.modeling import load_causal_lm, pack_weights
 from daftt_core.tasks import load_task, writing_prompt
 

@@ -22,8 +22,7 @@ from pathlib import Path
 
 from daftt_core.planning.architectures import read_shape
 from daftt_core.planning.memory import MemoryParts, training_parts
-from daftt_core.planning.shapes import find_model_config, known_models
-from daftt_core.planning.training_setup import Setup
+from daftt_core.planning.shapes import Setup, find_model_config, known_models
 
 SETTINGS = {
     "float32, full": Setup(bf16=False),

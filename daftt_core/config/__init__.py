@@ -17,7 +17,7 @@ from daftt_core.config.flat import (
     to_flat,
 )
 from daftt_core.config.presets import preset_names, read_preset, read_presets
-from daftt_core.config.promotion import PromotionConfig
+from daftt_core.config.retraining import PromotionConfig, TriggerConfig
 from daftt_core.config.run import (
     DataConfig,
     EvaluationConfig,
@@ -28,7 +28,6 @@ from daftt_core.config.run import (
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import Precision, StudentConfig, TeacherConfig
-from daftt_core.config.trigger import TriggerConfig
 
 __all__ = [
     "ClusterConfig",

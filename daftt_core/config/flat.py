@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from daftt_core.config.cluster import ClusterConfig, JobConfig
-from daftt_core.config.promotion import PromotionConfig
+from daftt_core.config.retraining import PromotionConfig, TriggerConfig
 from daftt_core.config.run import (
     DataConfig,
     EvaluationConfig,
@@ -25,7 +25,6 @@ from daftt_core.config.run import (
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import StudentConfig, TeacherConfig
-from daftt_core.config.trigger import TriggerConfig
 from daftt_core.errors import ConfigError, did_you_mean
 from daftt_core.records import explain, parse_yaml
 

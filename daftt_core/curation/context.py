@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from daftt_core.config import CurationConfig
-from daftt_core.curation.echo import EchoIndex
+from daftt_core.curation.duplicates import EchoIndex
 from daftt_core.records import Heldout
 from daftt_core.tasks import FIELD_NAME, Task
 

@@ -12,7 +12,7 @@ from typing import Any
 from daftt_core.config import CurationConfig
 from daftt_core.curation.context import Surroundings, field_names
 from daftt_core.curation.diversity import measure_diversity
-from daftt_core.curation.echo import EchoIndex
+from daftt_core.curation.duplicates import EchoIndex
 from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
 from daftt_core.curation.rows import Spool
 from daftt_core.curation.runner import KEPT, READ, Outcome, run_filters

@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from daftt_core.config import CurationConfig
 from daftt_core.curation.context import Reason, Surroundings, field_names
-from daftt_core.curation.language import foreign_language
-from daftt_core.curation.near import near_duplicates
-from daftt_core.curation.personal import find_in_example
+from daftt_core.curation.detectors import find_in_example, foreign_language
+from daftt_core.curation.duplicates import near_duplicates
 from daftt_core.curation.rows import Row
 from daftt_core.records import SyntheticExample, content_id, is_character, seed_for, words_of
 from daftt_core.tasks import Task

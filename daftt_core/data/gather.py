@@ -13,13 +13,11 @@ from pathlib import Path
 from daftt_core.config import DataConfig
 from daftt_core.data.checks import check_apart
 from daftt_core.data.files import read_file
-from daftt_core.data.hub import HUB, hub_place
 from daftt_core.data.lines import SAVE_AS_UTF8
 from daftt_core.data.locate import DataFile, locate
 from daftt_core.data.rows import Row, Source, drop_duplicates, said_left_out
-from daftt_core.data.sampling import Sampler
-from daftt_core.data.sources import own_source
-from daftt_core.data.splits import Regions, cut
+from daftt_core.data.sources import HUB, hub_place, own_source
+from daftt_core.data.splits import Regions, Sampler, cut
 from daftt_core.errors import DataError
 from daftt_core.storage.assets import known_assets
 from daftt_core.tasks import Task

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from daftt_core.data.hub import HUB, fetch_hub
 from daftt_core.data.rows import list_names
+from daftt_core.data.sources import HUB, fetch_hub
 from daftt_core.errors import DataError, StorageError
 from daftt_core.storage import open_storage
 from daftt_core.telemetry import log

@@ -11,9 +11,9 @@ from typing import Any
 from daftt_core.config import Config, DataConfig, parse_section
 from daftt_core.data.checks import check_labels, check_pool
 from daftt_core.data.gather import FILES, Gathered, gather
-from daftt_core.data.hub import hub_place
 from daftt_core.data.row_counts import Account, account_for
 from daftt_core.data.rows import Row
+from daftt_core.data.sources import hub_place
 from daftt_core.data.splits import count_labels, share_of, take
 from daftt_core.errors import DataError
 from daftt_core.records import (

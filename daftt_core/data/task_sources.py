@@ -11,9 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
-from daftt_core.config.hub_ids import HubId, hub_id
 from daftt_core.data.sni import SniTask, check_task, parse_task
 from daftt_core.errors import DataError, StorageError
+from daftt_core.records.parsing import HubId, hub_id
 from daftt_core.storage import Storage, open_storage
 
 __all__ = ["TaskSource", "open_source"]

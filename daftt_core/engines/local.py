@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from daftt_core.engines.caches import prefix_cache, shared_by_rows
+from daftt_core.engines.answer_scores import AnswerTree, plant
+from daftt_core.engines.caches import Limits, prefix_cache, shared_by_rows
 from daftt_core.engines.decoding import Sampling, Text, write_texts
 from daftt_core.engines.encoding import Encoded, encode_all
 from daftt_core.engines.engine import Completion
-from daftt_core.engines.memory import Limits
 from daftt_core.engines.prefix_attention import Joined, let_join_rows
-from daftt_core.engines.trie import AnswerTree, plant
 from daftt_core.errors import ModelError
 from daftt_core.modeling import pack_weights
 from daftt_core.tasks import Prompt

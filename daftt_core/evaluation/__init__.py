@@ -4,10 +4,11 @@ scipy, scikit-learn and evaluate are imported where they are used, inside functi
 line imports this package only to read a result, and should start at once.
 """
 
-from daftt_core.evaluation.abstention import Abstention, choose_threshold
 from daftt_core.evaluation.calibration import (
+    Abstention,
     Calibration,
     ReliabilityBin,
+    choose_threshold,
     expected_calibration_error,
     fit_temperature_and_bias,
     reliability_bins,

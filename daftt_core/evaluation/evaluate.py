@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from daftt_core.config import EvaluationConfig
 from daftt_core.errors import DataError, StorageError
 from daftt_core.evaluation.answers import Answers, read_answers, read_traits
-from daftt_core.evaluation.arms import Training, compare_arms, score_answers
-from daftt_core.evaluation.headline import headline
+from daftt_core.evaluation.arms import Training, compare_arms, headline, score_answers
 from daftt_core.evaluation.models import GOLD_ARM, REAL_ARM, Evaluation
 from daftt_core.evaluation.registry import metric_for_task
 from daftt_core.evaluation.slices import compare_slices

@@ -5,7 +5,6 @@ The one room below the teacher and the students that imports torch.
 
 from daftt_core.modeling.finding import find_model
 from daftt_core.modeling.identity import model_digest
-from daftt_core.modeling.limits import context_length, reads_forward
 from daftt_core.modeling.loading import (
     Template,
     load_causal_lm,
@@ -18,9 +17,11 @@ from daftt_core.modeling.machine import (
     asking_dtype,
     be_quiet,
     choose_device,
+    context_length,
     fix_threads,
     limit_threads,
     meter_gpus,
+    reads_forward,
     set_seeds,
     use_bfloat16,
 )

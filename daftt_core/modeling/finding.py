@@ -16,11 +16,11 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from daftt_core.config.hub_ids import hub_id
 from daftt_core.errors import ModelError, StorageError, did_you_mean
 from daftt_core.modeling.byte_bart import find_byte_bart
 from daftt_core.modeling.gguf import convert_gguf
 from daftt_core.modeling.identity import BYTE_BART
+from daftt_core.records.parsing import hub_id
 from daftt_core.storage import read_manifest, unlisted
 from daftt_core.storage.assets import fetch, known_assets
 from daftt_core.telemetry import log

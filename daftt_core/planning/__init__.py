@@ -1,10 +1,8 @@
 """Memory, hours and disk that a run will take, worked out before it is started."""
 
-from daftt_core.planning.disk import disk_bytes
 from daftt_core.planning.forecast import Choice, Plan, make_plan
-from daftt_core.planning.machines import find_gpu
-from daftt_core.planning.settings import check_teacher_fits
-from daftt_core.planning.throughput import Assumptions
+from daftt_core.planning.machines import Assumptions, find_gpu
+from daftt_core.planning.settings import check_teacher_fits, disk_bytes
 
 __all__ = [
     "Assumptions",

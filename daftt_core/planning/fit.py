@@ -8,8 +8,7 @@ from itertools import product
 
 from daftt_core.planning.machines import Gpu
 from daftt_core.planning.memory import host_bytes, training_parts
-from daftt_core.planning.shapes import ModelShape
-from daftt_core.planning.training_setup import Offload, Setup
+from daftt_core.planning.shapes import ModelShape, Offload, Setup
 
 __all__ = ["Suggestion", "fits", "misfit", "nearest_that_fit"]
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from daftt_core.config import Config
 from daftt_core.planning.fit import fits
-from daftt_core.planning.machines import Gpu
+from daftt_core.planning.machines import (
+    Assumptions,
+    Gpu,
+    reading_seconds,
+    training_seconds,
+    writing_seconds,
+)
 from daftt_core.planning.memory import MemoryParts, host_bytes, inference_parts, training_parts
 from daftt_core.planning.settings import (
     host_limit,
@@ -18,14 +24,7 @@ from daftt_core.planning.settings import (
     teacher_setup,
     uses_bfloat16,
 )
-from daftt_core.planning.shapes import ModelShape
-from daftt_core.planning.throughput import (
-    Assumptions,
-    reading_seconds,
-    training_seconds,
-    writing_seconds,
-)
-from daftt_core.planning.training_setup import BFLOAT16, FLOAT32, Method, Offload, Setup
+from daftt_core.planning.shapes import BFLOAT16, FLOAT32, Method, ModelShape, Offload, Setup
 
 if TYPE_CHECKING:
     from daftt_core.tasks import Task

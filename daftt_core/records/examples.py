@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.errors import DataError
 from daftt_core.records.files import appearing
-from daftt_core.records.validation import explain
+from daftt_core.records.parsing import explain
 
 __all__ = [
     "PILED_UP_MARKS",

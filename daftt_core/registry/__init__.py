@@ -5,12 +5,10 @@ What loads torch is imported where it is used, inside functions.
 
 from daftt_core.registry.card import escape
 from daftt_core.registry.ledger import TaskRegistry, registered_tasks, who
-from daftt_core.registry.lineage import run_config
+from daftt_core.registry.lineage import known_population, run_config
 from daftt_core.registry.models import Decision, Event, Ledger, Lineage
-from daftt_core.registry.place import REGISTRY, registry_of
-from daftt_core.registry.populations import known_population
 from daftt_core.registry.promote import promote, read_decision
-from daftt_core.registry.versions import read_lineage, read_version
+from daftt_core.registry.versions import REGISTRY, read_lineage, read_version, registry_of
 
 __all__ = [
     "REGISTRY",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from daftt_core import __version__
-from daftt_core.config.hub_ids import hub_id
+from daftt_core.records.parsing import hub_id
 from daftt_core.registry.models import Decision, Lineage
 from daftt_core.storage.assets import known_assets
 from daftt_core.tasks import METRICS

@@ -26,11 +26,9 @@ from daftt_core.records import (
 )
 from daftt_core.registry.decide import Challenger, Champion, decide
 from daftt_core.registry.ledger import TaskRegistry
-from daftt_core.registry.lineage import collect_lineage
+from daftt_core.registry.lineage import collect_lineage, keep_population
 from daftt_core.registry.models import Decision, Ledger
-from daftt_core.registry.place import registry_of
-from daftt_core.registry.populations import keep_population
-from daftt_core.registry.versions import Student, keep_version, read_version
+from daftt_core.registry.versions import Student, keep_version, read_version, registry_of
 from daftt_core.stages import ARMS, Source
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
@@ -175,7 +173,7 @@ def _champion(
     if (theirs.kind, theirs.label_names) != (ours.kind, ours.label_names):
         answers = ", ".join(theirs.label_names) or "texts"
         return None, (f"champion {version} answers {answers}, which this task's outputs are not",)
-    from daftt_core.registry.champion import ANSWERS, answer_test
+    from daftt_core.registry.versions import ANSWERS, answer_test
 
     if not (folder / ANSWERS).is_file():
         answer_test(run, model, lineage, folder)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from daftt_core.evaluation import GOLD_ARM, REAL_ARM, ArmResult, Evaluation, Interval
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.figures import draw_arms
-from daftt_core.reporting.formats import (
+from daftt_core.reporting.text import (
     coverage,
     gain,
     metric_title,

@@ -13,13 +13,13 @@ import yaml
 from daftt_core import __version__
 from daftt_core.curation import CURATED, QUESTIONS
 from daftt_core.reporting.content import Curation, Funnel, ReportData
-from daftt_core.reporting.formats import number, percent
 from daftt_core.reporting.prose import (
     confidence_sentence,
     diversity_sentence,
     how_inputs_were_asked_for,
     set_aside_sentence,
 )
+from daftt_core.reporting.text import number, percent
 from daftt_core.storage.assets import known_assets
 
 __all__ = ["DATA_CARD", "write_card"]

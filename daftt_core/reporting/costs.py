@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from daftt_core.accounting import Amount, Ledger, StageAmount
-from daftt_core.reporting.formats import NONE, number, size
 from daftt_core.reporting.provenance import table
+from daftt_core.reporting.text import NONE, number, size
 from daftt_core.telemetry import duration
 
 __all__ = ["COLUMNS", "amount_cells", "costs", "money", "notes", "short_time", "stage_cells"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from daftt_core.reporting.content import Mixture, ReportData
-from daftt_core.reporting.formats import metric_title, number, score, share
 from daftt_core.reporting.provenance import table
+from daftt_core.reporting.text import metric_title, number, score, share
 
 __all__ = ["mixture"]
 

@@ -13,8 +13,8 @@ from daftt_core.evaluation import GOLD_ARM
 from daftt_core.records import visible
 from daftt_core.reporting import arms, card, costs, provenance, sections, students
 from daftt_core.reporting.content import ReportData
-from daftt_core.reporting.formats import number
 from daftt_core.reporting.promotion import promotion
+from daftt_core.reporting.text import number
 
 __all__ = ["look", "render", "stylesheet"]
 

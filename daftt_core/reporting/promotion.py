@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from daftt_core.reporting.content import PartScores, Promotion
-from daftt_core.reporting.formats import gain, metric_title, number, p_value, percent
 from daftt_core.reporting.provenance import table
+from daftt_core.reporting.text import gain, metric_title, number, p_value, percent
 
 __all__ = ["promotion"]
 

@@ -8,7 +8,7 @@ from daftt_core.config import SynthesisConfig
 from daftt_core.config.synthesis import NOVELTY_WINDOW
 from daftt_core.curation import Diversity
 from daftt_core.reporting.content import Funnel, ReportData
-from daftt_core.reporting.formats import number, share
+from daftt_core.reporting.text import number, share
 
 __all__ = [
     "confidence_sentence",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from daftt_core.reporting.content import ReportData
-from daftt_core.reporting.formats import number, size
+from daftt_core.reporting.text import number, size
 
 __all__ = ["table", "tables"]
 

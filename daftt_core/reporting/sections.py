@@ -13,7 +13,6 @@ from daftt_core.evaluation import Abstention
 from daftt_core.records import SyntheticExample
 from daftt_core.reporting.content import Assessment, Funnel, ReportData, Sample, StageRecord
 from daftt_core.reporting.figures import draw_learning_curve, draw_reliability
-from daftt_core.reporting.formats import memory, metric_title, number, percent, score, share, size
 from daftt_core.reporting.mixture import mixture
 from daftt_core.reporting.prose import (
     confidence_sentence,
@@ -21,6 +20,7 @@ from daftt_core.reporting.prose import (
     how_inputs_were_asked_for,
     set_aside_sentence,
 )
+from daftt_core.reporting.text import memory, metric_title, number, percent, score, share, size
 from daftt_core.telemetry import duration
 
 __all__ = ["curation", "review", "samples", "settings", "teacher", "times"]

@@ -17,7 +17,7 @@ from daftt_core.evaluation import (
     Slice,
 )
 from daftt_core.reporting.figures import draw_reliability
-from daftt_core.reporting.formats import NONE, coverage, gain, metric_title, number, percent
+from daftt_core.reporting.text import NONE, coverage, gain, metric_title, number, percent
 
 __all__ = ["class_scores", "measures", "slices"]
 

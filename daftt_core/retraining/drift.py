@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import sparse
 
-from daftt_core.data.features import weigh
+from daftt_core.data.population import weigh
 from daftt_core.errors import DataError
 
 __all__ = ["inputs_differ", "labels_differ", "permutations_for"]

@@ -3,8 +3,7 @@
 from daftt_core.storage.archives import extract_file
 from daftt_core.storage.cache import Cache
 from daftt_core.storage.folders import RemoteFolder
-from daftt_core.storage.local import check_writable, local_folder
-from daftt_core.storage.locks import exclusively
+from daftt_core.storage.local import check_writable, exclusively, local_folder
 from daftt_core.storage.manifest import (
     MANIFEST,
     FileEntry,

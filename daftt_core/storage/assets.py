@@ -25,7 +25,7 @@ from typing import Literal
 from daftt_core.errors import StorageError, did_you_mean
 from daftt_core.records import digest
 from daftt_core.storage.archives import extract_file
-from daftt_core.storage.locks import exclusively
+from daftt_core.storage.local import exclusively
 from daftt_core.storage.manifest import commit, sound_manifest
 from daftt_core.telemetry import log
 

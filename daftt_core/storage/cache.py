@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from daftt_core.errors import StorageError
-from daftt_core.storage.locks import exclusively
+from daftt_core.storage.local import exclusively
 from daftt_core.storage.manifest import (
     Manifest,
     differing,

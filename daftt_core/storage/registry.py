@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from daftt_core.errors import StorageError, did_you_mean
-from daftt_core.storage.filesystem import FileStorage
 from daftt_core.storage.gcs import GcsStorage
+from daftt_core.storage.local import FileStorage
 from daftt_core.storage.protocol import Storage
 
 __all__ = ["SCHEMES", "open_storage"]

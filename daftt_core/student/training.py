@@ -27,9 +27,8 @@ from typing_extensions import override
 from daftt_core.config import StudentConfig
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import set_seeds, use_bfloat16
-from daftt_core.student.encoding import Reading
+from daftt_core.student.encoding import InTurn, Reading
 from daftt_core.student.objective import DISTRIBUTION, WEIGHT, loss
-from daftt_core.student.ordering import InTurn
 from daftt_core.student.stopping import BestWeights, dev_loss
 from daftt_core.telemetry import count_tokens
 

@@ -26,7 +26,7 @@ from daftt_core.evaluation import (
 )
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Prediction, seed_for
-from daftt_core.reporting import formats
+from daftt_core.reporting import text as formats
 from daftt_core.sweep.plan import Cell
 from daftt_core.telemetry import log
 from daftt_core.workspace import read_file

@@ -11,7 +11,7 @@ from daftt_core.errors import DafttError
 from daftt_core.evaluation import Interval, score_examples
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Prediction, read_jsonl, seed_for
-from daftt_core.reporting import formats
+from daftt_core.reporting import text as formats
 from daftt_core.sweep.plan import Cell
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, read_stage, stage_manifest

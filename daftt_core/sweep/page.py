@@ -1,26 +1,133 @@
-"""A sweep's files: its table as JSON, CSV and one HTML page, and the settings it recommends."""
+"""A sweep's files: its table as JSON, CSV and one HTML page, and the settings it recommends.
+
+The sweep's plots: score against ratio.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from daftt_core.evaluation import Interval
 from daftt_core.records import visible
-from daftt_core.reporting import formats, stylesheet
+from daftt_core.reporting import stylesheet
+from daftt_core.reporting import text as formats
+from daftt_core.reporting.figures import COLOURS, new_figure, to_svg
+from daftt_core.reporting.text import metric_title, percent
 from daftt_core.storage import open_storage
-from daftt_core.sweep.curves import Curve
-from daftt_core.sweep.figures import draw_curves
+from daftt_core.sweep.curves import Curve, Point, ratio_name
 from daftt_core.sweep.mixtures import effect_sentences
 from daftt_core.sweep.plan import Sweep
 from daftt_core.sweep.recommend import RECOMMENDED, recommended_settings
 from daftt_core.sweep.table import TABLE, SweepTable, arm_rows, collect_table, table_csv
 from daftt_core.telemetry import log
 
-__all__ = ["render", "verdicts", "write_table"]
+__all__ = [
+    "draw_curves",
+    "render",
+    "verdicts",
+    "write_table",
+]
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+Split = Literal["dev", "test"]
+
+_COLOURS = [COLOURS[name] for name in ("accent", "second", "ink")]
+_MARKERS = "osD^v"
+_LINES = ("-", "--", ":")
+_APART = 0.09  # of the distance between two ratios, so that intervals do not hide each other
+
+
+def draw_curves(curves: Sequence[Curve], split: Split, title: str, name: str) -> str:
+    """Every curve with its intervals; a ring at the saturation points, a line for real only.
+
+    Ratios stand side by side, as far apart as the next: a distance that none has to no limit.
+
+    Args:
+        curves: Those of one fraction and mixture.
+        split: Whose scores to draw.
+        title: What the figure shows, for those who hear it.
+        name: Of the figure, unique on the page.
+    """
+    ratios = sorted(
+        {point.ratio or 0 for curve in curves for point in curve.points},
+        key=lambda ratio: ratio or float("inf"),
+    )
+    modes = {curve.mode for curve in curves}
+    rows = (len(curves) + 2) // 2
+    height = 300 + 22 * rows
+    with new_figure(400, height) as figure:
+        axes = figure.add_axes(
+            (0.13, (58 + 22 * rows) / height, 0.84, 1 - (66 + 22 * rows) / height)
+        )
+        real = _score(curves[0].real, split)[0]
+        style: Any = {"color": COLOURS["muted"], "linewidth": 1, "linestyle": ":"}
+        axes.axhline(100 * real, label="real examples only", **style)
+        for place, curve in enumerate(curves):
+            label = curve.arm if len(modes) == 1 else f"{curve.arm} ({curve.mode})"
+            shift = _APART * (place - (len(curves) - 1) / 2)
+            _draw_curve(
+                axes,
+                curve,
+                split,
+                place,
+                label,
+                [ratios.index(p.ratio or 0) + shift for p in curve.points],
+            )
+        axes.set_xticks(range(len(ratios)), [ratio_name(ratio) for ratio in ratios])
+        axes.set_xlim(-0.5, len(ratios) - 0.5)
+        axes.grid(axis="y")
+        axes.set_xlabel("synthetic examples of each source per labelled one")
+        axes.set_ylabel(f"{metric_title(curves[0].metric)} on {split}, percent")
+        figure.legend(loc="lower left", ncols=2, labelcolor=COLOURS["ink"], columnspacing=1.2)
+        return to_svg(figure, name, title, ". ".join(_words(curve, split) for curve in curves))
+
+
+def _draw_curve(
+    axes: Axes, curve: Curve, split: Split, place: int, label: str, across: Sequence[float]
+) -> None:
+    colour = _COLOURS[place % len(_COLOURS)]
+    line = _LINES[place // len(_COLOURS) % len(_LINES)]
+    saturation = curve.saturation
+    for x, point in zip(across, curve.points, strict=True):
+        score, interval = _score(point, split)
+        if interval is not None:
+            ends = (100 * interval.low, 100 * interval.high)
+            axes.plot((x, x), ends, color=colour, linewidth=2.5, alpha=0.4)
+        if point is saturation and point is not curve.points[-1]:
+            ring: Any = {"marker": "o", "markersize": 15, "markerfacecolor": "none"}
+            axes.plot([x], [100 * score], markeredgecolor=colour, markeredgewidth=1.3, **ring)
+    axes.plot(
+        across,
+        [100 * _score(point, split)[0] for point in curve.points],
+        color=colour,
+        linestyle=line,
+        linewidth=1.4,
+        marker=_MARKERS[place % len(_MARKERS)],
+        markersize=6,
+        label=label,
+    )
+
+
+def _score(point: Point, split: Split) -> tuple[float, Interval | None]:
+    if split == "dev":
+        return point.dev, point.dev_interval
+    return point.test, point.test_interval
+
+
+def _words(curve: Curve, split: Split) -> str:
+    scores = (
+        f"{percent(_score(point, split)[0])} at ratio {ratio_name(point.ratio)}"
+        for point in curve.points
+    )
+    return f"{curve.name}: {', '.join(scores)}; real only {percent(_score(curve.real, split)[0])}"
 
 
 def write_table(sweep: Sweep) -> SweepTable:

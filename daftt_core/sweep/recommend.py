@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.config import flat_fields, to_flat
-from daftt_core.reporting import formats
+from daftt_core.reporting import text as formats
 from daftt_core.sweep.curves import Curve, ratio_name
 from daftt_core.sweep.plan import Cell
 

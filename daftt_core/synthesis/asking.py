@@ -1,19 +1,158 @@
-"""Asking about each of many, so that one that cannot be answered is set aside and stops nothing."""
+"""Asking about each of many, so that one that cannot be answered is set aside and stops nothing.
+
+What each new example is asked for: its label, and the real examples that its prompt shows.
+
+Both depend on the example's number and the run's seed alone: sharding and interruptions change
+neither.
+
+Inputs that are not worth a question: what is wrong with them, in the words of the report.
+
+An input comes from anywhere, so it may be no text, or a text that was made to lead a model astray.
+Most of that is harmless by the way in which the teacher is asked: an input is put into one line, so
+that it cannot begin a field of the prompt, and what looks like a token of the tokenizer's own is
+spelled out. What is found here is set aside all the same, because no answer to it would be worth
+learning from, and because a server reads such tokens in its own way.
+
+Left alone are characters that have their place in some language: zero-width joiners, marks of
+direction, and the ends and beginnings of embedded directions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
+
+from daftt_core.config import SynthesisConfig
 from daftt_core.engines import Engine, PromptError, PromptRefusedError
 from daftt_core.errors import RemoteError
-from daftt_core.records import SyntheticExample
+from daftt_core.records import PILED_UP_MARKS, Example, SyntheticExample, seed_for
 from daftt_core.synthesis.labels import Outputs
-from daftt_core.synthesis.screening import find_problem
-from daftt_core.tasks import Task, answer_prompt
+from daftt_core.tasks import FIELD_NAME, Prompt, Task, answer_prompt, writing_prompt
 from daftt_core.telemetry import log
+from daftt_core.workspace import Run
 
-__all__ = ["ask_each", "give_outputs"]
+__all__ = [
+    "Requests",
+    "ask_each",
+    "find_problem",
+    "give_outputs",
+    "label_quotas",
+]
+
+
+class Requests:
+    """The requests for all new examples of a run, by their numbers.
+
+    Args:
+        run: The run.
+        config: How many examples, which labels, and how many demonstrations.
+        labelled: The real labelled examples.
+    """
+
+    def __init__(self, run: Run, config: SynthesisConfig, labelled: Iterable[Example]) -> None:
+        self._run = run
+        self._most_shown = config.demonstrations
+        self._pools: dict[str | None, list[Example]] = {}
+        for example in sorted(labelled, key=lambda example: example.id):
+            label = example.output if run.task.is_classification else None
+            self._pools.setdefault(label, []).append(example)
+        found = Counter({label: len(self._pools.get(label, ())) for label in run.task.label_names})
+        shares = found if config.label_balance == "as-labelled" else dict.fromkeys(found, 1)
+        self._labels = _spread(label_quotas(config.generate_count, shares))
+
+    def label(self, number: int) -> str | None:
+        """The label that this example is to have; None in a text-to-text task."""
+        return self._labels[number] if self._labels else None
+
+    def demonstrations(self, number: int) -> list[Example]:
+        """The labelled examples to show, of the wanted label, in random order."""
+        pool = self._pools.get(self.label(number), [])
+        generator = np.random.default_rng(seed_for(self._run.seed, "demonstrations", str(number)))
+        places = generator.choice(max(len(pool), 1), self._drawn(pool), replace=False)
+        return [pool[place] for place in places]
+
+    def prompt(self, number: int) -> Prompt:
+        """What the teacher is asked."""
+        shown = self.demonstrations(number)
+        return writing_prompt(self._run.task, None, self.label(number), shown)
+
+    def left_out(self, made: Iterable[SyntheticExample]) -> int:
+        """How many demonstrations the prompts of these examples had no room for."""
+        return sum(self._drawn(self._pools.get(one.asked, [])) - len(one.shown) for one in made)
+
+    def _drawn(self, pool: Sequence[Example]) -> int:
+        return min(self._most_shown, len(pool))
+
+
+def label_quotas(count: int, shares: Mapping[str, int]) -> dict[str, int]:
+    """Divide a number among labels by the method of largest remainders; the first wins a tie.
+
+    Args:
+        count: What is divided.
+        shares: The weight of each label, not all of them 0; may be empty.
+    """
+    total = sum(shares.values())
+    quotas = {label: count * share // total for label, share in shares.items()}
+    by_remainder = sorted(shares, key=lambda label: -(count * shares[label] % total))
+    for label in by_remainder[: count - sum(quotas.values())]:
+        quotas[label] += 1
+    return quotas
+
+
+def _spread(quotas: Mapping[str, int]) -> list[str]:
+    """Each label as often as its quota says, in an order of which every part has like shares."""
+    places = [
+        ((2 * turn + 1) / (2 * quota), rank, label)
+        for rank, (label, quota) in enumerate(quotas.items())
+        for turn in range(quota)
+    ]
+    return [label for _, _, label in sorted(places)]
+
+
+# what no text holds: NUL and other controls that are no white space, and halves of surrogate pairs
+_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1b\x7f\ud800-\udfff]")
+# what shows another text than is there: overridden direction, and letters without a shape, which
+# have their place in the flags of England, Scotland and Wales alone
+_HIDDEN = re.compile("[\u202d\u202e]|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0020-\U000e007f]")
+# how models mark turns, ends and padding: <|im_end|>, <s>, [INST], <start_of_turn> and their like
+_CONTROL = re.compile(
+    r"<[|\uff5c][^<>\s]{1,40}[|\uff5c]>"
+    r"|</?(s|bos|eos|pad|unk|mask|sep|cls|eod|start_of_turn|end_of_turn|end_of_text|endoftext)>"
+    r"|\[/?(INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>",
+    re.I,
+)
+
+
+def find_problem(example: Example) -> str | None:
+    """Why an input should not be asked about; None when it may be.
+
+    Args:
+        example: The input; its output is not looked at.
+    """
+    texts = [text for text in (example.text, example.text_pair) if text is not None]
+    return next((problem for text in texts if (problem := _find(text))), None)
+
+
+def _find(text: str) -> str | None:
+    if _NO_TEXT.search(text):
+        return "not text"
+    if not any(unicodedata.category(character)[0] in "LNPS" for character in text):
+        return "blank"
+    if _HIDDEN.search(text):
+        return "hidden characters"
+    if PILED_UP_MARKS.search(text):
+        return "piled-up marks"
+    if _CONTROL.search(text):
+        return "control token"
+    if FIELD_NAME.search(text):
+        return "imitates the prompt"
+    return None
+
 
 _TOO_MANY = 3
 

@@ -1,24 +1,59 @@
-"""Generating: the teacher writes new inputs, and then gives them their outputs."""
+"""Generating: the teacher writes new inputs, and then gives them their outputs.
+
+When new examples stop being new: the rule that ends a stream of them.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from daftt_core.config import SynthesisConfig
+from daftt_core.config.synthesis import NOVELTY_WINDOW
+from daftt_core.curation import NearIndex
 from daftt_core.engines import Completion, Engine
-from daftt_core.records import SyntheticExample, digest, iterate_jsonl, seed_for
-from daftt_core.synthesis.asking import ask_each, give_outputs
+from daftt_core.records import SyntheticExample, content_id, digest, iterate_jsonl, seed_for
+from daftt_core.synthesis.asking import Requests, ask_each, give_outputs
 from daftt_core.synthesis.labels import Outputs, open_teacher
-from daftt_core.synthesis.novelty import Novelty
-from daftt_core.synthesis.requests import Requests
 from daftt_core.synthesis.shards import deciding, run_streams, shard_name, streams_of
 from daftt_core.tasks import Form, parse_input
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, run_stage
 
-__all__ = ["generate"]
+__all__ = [
+    "ALIKE",
+    "Novelty",
+    "generate",
+]
+
+ALIKE = 0.8
+"""Jaccard similarity of character 5-grams from which an input is no longer new."""
+
+
+class Novelty:
+    """Watches one stream of generated examples.
+
+    An input is new when it is neither equal to an earlier new input of its stream nor a near
+    duplicate of one. What could not be read as an input does not count.
+
+    Args:
+        least: The stream is spent when less than this share of its last
+            :data:`NOVELTY_WINDOW` inputs are new; 0: it never is.
+    """
+
+    def __init__(self, least: float) -> None:
+        self._least = least
+        self._index = NearIndex(ALIKE)
+        self._new: deque[bool] = deque(maxlen=NOVELTY_WINDOW)
+
+    def is_spent_by(self, example: SyntheticExample) -> bool:
+        """Take note of the stream's next example; whether the stream should end with it."""
+        if not self._least or example.id != content_id(example.text, example.text_pair):
+            return False
+        self._new.append(self._index.add(example) is None)
+        return len(self._new) == NOVELTY_WINDOW and sum(self._new) < self._least * NOVELTY_WINDOW
 
 
 def generate(

@@ -15,10 +15,11 @@ from daftt_core.config import SynthesisConfig, TeacherConfig
 from daftt_core.engines import Engine, LabelScorer, open_engine, open_local
 from daftt_core.errors import GateError
 from daftt_core.evaluation import metric_for_task, score
-from daftt_core.evaluation.abstention import Abstention, choose_threshold
 from daftt_core.evaluation.calibration import (
+    Abstention,
     Calibration,
     ReliabilityBin,
+    choose_threshold,
     expected_calibration_error,
     fit_temperature_and_bias,
     reliability_bins,

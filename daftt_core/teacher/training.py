@@ -44,11 +44,11 @@ from daftt_core.teacher.divergence import StopWhenDiverged
 from daftt_core.teacher.examples import (
     TrainingSet,
     check_own_examples,
+    mixture_prompts,
     reading_order,
     training_set,
     whole_batches,
 )
-from daftt_core.teacher.mixture import mixture_prompts
 from daftt_core.teacher.packing import choose_collator
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_examples

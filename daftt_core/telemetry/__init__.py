@@ -1,12 +1,12 @@
 """How far the work is, what it uses, and how a stage's process speaks of both."""
 
-from daftt_core.telemetry.process import stage_process
 from daftt_core.telemetry.progress import (
     LOG_EVERY_SECONDS,
     Progress,
     Snapshot,
     duration,
     log,
+    stage_process,
     watched_by,
 )
 from daftt_core.telemetry.usage import (

@@ -2,18 +2,31 @@
 
 Work announces itself with :class:`Progress`; it does not know who looks. Lines go to the ``daftt``
 logger. A watcher (the command line's bar, a status file) is set with :func:`watched_by`.
+
+The process of a stage: where its log goes, and how it ends on a user's mistake.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["LOG_EVERY_SECONDS", "Progress", "Snapshot", "duration", "log", "watched_by"]
+from daftt_core.errors import DafttError
+
+__all__ = [
+    "LOG_EVERY_SECONDS",
+    "Progress",
+    "Snapshot",
+    "duration",
+    "log",
+    "stage_process",
+    "watched_by",
+]
 
 LOG_EVERY_SECONDS = 10.0
 _NOTIFY_EVERY_SECONDS = 0.5
@@ -109,3 +122,23 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@contextmanager
+def stage_process(*, level: int = logging.INFO) -> Iterator[None]:
+    """Send the log to stdout, and end the process with one sentence on a user's mistake.
+
+    Args:
+        level: What of DAFTT's own log is shown; of processes that work together, one tells how
+            it goes.
+    """
+    logging.basicConfig(
+        stream=sys.stdout, level=logging.WARNING, format="%(asctime)s %(message)s", force=True
+    )
+    logging.getLogger("daftt").setLevel(level)
+    try:
+        yield
+    except DafttError as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"error {error.exit_code}: {line}\n")
+        sys.exit(error.exit_code)

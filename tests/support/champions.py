@@ -6,7 +6,7 @@ from typing import Any
 
 from daftt_core.config import PromotionConfig
 from daftt_core.registry import Decision, Event, TaskRegistry, registry_of
-from daftt_core.registry.populations import keep_population
+from daftt_core.registry.lineage import keep_population
 from daftt_core.storage import open_storage
 from daftt_core.workspace import Run
 

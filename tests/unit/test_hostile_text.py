@@ -20,11 +20,10 @@ from typing import Any, NamedTuple
 import pytest
 from daftt_core.reporting.escape import visible
 
-from daftt_core.curation.language import foreign_language
-from daftt_core.curation.near import similarity
-from daftt_core.curation.personal import find_personal_data, redact
+from daftt_core.curation.detectors import find_personal_data, foreign_language, redact
+from daftt_core.curation.duplicates import similarity
 from daftt_core.records import Example, Fingerprint, Heldout, bare, content_id, normalize, words_of
-from daftt_core.synthesis.screening import find_problem
+from daftt_core.synthesis.asking import find_problem
 from daftt_core.tasks import load_task, parse_answer, parse_input
 
 ROOTS = ("components", "daftt_core", "pipelines")

@@ -9,9 +9,8 @@ from typing import Any
 import click
 from rich.table import Table
 
-from daftt_core.cli.numbers import FiniteRange
 from daftt_core.cli.printing import PlainConsole, say_json
-from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
+from daftt_core.cli.settings import FiniteRange, SettingsCommand, read_config, with_settings
 from daftt_core.config import Config
 from daftt_core.errors import ConfigError
 from daftt_core.planning import Assumptions, Choice, Plan, find_gpu, make_plan

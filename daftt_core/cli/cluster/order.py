@@ -17,8 +17,13 @@ from daftt_core.cli.cluster.remote import (
     with_dry_run,
 )
 from daftt_core.cli.cluster.upload import Version, upload_version, with_pipeline
-from daftt_core.cli.settings import read_config, with_settings
-from daftt_core.cli.variations import sweep_parameters, take_variations, with_variations
+from daftt_core.cli.settings import (
+    read_config,
+    sweep_parameters,
+    take_variations,
+    with_settings,
+    with_variations,
+)
 from daftt_core.config import Config, as_argument, to_flat
 from daftt_core.errors import ConfigError
 from daftt_core.planning import check_teacher_fits

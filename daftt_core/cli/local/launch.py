@@ -1,7 +1,13 @@
-"""Starting the pipeline's process, waiting for it, and ending it with all its stages."""
+"""Starting the pipeline's process, waiting for it, and ending it with all its stages.
+
+The mark of a run that is going on, so that others can tell it from one that was cut off.
+
+The mark is a lock on a file: it goes with the process that holds it, however that ends.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -22,7 +28,42 @@ from daftt_core.config import as_argument
 from daftt_core.errors import StorageError
 from daftt_core.storage import check_writable
 
-__all__ = ["LOG", "Attempt", "Interrupted", "compiled_pipeline", "run_pipeline"]
+__all__ = [
+    "LOG",
+    "Attempt",
+    "Interrupted",
+    "compiled_pipeline",
+    "is_running",
+    "marked_as_running",
+    "run_pipeline",
+]
+
+
+@contextmanager
+def marked_as_running(folder: Path) -> Iterator[None]:
+    """Mark the run in ``folder`` as going on."""
+    path = _mark(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # shared: a second run of the same folder is no mistake
+        yield
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a process works on the run in ``folder`` at this moment."""
+    try:
+        with _mark(folder).open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _mark(folder: Path) -> Path:
+    return folder / ".locks" / ".running"
+
 
 LOG = "log.txt"
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from daftt_core.cli.local.running import marked_as_running
+from daftt_core.cli.local.launch import marked_as_running
 
 __all__ = ["main"]
 

@@ -12,8 +12,14 @@ from daftt_core.cli.local.launch import Attempt, Interrupted, compiled_pipeline,
 from daftt_core.cli.local.outcome import RunFailedError, StoppedError, explain_failure
 from daftt_core.cli.local.watch import Watch, display_for, under
 from daftt_core.cli.printing import PlainConsole, say, say_json, show_table
-from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
-from daftt_core.cli.variations import sweep_parameters, take_variations, with_variations
+from daftt_core.cli.settings import (
+    SettingsCommand,
+    read_config,
+    sweep_parameters,
+    take_variations,
+    with_settings,
+    with_variations,
+)
 from daftt_core.errors import DafttError
 from daftt_core.storage import local_folder
 
@@ -97,7 +103,7 @@ def _run(sweep: Sweep, parameters: dict[str, Any]) -> SweepTable:
 
 
 def _shown(table: SweepTable) -> Table:
-    from daftt_core.reporting import formats
+    from daftt_core.reporting import text as formats
     from daftt_core.sweep import arm_rows
 
     shown = Table(box=None, pad_edge=False)

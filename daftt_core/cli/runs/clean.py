@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from daftt_core.cli.numbers import FiniteRange
 from daftt_core.cli.printing import say, say_json
+from daftt_core.cli.settings import FiniteRange
 from daftt_core.records import visible_line
 from daftt_core.storage import open_storage
 

@@ -12,8 +12,8 @@ import click
 from click.core import ParameterSource
 from pydantic import ValidationError
 
+from daftt_core.cli.local.launch import is_running
 from daftt_core.cli.local.outcome import last_failure
-from daftt_core.cli.local.running import is_running
 from daftt_core.errors import StorageError
 from daftt_core.storage import RemoteFolder, Storage, open_storage, read_manifest
 from daftt_core.telemetry import log

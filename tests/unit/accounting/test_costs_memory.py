@@ -7,13 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daftt_core.errors import ConfigError
-from daftt_core.planning.activations import activation_bytes
 from daftt_core.planning.architectures import read_shape
 from daftt_core.planning.fit import fits, misfit, nearest_that_fit
 from daftt_core.planning.machines import GPUS, find_gpu
-from daftt_core.planning.memory import host_bytes, inference_parts, training_parts
-from daftt_core.planning.shapes import find_model_config, known_models
-from daftt_core.planning.training_setup import Setup
+from daftt_core.planning.memory import activation_bytes, host_bytes, inference_parts, training_parts
+from daftt_core.planning.shapes import Setup, find_model_config, known_models
 
 _SHAPES = {name: read_shape(find_model_config(name)) for name in known_models()}
 _NEOX = _SHAPES["gpt-neox-20b"]

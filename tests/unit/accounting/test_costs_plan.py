@@ -10,10 +10,9 @@ from daftt_core.config import Config, from_flat, preset_names, read_preset
 from daftt_core.errors import ConfigError
 from daftt_core.planning import Assumptions, check_teacher_fits, find_gpu, make_plan
 from daftt_core.planning.architectures import read_shape
+from daftt_core.planning.machines import reading_seconds, training_seconds, writing_seconds
 from daftt_core.planning.settings import host_limit, teacher_setup
-from daftt_core.planning.shapes import find_model_config
-from daftt_core.planning.throughput import reading_seconds, training_seconds, writing_seconds
-from daftt_core.planning.training_setup import Setup
+from daftt_core.planning.shapes import Setup, find_model_config
 from daftt_core.tasks import load_task
 
 _ARMS = ["gold", "real", "real+both", "real+annotated", "real+generated"]

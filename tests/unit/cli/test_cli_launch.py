@@ -11,9 +11,8 @@ import time
 
 import pytest
 
-from daftt_core.cli.local.launch import Attempt, compiled_pipeline, run_pipeline
+from daftt_core.cli.local.launch import Attempt, compiled_pipeline, is_running, run_pipeline
 from daftt_core.cli.local.outcome import StoppedError, explain_failure
-from daftt_core.cli.local.running import is_running
 from daftt_core.cli.local.watch import Watch, display_for
 from daftt_core.cli.printing import PlainConsole
 from daftt_core.errors import StorageError

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from daftt_core.config import CurationConfig
 from daftt_core.curation import Surroundings
 from daftt_core.curation import run_filters as run_filters_on_disk
-from daftt_core.curation.echo import EchoIndex
+from daftt_core.curation.duplicates import EchoIndex
 from daftt_core.curation.rows import Spool
 from daftt_core.records import (
     Example,

@@ -13,9 +13,8 @@ from curation_examples import TITLES, around, changed, made, reasons, run_filter
 
 from daftt_core.config import from_flat
 from daftt_core.curation import check_language
-from daftt_core.curation.echo import EchoIndex
-from daftt_core.curation.near import bands_for, similarity
-from daftt_core.curation.personal import find_personal_data, redact
+from daftt_core.curation.detectors import find_personal_data, redact
+from daftt_core.curation.duplicates import EchoIndex, bands_for, similarity
 from daftt_core.errors import ConfigError
 from daftt_core.preflight import preflight
 from daftt_core.records import Example, TextSample, content_id

@@ -17,11 +17,10 @@ from pyarrow import parquet
 from daftt_core.config import DataConfig
 from daftt_core.data import prepare
 from daftt_core.data.files import read_file
-from daftt_core.data.hub import fetch_hub
 from daftt_core.data.locate import DataFile, locate
 from daftt_core.data.rows import Row, drop_duplicates
-from daftt_core.data.sampling import Sampler
-from daftt_core.data.splits import cut, take
+from daftt_core.data.sources import fetch_hub
+from daftt_core.data.splits import Sampler, cut, take
 from daftt_core.errors import DataError
 from daftt_core.records import Example
 from daftt_core.tasks import Columns, Hub, Label, Splits, Task

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from daftt_core.engines.sampling import draw
+from daftt_core.engines.decoding import draw
 
 TOKENS, TEMPERATURE, TOP_P = 9000, 0.8, 0.95
 SHARPNESS = [8.0, 2.0, 1.5, 0.1]  # nuclei of a few tokens up to nearly all

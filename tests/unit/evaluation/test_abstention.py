@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daftt_core.evaluation.abstention import choose_threshold
+from daftt_core.evaluation.calibration import choose_threshold
 
 
 def test_the_threshold_gives_as_many_labels_as_the_precision_allows() -> None:

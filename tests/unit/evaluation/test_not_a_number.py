@@ -13,8 +13,12 @@ from scipy import sparse
 
 from daftt_core.errors import DataError
 from daftt_core.evaluation import Interval, registry, score, score_all, score_examples
-from daftt_core.evaluation.abstention import Abstention, choose_threshold
-from daftt_core.evaluation.calibration import Calibration, expected_calibration_error
+from daftt_core.evaluation.calibration import (
+    Abstention,
+    Calibration,
+    choose_threshold,
+    expected_calibration_error,
+)
 from daftt_core.evaluation.statistics import sign_flip_p
 from daftt_core.records import Prediction, SyntheticExample
 from daftt_core.registry.models import FloorCheck, SliceCheck

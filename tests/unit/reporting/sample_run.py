@@ -21,7 +21,7 @@ from daftt_core.evaluation import (
     Slice,
     SliceScore,
 )
-from daftt_core.evaluation.headline import headline
+from daftt_core.evaluation.arms import headline
 from daftt_core.records import Example, Rejection, SyntheticExample, write_jsonl, write_text
 from daftt_core.storage import Manifest
 from daftt_core.tasks import load_task

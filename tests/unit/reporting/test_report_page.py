@@ -13,7 +13,7 @@ from sample_run import evaluation, make_run
 
 from daftt_core.evaluation import Evaluation
 from daftt_core.reporting import collect, confusion, render
-from daftt_core.reporting.formats import NONE
+from daftt_core.reporting.text import NONE
 
 VOID = {"meta", "link", "br"}
 

@@ -12,7 +12,7 @@ from sample_run import evaluation, make_run
 
 from daftt_core.records import visible
 from daftt_core.reporting import stage_table, summary_table
-from daftt_core.reporting.formats import NONE, gain, memory, number, p_value, percent, share, size
+from daftt_core.reporting.text import NONE, gain, memory, number, p_value, percent, share, size
 
 
 def _squeezed(line: str) -> str:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from daftt_core.config import TriggerConfig
 from daftt_core.data import Population
-from daftt_core.data.features import count_ngrams, weigh
+from daftt_core.data.population import count_ngrams, weigh
 from daftt_core.records import Example
 from daftt_core.retraining import inputs_differ, labels_differ, permutations_for
 from daftt_core.retraining.verdict import compare

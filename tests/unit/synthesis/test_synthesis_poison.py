@@ -19,8 +19,7 @@ from daftt_core.engines import PromptRefusedError
 from daftt_core.engines.engine import PromptTooLongError
 from daftt_core.errors import RemoteError
 from daftt_core.records import Example, SyntheticExample
-from daftt_core.synthesis.asking import ask_each
-from daftt_core.synthesis.screening import find_problem
+from daftt_core.synthesis.asking import ask_each, find_problem
 from daftt_core.synthesis.shards import shard_name
 from daftt_core.workspace import stage_manifest
 

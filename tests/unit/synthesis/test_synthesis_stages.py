@@ -16,8 +16,8 @@ from daftt_core.evaluation import Abstention, Calibration
 from daftt_core.preflight import resolve
 from daftt_core.records import SyntheticExample, read_jsonl
 from daftt_core.synthesis import annotate, generate, shard_name
+from daftt_core.synthesis.asking import Requests
 from daftt_core.synthesis.generate import _read_input
-from daftt_core.synthesis.requests import Requests
 from daftt_core.tasks import Form
 from daftt_core.teacher import train
 from daftt_core.workspace import Run, read_examples, run_stage, stage_manifest

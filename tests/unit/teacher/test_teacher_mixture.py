@@ -19,8 +19,7 @@ from daftt_core.modeling import load_causal_lm
 from daftt_core.preflight import resolve
 from daftt_core.tasks import Prompt
 from daftt_core.teacher import train
-from daftt_core.teacher.examples import IGNORED, training_set
-from daftt_core.teacher.mixture import mixture_prompts
+from daftt_core.teacher.examples import IGNORED, mixture_prompts, training_set
 from daftt_core.workspace import Run
 
 COLORS = ("red", "blue", "green", "black", "white", "brown")

@@ -15,15 +15,8 @@ import pytest
 from daftt_core.storage import read_manifest
 from daftt_core.tasks import load_task
 from daftt_core.telemetry import count_tokens
-from daftt_core.workspace import (
-    Run,
-    run_stage,
-    stage_manifest,
-    unfinished_usage,
-)
-from daftt_core.workspace import (
-    usage as attempts,
-)
+from daftt_core.workspace import Run, run_stage, stage_manifest, unfinished_usage
+from daftt_core.workspace import usage as attempts
 
 KILLED = """
 import sys, time

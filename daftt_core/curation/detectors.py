@@ -1,4 +1,8 @@
-"""E-mail addresses, phone and card numbers in a text.
+"""Detectors of what a text is written in, and of personal data in it.
+
+Of 2,000 English sentences of movie reviews (114 characters on average) it takes 0.3% for another
+language, none of them with a probability of one half; so one half is asked for before an input is
+called foreign. Very short foreign texts pass that way.
 
 Patterns find candidates and libraries judge them: email-validator the syntax of an address,
 phonenumbers (Google's libphonenumber) the numbering plan of a country, python-stdnum the check
@@ -10,17 +14,61 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 from phonenumbers import PhoneNumberMatcher
 from stdnum import luhn
 
+from daftt_core.errors import ConfigError, did_you_mean
 from daftt_core.records import IGNORED, MARKS, SyntheticExample
 from daftt_core.tasks import Task
 
-__all__ = ["Finding", "find_in_example", "find_personal_data", "redact"]
+__all__ = [
+    "Finding",
+    "check_language",
+    "find_in_example",
+    "find_personal_data",
+    "foreign_language",
+    "redact",
+]
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+
+_LEAST_PROBABILITY = 0.5
+
+
+def check_language(language: str) -> None:
+    """Make sure that a language can be recognized; "" stands for any.
+
+    Raises:
+        ConfigError: It is not one of those that are known.
+    """
+    if language and language not in _identifier().labels:
+        known = sorted(map(str, _identifier().labels))
+        raise ConfigError(
+            f"curation_language: {language!r} is not a language that can be recognized"
+            f"{did_you_mean(language, known)} (known: {', '.join(known)})"
+        )
+
+
+def foreign_language(text: str, language: str) -> str | None:
+    """The language a text is in, when that is clearly not ``language``; None otherwise."""
+    found, probability = _identifier().classify(text)
+    if found == language or probability < _LEAST_PROBABILITY:
+        return None
+    return str(found)
+
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # a second, for who asks only
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
 
 # RFC 5321 allows 64 characters before the sign. A top-level domain is letters and their marks, or
 # in ASCII xn-- and more (RFC 5891). Brackets, quotes and a full stop often touch an address.

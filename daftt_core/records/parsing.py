@@ -1,0 +1,208 @@
+"""Reading what people write: YAML without surprises, Hub ids, and sentences for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any, NamedTuple, NoReturn, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from daftt_core.errors import did_you_mean, shortened
+
+__all__ = [
+    "HubId",
+    "explain",
+    "hub_id",
+    "parse_json",
+    "parse_yaml",
+]
+
+_NAMES_WITH_VALUES = "must hold names with values"
+_WORDS = {
+    "missing": "is missing",
+    "json_invalid": "is not JSON: {error}",
+    "int_type": "should be an integer",
+    "int_parsing": "should be an integer",
+    "int_from_float": "should be an integer",
+    "int_parsing_size": "is too large",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "finite_number": "should be a finite number",
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "string_type": "should be text",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "dict_type": _NAMES_WITH_VALUES,
+    "model_type": _NAMES_WITH_VALUES,
+    "model_attributes_type": _NAMES_WITH_VALUES,
+    "string_too_short": "should not be empty",  # of all that have a least length it is 1
+    "string_too_long": "should have at most {max_length} characters",
+    "string_pattern_mismatch": "should match the regular expression {pattern}",
+    "string_unicode": "holds half a surrogate pair, which is no text",
+    "value_error": "{error}",
+}
+"""Kinds of mistakes whose words in pydantic are a program's, with what it knows of each in braces.
+
+Its words for limits and choices are plain ("should be greater than 0") and taken as they are.
+"""
+_WITHOUT_VALUE = ("missing", "json_invalid")
+
+
+def explain(
+    error: ValidationError, model: type[BaseModel], *, own_with_value: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Each mistake: the field, as a path with dots, and what is wrong with it on one line.
+
+    Args:
+        error: What validating ``model`` raised.
+        model: Says which fields there are.
+        own_with_value: Whether the sentences of the model's own checks want the value before them.
+    """
+    for details in error.errors():
+        field = ".".join(map(str, details["loc"]))
+        for line in _said(details, model, own_with_value).splitlines():
+            yield field, line
+
+
+def _said(details: Any, model: type[BaseModel], own_with_value: bool) -> str:
+    kind, loc, found = details["type"], details["loc"], details["input"]
+    if kind == "extra_forbidden":
+        known = _fields_at(model, loc[:-1])
+        return (
+            f"there is no such field{did_you_mean(str(loc[-1]), known)} (known: {', '.join(known)})"
+        )
+    if kind == "string_type" and isinstance(found, bool | int | float | date):
+        # what YAML makes of yes, no, on, off, numbers and dates
+        return f"{found} is no text; put it in quotes"
+    message: str = details["msg"].removeprefix("Input ")
+    if kind in _WORDS:
+        message = _WORDS[kind].format(**details.get("ctx", {}))
+    if kind in _WITHOUT_VALUE or (kind == "value_error" and not own_with_value):
+        return message
+    if isinstance(found, str | int | float | bool):
+        return f"{shortened(repr(found))} {message}"
+    return message
+
+
+def _fields_at(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
+    """The fields of the part of a model that a path leads to."""
+    for name in loc:
+        if isinstance(name, str):
+            model = next(_models_in(model.model_fields[name].annotation))
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses what plain settings do not need and what hides mistakes."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # merged, a few hundred bytes can stand for a billion entries
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, "'<<' (a merge of mappings) is not read here", key.start_mark
+                )
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and _NO_TEXT.search(value):  # escapes in quotes make them
+            raise yaml.constructor.ConstructorError(
+                None, None, "a NUL or half a surrogate pair is no text", node.start_mark
+            )
+        return value
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{name!r} is there twice", key.start_mark
+                )
+            seen.add(name)
+        return mapping
+
+
+def parse_yaml(text: str) -> Any:
+    """The value that a YAML text stands for; tags of objects, merges and repeated keys are refused.
+
+    Args:
+        text: The text.
+
+    Raises:
+        ValueError: It is no such text; the message is one line, with the place.
+    """
+    try:
+        # derived from SafeLoader, it makes plain values only
+        return yaml.load(text, Loader=_Loader)  # noqa: S506
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    # a date that does not exist and a number too long are ValueErrors of YAML's reader
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(" ".join(str(error).split())) from None
+
+
+def parse_json(text: str) -> Any:
+    """The value that a JSON text stands for; repeated keys, NaN and infinity are refused.
+
+    Args:
+        text: The text.
+
+    Raises:
+        json.JSONDecodeError: It is no JSON.
+        ValueError: It is JSON that cannot be used; the message is one line.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in found if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON value; where there is none, write null")
+
+
+_FORM = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
+
+
+class HubId(NamedTuple):
+    """Where something is on the Hub.
+
+    Attributes:
+        name: Its owner and its name, ``org/name``.
+        revision: Commit, branch or tag; None where the newest is meant.
+    """
+
+    name: str
+    revision: str | None
+
+
+def hub_id(text: str) -> HubId | None:
+    """Read ``org/name`` or ``org/name@revision``; None where the text has neither form."""
+    found = _FORM.fullmatch(text)
+    return HubId(*found.groups()) if found else None
