@@ -18,6 +18,7 @@ from toy_run import toy_config
 
 from daftt_core.config import to_flat
 from daftt_core.preflight import resolve
+from daftt_core.storage import read_manifest
 from daftt_core.trigger import check_trigger
 from daftt_core.workspace import read_statuses, working_folder
 
@@ -141,10 +142,15 @@ def test_a_run_told_to_end_keeps_the_teachers_checkpoint_and_says_so(
     stopped = re.search(r"stopping after step (\d+) of (\d+) and keeping its checkpoint", log)
     assert stopped
     assert f"told to end, and did so after step {stopped[1]} of {stopped[2]}" in log
-    result = run(folder, name)
+    assert kill_in(folder, name, "assessment")  # which follows the teacher
     log = (here / "log.txt").read_text()
     assert f"teacher: resuming after step {stopped[1]} of {stopped[2]}" in log
-    assert result["evaluation"] == undisturbed["evaluation"]
+    expected, made = (
+        read_manifest(place / "teacher") for place in (folder / "runs" / "undisturbed", here)
+    )
+    assert expected
+    assert made
+    assert made.digest == expected.digest
 
 
 @pytest.mark.slow
