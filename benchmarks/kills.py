@@ -14,6 +14,7 @@ SIGTERM or SIGINT (Ctrl-C), and it goes to
     family      the command and all processes below it, at once: a node that goes away, the kernel
                 out of memory, Kubernetes once the time of grace is over
 
+A stage that still loads its libraries is not at work yet: such kills count as between stages.
 After each kill nothing may be left running. At the end the digest of every manifest of the run
 (the key of what it was made from, and the SHA-256 of every file) and its summary must be those of
 the undisturbed run, for every stage and every student; so must a second undisturbed run's, which
