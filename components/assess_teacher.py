@@ -10,42 +10,33 @@ from components.images import TRAIN_IMAGE
 @dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
 def assess_teacher(
     run: str,
-    config: str,
-    synthesis: str,
+    settings: str,
     data: str,
     teacher: str,
     baseline: list,
     metrics: dsl.Output[dsl.Metrics],
-) -> NamedTuple("Outputs", [("digest", str)]):
+) -> NamedTuple("Outputs", [("digest", str), ("shards", list)]):
     """Score the teacher on dev, calibrate it, and compare it with the baseline student.
 
     Args:
-        run: The run.
-        config: The teacher settings.
-        synthesis: The synthesis settings.
+        run: The run's folder or prefix.
+        settings: Digest of its settings.
         data: Digest of the data.
         teacher: Digest of the teacher.
         baseline: The baseline students.
         metrics: Dev scores and calibration errors.
 
     Returns:
-        Digest of the assessment.
+        Digest of the assessment, and the shards that the teacher is to write.
     """
-    from daftt_core.config import SynthesisConfig, TeacherConfig, parse_section
-    from daftt_core.stages.results import numbers, references
+    from daftt_core.stages import log_numbers, references, synthesis_shards
     from daftt_core.teacher import assess
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import Run
+    from daftt_core.workspace import load_run
 
     with stage_process():
-        result = assess(
-            parse_section(Run, run),
-            parse_section(TeacherConfig, config),
-            parse_section(SynthesisConfig, synthesis),
-            data,
-            teacher,
-            references(baseline)["students/real"],
-        )
-        for name, value in numbers(result.summary).items():
-            metrics.log_metric(name, value)
-        return (result.digest,)
+        here, config = load_run(run, settings)
+        students = references(baseline)["students/real"]
+        result = assess(here, config.teacher, config.synthesis, data, teacher, students)
+        log_numbers(metrics, result.summary)
+        return (result.digest, synthesis_shards(config.synthesis.mode, config.synthesis.shards))

@@ -9,20 +9,13 @@ from components.images import CORE_IMAGE
 
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
 def check_trigger(
-    run: str,
-    config: str,
-    data: str,
-    promotion: str,
-    metrics: dsl.Output[dsl.Metrics],
-    verdict: dsl.Output[dsl.Markdown],
+    run: str, settings: str, metrics: dsl.Output[dsl.Metrics], verdict: dsl.Output[dsl.Markdown]
 ) -> NamedTuple("Outputs", [("train", str), ("reason", str)]):
     """Compare the data with the champion's, before anything is trained.
 
     Args:
-        run: The run, as preflight resolved it.
-        config: The trigger's settings.
-        data: The data settings.
-        promotion: The promotion settings, which say where the champion is.
+        run: The run's folder or prefix.
+        settings: Digest of its settings.
         metrics: New labelled rows and inputs, and the tests for drift.
         verdict: Why the run trains, or why not, in one sentence.
 
@@ -31,23 +24,16 @@ def check_trigger(
     """
     from pathlib import Path
 
-    from daftt_core.config import DataConfig, PromotionConfig, TriggerConfig, parse_section
     from daftt_core.registry import escape
     from daftt_core.retraining import check_trigger as check
-    from daftt_core.stages.results import numbers
+    from daftt_core.stages import log_numbers
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import Run
+    from daftt_core.workspace import load_run
 
     with stage_process():
-        result = check(
-            parse_section(Run, run),
-            parse_section(TriggerConfig, config),
-            parse_section(DataConfig, data),
-            parse_section(PromotionConfig, promotion),
-        )
+        here, config = load_run(run, settings)
+        result = check(here, config.trigger, config.data, config.promotion)
         train, reason = result.summary["train"], result.summary["reason"]
-        metrics.log_metric("train", float(train))
-        for name, value in numbers(result.summary).items():
-            metrics.log_metric(name, value)
+        log_numbers(metrics, {**result.summary, "train": float(train)})
         Path(verdict.path).write_text(f"{escape(reason)}\n", encoding="utf-8")
         return ("yes" if train else "no", reason)

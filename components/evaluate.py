@@ -10,7 +10,7 @@ from components.images import CORE_IMAGE
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
 def evaluate(
     run: str,
-    config: str,
+    settings: str,
     predictions: str,
     baseline: list,
     augmented: list,
@@ -20,8 +20,8 @@ def evaluate(
     """Compare every arm with real examples alone, with intervals and tests.
 
     Args:
-        run: The run.
-        config: The evaluation settings.
+        run: The run's folder or prefix.
+        settings: Digest of its settings.
         predictions: Digest of the predictions.
         baseline: The arms without a teacher.
         augmented: The arms with synthetic examples.
@@ -31,28 +31,21 @@ def evaluate(
     Returns:
         Digest of the evaluation.
     """
-    from daftt_core.config import EvaluationConfig, parse_section
     from daftt_core.evaluation import evaluate as compare
     from daftt_core.evaluation import read_evaluation
-    from daftt_core.stages.results import numbers, references
+    from daftt_core.stages import log_numbers, students_by_arm
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import Run
+    from daftt_core.workspace import load_run
 
     with stage_process():
-        where = parse_section(Run, run)
-        students = references([*baseline, *augmented])
-        result = compare(
-            where,
-            parse_section(EvaluationConfig, config),
-            predictions,
-            {name.removeprefix("students/"): digest for name, digest in students.items()},
-        )
-        for name, value in numbers(result.summary).items():
-            metrics.log_metric(name, value)
-        found = read_evaluation(where, result.digest)
-        chosen = next(arm for arm in found.arms if arm.arm == found.chosen_arm)
+        here, config = load_run(run, settings)
+        students = students_by_arm([*baseline, *augmented])
+        result = compare(here, config.evaluation, predictions, students)
+        log_numbers(metrics, result.summary)
+        evaluation = read_evaluation(here, result.digest)
+        chosen = next(arm for arm in evaluation.arms if arm.arm == evaluation.chosen_arm)
         if chosen.confusion:
             confusion.log_confusion_matrix(
-                list(found.labels), [list(row) for row in chosen.confusion]
+                list(evaluation.labels), [list(row) for row in chosen.confusion]
             )
         return (result.digest,)

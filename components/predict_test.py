@@ -8,14 +8,14 @@ from components.images import TRAIN_IMAGE
 
 
 @dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
-def predict_test(run: str, config: str, test: str, baseline: list, augmented: list) -> NamedTuple(
+def predict_test(run: str, settings: str, test: str, baseline: list, augmented: list) -> NamedTuple(
     "Outputs", [("digest", str)]
 ):
     """Let every student of every arm answer the test examples.
 
     Args:
-        run: The run.
-        config: The student settings.
+        run: The run's folder or prefix.
+        settings: Digest of its settings.
         test: Digest of the test examples.
         baseline: The arms without a teacher.
         augmented: The arms with synthetic examples.
@@ -23,18 +23,12 @@ def predict_test(run: str, config: str, test: str, baseline: list, augmented: li
     Returns:
         Digest of the predictions.
     """
-    from daftt_core.config import StudentConfig, parse_section
-    from daftt_core.stages.results import references
+    from daftt_core.stages import students_by_arm
     from daftt_core.student import predict_test as predict
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import Run
+    from daftt_core.workspace import load_run
 
     with stage_process():
-        students = references([*baseline, *augmented])
-        result = predict(
-            parse_section(Run, run),
-            parse_section(StudentConfig, config),
-            test,
-            {name.removeprefix("students/"): digest for name, digest in students.items()},
-        )
-        return (result.digest,)
+        here, config = load_run(run, settings)
+        students = students_by_arm([*baseline, *augmented])
+        return (predict(here, config.student, test, students).digest,)

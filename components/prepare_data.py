@@ -9,24 +9,15 @@ from components.images import CORE_IMAGE
 
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
 def prepare_data(
-    run: str,
-    config: str,
-    mixture: str,
-    teacher: str,
-    student: str,
-    metrics: dsl.Output[dsl.Metrics],
-    tasks: dsl.Output[dsl.Markdown],
+    run: str, settings: str, metrics: dsl.Output[dsl.Metrics], tasks: dsl.Output[dsl.Markdown]
 ) -> NamedTuple(
     "Outputs", [("data", str), ("test", str), ("mixture", str), ("baseline_arms", list)]
 ):
     """Read the sources, split them, check that no split leaks, and choose the mixture.
 
     Args:
-        run: The run, as preflight resolved it.
-        config: The data settings.
-        mixture: The mixture's settings.
-        teacher: The teacher settings, which say in how many directions the target is learned.
-        student: The student settings, which say whether the gold arm is wanted.
+        run: The run's folder or prefix.
+        settings: Digest of its settings.
         metrics: Counts of examples.
         tasks: The mixture's tasks, with their licenses.
 
@@ -35,38 +26,25 @@ def prepare_data(
     """
     from pathlib import Path
 
-    from daftt_core.config import (
-        DataConfig,
-        MixtureConfig,
-        StudentConfig,
-        TeacherConfig,
-        parse_section,
-    )
     from daftt_core.data import describe_mixture, prepare, prepare_mixture
-    from daftt_core.preflight import baseline_arms
-    from daftt_core.stages.results import numbers
+    from daftt_core.stages import baseline_arms, log_numbers
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import Run
+    from daftt_core.workspace import load_run
 
     with stage_process():
-        where = parse_section(Run, run)
-        result = prepare(where, parse_section(DataConfig, config))
-        mixed = prepare_mixture(
-            where,
-            parse_section(MixtureConfig, mixture),
-            result.digest,
-            directions=2 if parse_section(TeacherConfig, teacher).directions == "both" else 1,
+        here, config = load_run(run, settings)
+        result = prepare(here, config.data)
+        mixture = prepare_mixture(
+            here, config.mixture, result.digest, directions=config.teacher.direction_count
         )
-        Path(tasks.path).write_text(describe_mixture(mixed), encoding="utf-8")
-        found = result.summary | {"mixture": mixed.summary if mixed else {}}
-        for name, value in numbers(found).items():
-            metrics.log_metric(name, value)
+        Path(tasks.path).write_text(describe_mixture(mixture), encoding="utf-8")
+        log_numbers(metrics, result.summary | {"mixture": mixture.summary if mixture else {}})
         arms = baseline_arms(
-            parse_section(StudentConfig, student), gold_is_known=result.summary["gold_is_known"]
+            config.student.gold_arm, gold_is_known=result.summary["gold_is_known"]
         )
         return (
             result.digest,
             result.summary["test_digest"],
-            mixed.digest if mixed else "",
+            mixture.digest if mixture else "",
             [{"arm": arm} for arm in arms],
         )

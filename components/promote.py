@@ -10,9 +10,7 @@ from components.images import TRAIN_IMAGE
 @dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
 def promote(
     run: str,
-    config: str,
-    student: str,
-    evaluation_config: str,
+    settings: str,
     evaluation: str,
     report: str,
     images: dict,
@@ -23,10 +21,8 @@ def promote(
     """Let the student take the champion's place where it is proven better; else say why not.
 
     Args:
-        run: The run.
-        config: The promotion settings.
-        student: The student settings.
-        evaluation_config: The evaluation settings.
+        run: The run's folder or prefix.
+        settings: Digest of its settings.
         evaluation: Digest of the evaluation.
         report: Digest of the report, which is written before this and again with the decision.
         images: The container images by kind, for the lineage.
@@ -40,34 +36,30 @@ def promote(
     import shutil
     from pathlib import Path
 
-    from daftt_core.config import EvaluationConfig, PromotionConfig, StudentConfig, parse_section
     from daftt_core.registry import escape, who
     from daftt_core.registry import promote as compare
     from daftt_core.reporting import write_report
-    from daftt_core.stages.results import numbers
+    from daftt_core.stages import log_numbers
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import Run, read_stage
+    from daftt_core.workspace import load_run, read_stage
 
     with stage_process():
-        where = parse_section(Run, run)
-        settings = parse_section(PromotionConfig, config)
+        here, config = load_run(run, settings)
         promoted, reason = False, "Not asked for (promotion_enabled)."
-        if settings.enabled:
+        if config.promotion.enabled:
             result = compare(
-                where,
-                settings,
-                parse_section(StudentConfig, student),
-                parse_section(EvaluationConfig, evaluation_config),
+                here,
+                config.promotion,
+                config.student,
+                config.evaluation,
                 by=who(),
                 images=images,
                 evaluation_digest=evaluation,
             )
             promoted, reason = result.summary["promoted"], result.summary["reason"]
-            metrics.log_metric("promoted", float(promoted))
-            for name, value in numbers(result.summary).items():
-                metrics.log_metric(name, value)
-            report = write_report(where).digest
+            log_numbers(metrics, {**result.summary, "promoted": float(promoted)})
+            report = write_report(here).digest
         Path(decision.path).write_text(f"{escape(reason)}\n", encoding="utf-8")
-        folder, _ = read_stage(where, "report", report)
+        folder, _ = read_stage(here, "report", report)
         shutil.copyfile(folder / "report.html", page.path)
         return (promoted, reason)

@@ -12,19 +12,19 @@ def synthesize(
     source: str,
     shard: str,
     run: str,
-    config: str,
+    settings: str,
     data: str,
     teacher: str,
     assessment: str,
     metrics: dsl.Output[dsl.Metrics],
 ) -> NamedTuple("Outputs", [("reference", str)]):
-    """Annotate unlabelled inputs or generate new pairs; goes on from its last finished chunk.
+    """Annotate unlabelled inputs or generate new pairs; resumes after its last finished chunk.
 
     Args:
         source: annotated or generated.
         shard: Which shard, from 0.
-        run: The run.
-        config: The synthesis settings.
+        run: The run's folder or prefix.
+        settings: Digest of its settings.
         data: Digest of the data.
         teacher: Digest of the teacher.
         assessment: Digest of the assessment.
@@ -33,19 +33,14 @@ def synthesize(
     Returns:
         Name and digest of the shard.
     """
-    from daftt_core.config import SynthesisConfig, parse_section
-    from daftt_core.stages.results import numbers
+    from daftt_core.stages import log_numbers
     from daftt_core.synthesis import annotate, generate
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import Run
+    from daftt_core.workspace import load_run
 
     with stage_process():
-        where = parse_section(Run, run)
-        settings = parse_section(SynthesisConfig, config)
-        if source == "annotated":
-            result = annotate(where, settings, int(shard), data, teacher, assessment)
-        else:
-            result = generate(where, settings, int(shard), data, teacher, assessment)
-        for name, value in numbers(result.summary).items():
-            metrics.log_metric(name, value)
+        here, config = load_run(run, settings)
+        write = {"annotated": annotate, "generated": generate}[source]
+        result = write(here, config.synthesis, int(shard), data, teacher, assessment)
+        log_numbers(metrics, result.summary)
         return (result.reference,)

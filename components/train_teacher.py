@@ -9,14 +9,13 @@ from components.images import TRAIN_IMAGE
 
 @dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
 def train_teacher(
-    run: str, config: str, job: str, data: str, mixture: str, metrics: dsl.Output[dsl.Metrics]
+    run: str, settings: str, data: str, mixture: str, metrics: dsl.Output[dsl.Metrics]
 ) -> NamedTuple("Outputs", [("digest", str)]):
-    """Fine-tune the teacher on the labelled examples; goes on from its newest checkpoint.
+    """Fine-tune the teacher on the labelled examples; resumes from its newest checkpoint.
 
     Args:
-        run: The run.
-        config: The teacher settings.
-        job: The job settings: here, or as a job of the cluster.
+        run: The run's folder or prefix.
+        settings: Digest of its settings, which say whether it is trained here or as a job.
         data: Digest of the data.
         mixture: Digest of the mixture; empty where there is none.
         metrics: Examples, tokens and steps.
@@ -25,26 +24,15 @@ def train_teacher(
         Digest of the teacher.
     """
     from components.images import TRAIN_IMAGE
-    from daftt_core.config import JobConfig, TeacherConfig, parse_section
     from daftt_core.jobs import launcher_for, teacher_request
-    from daftt_core.stages.results import numbers
+    from daftt_core.stages import log_numbers
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import Run, read_stage
+    from daftt_core.workspace import load_run, read_stage
 
     with stage_process():
-        where = parse_section(Run, run)
-        where_to_train = parse_section(JobConfig, job)
-        launcher_for(where_to_train).launch(
-            teacher_request(
-                where,
-                parse_section(TeacherConfig, config),
-                where_to_train,
-                data,
-                TRAIN_IMAGE,
-                mixture,
-            )
-        )
-        _, made = read_stage(where, "teacher")
-        for name, value in numbers(made.summary).items():
-            metrics.log_metric(name, value)
-        return (made.digest,)
+        here, config = load_run(run, settings)
+        request = teacher_request(here, settings, config.job, data, TRAIN_IMAGE, mixture)
+        launcher_for(config.job).launch(request)
+        _, trained = read_stage(here, "teacher")
+        log_numbers(metrics, trained.summary)
+        return (trained.digest,)

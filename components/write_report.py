@@ -6,11 +6,12 @@ from components.images import CORE_IMAGE
 
 
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
-def write_report(run: str, evaluation: str, report: dsl.Output[dsl.HTML]) -> str:
+def write_report(run: str, settings: str, evaluation: str, report: dsl.Output[dsl.HTML]) -> str:
     """Write the run's report as one self-contained HTML file.
 
     Args:
-        run: The run.
+        run: The run's folder or prefix.
+        settings: Digest of its settings.
         evaluation: Digest of the evaluation, which the report needs finished; empty where the
             run does not train.
         report: The report.
@@ -22,13 +23,13 @@ def write_report(run: str, evaluation: str, report: dsl.Output[dsl.HTML]) -> str
 
     from daftt_core.reporting import write_report as write
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import Run, read_stage
+    from daftt_core.workspace import load_run, read_stage
 
     with stage_process():
-        where = Run.model_validate_json(run)
+        here, _ = load_run(run, settings)
         if evaluation:
-            read_stage(where, "evaluation", evaluation)
-        result = write(where)
-        folder, _ = read_stage(where, "report", result.digest)
+            read_stage(here, "evaluation", evaluation)
+        result = write(here)
+        folder, _ = read_stage(here, "report", result.digest)
         shutil.copyfile(folder / "report.html", report.path)
         return result.digest

@@ -7,7 +7,7 @@ once and reports every mistake in one message.
 """
 
 from daftt_core.config.arguments import as_argument, from_argument, json_argument
-from daftt_core.config.cluster import ClusterConfig, GpuModel, JobConfig
+from daftt_core.config.cluster import ClusterConfig, GpuModel, JobConfig, PodConfig
 from daftt_core.config.flat import (
     Config,
     flat_fields,
@@ -16,7 +16,14 @@ from daftt_core.config.flat import (
     read_settings,
     to_flat,
 )
-from daftt_core.config.presets import preset_names, read_preset, read_presets
+from daftt_core.config.form import (
+    FORM_SETTINGS,
+    form_arguments,
+    form_descriptions,
+    read_form,
+    split_presets,
+)
+from daftt_core.config.presets import preset_kinds, preset_names, read_preset, read_presets
 from daftt_core.config.retraining import PromotionConfig, TriggerConfig
 from daftt_core.config.run import (
     DataConfig,
@@ -30,6 +37,7 @@ from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import Precision, StudentConfig, TeacherConfig
 
 __all__ = [
+    "FORM_SETTINGS",
     "ClusterConfig",
     "Config",
     "CurationConfig",
@@ -38,6 +46,7 @@ __all__ = [
     "GpuModel",
     "JobConfig",
     "MixtureConfig",
+    "PodConfig",
     "NotifyConfig",
     "Precision",
     "PromotionConfig",
@@ -49,13 +58,18 @@ __all__ = [
     "TriggerConfig",
     "as_argument",
     "flat_fields",
+    "form_arguments",
+    "form_descriptions",
     "from_argument",
     "from_flat",
     "json_argument",
     "parse_section",
+    "preset_kinds",
     "preset_names",
+    "read_form",
     "read_preset",
     "read_presets",
     "read_settings",
+    "split_presets",
     "to_flat",
 ]

@@ -20,6 +20,7 @@ __all__ = [
     "ClusterConfig",
     "GpuModel",
     "JobConfig",
+    "PodConfig",
 ]
 
 
@@ -30,11 +31,74 @@ GpuModel = Literal[
 
 _YEAR_SECONDS = 365 * 86_400
 _NAME = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"
+
+
 # as many digits as a double holds exactly, which is what Kubernetes' JSON may become on its way
-_QUANTITY = r"^[0-9]{1,15}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+_CPUS = r"^([0-9]{1,6}(\.[0-9]{1,3})?|[0-9]{1,9}m)$"
+_BYTES = r"^[0-9]{1,15}(\.[0-9]{1,3})?([KMGTPE]i?)?$"
+_LABEL_TEXT = re.compile(r"[A-Za-z0-9._/-]*")
+_OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+_TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
 
 
-class JobConfig(Section):
+_COMPILED_IN = "Fixed when the pipeline is uploaded (daftt upload --settings)."
+
+
+def _parse_json(value: object) -> object:
+    """A text as the JSON it holds: a form or a command line can give nothing else."""
+    return parse_json(value) if isinstance(value, str) else value
+
+
+class PodConfig(Section):
+    """What a pod gets: GPUs, CPUs and memory, the nodes it may run on, the taints it tolerates."""
+
+    # "4" and 4 are the same count; Kubernetes wants text
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    gpu_resource: str = Field(
+        default="nvidia.com/gpu",
+        pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
+        description="Name the cluster gives its GPUs.",
+    )
+    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of each pod.")
+    cpus: str = Field(default="2", pattern=_CPUS, description="CPU cores of each pod.")
+    memory: str = Field(default="8Gi", pattern=_BYTES, description="Memory of each pod.")
+    node_selector: Annotated[dict[str, str], BeforeValidator(_parse_json)] = Field(
+        default={},
+        description="Labels of the nodes to use, as JSON, such as "
+        '{"cloud.google.com/gke-accelerator": "nvidia-l4"}.',
+    )
+    tolerations: Annotated[list[dict[str, Any]], BeforeValidator(_parse_json)] = Field(
+        default=[],
+        description="Taints that are no obstacle, as JSON, such as "
+        '[{"key": "nvidia.com/gpu", "operator": "Exists"}].',
+    )
+
+    # Kubeflow Pipelines puts these into pods by itself, so nothing in them can be escaped.
+
+    @field_validator("node_selector")
+    @classmethod
+    def _check_node_selector(cls, labels: dict[str, str]) -> dict[str, str]:
+        for text in (*labels, *labels.values()):
+            _check_label_text(text)
+        return labels
+
+    @field_validator("tolerations")
+    @classmethod
+    def _check_tolerations(cls, tolerations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for toleration in tolerations:
+            for key, value in toleration.items():
+                if key not in _TOLERATION_KEYS:
+                    known = ", ".join(sorted(_TOLERATION_KEYS))
+                    raise ValueError(f"a toleration has no {key!r} (it may have: {known})")
+                if key == "tolerationSeconds":
+                    _check_seconds(value)
+                else:
+                    _check_label_text(value)
+        return tolerations
+
+
+class JobConfig(PodConfig):
     """Where the teacher is trained: on this machine, or as a job in the cluster."""
 
     launcher: Literal["local", "pytorchjob", "trainjob"] = Field(
@@ -46,7 +110,7 @@ class JobConfig(Section):
         default="", description="Image of the job's pods. Empty: the project's training image."
     )
     nodes: int = Field(default=1, ge=1, le=1000, description="Pods of the job, one on each node.")
-    gpus_per_node: int = Field(
+    gpus: int = Field(
         default=0, ge=0, le=64, description="GPUs of each pod; 0: what the machine has, or none."
     )
     gpu_model: GpuModel = Field(
@@ -54,26 +118,15 @@ class JobConfig(Section):
         description="Kind of the GPUs that train the teacher. Where it is said, a teacher that "
         "cannot fit is refused before anything starts. Empty: not known.",
     )
-    gpu_resource: str = Field(
-        default="nvidia.com/gpu", min_length=1, description="Name the cluster gives its GPUs."
-    )
     processes_per_node: int = Field(
         default=0, ge=0, le=64, description="Processes of each pod; 0: one for each GPU, or one."
     )
-    cpu: str = Field(default="4", pattern=_QUANTITY, description="CPU cores of each pod.")
-    memory: str = Field(default="16Gi", pattern=_QUANTITY, description="Memory of each pod.")
+    cpus: str = Field(default="4", pattern=_CPUS, description="CPU cores of each pod.")
+    memory: str = Field(default="16Gi", pattern=_BYTES, description="Memory of each pod.")
     shm_size: str = Field(
         default="2Gi",
-        pattern=_QUANTITY,
+        pattern=_BYTES,
         description="Shared memory (/dev/shm) of each pod; it counts as the pod's memory.",
-    )
-    node_selector: str = Field(
-        default="", description='Labels of the nodes to use, a JSON object such as {"pool": "gpu"}.'
-    )
-    tolerations: str = Field(
-        default="",
-        description="Taints that are no obstacle, a JSON list such as "
-        '[{"key": "nvidia.com/gpu", "operator": "Exists"}].',
     )
     priority_class: str = Field(
         default="", pattern=_NAME, description="Priority class of the pods. Empty: none."
@@ -138,7 +191,7 @@ class JobConfig(Section):
     @property
     def each_nodes_processes(self) -> int:
         """Processes of each pod: as asked for, or one for each GPU."""
-        return self.processes_per_node or max(1, self.gpus_per_node)
+        return self.processes_per_node or max(1, self.gpus)
 
     @model_validator(mode="after")
     def _fit_the_launcher(self) -> JobConfig:
@@ -150,79 +203,40 @@ class JobConfig(Section):
 
     @model_validator(mode="after")
     def _read_what_is_packed(self) -> JobConfig:
-        self.labels_of_nodes()
-        self.tolerated()
         self.variables()
         self.secret_keys()
         return self
 
-    def labels_of_nodes(self) -> dict[str, str]:
-        """``node_selector``, read."""
-        return _strings("node_selector", self.node_selector)
-
     def variables(self) -> dict[str, str]:
-        """``env``, read."""
+        """Return ``env`` as a mapping."""
         return _strings("env", self.env)
 
-    def tolerated(self) -> list[dict[str, Any]]:
-        """``tolerations``, read."""
-        found = read_json("tolerations", self.tolerations, "[]")
-        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-            raise ValueError("tolerations must be a JSON list of objects")
-        return found
-
     def secret_keys(self) -> dict[str, tuple[str, str]]:
-        """``secrets``, read: for each environment variable, the secret and the key in it."""
-        found: dict[str, tuple[str, str]] = {}
+        """Return the secret and the key in it for each environment variable of ``secrets``."""
+        keys: dict[str, tuple[str, str]] = {}
         for item in filter(None, (part.strip() for part in self.secrets.split(","))):
             variable, _, source = item.partition("=")
             secret, _, key = source.partition("/")
             if not (variable.isidentifier() and secret and key):
                 raise ValueError(f"secrets: {item!r} must be VARIABLE=secret/key")
-            found[variable] = (secret, key)
-        return found
+            keys[variable] = (secret, key)
+        return keys
 
 
-def _strings(name: str, text: str) -> dict[str, str]:
-    found = read_json(name, text, "{}")
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise ValueError(f"{name} must be a JSON object whose values are strings")
-    return found
+class ClusterConfig(PodConfig):
+    """What the pods of a pipeline get on a cluster; a run on one machine ignores it."""
 
-
-def _parse_json(value: object) -> object:
-    """A text as the JSON it holds: a form or a command line can give nothing else."""
-    return parse_json(value) if isinstance(value, str) else value
-
-
-_CPUS = r"^([0-9]{1,6}(\.[0-9]{1,3})?|[0-9]{1,9}m)$"
-_BYTES = r"^[0-9]{1,15}(\.[0-9]{1,3})?([KMGTPE]i?)?$"
-_GPUS = r"^[0-9]{1,4}$"
-_LABEL_TEXT = re.compile(r"[A-Za-z0-9._/-]*")
-_OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
-_TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
-
-
-class ClusterConfig(Section):
-    """What the pods of a cluster get; a run on one machine takes no notice of it."""
-
-    # "4" and 4 are the same count; Kubernetes wants text
-    model_config = ConfigDict(coerce_numbers_to_str=True)
-
-    gpu_type: str = Field(
-        default="nvidia.com/gpu",
-        pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
-        description="Resource name of the cluster's GPUs.",
-    )
-    gpus: str = Field(
-        default="0",
-        pattern=_GPUS,
+    gpus: int = Field(
+        default=0,
+        ge=0,
+        le=64,
         description="GPUs of each pod that runs a model: assessment, synthesis, students, test "
         "predictions.",
     )
-    teacher_gpus: str = Field(
-        default="0",
-        pattern=_GPUS,
+    teacher_gpus: int = Field(
+        default=0,
+        ge=0,
+        le=64,
         description="GPUs of the teacher's own step; 0 where a job of several pods trains it.",
     )
     cpus: str = Field(
@@ -232,54 +246,52 @@ class ClusterConfig(Section):
         default="8Gi", pattern=_BYTES, description="Memory of each pod that runs a model."
     )
     light_cpus: str = Field(
-        default="1", pattern=_CPUS, description="CPU cores of each pod that runs none."
+        default="1",
+        pattern=_CPUS,
+        description=f"CPU cores of each pod that runs none. {_COMPILED_IN}",
     )
     light_memory: str = Field(
-        default="2Gi", pattern=_BYTES, description="Memory of each pod that runs none."
+        default="2Gi",
+        pattern=_BYTES,
+        description=f"Memory of each pod that runs none. {_COMPILED_IN}",
     )
     node_selector: Annotated[dict[str, str], BeforeValidator(_parse_json)] = Field(
         default={},
         description="Labels of the nodes for pods that run a model, as JSON, such as "
-        '{"cloud.google.com/gke-accelerator": "nvidia-l4"}.',
+        f'{{"cloud.google.com/gke-accelerator": "nvidia-l4"}}. {_COMPILED_IN}',
     )
     tolerations: Annotated[list[dict[str, Any]], BeforeValidator(_parse_json)] = Field(
         default=[],
         description="Taints that pods that run a model tolerate, as JSON, such as "
-        '[{"key": "nvidia.com/gpu", "operator": "Exists"}].',
+        f'[{{"key": "nvidia.com/gpu", "operator": "Exists"}}]. {_COMPILED_IN}',
     )
     hub_secret: str = Field(
         default="daftt-hub",
         pattern=_OBJECT_NAME,
-        description="Secret whose key 'token' opens private models of the Hub; it may be missing.",
+        description="Secret whose key 'token' opens private models of the Hub; it may be missing. "
+        f"{_COMPILED_IN}",
     )
     pull_secret: str = Field(
         default="daftt-registry",
         pattern=_OBJECT_NAME,
-        description="Secret that opens a private image registry; it may be missing.",
+        description="Secret that opens a private image registry; it may be missing. "
+        f"{_COMPILED_IN}",
     )
 
-    # Kubeflow Pipelines puts these into pods by itself, so nothing in them can be escaped.
+    @property
+    def resources(self) -> tuple[str, str, str, str, str]:
+        """What pods that run a model are given at run time, as a pipeline hands it on.
 
-    @field_validator("node_selector")
-    @classmethod
-    def _check_node_selector(cls, labels: dict[str, str]) -> dict[str, str]:
-        for text in (*labels, *labels.values()):
-            _check_label_text(text)
-        return labels
+        The GPUs' resource name, GPUs, GPUs of the teacher's step, CPU cores, and memory.
+        """
+        return self.gpu_resource, str(self.gpus), str(self.teacher_gpus), self.cpus, self.memory
 
-    @field_validator("tolerations")
-    @classmethod
-    def _check_tolerations(cls, tolerations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        for toleration in tolerations:
-            for key, value in toleration.items():
-                if key not in _TOLERATION_KEYS:
-                    known = ", ".join(sorted(_TOLERATION_KEYS))
-                    raise ValueError(f"a toleration has no {key!r} (it may have: {known})")
-                if key == "tolerationSeconds":
-                    _check_seconds(value)
-                else:
-                    _check_label_text(value)
-        return tolerations
+
+def _strings(name: str, text: str) -> dict[str, str]:
+    found = read_json(name, text, "{}")
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ValueError(f"{name} must be a JSON object whose values are strings")
+    return found
 
 
 def _check_label_text(value: object) -> None:

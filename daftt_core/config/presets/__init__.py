@@ -1,7 +1,7 @@
-"""Settings that fit together: for teachers of several sizes and their machines, and for students.
+"""Settings that fit together, by kind: goals, teachers, students, machines and tasks.
 
-A preset is a YAML file of flat settings beside this module. What a user gives wins over it. One for
-a teacher and one for a student go together; two that set the same differently do not.
+A preset is a YAML file of flat settings in the folder of its kind. What a user gives wins over it.
+One of each kind can be given; two that set the same differently do not go together.
 """
 
 from __future__ import annotations
@@ -12,45 +12,64 @@ from pathlib import Path
 from daftt_core.config.flat import read_settings
 from daftt_core.errors import ConfigError, did_you_mean
 
-__all__ = ["preset_names", "read_preset", "read_presets"]
+__all__ = ["preset_kinds", "preset_names", "read_preset", "read_presets"]
 
 _FOLDER = Path(__file__).parent
+_KINDS = ("goal", "teacher", "student", "machine", "task")
+
+
+def preset_kinds() -> dict[str, list[str]]:
+    """Return the names of all presets by their kind, in alphabetical order within it."""
+    return {kind: sorted(path.stem for path in _FOLDER.glob(f"{kind}/*.yaml")) for kind in _KINDS}
 
 
 def preset_names() -> list[str]:
-    """All presets, in alphabetical order."""
-    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+    """Return the names of all presets, kind after kind."""
+    return [name for names in preset_kinds().values() for name in names]
 
 
 def read_preset(name: str) -> dict[str, object]:
-    """The flat settings of a preset.
+    """Return the flat settings of a preset.
 
     Raises:
         ConfigError: There is no such preset.
     """
-    names = preset_names()
-    if name not in names:
-        raise ConfigError(
-            f"preset {name!r}: there is no such preset{did_you_mean(name, names)} "
-            f"(there are: {', '.join(names)})"
-        )
-    return read_settings(_FOLDER / f"{name}.yaml")
+    return read_settings(_FOLDER / _kind_of(name) / f"{name}.yaml")
 
 
 def read_presets(names: Sequence[str]) -> dict[str, object]:
-    """The flat settings of several presets together.
+    """Return the flat settings of several presets together.
 
     Raises:
-        ConfigError: There is no such preset, or two of them disagree.
+        ConfigError: There is no such preset, or two are of one kind.
     """
     settings: dict[str, object] = {}
+    chosen: dict[str, str] = {}
     origins: dict[str, str] = {}
-    for name in names:
+    for name in dict.fromkeys(names):
+        kind = _kind_of(name)
+        if kind in chosen:
+            raise ConfigError(
+                f"presets {chosen[kind]} and {name} are both for the {kind}; give one of each kind"
+            )
+        chosen[kind] = name
         for key, value in read_preset(name).items():
             if settings.setdefault(key, value) != value:
                 raise ConfigError(
                     f"presets {origins[key]} and {name} disagree on {key} ({settings[key]} and "
-                    f"{value}); give one preset for the teacher and one for the student at most"
+                    f"{value}); leave one of them out"
                 )
             origins.setdefault(key, name)
     return settings
+
+
+def _kind_of(name: str) -> str:
+    kinds = preset_kinds()
+    for kind, names in kinds.items():
+        if name in names:
+            return kind
+    known = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items())
+    raise ConfigError(
+        f"preset {name!r}: there is no such preset{did_you_mean(name, preset_names())} "
+        f"(there are: {known})"
+    )

@@ -1,0 +1,112 @@
+"""The form of a pipeline: the few fields that people change from run to run, and all other settings.
+
+The form has the settings named in ``FORM_SETTINGS``, and beside them ``preset``, which names one
+preset of each kind, and ``settings``, a JSON object of flat settings. All fields default to empty,
+which means "from the preset". They are merged once, by the first stage: defaults < what was
+compiled in < presets < settings < fields.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from daftt_core.config.arguments import as_argument
+from daftt_core.config.cluster import ClusterConfig
+from daftt_core.config.flat import Config, flat_fields, from_flat, parse_section, to_flat
+from daftt_core.config.presets import preset_names, read_presets
+from daftt_core.errors import ConfigError
+
+__all__ = ["FORM_SETTINGS", "form_arguments", "form_descriptions", "read_form", "split_presets"]
+
+FORM_SETTINGS = (
+    "data_labelled_count",
+    "data_test",
+    "data_train",
+    "data_unlabelled",
+    "name",
+    "on_gate_fail",
+    "output",
+    "student_model",
+    "student_seeds",
+    "synthesis_mode",
+    "task",
+    "teacher_model",
+)
+"""The settings that are fields of their own, in the order in which Kubeflow's form shows them."""
+
+_FIXED = ("light_cpus", "light_memory", "node_selector", "tolerations", "hub_secret", "pull_secret")
+
+
+def form_descriptions() -> dict[str, str]:
+    """Return what each field of the form means, by its name."""
+    fields = flat_fields()
+    return {
+        **{name: f"{fields[name].description}" for name in FORM_SETTINGS},
+        "preset": "Presets, one of each kind, separated by commas: settings that fit together. "
+        f"There are: {', '.join(preset_names())}.",
+        "settings": "Any other settings, as a JSON object, such as "
+        '{"student_epochs": 5, "teacher_learning_rate": 1e-5}. Fields of the form win over them.',
+    }
+
+
+def split_presets(text: str) -> list[str]:
+    """Return the names of presets in a text that separates them by commas or blanks."""
+    return [name for name in re.split(r"[\s,]+", text) if name]
+
+
+def read_form(form: Mapping[str, Any], *, on_cluster: bool = False) -> Config:
+    """Merge a form into a configuration.
+
+    Args:
+        form: The fields of the form, and ``compiled_in``: the cluster's section with which the
+            pipeline was compiled, as JSON.
+        on_cluster: Whether this runs in a pod, where what was compiled in cannot be changed.
+
+    Raises:
+        ConfigError: Names every unknown setting and every bad value, one line each; or a setting
+            that was fixed when the pipeline was compiled.
+    """
+    compiled_in = parse_section(ClusterConfig, form["compiled_in"])
+    fixed = {f"cluster_{name}": getattr(compiled_in, name) for name in _FIXED}
+    fields = {name: form[name] for name in FORM_SETTINGS if form.get(name, "") != ""}
+    presets = read_presets(split_presets(form["preset"]))
+    config = from_flat(fixed | presets | _whole_numbers(form["settings"]) | fields)
+    if on_cluster:
+        flat = to_flat(config)
+        changed = [name for name, value in fixed.items() if flat[name] != value]
+        if changed:
+            raise ConfigError(
+                "\n".join(
+                    f"{name}: {flat[name]!r} was given, but the pipeline was uploaded with "
+                    f"{fixed[name]!r}; upload it with --settings that hold it"
+                    for name in changed
+                )
+            )
+    return config
+
+
+def form_arguments(
+    *, presets: list[str], settings: Mapping[str, object], fields: tuple[str, ...] = FORM_SETTINGS
+) -> dict[str, Any]:
+    """Return the arguments of a pipeline that a person would type into its form.
+
+    Args:
+        presets: Names of presets.
+        settings: Flat settings; those that are fields of the form become such.
+        fields: The settings that the pipeline has as fields.
+    """
+    rest = {name: value for name, value in settings.items() if name not in fields}
+    shown = {name: str(settings[name]) for name in fields if name in settings}
+    form = {**shown, "preset": ",".join(presets), "settings": rest}
+    return {name: as_argument(value) for name, value in form.items() if value}
+
+
+def _whole_numbers(value: Any) -> Any:
+    """Return JSON in which what is a whole number is one: KFP carries all numbers as doubles."""
+    if isinstance(value, Mapping):
+        return {name: _whole_numbers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,116 @@
+"""What each pod of a cluster gets: resources, nodes, secrets, deadlines, retries.
+
+GPUs, CPUs and memory of pods that run a model come from the first stage, so a run may choose them.
+Nodes, tolerations and secrets are compiled in (``daftt upload --settings``), because KFP resolves
+them at the top level of a pipeline only.
+
+kfp.local takes no notice of any of this, so the same pipeline runs on one machine. KFP's cache is
+off for every task (docs/adr/0003): it compares names, not content. A stage resumes from its
+manifest, which makes a retry safe; it is worth one only where the work is long enough to meet a
+node that fails or a library that is out of memory.
+"""
+
+from dataclasses import dataclass, replace
+
+from kfp import dsl, kubernetes
+
+from daftt_core.config import ClusterConfig
+
+__all__ = ["ModelPod", "Pods"]
+
+_HOUR_SECONDS = 3600
+_LIGHT_HOURS = 2
+_SHARED_MEMORY = "2Gi"  # PyTorch's workers hand tensors over in /dev/shm; the default is 64 MB
+_KEYS = {"token": "HF_TOKEN", "server_api_key": "DAFTT_SERVER_API_KEY"}
+_NOTIFY_KEYS = {"url": "DAFTT_NOTIFY_URL"}
+
+
+@dataclass(frozen=True)
+class Pods:
+    """Runs tasks in pods as the settings of the cluster say.
+
+    Args:
+        cluster: The settings that are compiled in.
+        notify_secret: The secret that holds the URL of messages.
+    """
+
+    cluster: ClusterConfig
+    notify_secret: str
+
+    def light(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
+        """Run a task in a pod that runs no model."""
+        _request(task, str(self.cluster.light_cpus), self.cluster.light_memory)
+        kubernetes.set_timeout(task, _LIGHT_HOURS * _HOUR_SECONDS)
+        kubernetes.set_image_pull_secrets(task, [self.cluster.pull_secret])
+        return task.set_caching_options(False)
+
+    def notifying(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
+        """Run a task in such a pod that may send a message to the URL in a secret."""
+        kubernetes.use_secret_as_env(task, self.notify_secret, _NOTIFY_KEYS, optional=True)
+        return self.light(task)
+
+
+@dataclass(frozen=True)
+class ModelPod:
+    """A pod that runs a model, on a GPU where one is asked for.
+
+    Args:
+        pods: What is compiled in.
+        gpu_resource: The cluster's name for GPUs.
+        gpus: How many.
+        cpus: CPU cores.
+        memory: Memory, in Kubernetes' notation.
+    """
+
+    pods: Pods
+    gpu_resource: str
+    gpus: str
+    cpus: str
+    memory: str
+
+    @property
+    def resources(self) -> dict[str, str]:
+        """What a nested pipeline is handed to make the same pod."""
+        return {
+            "gpu_resource": self.gpu_resource,
+            "gpus": self.gpus,
+            "cpus": self.cpus,
+            "memory": self.memory,
+        }
+
+    def with_gpus(self, gpus: str) -> "ModelPod":
+        """Return the same pod with another number of GPUs."""
+        return replace(self, gpus=gpus)
+
+    def run(self, task: dsl.PipelineTask, *, hours: int, retries: int) -> dsl.PipelineTask:
+        """Run a task in such a pod.
+
+        Args:
+            task: The task.
+            hours: The pod is ended after this time.
+            retries: How often a failed task is retried, after one minute and then two.
+        """
+        _request(task, self.cpus, self.memory)
+        task.register_pipeline_channels([self.gpu_resource, self.gpus])
+        task.set_accelerator_type(self.gpu_resource).set_accelerator_limit(self.gpus)
+        cluster = self.pods.cluster
+        for key, value in cluster.node_selector.items():
+            kubernetes.add_node_selector(task, key, value)
+        if cluster.tolerations:
+            kubernetes.add_toleration_json(task, cluster.tolerations)
+        kubernetes.empty_dir_mount(task, "shm", "/dev/shm", "Memory", _SHARED_MEMORY)  # noqa: S108
+        kubernetes.use_secret_as_env(task, cluster.hub_secret, _KEYS, optional=True)
+        kubernetes.set_image_pull_secrets(task, [cluster.pull_secret])
+        kubernetes.set_timeout(task, hours * _HOUR_SECONDS)
+        if retries:
+            task.set_retry(retries, "60s", 2.0, "600s")
+        return task.set_caching_options(False)
+
+
+def _request(task: dsl.PipelineTask, cpus: str, memory: str) -> None:
+    # without this, kfp forgets to hand resources into the body of a loop
+    channels = [value for value in (cpus, memory) if not isinstance(value, str)]
+    task.register_pipeline_channels(channels)
+    # requests equal to limits: such pods are the last to be evicted
+    task.set_cpu_request(cpus).set_cpu_limit(cpus)
+    task.set_memory_request(memory).set_memory_limit(memory)
