@@ -43,8 +43,7 @@ def prepare_data(
         parse_section,
     )
     from daftt_core.data import describe_mixture, prepare, prepare_mixture
-    from daftt_core.preflight import baseline_arms
-    from daftt_core.stages.results import numbers
+    from daftt_core.stages import baseline_arms, numbers
     from daftt_core.telemetry import stage_process
     from daftt_core.workspace import Run
 
@@ -62,7 +61,8 @@ def prepare_data(
         for name, value in numbers(found).items():
             metrics.log_metric(name, value)
         arms = baseline_arms(
-            parse_section(StudentConfig, student), gold_is_known=result.summary["gold_is_known"]
+            parse_section(StudentConfig, student).gold_arm,
+            gold_is_known=result.summary["gold_is_known"],
         )
         return (
             result.digest,
