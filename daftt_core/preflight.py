@@ -11,22 +11,20 @@ import yaml
 
 from daftt_core import __version__
 from daftt_core.accounting import PRICES_FILE, read_prices
-from daftt_core.config import Config, StudentConfig, json_argument
+from daftt_core.config import Config, json_argument
 from daftt_core.errors import ConfigError, StorageError, did_you_mean
 from daftt_core.planning import check_teacher_fits, disk_bytes
 from daftt_core.records import digest, write_text
-from daftt_core.stages import augmented_arms
+from daftt_core.stages import augmented_arms, synthesis_shards
 from daftt_core.storage import open_storage
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, StageResult, check_run, is_distant, run_stage
 
 __all__ = [
-    "baseline_arms",
     "check_settings",
     "hand_out",
     "preflight",
     "resolve",
-    "synthesis_shards",
 ]
 
 _PACKAGES = ("kfp", "torch", "transformers", "datasets", "evaluate", "numpy", "scikit-learn")
@@ -155,25 +153,9 @@ def hand_out(config: Config, run: Run) -> tuple[object, ...]:
     return (
         json_argument(run),
         *(json_argument(section) for section in sections),
-        synthesis_shards(config),
+        synthesis_shards(config.synthesis.mode, config.synthesis.shards),
         [{"arm": arm} for arm in augmented_arms(config.synthesis.mode)],
     )
-
-
-def baseline_arms(student: StudentConfig, *, gold_is_known: bool) -> list[str]:
-    """The arms that need no teacher, the longest first: all true labels where known, and real."""
-    return ["gold", "real"] if student.gold_arm and gold_is_known else ["real"]
-
-
-def synthesis_shards(config: Config) -> list[dict[str, str]]:
-    """The loop items of synthesis: each shard of each source that the mode asks for."""
-    sources = {
-        "annotate": ["annotated"],
-        "generate": ["generated"],
-        "both": ["annotated", "generated"],
-    }[config.synthesis.mode]
-    shards = range(config.synthesis.shards)
-    return [{"source": source, "shard": str(shard)} for source in sources for shard in shards]
 
 
 def _versions() -> dict[str, str]:

@@ -16,9 +16,9 @@ from daftt_core.config import Config, from_flat, read_settings
 from daftt_core.curation import curate
 from daftt_core.data import prepare
 from daftt_core.evaluation import evaluate, read_evaluation
-from daftt_core.preflight import baseline_arms, preflight, resolve, synthesis_shards
+from daftt_core.preflight import preflight, resolve
 from daftt_core.reporting import summary_table, write_report
-from daftt_core.stages import augmented_arms
+from daftt_core.stages import augmented_arms, baseline_arms, synthesis_shards
 from daftt_core.student import predict_test, train_arm
 from daftt_core.synthesis import annotate, generate
 from daftt_core.teacher import assess, train
@@ -31,12 +31,12 @@ def run_stages(config: Config) -> Run:
     preflight(config, run)
     data = prepare(run, config.data)
     students = {}
-    for arm in baseline_arms(config.student, gold_is_known=data.summary["gold_is_known"]):
+    for arm in baseline_arms(config.student.gold_arm, gold_is_known=data.summary["gold_is_known"]):
         students[arm] = train_arm(run, config.student, arm, data.digest).digest
     teacher = train(run, config.teacher, data.digest).digest
     gate = assess(run, config.teacher, config.synthesis, data.digest, teacher, students["real"])
     written = {}
-    for shard in synthesis_shards(config):
+    for shard in synthesis_shards(config.synthesis.mode, config.synthesis.shards):
         write = annotate if shard["source"] == "annotated" else generate
         number = int(shard["shard"])
         made = write(run, config.synthesis, number, data.digest, teacher, gate.digest)

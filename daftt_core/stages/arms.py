@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-__all__ = ["ARMS", "Source", "augmented_arms", "left_out"]
+__all__ = ["ARMS", "Source", "augmented_arms", "baseline_arms", "left_out", "synthesis_shards"]
 
 Source = Literal["real", "annotated", "generated", "gold"]
 
@@ -20,6 +20,16 @@ ARMS: dict[str, tuple[Source, ...]] = {
     "gold": ("real", "gold"),
 }
 """What each arm learns from."""
+
+
+def baseline_arms(gold_arm: bool, *, gold_is_known: bool) -> list[str]:
+    """Return the arms that need no teacher, the longest first.
+
+    Args:
+        gold_arm: Whether the arm of all true labels is asked for.
+        gold_is_known: Whether the data has them.
+    """
+    return ["gold", "real"] if gold_arm and gold_is_known else ["real"]
 
 
 def augmented_arms(mode: str) -> list[str]:
@@ -48,3 +58,20 @@ def left_out(arms: Iterable[str], kept: Mapping[str, int]) -> dict[str, str]:
         if empty:
             found[arm] = f"curation kept no {' and no '.join(empty)} example"
     return found
+
+
+def synthesis_shards(mode: str, shards: int) -> list[dict[str, str]]:
+    """Return the loop items of synthesis: each shard of each source that the mode asks for.
+
+    Args:
+        mode: What the teacher writes: ``annotate``, ``generate`` or ``both``.
+        shards: Shards of each source.
+    """
+    sources = {
+        "annotate": ["annotated"],
+        "generate": ["generated"],
+        "both": ["annotated", "generated"],
+    }[mode]
+    return [
+        {"source": source, "shard": str(shard)} for source in sources for shard in range(shards)
+    ]

@@ -14,7 +14,7 @@ from daftt_core.cli.settings import FiniteRange, SettingsCommand, read_config, w
 from daftt_core.config import Config
 from daftt_core.errors import ConfigError
 from daftt_core.planning import Assumptions, Choice, Plan, find_gpu, make_plan
-from daftt_core.stages import augmented_arms
+from daftt_core.stages import augmented_arms, baseline_arms
 
 __all__ = ["plan_command"]
 
@@ -77,7 +77,6 @@ def plan_command(
 
 
 def _make(config: Config, assumed: Assumptions) -> Plan:
-    from daftt_core.preflight import baseline_arms
     from daftt_core.tasks import load_task
 
     if not config.job.gpu_model:
@@ -89,7 +88,7 @@ def _make(config: Config, assumed: Assumptions) -> Plan:
             f"data_labelled_{setting}: how many examples that is cannot be told without the data; "
             "give their number as data_labelled_count"
         )
-    baseline = baseline_arms(config.student, gold_is_known=True)
+    baseline = baseline_arms(config.student.gold_arm, gold_is_known=True)
     arms = [*baseline, *augmented_arms(config.synthesis.mode)]
     return make_plan(config, task, find_gpu(config.job.gpu_model), arms, assumed)
 

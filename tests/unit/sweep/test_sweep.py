@@ -12,8 +12,9 @@ from scipy.stats import binom
 
 from daftt_core.errors import ConfigError, DataError, TaskError
 from daftt_core.evaluation import ArmResult, Comparison, Evaluation, Interval
-from daftt_core.preflight import hand_out, synthesis_shards
+from daftt_core.preflight import hand_out
 from daftt_core.records import Prediction, write_jsonl, write_text
+from daftt_core.stages import synthesis_shards
 from daftt_core.sweep import Cell, Sweep, effect_sentences, plan_sweep, read_table, write_table
 from daftt_core.workspace import run_stage
 
@@ -159,7 +160,9 @@ def test_cells_of_different_modes_share_what_the_teacher_says(tmp_path: Path) ->
     cells = plan_sweep(settings, **{**ONE, "modes": ["annotate", "both"]}).cells
     (*_, synthesis), (*_, same) = (hand_out(cell.config, cell.run)[:5] for cell in cells)
     assert synthesis == same
-    shards = [synthesis_shards(cell.config) for cell in cells]
+    shards = [
+        synthesis_shards(cell.config.synthesis.mode, cell.config.synthesis.shards) for cell in cells
+    ]
     assert all(shard in shards[1] for shard in shards[0])
     assert len(shards[0]) < len(shards[1])
 
