@@ -36,10 +36,12 @@ def plan_sweep(
         The items of the loop over cells, and what pods with a model get.
     """
     form = dict(locals())
+    import os
+
     from daftt_core.config import from_argument
     from daftt_core.sweep import commit_cells, read_sweep_form
     from daftt_core.telemetry import stage_process
 
     with stage_process():
-        sweep = read_sweep_form(from_argument(form))
-        return (commit_cells(sweep), *sweep.cells[0].config.cluster.resources())
+        sweep = read_sweep_form(from_argument(form), on_cluster="KFP_POD_NAME" in os.environ)
+        return (commit_cells(sweep), *sweep.cells[0].config.cluster.resources)

@@ -42,13 +42,15 @@ def preflight(
         The run's folder or prefix, the digest of its settings, and what pods with a model get.
     """
     form = dict(locals())
+    import os
+
     from daftt_core.config import as_argument, from_argument, read_form
     from daftt_core.preflight import preflight as commit
     from daftt_core.preflight import resolve
     from daftt_core.telemetry import stage_process
 
     with stage_process():
-        config = read_form(from_argument(form))
+        config = read_form(from_argument(form), on_cluster="KFP_POD_NAME" in os.environ)
         run = resolve(config)
         committed = commit(config, run)
-        return (as_argument(run.uri), committed.digest, *config.cluster.resources())
+        return (as_argument(run.uri), committed.digest, *config.cluster.resources)

@@ -39,9 +39,7 @@ def prepare_data(
         )
         Path(tasks.path).write_text(describe_mixture(mixture), encoding="utf-8")
         log_numbers(metrics, result.summary | {"mixture": mixture.summary if mixture else {}})
-        arms = baseline_arms(
-            config.student.gold_arm, gold_is_known=result.summary["gold_is_known"]
-        )
+        arms = baseline_arms(config.student.gold_arm, gold_is_known=result.summary["gold_is_known"])
         return (
             result.digest,
             result.summary["test_digest"],

@@ -11,18 +11,25 @@ import yaml
 
 from daftt_core import __version__
 from daftt_core.accounting import PRICES_FILE, read_prices
-from daftt_core.config import Config, json_argument
+from daftt_core.config import Config
 from daftt_core.errors import ConfigError, StorageError, did_you_mean
 from daftt_core.planning import check_teacher_fits, disk_bytes
 from daftt_core.records import digest, write_text
-from daftt_core.stages import augmented_arms, synthesis_shards
 from daftt_core.storage import open_storage
 from daftt_core.tasks import load_task
-from daftt_core.workspace import Run, StageResult, check_run, is_distant, run_stage
+from daftt_core.workspace import (
+    CONFIG_FILE,
+    PREFLIGHT,
+    RUN_FILE,
+    Run,
+    StageResult,
+    check_run,
+    is_distant,
+    run_stage,
+)
 
 __all__ = [
     "check_settings",
-    "hand_out",
     "preflight",
     "resolve",
 ]
@@ -79,7 +86,7 @@ def check_settings(config: Config, run: Run) -> None:
 
 
 def preflight(config: Config, run: Run | None = None) -> StageResult:
-    """Check that a run can begin, and write down what it was asked to do.
+    """Check that a run can begin, and commit its settings for the stages that follow.
 
     Args:
         config: All settings.
@@ -102,11 +109,12 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
     def work(folder: Path) -> dict[str, Any]:
         if prices:
             write_text(folder / PRICES_FILE, yaml.safe_dump(prices.model_dump(), sort_keys=False))
-        write_text(folder / "config.json", config.model_dump_json(indent=1) + "\n")
-        write_text(folder / "run.json", run.model_dump_json(indent=1) + "\n")
+        write_text(folder / CONFIG_FILE, config.model_dump_json(indent=1) + "\n")
+        write_text(folder / RUN_FILE, run.model_dump_json(indent=1) + "\n")
         return {"versions": _versions()}
 
-    return run_stage(run, "preflight", [config, prices, __version__], work)
+    asked = run.model_dump(mode="json", exclude={"uri"})
+    return run_stage(run, PREFLIGHT, [config, asked, prices, __version__], work)
 
 
 def _check_promotion(config: Config, run: Run) -> None:
@@ -129,33 +137,6 @@ def _check_promotion(config: Config, run: Run) -> None:
             "name: 'registry' is the folder of the champions; choose another name, or another "
             "folder with promotion_registry"
         )
-
-
-def hand_out(config: Config, run: Run) -> tuple[object, ...]:
-    """What the first stage hands to the others.
-
-    Returns:
-        The run and the sections data, mixture, teacher, synthesis, curation, student, evaluation
-        and job as JSON; the items of the loop over shards; those of the loop over arms.
-    """
-    sections = (
-        config.data,
-        config.mixture,
-        config.teacher,
-        # the loops below say what the mode decides; without it, cells of a sweep that differ in
-        # their mode share what the teacher says
-        config.synthesis.model_copy(update={"mode": Config().synthesis.mode}),
-        config.curation,
-        config.student,
-        config.evaluation,
-        config.job,
-    )
-    return (
-        json_argument(run),
-        *(json_argument(section) for section in sections),
-        synthesis_shards(config.synthesis.mode, config.synthesis.shards),
-        [{"arm": arm} for arm in augmented_arms(config.synthesis.mode)],
-    )
 
 
 def _versions() -> dict[str, str]:

@@ -11,9 +11,9 @@ from components.preflight import preflight
 from components.summarize import summarize
 from components.write_report import write_report
 from daftt_core.config import ClusterConfig, NotifyConfig, json_argument
-from pipelines.form import describe_form
+from pipelines.form import describe_form, inputs_of
 from pipelines.pods import ModelPod, Pods
-from pipelines.stages import run_stages
+from pipelines.stages import Stages
 
 __all__ = ["build_pipeline"]
 
@@ -26,7 +26,8 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         notify: Names the secret that holds the URL of messages.
     """
     pods = Pods(cluster, notify.secret)
-    compiled_in = json_argument(cluster)
+    stages = Stages(pods)
+    fixed = json_argument(ClusterConfig(**cluster.compiled_in))
 
     @dsl.pipeline(
         name="daftt",
@@ -51,11 +52,10 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         teacher_model: str = "",
     ):
         """Turn a handful of labels into a good small model."""
-        form = dict(locals())
-        with dsl.ExitHandler(
-            pods.notifying(summarize(compiled_in=compiled_in, **form)), name="run"
-        ):
-            checked = pods.light(preflight(compiled_in=compiled_in, **form))
+        compiled_in = fixed
+        form = inputs_of(preflight, locals())
+        with dsl.ExitHandler(pods.notifying(summarize(**form)), name="run"):
+            checked = pods.light(preflight(**form))
             run, digest = checked.outputs["run"], checked.outputs["digest"]
             pod = ModelPod(
                 pods,
@@ -66,9 +66,7 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
             )
             reason = pods.light(check_trigger(run=run, settings=digest))
             with dsl.If(reason.outputs["train"] == "yes", name="train"):
-                run_stages(
-                    run, digest, pods, pod, checked.outputs["teacher_gpus"], promotes=True
-                )
+                stages.add(run, digest, pod, checked.outputs["teacher_gpus"], promotes=True)
             with dsl.Else(name="no reason to train"):
                 pods.light(write_report(run=run, settings=digest, evaluation=""))
 

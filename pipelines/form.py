@@ -1,11 +1,12 @@
 """The descriptions of the form's fields come from the configuration."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from daftt_core.config import form_descriptions
 
-__all__ = ["describe_form"]
+__all__ = ["describe_form", "inputs_of"]
 
 
 def describe_form(pipeline: Callable[..., None]) -> Callable[..., None]:
@@ -20,3 +21,8 @@ def describe_form(pipeline: Callable[..., None]) -> Callable[..., None]:
     start = [] if "\nArgs:" in text else ["", "Args:"]
     pipeline.__doc__ = "\n".join([text, *start, *lines])
     return pipeline
+
+
+def inputs_of(component: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some values that a component takes, by their names."""
+    return {name: values[name] for name in component.component_spec.inputs}

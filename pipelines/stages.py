@@ -20,100 +20,106 @@ from components.train_teacher import train_teacher
 from components.write_report import write_report
 from pipelines.pods import ModelPod, Pods
 
-__all__ = ["run_stages"]
+__all__ = ["Stages"]
 
 
-def run_stages(
-    run: str,
-    settings: str,
-    pods: Pods,
-    pod: ModelPod,
-    teacher_gpus: str,
-    *,
-    promotes: bool,
-) -> None:
-    """Add every stage after the first to the pipeline that is being defined.
+class Stages:
+    """Adds the stages of a run to pipelines.
 
     Args:
-        run: The run's folder or prefix.
-        settings: Digest of its settings.
-        pods: For stages that run no model.
-        pod: For those that do.
-        teacher_gpus: GPUs of the teacher's own step.
-        promotes: Whether the run may bring forth a champion.
+        pods: For stages that run no model, and what is compiled into all pods.
     """
-    prepared = pods.light(prepare_data(run=run, settings=settings))
-    data = prepared.outputs["data"]
-    train_arms = _train_arms(pods)
-    baseline = train_arms(
-        arms=prepared.outputs["baseline_arms"],
-        run=run,
-        settings=settings,
-        data=data,
-        curated="",
-        **pod.resources,
-    ).set_caching_options(False)
-    teacher = train_teacher(
-        run=run, settings=settings, data=data, mixture=prepared.outputs["mixture"]
-    )
-    pod.with_gpus(teacher_gpus).run(teacher, hours=7 * 24, retries=2)
-    assessment = assess_teacher(
-        run=run,
-        settings=settings,
-        data=data,
-        teacher=teacher.outputs["digest"],
-        baseline=baseline.output,
-    )
-    pod.run(assessment, hours=12, retries=0)  # a gate that is not passed is an answer
-    synthetic = _synthesize_shards(pods)(
-        shards=assessment.outputs["shards"],
-        run=run,
-        settings=settings,
-        data=data,
-        teacher=teacher.outputs["digest"],
-        assessment=assessment.outputs["digest"],
-        **pod.resources,
-    ).set_caching_options(False)
-    curated = pods.light(
-        curate(run=run, settings=settings, data=data, synthetic=synthetic.output)
-    )
-    augmented = train_arms(
-        arms=curated.outputs["arms"],
-        run=run,
-        settings=settings,
-        data=data,
-        curated=curated.outputs["digest"],
-        **pod.resources,
-    ).set_caching_options(False)
-    predictions = predict_test(
-        run=run,
-        settings=settings,
-        test=prepared.outputs["test"],
-        baseline=baseline.output,
-        augmented=augmented.output,
-    )
-    pod.run(predictions, hours=12, retries=2)
-    evaluation = pods.light(
-        evaluate(
+
+    def __init__(self, pods: Pods) -> None:
+        self._pods = pods
+        # kfp takes no definition of a pipeline within that of another
+        self._synthesize_shards = _synthesize_shards(pods)
+        self._train_arms = _train_arms(pods)
+
+    def add(
+        self, run: str, settings: str, pod: ModelPod, teacher_gpus: str, *, promotes: bool
+    ) -> None:
+        """Add every stage after the first to the pipeline that is being defined.
+
+        Args:
+            run: The run's folder or prefix.
+            settings: Digest of its settings.
+            pod: For stages that run a model.
+            teacher_gpus: GPUs of the teacher's own step.
+            promotes: Whether the run's best student may become the champion.
+        """
+        pods, train_arms = self._pods, self._train_arms
+        prepared = pods.light(prepare_data(run=run, settings=settings))
+        data = prepared.outputs["data"]
+        baseline = train_arms(
+            arms=prepared.outputs["baseline_arms"],
             run=run,
             settings=settings,
-            predictions=predictions.outputs["digest"],
+            data=data,
+            curated="",
+            **pod.resources,
+        ).set_caching_options(False)
+        teacher = train_teacher(
+            run=run, settings=settings, data=data, mixture=prepared.outputs["mixture"]
+        )
+        pod.with_gpus(teacher_gpus).run(teacher, hours=7 * 24, retries=2)
+        assessment = assess_teacher(
+            run=run,
+            settings=settings,
+            data=data,
+            teacher=teacher.outputs["digest"],
+            baseline=baseline.output,
+        )
+        pod.run(assessment, hours=12, retries=0)  # a gate that is not passed is an answer
+        synthetic = self._synthesize_shards(
+            shards=assessment.outputs["shards"],
+            run=run,
+            settings=settings,
+            data=data,
+            teacher=teacher.outputs["digest"],
+            assessment=assessment.outputs["digest"],
+            **pod.resources,
+        ).set_caching_options(False)
+        curated = pods.light(
+            curate(run=run, settings=settings, data=data, synthetic=synthetic.output)
+        )
+        augmented = train_arms(
+            arms=curated.outputs["arms"],
+            run=run,
+            settings=settings,
+            data=data,
+            curated=curated.outputs["digest"],
+            **pod.resources,
+        ).set_caching_options(False)
+        predictions = predict_test(
+            run=run,
+            settings=settings,
+            test=prepared.outputs["test"],
             baseline=baseline.output,
             augmented=augmented.output,
         )
-    )
-    report = pods.light(
-        write_report(run=run, settings=settings, evaluation=evaluation.outputs["digest"])
-    )
-    if promotes:
-        promoted = promote(
-            run=run,
-            settings=settings,
-            evaluation=evaluation.outputs["digest"],
-            report=report.outputs["Output"],
-            images={"core": CORE_IMAGE, "train": TRAIN_IMAGE, "serve": SERVE_IMAGE},
+        pod.run(predictions, hours=12, retries=2)
+        evaluation = pods.light(
+            evaluate(
+                run=run,
+                settings=settings,
+                predictions=predictions.outputs["digest"],
+                baseline=baseline.output,
+                augmented=augmented.output,
+            )
         )
-        pod.run(promoted, hours=12, retries=2)
+        report = pods.light(
+            write_report(run=run, settings=settings, evaluation=evaluation.outputs["digest"])
+        )
+        if promotes:
+            promoted = promote(
+                run=run,
+                settings=settings,
+                evaluation=evaluation.outputs["digest"],
+                report=report.outputs["Output"],
+                images={"core": CORE_IMAGE, "train": TRAIN_IMAGE, "serve": SERVE_IMAGE},
+            )
+            pod.run(promoted, hours=12, retries=2)
 
 
 # A loop is a pipeline of its own: within its body kfp.local takes an outer task's output for the

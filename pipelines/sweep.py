@@ -9,9 +9,9 @@ from kfp import dsl
 from components.collect_sweep import collect_sweep
 from components.plan_sweep import plan_sweep
 from daftt_core.config import ClusterConfig, NotifyConfig, json_argument
-from pipelines.form import describe_form
+from pipelines.form import describe_form, inputs_of
 from pipelines.pods import ModelPod, Pods
-from pipelines.stages import run_stages
+from pipelines.stages import Stages
 
 __all__ = ["build_pipeline"]
 
@@ -24,7 +24,8 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         notify: Names the secret that holds the URL of messages.
     """
     pods = Pods(cluster, notify.secret)
-    compiled_in = json_argument(cluster)
+    stages = Stages(pods)
+    fixed = json_argument(ClusterConfig(**cluster.compiled_in))
 
     @dsl.pipeline(name="sweep-cell")
     def sweep_cell(
@@ -38,7 +39,7 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
     ):
         """One run."""
         pod = ModelPod(pods, gpu_resource, gpus, cpus, memory)
-        run_stages(run, settings, pods, pod, teacher_gpus, promotes=False)
+        stages.add(run, settings, pod, teacher_gpus, promotes=False)
 
     @dsl.pipeline(name="sweep-cells")
     def sweep_cells(
@@ -81,11 +82,10 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
             modes: What the teacher writes: annotate, generate, both.
             ratios: Synthetic examples of each source for every labelled one; 0 is no limit.
         """
-        form = dict(locals())
-        with dsl.ExitHandler(
-            pods.light(collect_sweep(compiled_in=compiled_in, **form)), name="sweep"
-        ):
-            planned = pods.light(plan_sweep(compiled_in=compiled_in, **form))
+        compiled_in = fixed
+        form = inputs_of(plan_sweep, locals())
+        with dsl.ExitHandler(pods.light(collect_sweep(**form)), name="sweep"):
+            planned = pods.light(plan_sweep(**form))
             sweep_cells(
                 cells=planned.outputs["cells"],
                 gpu_resource=planned.outputs["gpu_resource"],

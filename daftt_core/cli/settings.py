@@ -1,8 +1,6 @@
-"""Every setting as an option, generated from the configuration so that none can be forgotten.
+"""Settings as options, generated from the configuration so that none can be forgotten.
 
-What a sweep varies, as options of the commands that start one.
-
-Numbers as options of a command.
+Beside them what a sweep varies, and numbers as options of a command.
 """
 
 from __future__ import annotations
@@ -17,15 +15,18 @@ import click
 from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
+from daftt_core.cli.printing import say
 from daftt_core.config import (
+    FORM_SETTINGS,
     Config,
     Section,
     flat_fields,
     from_flat,
+    preset_kinds,
     preset_names,
     read_presets,
     read_settings,
-    to_flat,
+    split_presets,
 )
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "kind_in_words",
     "limits_in_words",
     "read_config",
+    "read_given",
     "sweep_parameters",
     "take_variations",
     "with_settings",
@@ -42,6 +44,17 @@ __all__ = [
 ]
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+
+_ALL = "daftt.help_all"
+_MOST_USED = (*FORM_SETTINGS, "data_dev", "seed", "teacher_epochs")
+
+
+def _show_all(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_ALL] = True
+        say(ctx.get_help())
+        ctx.exit()
 
 
 class _Value(click.ParamType[str]):
@@ -63,10 +76,23 @@ class _Value(click.ParamType[str]):
 
 
 class SettingsCommand(click.Command):
-    """A command whose help lists the settings by section."""
+    """A command that takes every setting; its help lists those that matter most, or all."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters, with ``--help-all`` beside ``--help``."""
+        params = super().get_params(ctx)
+        help_all = click.Option(
+            ["--help-all"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_all,
+            help="Show this message with every setting and exit.",
+        )
+        return [*params[:-1], help_all, params[-1]]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options, then each section's under its own heading."""
+        """Write the command's own options, then settings: all by section, or the most used."""
         rows = {
             parameter.name: row
             for parameter in self.get_params(ctx)
@@ -75,6 +101,10 @@ class SettingsCommand(click.Command):
         known = flat_fields()
         with formatter.section("Options"):
             formatter.write_dl([row for name, row in rows.items() if name not in known])
+        if not ctx.meta.get(_ALL):
+            with formatter.section("Settings (--help-all shows all)"):
+                formatter.write_dl([rows[name] for name in _MOST_USED])
+            return
         for section, info in Config.model_fields.items():
             model = cast(type[Section], info.annotation)
             prefix = "" if section == "run" else f"{section}_"
@@ -92,8 +122,8 @@ def with_settings(command: _Decorated) -> _Decorated:
         type=_Value("NAME", tuple(preset_names())),
         metavar="NAME",
         multiple=True,
-        help=f"Settings that fit together: {', '.join(preset_names())}; a file and options win "
-        "over it. One for the teacher and one for the student can be given.",
+        help=f"Settings that fit together, one of each kind: {_presets_in_words()}. A file and "
+        "options win over them.",
     )(command)
     return click.option(
         "--settings",
@@ -103,22 +133,37 @@ def with_settings(command: _Decorated) -> _Decorated:
     )(command)
 
 
-def read_config(settings_file: Path | None, given: dict[str, Any]) -> Config:
-    """The configuration that presets, a file and options make together.
+def read_given(
+    settings_file: Path | None, given: Mapping[str, Any]
+) -> tuple[list[str], dict[str, object]]:
+    """Return the presets and the flat settings that a command was given.
 
     Args:
         settings_file: A YAML file of flat settings, or None.
         given: Values of the options, ``preset`` (several) among them; None where one was not
-            given.
+            given. They win over the file.
+
+    Raises:
+        ConfigError: The file is missing or wrong.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    presets = [name for text in chosen.pop("preset", ()) for name in split_presets(text)]
+    return presets, (read_settings(settings_file) if settings_file else {}) | chosen
+
+
+def read_config(settings_file: Path | None, given: Mapping[str, Any]) -> Config:
+    """Return the configuration that presets, a file and options make together.
+
+    Args:
+        settings_file: A YAML file of flat settings, or None.
+        given: Values of the options, as in :func:`read_given`.
 
     Raises:
         ConfigError: Names every mistake of the file and of the options, or what is wrong with the
             presets.
     """
-    chosen = {name: value for name, value in given.items() if value is not None}
-    settings = read_presets(chosen.pop("preset", ()))
-    settings |= read_settings(settings_file) if settings_file else {}
-    return from_flat(settings | chosen)
+    presets, settings = read_given(settings_file, given)
+    return from_flat(read_presets(presets) | settings)
 
 
 def kind_in_words(field: FieldInfo) -> str:
@@ -153,6 +198,10 @@ def default_in_words(field: FieldInfo) -> str:
     return str(field.default)
 
 
+def _presets_in_words() -> str:
+    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in preset_kinds().items())
+
+
 def _option(name: str, field: FieldInfo) -> Callable[[_Decorated], _Decorated]:
     flag = f"--{name.replace('_', '-')}"
     limits, default = limits_in_words(field), default_in_words(field)
@@ -178,7 +227,6 @@ _HELP = {
     "modes": "Of a sweep: what the teacher writes: annotate, generate, both.",
     "mixtures": "Of a sweep: numbers of other tasks that the teacher learns too; 0: none.",
 }
-_PODS = "cluster_"
 
 
 def with_variations(command: Any) -> Any:
@@ -195,26 +243,20 @@ def take_variations(given: dict[str, Any]) -> dict[str, str | None]:
 
 
 def sweep_parameters(
-    config: Config, variations: Mapping[str, str | None]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The parameters of the sweep's pipeline.
+    settings: Mapping[str, object], variations: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """Return the settings and variations of a sweep, as :func:`daftt_core.sweep.plan_sweep` takes.
 
     Args:
-        config: The settings that all cells share.
+        settings: Flat settings that all cells share.
         variations: What :func:`take_variations` took: values separated by commas; None takes the
             default.
-
-    Returns:
-        Those that lay out the cells, and those of the pods.
     """
-    flat = to_flat(config)
-    varied: dict[str, Any] = {
-        "settings": {name: value for name, value in flat.items() if not name.startswith(_PODS)}
-    }
+    varied: dict[str, Any] = {"settings": settings}
     for name, text in variations.items():
         words = (_DEFAULTS[name] if text is None else text).split(",")
         varied[name] = [word.strip() for word in words if word.strip()]
-    return varied, {name: value for name, value in flat.items() if name.startswith(_PODS)}
+    return varied
 
 
 class FiniteRange(click.FloatRange):

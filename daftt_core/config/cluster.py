@@ -41,6 +41,9 @@ _OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 _TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
 
 
+_COMPILED_IN_NAMES = (
+    *("light_cpus", "light_memory", "node_selector", "tolerations", "hub_secret", "pull_secret"),
+)
 _COMPILED_IN = "Fixed when the pipeline is uploaded (daftt upload --settings)."
 
 
@@ -277,6 +280,11 @@ class ClusterConfig(PodConfig):
         description="Secret that opens a private image registry; it may be missing. "
         f"{_COMPILED_IN}",
     )
+
+    @property
+    def compiled_in(self) -> dict[str, Any]:
+        """The settings that are fixed when a pipeline is compiled, by their names here."""
+        return {name: getattr(self, name) for name in _COMPILED_IN_NAMES}
 
     @property
     def resources(self) -> tuple[str, str, str, str, str]:

@@ -1,9 +1,9 @@
-"""The form of a pipeline: the few fields that people change from run to run, and all other settings.
+"""A pipeline's form: the few fields that people change from run to run, and all other settings.
 
 The form has the settings named in ``FORM_SETTINGS``, and beside them ``preset``, which names one
 preset of each kind, and ``settings``, a JSON object of flat settings. All fields default to empty,
-which means "from the preset". They are merged once, by the first stage: defaults < what was
-compiled in < presets < settings < fields.
+which means "from the preset". They are merged once, by the first stage: defaults < presets <
+settings < fields. What shapes pods and cannot be chosen at run time is compiled in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from daftt_core.config.flat import Config, flat_fields, from_flat, parse_section
 from daftt_core.config.presets import preset_names, read_presets
 from daftt_core.errors import ConfigError
 
-__all__ = ["FORM_SETTINGS", "form_arguments", "form_descriptions", "read_form", "split_presets"]
+__all__ = [
+    "FORM_SETTINGS",
+    "check_compiled_in",
+    "form_arguments",
+    "form_descriptions",
+    "merge_form",
+    "read_form",
+    "split_presets",
+]
 
 FORM_SETTINGS = (
     "data_labelled_count",
@@ -35,8 +43,6 @@ FORM_SETTINGS = (
     "teacher_model",
 )
 """The settings that are fields of their own, in the order in which Kubeflow's form shows them."""
-
-_FIXED = ("light_cpus", "light_memory", "node_selector", "tolerations", "hub_secret", "pull_secret")
 
 
 def form_descriptions() -> dict[str, str]:
@@ -57,7 +63,7 @@ def split_presets(text: str) -> list[str]:
 
 
 def read_form(form: Mapping[str, Any], *, on_cluster: bool = False) -> Config:
-    """Merge a form into a configuration.
+    """Return the configuration that a form makes.
 
     Args:
         form: The fields of the form, and ``compiled_in``: the cluster's section with which the
@@ -68,23 +74,43 @@ def read_form(form: Mapping[str, Any], *, on_cluster: bool = False) -> Config:
         ConfigError: Names every unknown setting and every bad value, one line each; or a setting
             that was fixed when the pipeline was compiled.
     """
-    compiled_in = parse_section(ClusterConfig, form["compiled_in"])
-    fixed = {f"cluster_{name}": getattr(compiled_in, name) for name in _FIXED}
+    config = from_flat(merge_form(form))
+    if on_cluster:
+        check_compiled_in(form, config)
+    return config
+
+
+def merge_form(form: Mapping[str, Any]) -> dict[str, object]:
+    """Return the flat settings that a form makes; they are not checked yet.
+
+    Raises:
+        ConfigError: The presets do not exist or do not go together.
+    """
     fields = {name: form[name] for name in FORM_SETTINGS if form.get(name, "") != ""}
     presets = read_presets(split_presets(form["preset"]))
-    config = from_flat(fixed | presets | _whole_numbers(form["settings"]) | fields)
-    if on_cluster:
-        flat = to_flat(config)
-        changed = [name for name, value in fixed.items() if flat[name] != value]
-        if changed:
-            raise ConfigError(
-                "\n".join(
-                    f"{name}: {flat[name]!r} was given, but the pipeline was uploaded with "
-                    f"{fixed[name]!r}; upload it with --settings that hold it"
-                    for name in changed
-                )
-            )
-    return config
+    return _compiled_in(form) | presets | _whole_numbers(form["settings"]) | fields
+
+
+def check_compiled_in(form: Mapping[str, Any], config: Config) -> None:
+    """Make sure that nothing is asked for that was fixed when the pipeline was compiled.
+
+    Raises:
+        ConfigError: Names each setting that was fixed at another value.
+    """
+    flat, fixed = to_flat(config), _compiled_in(form)
+    mistakes = [
+        f"{name}: {flat[name]!r} is asked for, but the pipeline was uploaded with {value!r}; "
+        "upload it again with --settings that hold it"
+        for name, value in fixed.items()
+        if flat[name] != value
+    ]
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+
+
+def _compiled_in(form: Mapping[str, Any]) -> dict[str, object]:
+    cluster = parse_section(ClusterConfig, form["compiled_in"])
+    return {f"cluster_{name}": value for name, value in cluster.compiled_in.items()}
 
 
 def form_arguments(

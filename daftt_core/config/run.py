@@ -28,8 +28,8 @@ class RunConfig(Section):
     task: str = Field(
         default="movie-reviews",
         min_length=1,
-        description="A task: the name of a built-in one, a YAML file (also in a bucket), or the text "
-        "of such a file.",
+        description="A task: the name of a built-in one, a YAML file (also in a bucket), or the "
+        "text of such a file.",
     )
     output: str = Field(
         default="runs",

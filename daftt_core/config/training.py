@@ -141,6 +141,11 @@ class TeacherConfig(Section):
             raise ValueError("offload nvme needs zero_stage 3 and an offload_folder")
         return self
 
+    @property
+    def direction_count(self) -> int:
+        """How often each example is learned in a pass: once for each direction."""
+        return 2 if self.directions == "both" else 1
+
     def micro_batches(self, processes: int) -> tuple[int, int]:
         """How processes share a batch: examples in one forward pass, and forward passes a step.
 

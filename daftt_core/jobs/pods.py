@@ -82,8 +82,8 @@ def pod_template(request: JobRequest, container: dict[str, Any], **spec: Any) ->
         ],
         "volumes": _volumes(config),
         "terminationGracePeriodSeconds": config.grace_seconds,
-        "nodeSelector": config.labels_of_nodes(),
-        "tolerations": config.tolerated(),
+        "nodeSelector": config.node_selector,
+        "tolerations": config.tolerations,
         "serviceAccountName": config.service_account,
         **spec,
     }
@@ -129,9 +129,9 @@ def environment(request: JobRequest) -> list[dict[str, Any]]:
 
 def resources(request: JobRequest) -> dict[str, dict[str, str]]:
     """Requests equal to limits, so that a pod is among the last to be evicted."""
-    amounts = {"cpu": request.config.cpu, "memory": request.config.memory}
-    if request.config.gpus_per_node:
-        amounts[request.config.gpu_resource] = str(request.config.gpus_per_node)
+    amounts = {"cpu": request.config.cpus, "memory": request.config.memory}
+    if request.config.gpus:
+        amounts[request.config.gpu_resource] = str(request.config.gpus)
     return {"requests": amounts, "limits": dict(amounts)}
 
 

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from daftt_core.config import JobConfig, TeacherConfig, json_argument
+from daftt_core.config import JobConfig, as_argument
 from daftt_core.records import digest
 from daftt_core.workspace import Run
 
@@ -87,13 +87,13 @@ class JobRequest:
 
 
 def teacher_request(
-    run: Run, config: TeacherConfig, job: JobConfig, data: str, image: str, mixture: str = ""
+    run: Run, settings: str, job: JobConfig, data: str, image: str, mixture: str = ""
 ) -> JobRequest:
-    """The request to fine-tune the teacher.
+    """Return the request to fine-tune the teacher.
 
     Args:
         run: The run.
-        config: The teacher's settings.
+        settings: Digest of the run's settings.
         job: Where and how it is run.
         data: Digest of the data.
         image: The image to use where the settings name none.
@@ -106,9 +106,9 @@ def teacher_request(
             "-m",
             "daftt_core.teacher",
             "--run",
-            json_argument(run),
-            "--config",
-            json_argument(config),
+            as_argument(run.uri),
+            "--settings",
+            settings,
             "--data",
             data,
             "--mixture",

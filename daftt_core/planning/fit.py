@@ -135,7 +135,7 @@ def _distance(setup: Setup, other: Setup) -> tuple[int, ...]:
 def _changes(shape: ModelShape, setup: Setup, other: Setup, host_limit: float | None) -> str:
     words = []
     if other.gpus_per_node != setup.gpus_per_node:
-        words.append(f"job_gpus_per_node={other.gpus_per_node}")
+        words.append(f"job_gpus={other.gpus_per_node}")
     elif other.gpus != setup.gpus:
         words.append(f"job_nodes={other.gpus // other.gpus_per_node}")
     for name in ("method", "zero_stage", "offload", "micro_batch_size", "gradient_checkpointing"):

@@ -3,7 +3,7 @@
 from daftt_core.sweep.curves import Curve, Point
 from daftt_core.sweep.mixtures import MixtureEffect, TeacherScores, effect_sentences
 from daftt_core.sweep.page import render, verdicts, write_table
-from daftt_core.sweep.plan import Cell, Sweep, plan_sweep
+from daftt_core.sweep.plan import Cell, Sweep, commit_cells, plan_sweep, read_sweep_form
 from daftt_core.sweep.recommend import RECOMMENDED, Recommendation
 from daftt_core.sweep.table import SweepTable, arm_rows, read_table
 
@@ -18,8 +18,10 @@ __all__ = [
     "SweepTable",
     "TeacherScores",
     "arm_rows",
+    "commit_cells",
     "effect_sentences",
     "plan_sweep",
+    "read_sweep_form",
     "read_table",
     "render",
     "verdicts",

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
-from daftt_core.config import Config, flat_fields, from_flat, to_flat
+from daftt_core.config import (
+    Config,
+    as_argument,
+    check_compiled_in,
+    flat_fields,
+    from_flat,
+    merge_form,
+    to_flat,
+)
 from daftt_core.errors import ConfigError
-from daftt_core.preflight import resolve
+from daftt_core.preflight import preflight, resolve
 from daftt_core.records import digest
 from daftt_core.workspace import Run
 
-__all__ = ["Cell", "Sweep", "plan_sweep"]
+__all__ = ["Cell", "Sweep", "commit_cells", "plan_sweep", "read_sweep_form"]
 
 _VARIED = {
     "fractions": "data_labelled_fraction",
@@ -21,8 +30,6 @@ _VARIED = {
     "mixtures": "mixture_tasks",
 }
 """What a sweep varies, and the setting that each stands for."""
-
-_OF_THE_PIPELINE = "cluster_"  # what pods get is one for the whole sweep
 
 
 @dataclass(frozen=True)
@@ -46,17 +53,6 @@ class Cell:
     mixture_tasks: int
     config: Config
     run: Run
-
-    @property
-    def item(self) -> dict[str, str]:
-        """The cell as an item of the pipeline's loop, which hands on texts alone."""
-        return {
-            "cell": self.name,
-            "fraction": f"{self.fraction!r}",
-            "ratio": f"{self.ratio!r}",
-            "mode": self.mode,
-            "mixture_tasks": str(self.mixture_tasks),
-        }
 
 
 @dataclass(frozen=True)
@@ -114,14 +110,41 @@ def plan_sweep(
     return Sweep(name, uri, tuple(_cell(config, uri) for config in checked))
 
 
+def read_sweep_form(form: Mapping[str, Any], *, on_cluster: bool = False) -> Sweep:
+    """Lay out the sweep that the form of its pipeline asks for.
+
+    Args:
+        form: The fields of the form, and ``compiled_in``.
+        on_cluster: Whether this runs in a pod, where what was compiled in cannot be changed.
+
+    Raises:
+        ConfigError: Names every mistake of the settings and of the values.
+        TaskError: The task is unknown or wrong.
+    """
+    settings = merge_form(form)
+    if on_cluster:
+        check_compiled_in(form, from_flat(settings))
+    return plan_sweep(settings, **{plural: form[plural] for plural in _VARIED})
+
+
+def commit_cells(sweep: Sweep) -> list[dict[str, str]]:
+    """Commit the settings of each cell, and return the items of the pipeline's loop over them.
+
+    Raises:
+        ConfigError: The settings of a cell do not fit together.
+        StorageError: A cell's folder cannot be written.
+    """
+    return [
+        {"run": as_argument(cell.run.uri), "settings": preflight(cell.config, cell.run).digest}
+        for cell in sweep.cells
+    ]
+
+
 def _misplaced(settings: Mapping[str, object]) -> Iterator[str]:
     known = flat_fields()
     for plural, name in _VARIED.items():
         if settings.get(name, known[name].default) != known[name].default:
             yield f"{name}: a sweep sets it for each cell; give {plural} instead"
-    for name in settings:
-        if name.startswith(_OF_THE_PIPELINE):
-            yield f"{name}: is a parameter of the sweep itself; give it there, not in settings"
 
 
 def _missing(values: Mapping[str, Sequence[object]]) -> Iterator[str]:

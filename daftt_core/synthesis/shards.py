@@ -72,6 +72,9 @@ def streams_of(shard: int, config: SynthesisConfig) -> range:
 
 def deciding(config: SynthesisConfig) -> dict[str, Any]:
     """The settings that decide what is made; a stage is not done again because of the others."""
+    # the mode says which shards there are, and nothing of what is in one: cells of a sweep that
+    # differ in it share what the teacher writes
+    config = config.model_copy(update={"mode": SynthesisConfig().mode})
     return config.model_dump(mode="json", exclude={"chunk_size", "server_start_seconds"})
 
 

@@ -19,7 +19,7 @@ from daftt_core.tasks.proposals import (
     propose_outputs,
     several_labels,
 )
-from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task
+from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task, read_task_file
 from daftt_core.tasks.task import (
     MOST_ID_CHARACTERS,
     Columns,
@@ -58,6 +58,7 @@ __all__ = [
     "propose_columns",
     "propose_kind",
     "propose_outputs",
+    "read_task_file",
     "several_labels",
     "spelling",
     "spoken",

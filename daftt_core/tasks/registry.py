@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from daftt_core.errors import TaskError, did_you_mean
+from daftt_core.errors import StorageError, TaskError, did_you_mean
 from daftt_core.records import explain, parse_yaml
+from daftt_core.storage import open_storage
 from daftt_core.tasks.task import Task
 
-__all__ = ["builtin_tasks", "load_task", "parse_task"]
+__all__ = ["builtin_tasks", "is_task_text", "load_task", "parse_task", "read_task_file"]
 
 
 def builtin_tasks() -> list[str]:
@@ -22,29 +23,55 @@ def builtin_tasks() -> list[str]:
     )
 
 
-def load_task(name: str) -> Task:
-    """Read a task.
+def load_task(task: str) -> Task:
+    """Return a task.
 
     Args:
-        name: A built-in task's name, or the path of a YAML file.
+        task: The name of a built-in task, the path or URI of a YAML file, or the text of such a
+            file.
 
     Raises:
         TaskError: The task is unknown, or its file is wrong; names every mistake.
     """
-    if name.endswith((".yaml", ".yml")):
-        try:
-            return parse_task(name, Path(name).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise TaskError(f"task {name}: cannot be read: {reason}") from None
+    if is_task_text(task):
+        return parse_task("(the text given)", task)
+    if task.endswith((".yaml", ".yml")):
+        return parse_task(task, read_task_file(task))
     known = builtin_tasks()
-    if name not in known:
+    if task not in known:
         raise TaskError(
-            f"task: there is no task {name!r}{did_you_mean(name, known)} "
+            f"task: there is no task {task!r}{did_you_mean(task, known)} "
             f"(known: {', '.join(known)}; or give the path of a .yaml file)"
         )
-    file = resources.files("daftt_core.tasks") / "builtin" / f"{name}.yaml"
-    return parse_task(name, file.read_text(encoding="utf-8"))
+    file = resources.files("daftt_core.tasks") / "builtin" / f"{task}.yaml"
+    return parse_task(task, file.read_text(encoding="utf-8"))
+
+
+def is_task_text(task: str) -> bool:
+    """Return whether a ``task`` setting is the text of a task's file, and not its name or place."""
+    return "\n" in task.strip()
+
+
+def read_task_file(place: str) -> str:
+    """Return the text of a task's file, on this machine or in a bucket.
+
+    Raises:
+        TaskError: It cannot be read.
+    """
+    folder, _, name = place.rpartition("/")
+    try:
+        if "://" not in place:
+            return Path(place).read_text(encoding="utf-8")
+        content = open_storage(folder).read(name)
+        if content is None:
+            raise TaskError(f"task {place}: cannot be read: there is no such file")
+        return content.data.decode()
+    except StorageError as error:
+        raise TaskError(f"task {place}: cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise TaskError(f"task {place}: cannot be read: it is not UTF-8") from None
+    except OSError as error:
+        raise TaskError(f"task {place}: cannot be read: {error.strerror}") from None
 
 
 def parse_task(name: str, text: str) -> Task:

@@ -1,6 +1,6 @@
 """Train the teacher: the program of a job's pods.
 
-python -m daftt_core.teacher --run JSON --config JSON --data DIGEST [--mixture DIGEST]
+python -m daftt_core.teacher --run URI --settings DIGEST --data DIGEST [--mixture DIGEST]
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from daftt_core.config import TeacherConfig, parse_section
 from daftt_core.distributed import this_rank
 from daftt_core.telemetry import stage_process
-from daftt_core.workspace import Run
+from daftt_core.workspace import load_run
 
 __all__ = ["main"]
 
@@ -29,17 +28,16 @@ def main(words: Sequence[str] | None = None) -> int:
         0; a user's mistake ends the process with the exit code of its error.
     """
     parser = argparse.ArgumentParser(prog="python -m daftt_core.teacher")
-    parser.add_argument("--run", required=True, help="the run, as preflight resolved it (JSON)")
-    parser.add_argument("--config", required=True, help="the teacher settings (JSON)")
+    parser.add_argument("--run", required=True, help="the run's folder or prefix")
+    parser.add_argument("--settings", required=True, help="digest of the run's settings")
     parser.add_argument("--data", required=True, help="digest of the data")
     parser.add_argument("--mixture", default="", help="digest of the mixture, if there is one")
     given = parser.parse_args(words)
     with stage_process(level=logging.INFO if this_rank().leads else logging.WARNING):
-        run = parse_section(Run, given.run)
-        config = parse_section(TeacherConfig, given.config)
+        run, config = load_run(given.run, given.settings)
         from daftt_core.teacher.training import train
 
-        train(run, config, given.data, given.mixture)
+        train(run, config.teacher, given.data, given.mixture)
     return 0
 
 

@@ -28,11 +28,15 @@ from daftt_core.workspace.reading import (
     stage_manifest,
 )
 from daftt_core.workspace.run import Run, check_run, is_distant, working_folder
+from daftt_core.workspace.settings import CONFIG_FILE, PREFLIGHT, RUN_FILE, load_run
 from daftt_core.workspace.stage import StageResult, joined_stage, run_stage
 from daftt_core.workspace.status import StageStatus, read_statuses
 from daftt_core.workspace.usage import unfinished_usage
 
 __all__ = [
+    "CONFIG_FILE",
+    "PREFLIGHT",
+    "RUN_FILE",
     "Run",
     "StageResult",
     "StageStatus",
@@ -40,6 +44,7 @@ __all__ = [
     "finished_stages",
     "is_distant",
     "joined_stage",
+    "load_run",
     "parse_summary",
     "read_examples",
     "read_file",

@@ -28,6 +28,7 @@ from daftt_core.workspace.status import StageStatus, read_remote_statuses, read_
 __all__ = [
     "KEY_FILE",
     "finished_stages",
+    "manifest_at",
     "parse_summary",
     "read_examples",
     "read_file",
@@ -88,7 +89,16 @@ def stage_manifest(run: Run, name: str) -> Manifest | None:
     Raises:
         StorageError: It cannot be read.
     """
-    storage = open_run(run.uri)
+    return manifest_at(run.uri, name)
+
+
+def manifest_at(uri: str, name: str) -> Manifest | None:
+    """Return the manifest of a stage of the run at ``uri``; None while it has not finished.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    storage = open_run(uri)
     if storage.folder is None:
         return RemoteFolder(storage, name).manifest()
     return read_manifest(storage.folder / name)

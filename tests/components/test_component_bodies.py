@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from components.preflight_cell import preflight_cell
 from kfp import dsl
 from toy_run import toy_config
 
@@ -15,7 +16,6 @@ from components.check_trigger import check_trigger
 from components.collect_sweep import collect_sweep
 from components.plan_sweep import plan_sweep
 from components.preflight import preflight
-from components.preflight_cell import preflight_cell
 from components.prepare_data import prepare_data
 from components.train_teacher import train_teacher
 from daftt_core.config import to_flat

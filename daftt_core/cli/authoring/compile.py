@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from daftt_core.cli.printing import say
+from daftt_core.config import ClusterConfig, Config, NotifyConfig
 
-__all__ = ["PIPELINES", "compile_command", "is_up_to_date"]
+__all__ = ["PIPELINES", "compile_command", "compile_pipeline", "is_up_to_date"]
 
 PIPELINES = ("daftt", "sweep")
 """The pipelines, by the names of their files."""
@@ -41,7 +43,7 @@ def compile_command(folder: Path, check: bool) -> int:
         return 1 if old else 0
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        _compile(path)
+        compile_pipeline(path)
         say(path)
     return 0
 
@@ -54,21 +56,28 @@ def is_up_to_date(path: Path) -> bool:
     """
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / path.name
-        _compile(fresh)
+        compile_pipeline(fresh)
         return path.is_file() and path.read_bytes() == fresh.read_bytes()
 
 
-def _compile(path: Path) -> None:
+def compile_pipeline(path: Path, config: Config | None = None) -> None:
+    """Compile a pipeline into a file.
+
+    Args:
+        path: The file; its name says which pipeline it is.
+        config: Holds what is fixed when a pipeline is compiled: parts of the section ``cluster``,
+            and the secret of messages. None takes the defaults.
+    """
     from kfp import compiler
 
-    compiler.Compiler().compile(_pipeline(path.stem), str(path))
+    config = config or Config()
+    build = _builder(path.stem)
+    compiler.Compiler().compile(build(config.cluster, config.notify), str(path))
 
 
-def _pipeline(name: str) -> Any:
+def _builder(name: str) -> Callable[[ClusterConfig, NotifyConfig], Any]:
     if name == "sweep":
-        from pipelines.sweep import sweep_pipeline
-
-        return sweep_pipeline
-    from pipelines.daftt import daftt_pipeline
-
-    return daftt_pipeline
+        from pipelines.sweep import build_pipeline
+    else:
+        from pipelines.daftt import build_pipeline
+    return build_pipeline

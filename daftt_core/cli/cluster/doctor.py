@@ -292,7 +292,7 @@ def _bucket(output: str) -> Check:
 
 
 def _gpus(api: _Api, config: Config) -> Check:
-    kind, pods = config.cluster.gpu_type, config.cluster
+    kind, pods = config.cluster.gpu_resource, config.cluster
     wanted = max(int(pods.gpus), int(pods.teacher_gpus))
     answer = api.get("/api/v1/nodes")
     if _refused(answer):

@@ -18,21 +18,20 @@ from daftt_core.cli.cluster.remote import (
 )
 from daftt_core.cli.cluster.upload import Version, upload_version, with_pipeline
 from daftt_core.cli.settings import (
-    read_config,
+    read_given,
     sweep_parameters,
     take_variations,
     with_settings,
     with_variations,
 )
-from daftt_core.config import Config, as_argument, to_flat
+from daftt_core.config import Config, form_arguments, from_flat, read_presets, to_flat
 from daftt_core.errors import ConfigError
 from daftt_core.planning import check_teacher_fits
 from daftt_core.records import digest
+from daftt_core.tasks import load_task, read_task_file
 
 __all__ = ["Order", "place_order", "with_order"]
 
-# What Kubeflow Pipelines puts into pods itself; these settings' checks let no placeholder through.
-_READ_BY_KFP = ("cluster_", "notify_secret")
 _FILES = ("train", "dev", "test", "unlabelled")
 
 
@@ -106,29 +105,41 @@ def place_order(
         RemoteError: Kubeflow Pipelines cannot be reached, or refuses.
     """
     variations = take_variations(given)
-    config = read_config(settings_file, given)
+    presets, settings = read_given(settings_file, given)
+    settings = _carry_task(settings)
+    config = from_flat(read_presets(presets) | settings)
     _check_for_cluster(config)
     if pipeline == "sweep":
-        name, parameters = _sweep(config, variations)
+        name, parameters = _sweep(config, presets, settings, variations)
     else:
         _check_no_variation(variations)
-        name, parameters = _run_name(config), to_flat(config)
+        name, parameters = _run_name(config), form_arguments(presets=presets, settings=settings)
     remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
-    version = upload_version(remote, pipeline)
+    version = upload_version(remote, pipeline, config)
     with remote.doing(f"find or create the experiment {experiment!r}"):
         found = remote.client.create_experiment(experiment, namespace=namespace or None)
-    sent = {
-        parameter: value if parameter.startswith(_READ_BY_KFP) else as_argument(value)
-        for parameter, value in parameters.items()
-    }
-    return Order(remote, version, str(found.experiment_id), service_account, name, sent)
+    return Order(remote, version, str(found.experiment_id), service_account, name, parameters)
 
 
-def _sweep(config: Config, variations: Mapping[str, str | None]) -> tuple[str, dict[str, Any]]:
+def _sweep(
+    config: Config,
+    presets: list[str],
+    settings: dict[str, object],
+    variations: Mapping[str, str | None],
+) -> tuple[str, dict[str, Any]]:
     from daftt_core.sweep import plan_sweep
 
-    varied, pods = sweep_parameters(config, variations)
-    return plan_sweep(**varied).name, varied | pods
+    planned = sweep_parameters(to_flat(config), variations)
+    form = form_arguments(presets=presets, settings=settings, fields=("name", "output", "task"))
+    return plan_sweep(**planned).name, planned | {"settings": {}} | form
+
+
+def _carry_task(settings: dict[str, object]) -> dict[str, object]:
+    """Put the text of a task's file in the place of its path, which pods do not see."""
+    task = settings.get("task")
+    if isinstance(task, str) and task.endswith((".yaml", ".yml")) and "://" not in task:
+        return {**settings, "task": read_task_file(task)}
+    return settings
 
 
 def _check_no_variation(variations: Mapping[str, str | None]) -> None:
@@ -164,4 +175,4 @@ def _check_for_cluster(config: Config) -> None:
 
 def _run_name(config: Config) -> str:
     """The name of a run: its own, or its task and a digest of all its settings."""
-    return config.run.name or f"{Path(config.run.task).stem}-{digest(to_flat(config), length=8)}"
+    return config.run.name or f"{load_task(config.run.task).id}-{digest(to_flat(config), length=8)}"

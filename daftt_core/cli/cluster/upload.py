@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import click
 
 from daftt_core import __version__
+from daftt_core.cli.authoring.compile import compile_pipeline
 from daftt_core.cli.cluster.remote import (
     Connection,
     Remote,
@@ -20,6 +24,8 @@ from daftt_core.cli.cluster.remote import (
 )
 from daftt_core.cli.local.launch import compiled_pipeline
 from daftt_core.cli.printing import say, say_json
+from daftt_core.cli.settings import read_config
+from daftt_core.config import Config
 
 __all__ = [
     "PIPELINES",
@@ -66,11 +72,19 @@ def with_pipeline(command: Any) -> Any:
 
 @click.command("upload", short_help="Upload the compiled pipeline as a new version.")
 @with_pipeline
+@click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="YAML file of settings; those that shape pods and cannot be chosen for a run are compiled "
+    "in: nodes, tolerations, secrets, and what pods without a model get.",
+)
 @with_connection
 @with_dry_run
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def upload_command(
     pipeline: str,
+    settings_file: Path | None,
     host: str,
     namespace: str,
     token: str,
@@ -83,10 +97,12 @@ def upload_command(
     \b
     Examples:
       daftt upload --host http://localhost:8888
+      daftt upload --settings cluster.yaml
       daftt upload --pipeline sweep --dry-run
     """
+    config = read_config(settings_file, {})
     remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
-    version = upload_version(remote, pipeline)
+    version = upload_version(remote, pipeline, config)
     if as_json and not dry_run:
         say_json(asdict(version))
     elif not dry_run:
@@ -102,18 +118,37 @@ def version_name(path: Path) -> str:
     return f"{__version__}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
 
-def upload_version(remote: Remote, pipeline: str) -> Version:
+def upload_version(remote: Remote, pipeline: str, config: Config) -> Version:
     """Make sure that Kubeflow Pipelines has a compiled pipeline.
 
     Args:
         remote: The connection.
         pipeline: Which one of ``PIPELINES``.
+        config: Holds what is fixed when it is compiled.
 
     Raises:
         RemoteError: It was refused.
         StorageError: It has not been compiled.
     """
-    path, there = compiled_pipeline(pipeline), PIPELINES[pipeline]
+    with _compiled(pipeline, config) as path:
+        return _upload(remote, PIPELINES[pipeline], path)
+
+
+@contextmanager
+def _compiled(pipeline: str, config: Config) -> Iterator[Path]:
+    """Give the pipeline's file: the one that is kept, where nothing else is to be compiled in."""
+    kept, default = compiled_pipeline(pipeline), Config()
+    same_secret = config.notify.secret == default.notify.secret
+    if same_secret and config.cluster.compiled_in == default.cluster.compiled_in:
+        yield kept
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / kept.name
+        compile_pipeline(path, config)
+        yield path
+
+
+def _upload(remote: Remote, there: str, path: Path) -> Version:
     name = version_name(path)
     pipeline_id = _find_pipeline(remote, there)
     if pipeline_id is None:

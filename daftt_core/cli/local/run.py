@@ -67,7 +67,8 @@ def _run(config: Config) -> Run:
     console.print(f"The run's folder is {_place(run)}", soft_wrap=True)
     display = display_for(console)
     try:
-        code = run_pipeline(attempt, compiled, to_flat(config), Watch(attempt, display).look)
+        form = {"settings": to_flat(config)}
+        code = run_pipeline(attempt, compiled, form, Watch(attempt, display).look)
     except Interrupted as interrupted:
         raise StoppedError(interrupted.number) from None
     finally:

@@ -20,6 +20,7 @@ from daftt_core.cli.settings import (
     with_settings,
     with_variations,
 )
+from daftt_core.config import to_flat
 from daftt_core.errors import DafttError
 from daftt_core.storage import local_folder
 
@@ -56,9 +57,9 @@ def sweep_command(
     from daftt_core.sweep import RECOMMENDED, plan_sweep, verdicts
 
     variations = take_variations(given)
-    varied, pods = sweep_parameters(read_config(settings_file, given), variations)
-    sweep = plan_sweep(**varied)
-    table = _run(sweep, varied | pods)
+    parameters = sweep_parameters(to_flat(read_config(settings_file, given)), variations)
+    sweep = plan_sweep(**parameters)
+    table = _run(sweep, parameters)
     if as_json:
         say_json(table.model_dump(mode="json"))
     else:

@@ -170,7 +170,7 @@ def test_a_machine_takes_more_gpus_before_there_are_more_machines():
     alone = Setup(gradient_checkpointing=True, accumulation_steps=8)
     shape = _SHAPES["olmo-2-1b"]
     more = nearest_that_fit(shape, alone, find_gpu("l4-24"))[1]
-    assert more.changes.startswith("job_gpus_per_node=2, teacher_zero_stage=")
+    assert more.changes.startswith("job_gpus=2, teacher_zero_stage=")
 
 
 def test_a_fit_by_smaller_steps_alone_is_found_first():

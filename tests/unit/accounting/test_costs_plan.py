@@ -25,7 +25,7 @@ _BIG: dict[str, Any] = {
     "teacher_batch_size": 32,
     "teacher_micro_batch_size": 1,
     "job_launcher": "pytorchjob",
-    "job_gpus_per_node": 8,
+    "job_gpus": 8,
     "job_gpu_model": "a100-80",
     "job_memory": "900Gi",
 }

@@ -216,7 +216,7 @@ def test_a_seed_is_one_that_every_library_takes(seed: object) -> None:
     assert from_flat({"seed": 2**32 - 1}).run.seed == 2**32 - 1
 
 
-@pytest.mark.parametrize("name", ["task", "name", "data_train", "synthesis_mode", "job_cpu"])
+@pytest.mark.parametrize("name", ["task", "name", "data_train", "synthesis_mode", "job_cpus"])
 def test_a_text_with_half_a_surrogate_pair_is_refused(name: str) -> None:
     assert re.match(
         rf"{name}: 'a\\udcff' (holds half|should be a valid str)", message_of({name: "a\udcff"})

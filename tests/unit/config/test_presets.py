@@ -66,7 +66,7 @@ def test_two_presets_that_disagree_are_refused() -> None:
 )
 def test_the_number_of_gpus_is_that_of_the_name(name: str, gpus: int) -> None:
     job = from_flat(read_preset(name)).job
-    assert job.nodes * job.gpus_per_node == gpus
+    assert job.nodes * job.gpus == gpus
 
 
 def test_an_unknown_preset_gets_a_suggestion() -> None:

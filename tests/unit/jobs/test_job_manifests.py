@@ -29,10 +29,10 @@ _CRDS = Path(os.environ.get("DAFTT_CRDS", _ROOT.parent / "shared" / "crds"))
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "least": {},
-    "one GPU": {"gpus_per_node": 1},
+    "one GPU": {"gpus": 1},
     "many": {
         "nodes": 4,
-        "gpus_per_node": 8,
+        "gpus": 8,
         "cpu": "96",
         "memory": "900Gi",
         "shm_size": "64Gi",
@@ -158,7 +158,7 @@ def test_pods_have_time_to_save_when_they_are_told_to_end() -> None:
 
 
 def test_several_processes_run_under_torchrun_in_the_cluster_and_here() -> None:
-    request = job_request(gpus_per_node=2)
+    request = job_request(gpus=2)
     torchrun = ["-m", "daftt_core.distributed.torchrun"]
     assert request.command()[1:3] == torchrun
     meeting = ["--standalone", "--local-addr=127.0.0.1"]

@@ -169,7 +169,7 @@ def test_cells_of_different_modes_share_what_the_teacher_says(tmp_path: Path) ->
 
 def test_a_sweep_keeps_its_folder_when_cells_are_added(tmp_path: Path) -> None:
     assert plan(tmp_path).uri == plan(tmp_path, fractions=[0.2], ratios=[3], mixtures=[6]).uri
-    assert plan(tmp_path).uri == plan(tmp_path, job_nodes=1, job_cpu="8").uri
+    assert plan(tmp_path).uri == plan(tmp_path, job_nodes=1, job_cpus="8").uri
     assert plan(tmp_path).uri != plan(tmp_path, student_seeds=5).uri
 
 
