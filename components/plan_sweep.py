@@ -1,7 +1,5 @@
 """Component: lay out the cells of a sweep."""
 
-from typing import NamedTuple
-
 from kfp import dsl
 
 from components.images import CORE_IMAGE
@@ -19,21 +17,12 @@ def plan_sweep(
     settings: dict,
     task: str,
     compiled_in: str,
-) -> NamedTuple(
-    "Outputs",
-    [
-        ("cells", list),
-        ("gpu_resource", str),
-        ("gpus", str),
-        ("teacher_gpus", str),
-        ("cpus", str),
-        ("memory", str),
-    ],
-):
+) -> list:
     """Check every cell's settings, report every mistake at once, and commit each cell's.
 
     Returns:
-        The items of the loop over cells, and what pods with a model get.
+        The items of the loop over cells: the run, the digest of its settings, and what its pods
+        with a model get.
     """
     form = dict(locals())
     import os
@@ -43,5 +32,6 @@ def plan_sweep(
     from daftt_core.telemetry import stage_process
 
     with stage_process():
-        sweep = read_sweep_form(from_argument(form), on_cluster="KFP_POD_NAME" in os.environ)
-        return (commit_cells(sweep), *sweep.cells[0].config.cluster.resources)
+        return commit_cells(
+            read_sweep_form(from_argument(form), on_cluster="KFP_POD_NAME" in os.environ)
+        )

@@ -53,4 +53,4 @@ def preflight(
         config = read_form(from_argument(form), on_cluster="KFP_POD_NAME" in os.environ)
         run = resolve(config)
         committed = commit(config, run)
-        return (as_argument(run.uri), committed.digest, *config.cluster.resources)
+        return (as_argument(run.uri), committed.digest, *config.cluster.resources.values())

@@ -41,22 +41,6 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         pod = ModelPod(pods, gpu_resource, gpus, cpus, memory)
         stages.add(run, settings, pod, teacher_gpus, promotes=False)
 
-    @dsl.pipeline(name="sweep-cells")
-    def sweep_cells(
-        cells: list, gpu_resource: str, gpus: str, teacher_gpus: str, cpus: str, memory: str
-    ):
-        """All runs."""
-        with dsl.ParallelFor(cells, name="cells") as cell:
-            sweep_cell(
-                run=cell.run,
-                settings=cell.settings,
-                gpu_resource=gpu_resource,
-                gpus=gpus,
-                teacher_gpus=teacher_gpus,
-                cpus=cpus,
-                memory=memory,
-            ).set_caching_options(False)
-
     @dsl.pipeline(
         name="daftt-sweep",
         description="Compare fractions of labels, synthetic-to-real ratios, modes and mixtures in "
@@ -86,13 +70,15 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         form = inputs_of(plan_sweep, locals())
         with dsl.ExitHandler(pods.light(collect_sweep(**form)), name="sweep"):
             planned = pods.light(plan_sweep(**form))
-            sweep_cells(
-                cells=planned.outputs["cells"],
-                gpu_resource=planned.outputs["gpu_resource"],
-                gpus=planned.outputs["gpus"],
-                teacher_gpus=planned.outputs["teacher_gpus"],
-                cpus=planned.outputs["cpus"],
-                memory=planned.outputs["memory"],
-            ).set_caching_options(False)
+            with dsl.ParallelFor(planned.output, name="cells") as cell:
+                sweep_cell(
+                    run=cell.run,
+                    settings=cell.settings,
+                    gpu_resource=cell.gpu_resource,
+                    gpus=cell.gpus,
+                    teacher_gpus=cell.teacher_gpus,
+                    cpus=cell.cpus,
+                    memory=cell.memory,
+                ).set_caching_options(False)
 
     return sweep

@@ -287,12 +287,10 @@ class ClusterConfig(PodConfig):
         return {name: getattr(self, name) for name in _COMPILED_IN_NAMES}
 
     @property
-    def resources(self) -> tuple[str, str, str, str, str]:
-        """What pods that run a model are given at run time, as a pipeline hands it on.
-
-        The GPUs' resource name, GPUs, GPUs of the teacher's step, CPU cores, and memory.
-        """
-        return self.gpu_resource, str(self.gpus), str(self.teacher_gpus), self.cpus, self.memory
+    def resources(self) -> dict[str, str]:
+        """What a run may choose for its pods that run a model, as a pipeline hands it on."""
+        names = ("gpu_resource", "gpus", "teacher_gpus", "cpus", "memory")
+        return {name: str(getattr(self, name)) for name in names}
 
 
 def _strings(name: str, text: str) -> dict[str, str]:

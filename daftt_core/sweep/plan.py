@@ -135,7 +135,11 @@ def commit_cells(sweep: Sweep) -> list[dict[str, str]]:
         StorageError: A cell's folder cannot be written.
     """
     return [
-        {"run": as_argument(cell.run.uri), "settings": preflight(cell.config, cell.run).digest}
+        {
+            "run": as_argument(cell.run.uri),
+            "settings": preflight(cell.config, cell.run).digest,
+            **cell.config.cluster.resources,
+        }
         for cell in sweep.cells
     ]
 

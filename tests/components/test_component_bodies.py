@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from components.preflight_cell import preflight_cell
 from kfp import dsl
 from toy_run import toy_config
 
@@ -18,8 +17,10 @@ from components.plan_sweep import plan_sweep
 from components.preflight import preflight
 from components.prepare_data import prepare_data
 from components.train_teacher import train_teacher
-from daftt_core.config import to_flat
-from daftt_core.stages.results import numbers, references
+from daftt_core.config import FORM_SETTINGS, ClusterConfig, json_argument, to_flat
+from daftt_core.errors import StorageError
+from daftt_core.stages import numbers, references
+from daftt_core.workspace import load_run
 
 
 class Metrics:
@@ -32,23 +33,56 @@ class Metrics:
         self.logged[name] = value
 
 
+FORM = {
+    **dict.fromkeys(FORM_SETTINGS, ""),
+    "preset": "",
+    "settings": {},
+    "compiled_in": json_argument(ClusterConfig()),
+}
+
+
 def check(folder: Path, **settings: object) -> Any:
-    names = ("run", "data", "mixture", "teacher", "synthesis", "curation", "student")
-    names += ("evaluation", "job", "shards", "augmented_arms", "promotion", "trigger")
-    outputs = preflight.python_func(**to_flat(toy_config(folder, **settings)))
-    return SimpleNamespace(**dict(zip(names, outputs, strict=True)))
+    names = ("run", "digest", "gpu_resource", "gpus", "teacher_gpus", "cpus", "memory")
+    form = FORM | {"settings": to_flat(toy_config(folder, **settings))}
+    return SimpleNamespace(**dict(zip(names, preflight.python_func(**form), strict=True)))
 
 
-def test_preflight_hands_each_stage_its_own_section(tmp_path: Path) -> None:
-    checked = check(tmp_path, synthesis_mode="annotate", synthesis_shards=2)
-    assert '"id":"meals"' in checked.run
-    assert '"epochs":20' in checked.teacher
-    assert "learning_rate" not in checked.data
-    assert checked.shards == [
-        {"source": "annotated", "shard": "0"},
-        {"source": "annotated", "shard": "1"},
-    ]
-    assert checked.augmented_arms == [{"arm": "real+annotated"}]
+def test_preflight_commits_the_settings_and_hands_out_what_pods_get(tmp_path: Path) -> None:
+    checked = check(tmp_path, cluster_gpus=2, cluster_memory="12Gi", teacher_epochs=7)
+    run, config = load_run(checked.run, checked.digest)
+    assert run.task.id == "meals"
+    assert config.teacher.epochs == 7
+    assert (checked.gpus, checked.teacher_gpus, checked.memory) == ("2", "0", "12Gi")
+
+
+def test_fields_win_over_settings_and_settings_over_presets(tmp_path: Path) -> None:
+    settings = to_flat(toy_config(tmp_path)) | {"teacher_epochs": 5.0}  # JSON's numbers are doubles
+    for name in ("student_seeds", "student_gold_arm", "data_unlabelled_count"):
+        del settings[name]
+    form = FORM | {"settings": settings, "preset": "quick", "data_labelled_count": "20"}
+    run, digest, *_ = preflight.python_func(**form)
+    config = load_run(run, digest)[1]
+    assert config.teacher.epochs == 5
+    assert (config.student.seeds, config.student.gold_arm) == (1, False)
+    assert config.data.labelled_count == 20
+
+
+def test_what_was_compiled_in_cannot_be_changed_in_a_pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KFP_POD_NAME", "a-step")
+    with pytest.raises(SystemExit) as ended:
+        check(tmp_path, cluster_hub_secret="other")
+    assert ended.value.code == 2
+    sentence = "cluster_hub_secret: 'other' is asked for, but the pipeline was uploaded with"
+    assert sentence in capsys.readouterr().err
+
+
+def test_settings_that_were_changed_meanwhile_are_not_read(tmp_path: Path) -> None:
+    checked = check(tmp_path, name="one")
+    check(tmp_path, name="one", teacher_epochs=3)
+    with pytest.raises(StorageError, match="settings of this run were changed or removed"):
+        load_run(checked.run, checked.digest)
 
 
 def test_preflight_reports_every_mistake_and_ends_with_its_exit_code(
@@ -56,7 +90,7 @@ def test_preflight_reports_every_mistake_and_ends_with_its_exit_code(
 ) -> None:
     settings = to_flat(toy_config(tmp_path)) | {"student_epochs": 0, "synthesis_mode": "guess"}
     with pytest.raises(SystemExit) as ended:
-        preflight.python_func(**settings)
+        preflight.python_func(**FORM | {"settings": settings})
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert "student_epochs: 0 should be greater than or equal to 1" in said
@@ -69,17 +103,13 @@ def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
     checked = check(tmp_path, teacher_epochs=1, mixture_tasks=2, mixture_share=0.8)
     counts, steps = Metrics(), Metrics()
     table = SimpleNamespace(path=str(tmp_path / "tasks.md"))
-    data, test, mixture, arms = prepare_data.python_func(
-        *(checked.run, checked.data, checked.mixture, checked.teacher, checked.student),
-        counts,
-        table,
-    )
+    data, test, mixture, arms = prepare_data.python_func(checked.run, checked.digest, counts, table)
     assert counts.logged["sizes.labelled"] == 32
     assert len(data) == len(test) == len(mixture) == 16
     assert counts.logged["mixture.examples"] == 16
     assert (tmp_path / "tasks.md").read_text().count("CC0-1.0") == 2
     assert arms == [{"arm": "gold"}, {"arm": "real"}]
-    asked = (checked.run, checked.teacher, checked.job, data, mixture)
+    asked = (checked.run, checked.digest, data, mixture)
     (digest,) = train_teacher.python_func(*asked, steps)
     assert steps.logged["mixed_in"] == 16
     assert steps.logged["steps"] == 10
@@ -90,9 +120,7 @@ def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
 def test_the_trigger_says_whether_to_train_and_why(tmp_path: Path) -> None:
     checked, asked = check(tmp_path), Metrics()
     said = SimpleNamespace(path=str(tmp_path / "verdict.md"))
-    train, reason = check_trigger.python_func(
-        *(checked.run, checked.trigger, checked.data, checked.promotion), asked, said
-    )
+    train, reason = check_trigger.python_func(checked.run, checked.digest, asked, said)
     assert train == "yes"
     assert reason == "Training: so it was asked for (trigger_when: always)."
     assert asked.logged["train"] == 1
@@ -100,29 +128,20 @@ def test_the_trigger_says_whether_to_train_and_why(tmp_path: Path) -> None:
     assert "so it was asked for" in (tmp_path / "verdict.md").read_text()
 
 
-def test_a_cell_is_checked_and_handed_out_as_a_run_is(tmp_path: Path) -> None:
-    flat = to_flat(toy_config(tmp_path, name="sweep"))
-    settings = {name: value for name, value in flat.items() if not name.startswith("cluster_")}
-    varied = (settings, [0.5], [2], ["annotate"], [6])
-    (item,) = plan_sweep.python_func(*varied)
-    assert item == {
-        "cell": "fraction-0.5-ratio-2-annotate-mixture-6",
-        "fraction": "0.5",
-        "ratio": "2.0",
-        "mode": "annotate",
-        "mixture_tasks": "6",
-    }
-    del item["cell"]
-    outputs = preflight_cell.python_func(settings, **item)
-    run, data, mixture, _, _, curation, *_, shards, arms = outputs
-    assert f"{tmp_path}/runs/sweep/fraction-0.5-ratio-2-annotate-mixture-6" in run
-    assert '"tasks":6' in mixture
-    assert '"labelled_fraction":0.5' in data
-    assert '"ratio":2.0' in curation
-    assert {shard["source"] for shard in shards} == {"annotated"}
-    assert arms == [{"arm": "real+annotated"}]
+def test_the_cells_of_a_sweep_are_committed_as_runs_are(tmp_path: Path) -> None:
+    settings = to_flat(toy_config(tmp_path, name="sweep"))
+    varied = {"fractions": [0.5], "ratios": [2], "modes": ["annotate"], "mixtures": [6]}
+    form = {name: FORM[name] for name in ("name", "output", "preset", "task", "compiled_in")}
+    form |= {"settings": settings, **varied}
+    (item,) = plan_sweep.python_func(**form)
+    run, config = load_run(item["run"], item["settings"])
+    assert run.uri == f"{tmp_path}/runs/sweep/fraction-0.5-ratio-2-annotate-mixture-6"
+    assert run.family == f"{tmp_path}/runs/sweep"
+    assert (config.mixture.tasks, config.data.labelled_fraction) == (6, 0.5)
+    assert (config.curation.ratio, config.synthesis.mode) == (2, "annotate")
+    assert (item["gpus"], item["memory"]) == ("0", "8Gi")
     table = SimpleNamespace(path=tmp_path / "table.html")
-    collect_sweep.python_func(*varied, table)
+    collect_sweep.python_func(**form, table=table)
     assert "unfinished: it came as far as stage preflight" in table.path.read_text()
 
 
@@ -137,4 +156,4 @@ def test_references_and_numbers() -> None:
 
 def test_every_component_says_what_it_takes() -> None:
     assert isinstance(preflight, dsl.base_component.BaseComponent)
-    assert preflight.description.startswith("Nest and check all settings")
+    assert preflight.description.startswith("Merge the form, presets and settings")

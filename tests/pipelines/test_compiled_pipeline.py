@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 import pytest
 import yaml
 
-from daftt_core.config import Config, flat_fields, to_flat
+from daftt_core.cli.authoring.compile import compile_pipeline
+from daftt_core.config import (
+    FORM_SETTINGS,
+    ClusterConfig,
+    flat_fields,
+    form_descriptions,
+    from_flat,
+)
 
 COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled" / "daftt.yaml"
-KFP_TYPES = {
-    str: "STRING",
-    int: "NUMBER_INTEGER",
-    float: "NUMBER_DOUBLE",
-    bool: "BOOLEAN",
-    dict: "STRUCT",
-    list: "LIST",
-}
 MODEL_TASKS = {
     *("assess-teacher", "predict-test", "promote", "synthesize", "train-students"),
     *("train-students-2", "train-teacher"),
@@ -44,18 +43,21 @@ def tasks(spec: dict[str, Any]) -> list[dict[str, Any]]:
     return [task for graph in graphs for task in graph.get("dag", {}).get("tasks", {}).values()]
 
 
-def test_each_parameter_is_a_setting_with_its_type_default_and_description(
-    spec: dict[str, Any],
-) -> None:
+def test_the_form_has_the_fields_that_people_change_and_all_are_empty(spec: dict[str, Any]) -> None:
     shown = spec["root"]["inputDefinitions"]["parameters"]
-    defaults = to_flat(Config())
-    assert set(shown) == set(defaults)
-    for name, field in flat_fields().items():
-        origin = get_origin(field.annotation)
-        kind = origin if origin in (dict, list) else str if origin else field.annotation
-        assert shown[name]["parameterType"] == KFP_TYPES[kind], name
-        assert shown[name]["defaultValue"] == defaults[name], name
-        assert shown[name]["description"] == field.description, name
+    assert list(shown) == sorted({*FORM_SETTINGS, "preset", "settings"})
+    for name, field in shown.items():
+        assert field["parameterType"] == ("STRUCT" if name == "settings" else "STRING"), name
+        assert field["defaultValue"] == ({} if name == "settings" else ""), name
+        assert field["description"] == form_descriptions()[name], name
+
+
+def test_no_stage_is_handed_settings_but_their_digest(spec: dict[str, Any]) -> None:
+    forms = {"comp-preflight", "comp-summarize"}
+    for name, component in spec["components"].items():
+        if "executorLabel" in component and name not in forms:
+            inputs = set(component["inputDefinitions"]["parameters"])
+            assert inputs.isdisjoint(flat_fields()), name
 
 
 def test_every_container_has_a_pinned_image_and_runs_our_code_only(spec: dict[str, Any]) -> None:
@@ -126,9 +128,32 @@ def test_models_get_shared_memory_nodes_and_the_secret_by_name(pods: dict[str, A
         assert (shm["mountPath"], shm["medium"]) == ("/dev/shm", "Memory")
         (secret,) = pod["secretAsEnv"]
         assert secret["optional"]
-        assert "componentInputParameter" in secret["secretNameParameter"]
-        assert "componentInputParameter" in pod["nodeSelector"]["nodeSelectorJson"]
-        assert "componentInputParameter" in pod["tolerations"][0]["tolerationJson"]
+        assert secret["secretName"] == ClusterConfig().hub_secret
+        assert "nodeSelector" not in pod
+        assert "tolerations" not in pod
+
+
+def test_nodes_and_secrets_are_compiled_in(tmp_path: Path) -> None:
+    cluster = {
+        "cluster_node_selector": {"pool": "gpu"},
+        "cluster_tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "cluster_hub_secret": "team-hub",
+        "cluster_light_memory": "3Gi",
+    }
+    path = tmp_path / "daftt.yaml"
+    compile_pipeline(path, from_flat(cluster))
+    spec, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for name in MODEL_TASKS:
+        pod = executors[f"exec-{name}"]
+        assert pod["nodeSelector"]["labels"] == {"pool": "gpu"}
+        assert "nvidia.com/gpu" in str(pod["tolerations"])
+        assert pod["secretAsEnv"][0]["secretName"] == "team-hub"
+    light = spec["deploymentSpec"]["executors"]["exec-curate"]["container"]["resources"]
+    assert light["resourceMemoryLimit"] == "3Gi"
+    checked = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]["preflight"]
+    compiled_in = checked["inputs"]["parameters"]["compiled_in"]["runtimeValue"]["constant"]
+    assert "team-hub" in compiled_in
 
 
 def test_bodies_of_loops_are_handed_the_resources_they_ask_for(spec: dict[str, Any]) -> None:
@@ -136,7 +161,7 @@ def test_bodies_of_loops_are_handed_the_resources_they_ask_for(spec: dict[str, A
     assert len(loops) == 3
     for loop in loops:
         handed = set(loop["inputDefinitions"]["parameters"])
-        for name in ("gpus", "gpu_type", "cpus", "memory", "node_selector", "tolerations"):
+        for name in ("gpus", "gpu_resource", "cpus", "memory"):
             assert f"pipelinechannel--{name}" in handed
 
 

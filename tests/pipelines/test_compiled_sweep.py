@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from daftt_core.cli.authoring.compile import PIPELINES, is_up_to_date
-from daftt_core.config import Config, flat_fields, to_flat
 
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled"
@@ -68,14 +67,14 @@ def test_without_being_told_a_sweep_varies_no_mixture(spec: dict[str, Any]) -> N
     assert spec["root"]["inputDefinitions"]["parameters"]["mixtures"]["defaultValue"] == [0]
 
 
-def test_a_cell_is_told_all_that_varies(spec: dict[str, Any]) -> None:
-    handed = steps(spec, "comp-sweep-cell")["preflight-cell"]["inputs"]["parameters"]
-    assert {"settings", "fraction", "ratio", "mode", "mixture_tasks"} < set(handed)
+def test_a_cell_is_told_its_run_and_the_digest_of_its_settings(spec: dict[str, Any]) -> None:
+    handed = steps(spec, "comp-sweep-cell")["prepare-data"]["inputs"]["parameters"]
+    assert set(handed) == {"run", "settings"}
 
 
 def test_a_cell_has_the_stages_of_a_run_and_promotes_nothing(spec: dict[str, Any]) -> None:
     run, cell = steps(read("daftt")[0], "comp-condition-3"), steps(spec, "comp-sweep-cell")
-    assert set(cell) - {"preflight-cell"} == set(run) - {"promote"}
+    assert set(cell) == set(run) - {"promote"}
 
 
 def test_pods_are_alike_in_both_pipelines() -> None:
@@ -91,16 +90,13 @@ def test_pods_are_alike_in_both_pipelines() -> None:
         assert run[name]["activeDeadlineSeconds"] == sweep[name]["activeDeadlineSeconds"]
 
 
-def test_pod_settings_are_the_configurations(spec: dict[str, Any]) -> None:
+def test_the_form_has_what_varies_and_what_names_the_sweep(spec: dict[str, Any]) -> None:
     shown = spec["root"]["inputDefinitions"]["parameters"]
-    assert {"settings", "fractions", "ratios", "modes", "mixtures"} < set(shown)
+    assert list(shown) == [
+        *("fractions", "mixtures", "modes", "name", "output"),
+        *("preset", "ratios", "settings", "task"),
+    ]
     assert all(parameter["description"] for parameter in shown.values())
-    defaults = to_flat(Config())
-    pods = {name for name in flat_fields() if name.startswith("cluster_")}
-    assert pods == {name for name in shown if name.startswith("cluster_")}
-    for name in pods:
-        assert shown[name]["defaultValue"] == defaults[name]
-        assert shown[name]["description"] == flat_fields()[name].description
 
 
 def test_arms_are_trained_that_curation_has_left_something_for(spec: dict[str, Any]) -> None:

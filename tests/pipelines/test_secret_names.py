@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pipelines.cluster import _KEYS, _NOTIFY_KEYS
 
 from daftt_core.config import ClusterConfig, NotifyConfig
 from daftt_core.notifications import URL_VARIABLE
+from pipelines.pods import _KEYS, _NOTIFY_KEYS
 
 ROOT = Path(__file__).parents[2]
 

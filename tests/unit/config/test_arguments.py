@@ -12,15 +12,13 @@ from kfp.local import config, placeholder_utils, subprocess_task_handler
 
 from daftt_core.config import (
     JobConfig,
-    TeacherConfig,
     as_argument,
+    form_arguments,
     from_argument,
     from_flat,
-    json_argument,
     to_flat,
 )
 from daftt_core.jobs.requests import teacher_request
-from daftt_core.preflight import hand_out
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run
 
@@ -70,14 +68,15 @@ def test_what_a_person_types_into_a_form_is_no_json_by_its_mark_alone() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_is_handed_out_holds_no_pattern_and_is_read_by_any_reader(text: str) -> None:
-    settings = from_flat({"data_train": text, "output": text, "mixture_exclude": text})
-    run = Run(
-        uri=text, seed=1, task=load_task("movie-reviews").model_copy(update={"definition": text})
-    )
-    for argument in hand_out(settings, run):
-        assert is_plain(json.dumps(argument))
-    assert Run.model_validate_json(json_argument(run)) == run
+def test_what_fills_a_form_holds_no_pattern_and_comes_back(text: str) -> None:
+    settings = {"data_train": text, "output": text, "mixture_exclude": text, "task": text}
+    form = form_arguments(presets=["minilm"], settings=settings)
+    assert is_plain(json.dumps(form))
+    assert from_argument(form) == {
+        "preset": "minilm",
+        "settings": {"mixture_exclude": text},
+        **dict.fromkeys(("data_train", "output", "task"), text),
+    }
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -117,8 +116,7 @@ def test_without_the_escapes_kfp_local_would_change_a_text(monkeypatch: pytest.M
 
 
 def test_nothing_in_the_command_of_a_jobs_pod_is_replaced_by_kubernetes() -> None:
-    task = load_task("movie-reviews").model_copy(update={"definition": "$(HOME) costs $$5"})
-    run = Run(uri="gs://b/run", seed=1, task=task)
-    request = teacher_request(run, TeacherConfig(), JobConfig(), "digest", "image")
+    run = Run(uri="gs://b/$(HOME) costs $$5", seed=1, task=load_task("movie-reviews"))
+    request = teacher_request(run, "settings", JobConfig(), "digest", "image")
     assert all(is_plain(word) for word in request.program)
-    assert Run.model_validate_json(request.program[4]).task == task
+    assert from_argument(request.program[3]) == run.uri

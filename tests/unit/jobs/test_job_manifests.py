@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from job_requests import job_request
 
-from daftt_core.config import JobConfig, TeacherConfig, from_flat
+from daftt_core.config import JobConfig, from_flat
 from daftt_core.errors import ConfigError
 from daftt_core.jobs import KINDS, teacher_request
 from daftt_core.jobs.pytorchjob import pytorchjob, pytorchjob_mistakes
@@ -33,7 +33,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "many": {
         "nodes": 4,
         "gpus": 8,
-        "cpu": "96",
+        "cpus": "96",
         "memory": "900Gi",
         "shm_size": "64Gi",
         "node_selector": '{"cloud.google.com/gke-accelerator": "nvidia-h100-80gb"}',
@@ -216,7 +216,7 @@ def test_the_name_follows_from_what_is_run_and_from_nothing_else() -> None:
     assert name == job_request(owner=Owner("a", "b"), max_restarts=9, start_timeout_seconds=5).name
     others = {
         job_request(run="x").name,
-        job_request(cpu="5").name,
+        job_request(cpus="5").name,
         job_request(nodes=2).name,
     }
     assert len(others | {name}) == 4
@@ -227,25 +227,27 @@ def test_the_teachers_program_carries_the_settings_unchanged(
 ) -> None:
     monkeypatch.setenv("KFP_POD_NAME", "step-1")
     monkeypatch.setenv("KFP_POD_UID", "u-1")
-    run = resolve(from_flat({"output": "gs://bucket/runs", "name": "it"}))
-    config = TeacherConfig(model='a "quoted" $model; rm')
-    request = teacher_request(run, config, JobConfig(), "abc", "image:1")
-    words = dict(zip(request.program[3::2], request.program[4::2], strict=True))
-    assert TeacherConfig.model_validate_json(words["--config"]) == config
-    assert '"uri":"gs://bucket/runs/it"' in words["--run"]
-    assert words["--data"] == "abc"
+    run = resolve(from_flat({"output": 'gs://bucket/a "quoted" place; rm', "name": "it"}))
+    request = teacher_request(run, "settings", JobConfig(), "abc", "image:1")
+    words = dict(zip(request.program[2::2], request.program[3::2], strict=True))
+    assert words == {
+        "--run": 'gs://bucket/a "quoted" place; rm/it',
+        "--settings": "settings",
+        "--data": "abc",
+        "--mixture": "",
+    }
     assert request.owner == Owner("step-1", "u-1")
     elsewhere = JobConfig(launcher="pytorchjob", namespace="elsewhere")
-    assert teacher_request(run, config, elsewhere, "abc", "image:1").owner is None
+    assert teacher_request(run, "settings", elsewhere, "abc", "image:1").owner is None
     assert request.image == "image:1"
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"job_tolerations": "gpu"}, "tolerations is not JSON"),
-        ({"job_tolerations": "{}"}, "tolerations must be a JSON list of objects"),
-        ({"job_node_selector": '{"a": 1}'}, "node_selector must be a JSON object whose values"),
+        ({"job_tolerations": "gpu"}, "job_tolerations: 'gpu' is not JSON"),
+        ({"job_tolerations": "{}"}, "job_tolerations: must be a list"),
+        ({"job_node_selector": "[1]"}, "job_node_selector: must hold names with values"),
         ({"job_secrets": "token"}, "'token' must be VARIABLE=secret/key"),
         ({"job_env": "[]"}, "env must be a JSON object"),
         ({"job_nodes": 2}, "launcher local has one machine"),
