@@ -173,7 +173,7 @@ def _champion(
     if (theirs.kind, theirs.label_names) != (ours.kind, ours.label_names):
         answers = ", ".join(theirs.label_names) or "texts"
         return None, (f"champion {version} answers {answers}, which this task's outputs are not",)
-    from daftt_core.registry.versions import ANSWERS, answer_test
+    from daftt_core.registry.champion import ANSWERS, answer_test
 
     if not (folder / ANSWERS).is_file():
         answer_test(run, model, lineage, folder)

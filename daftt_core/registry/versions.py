@@ -28,21 +28,16 @@ from pydantic import ValidationError
 
 from daftt_core.config import PromotionConfig, StudentConfig
 from daftt_core.errors import StorageError
-from daftt_core.modeling import limit_threads
-from daftt_core.records import digest, write_jsonl, write_text
+from daftt_core.records import digest, write_text
 from daftt_core.registry.card import write_card
 from daftt_core.registry.models import Decision, Lineage
 from daftt_core.storage import MANIFEST, FileEntry, Manifest, copy_file, read_listed
-from daftt_core.student.prediction import Questions
 from daftt_core.tasks import Task
-from daftt_core.telemetry import Progress
-from daftt_core.workspace import Run, read_examples, read_file, read_stage, run_stage
+from daftt_core.workspace import Run, read_file, read_stage, run_stage
 
 __all__ = [
-    "ANSWERS",
     "REGISTRY",
     "Student",
-    "answer_test",
     "as_run",
     "copy_version",
     "keep_version",
@@ -63,31 +58,6 @@ def registry_of(run: Run, config: PromotionConfig) -> str:
         config: Its promotion settings.
     """
     return config.registry or f"{run.uri.rstrip('/').rpartition('/')[0] or '.'}/{REGISTRY}"
-
-
-ANSWERS = "champion.jsonl"
-
-
-def answer_test(run: Run, model: Path, lineage: Lineage, folder: Path) -> None:
-    """Let the champion answer the test examples of a run, as ``champion.jsonl`` in a folder.
-
-    Args:
-        run: The run.
-        model: Folder of the champion, verified.
-        lineage: The champion's.
-        folder: Where the answers go, each a :class:`daftt_core.records.examples.Prediction`.
-
-    Raises:
-        StorageError: The stage ``test`` is missing or was changed.
-        DataError: A test example has no output to compare with.
-        ModelError: The champion cannot be loaded.
-    """
-    limit_threads()
-    examples = read_examples(run, "test", None, "test")
-    progress = Progress("predict test with the champion", len(examples), "answers")
-    questions = Questions(run.task, lineage.student, examples)
-    predictions = questions.ask(model, lineage.arm, lineage.seed, progress.advance)
-    write_jsonl(folder / ANSWERS, predictions)
 
 
 _LINEAGE, _LEARNED, _CARD = "lineage.json", "learned-from.json", "README.md"

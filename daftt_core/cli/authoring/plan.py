@@ -55,7 +55,7 @@ def plan_command(
     \b
     Examples:
       daftt plan --job-gpu-model l4-24
-      daftt plan --preset gpt-neox-20b-8x80 --price 2.5
+      daftt plan --preset gpt-neox-20b,gpu-8x80 --price 2.5
       daftt plan --settings my-settings.yaml --tokens-per-example 150 --json
     """
     config = read_config(settings_file, given)

@@ -6,7 +6,7 @@ import pytest
 
 from daftt_core.cli.app import main
 
-_20B = ["--preset", "gpt-neox-20b-8x80"]
+_20B = ["--preset", "gpt-neox-20b", "--preset", "gpu-8x80"]
 
 
 def test_20b_on_8_gpus_of_80_gb_fits(capsys):

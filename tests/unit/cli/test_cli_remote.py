@@ -16,8 +16,9 @@ from daftt_core.cli.cluster import remote
 from daftt_core.cli.cluster.schedule import six_fields
 from daftt_core.cli.cluster.upload import version_name
 from daftt_core.cli.local.launch import compiled_pipeline
-from daftt_core.config import Config, from_flat, to_flat
+from daftt_core.config import Config, from_argument, from_flat
 from daftt_core.errors import ConfigError
+from daftt_core.tasks import load_task
 
 OUTPUT = ["--output", "gs://bucket/daftt"]
 
@@ -45,22 +46,42 @@ def test_uploading_twice_makes_one_version(server: KfpServer, capsys) -> None:
     assert server.body_of("POST /pipelines/upload_version") == compiled_pipeline().read_text()
 
 
-def test_submit_sends_every_setting_and_starts_the_same_run_once(server: KfpServer, capsys) -> None:
+def test_submit_fills_in_the_form_and_starts_the_same_run_once(server: KfpServer, capsys) -> None:
     words = ("submit", *OUTPUT, "--cluster-gpus", "2", "--service-account", "trainer")
     words += ("--cluster-node-selector", '{"pool": "gpu"}')
     first = call(capsys, *words)
     sent = server.body_of("POST /runs")
     assert sent["display_name"] == first["name"]
     assert sent["service_account"] == "trainer"
-    parameters = sent["runtime_config"]["parameters"]
-    assert set(parameters) == set(to_flat(Config()))
-    assert parameters["cluster_gpus"] == "2"
-    assert parameters["cluster_node_selector"] == {"pool": "gpu"}
+    assert sent["runtime_config"]["parameters"] == {
+        "output": "gs://bucket/daftt",
+        "settings": {"cluster_gpus": "2", "cluster_node_selector": '{"pool": "gpu"}'},
+    }
+    uploaded = server.body_of("POST /pipelines/upload_version")
+    assert uploaded != compiled_pipeline().read_text()  # the nodes are compiled in
+    assert "pool" in uploaded
     again = call(capsys, *words)
     assert again == {**first, "started": False}
     assert len(server.tables["runs"]) == 1
     assert call(capsys, *words, "--again")["started"]
     assert len(server.tables["runs"]) == 2
+
+
+def test_submit_carries_the_text_of_a_task_and_names_its_presets(
+    server: KfpServer, capsys, tmp_path: Path
+) -> None:
+    task = tmp_path / "own.yaml"
+    task.write_text(yaml.safe_dump(load_task("rte").model_dump(mode="json")))
+    words = ("--task", str(task), "--preset", "olmo-2-1b,gpu-1x40", "--preset", "quick")
+    call(capsys, "submit", *OUTPUT, *words, "--student-seeds", "2", "--student-epochs", "9")
+    parameters = server.body_of("POST /runs")["runtime_config"]["parameters"]
+    assert load_task(from_argument(parameters.pop("task"))) == load_task("rte")
+    assert parameters == {
+        "output": "gs://bucket/daftt",
+        "preset": "olmo-2-1b,gpu-1x40,quick",
+        "student_seeds": "2",
+        "settings": {"student_epochs": "9"},
+    }
 
 
 def test_a_sweep_is_a_pipeline_of_its_own(server: KfpServer, capsys) -> None:
@@ -73,11 +94,9 @@ def test_a_sweep_is_a_pipeline_of_its_own(server: KfpServer, capsys) -> None:
     assert parameters["fractions"] == ["0.01", "0.1"]
     assert (parameters["ratios"], parameters["modes"]) == (["2"], ["both"])
     assert parameters["mixtures"] == ["0", "6"]
-    assert parameters["settings"]["student_seeds"] == 5
-    assert parameters["cluster_gpus"] == "1"
-    assert "cluster_gpus" not in parameters["settings"]
+    assert parameters["settings"] == {"student_seeds": "5", "cluster_gpus": "1"}
     spec = next(yaml.safe_load_all(compiled_pipeline("sweep").read_text()))
-    assert set(parameters) == set(spec["root"]["inputDefinitions"]["parameters"])
+    assert set(parameters) <= set(spec["root"]["inputDefinitions"]["parameters"])
     assert call(capsys, *words) == {**first, "started": False}
 
 
@@ -170,7 +189,7 @@ def test_a_schedule_trains_when_there_is_reason_to_unless_told_otherwise(
         call(capsys, "schedule", *OUTPUT, "--cron", "0 3 * * 1", *words)
         posts = [body for *request, body in server.requests if request == ["POST", where]]
         parameters = posts[-1]["runtime_config"]["parameters"]
-        assert parameters["trigger_when"] == expected
+        assert parameters["settings"]["trigger_when"] == expected
     assert parameters["data_train"] == "gs://bucket/labels/*.csv"
 
 
@@ -365,7 +384,7 @@ def test_cluster_settings_are_checked_like_all_others() -> None:
     assert "cluster_memory: 'much'" in said
     assert "a toleration has no 'kee'" in said
     assert "cluster_node_selector: '{' is not JSON" in said
-    assert from_flat({"cluster_gpus": 4}).cluster.gpus == "4"
+    assert from_flat({"cluster_gpus": 4}).cluster.gpus == 4
 
 
 def test_where_a_run_runs_does_not_change_its_name(tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -25,15 +26,23 @@ def test_every_setting_is_an_option_and_explained() -> None:
 
 
 def test_help_shows_limits_defaults_and_choices() -> None:
-    text = CliRunner().invoke(cli, ["run", "--help"], terminal_width=200).output
+    text = CliRunner().invoke(cli, ["run", "--help-all"], terminal_width=200).output
     assert "--student-warmup-ratio NUMBER" in text
     assert "[at least 0, below 1; default: 0.1]" in text
-    assert "[at least 1, at most 1,000,000,000; default: 64]" in text
+    assert "[at least 0, at most 1,000,000,000; default: 0]" in text
     # a number that is equal to False is not "off"
     assert "[at least 0, at most 100; default: 0.0]" in text
     assert "--on-gate-fail stop|continue" in text
     assert "--student-gold-arm / --no-student-gold-arm" in text
     assert "[default: on]" in text
+
+
+def test_help_shows_the_settings_that_matter_most_and_says_how_to_see_all() -> None:
+    text = CliRunner().invoke(cli, ["run", "--help"], terminal_width=200).output
+    shown = re.findall(r"^  --([a-z-]+)", text.partition("Settings (--help-all")[2], re.MULTILINE)
+    assert len(shown) == 15
+    assert {"task", "data-train", "teacher-model", "student-seeds"} < set(shown)
+    assert "--student-warmup-ratio" not in text
 
 
 def test_options_win_over_the_file(tmp_path) -> None:

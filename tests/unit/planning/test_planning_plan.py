@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daftt_core.config import Config, from_flat, preset_names, read_preset
+from daftt_core.config import Config, from_flat
 from daftt_core.errors import ConfigError
 from daftt_core.planning import Assumptions, check_teacher_fits, find_gpu, make_plan
 from daftt_core.planning.architectures import read_shape
@@ -139,15 +139,6 @@ def test_what_cannot_fit_is_refused_with_the_nearest_that_does():
     assert "or job_nodes=2 (about 2" in said
     with pytest.raises(ConfigError, match=r"its pods get 16.0 GiB \(job.memory\)"):
         check_teacher_fits(from_flat(_BIG | {"job_memory": "16Gi"}))
-
-
-@pytest.mark.parametrize(
-    "name", [name for name in preset_names() if "teacher_model" in read_preset(name)]
-)
-def test_a_presets_teacher_fits_the_gpus_it_names(name):
-    config = from_flat(read_preset(name))
-    assert (config.job.gpu_model == "") == (name == "smollm2-135m")  # that one is for a CPU
-    check_teacher_fits(config)
 
 
 def test_a_model_that_nothing_is_known_of_is_not_refused(caplog):
