@@ -86,8 +86,8 @@ def parameters_page() -> Iterator[str]:
     yield "# Parameters\n"
     yield f"The {len(flat_fields())} settings of a run. `student_epochs`, for one, is the option"
     yield "`--student-epochs` of `daftt run`, a line `student_epochs: 5` of the file that"
-    yield "`--settings` names, and a name in the `settings` object of the form in which Kubeflow asks"
-    yield "for a run's parameters. All are checked together before anything runs.\n"
+    yield "`--settings` names, and a name in the `settings` object of the form in which Kubeflow"
+    yield "asks for a run's parameters. All are checked together before anything runs.\n"
     for section, info in Config.model_fields.items():
         model = cast(type[Section], info.annotation)
         yield f"## {section.title()}\n\n{_plain(str(model.__doc__).splitlines()[0])}\n"
