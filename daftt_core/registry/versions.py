@@ -28,12 +28,10 @@ from pydantic import ValidationError
 
 from daftt_core.config import PromotionConfig, StudentConfig
 from daftt_core.errors import StorageError
-from daftt_core.modeling import limit_threads
 from daftt_core.records import digest, write_jsonl, write_text
 from daftt_core.registry.card import write_card
 from daftt_core.registry.models import Decision, Lineage
 from daftt_core.storage import MANIFEST, FileEntry, Manifest, copy_file, read_listed
-from daftt_core.student.prediction import Questions
 from daftt_core.tasks import Task
 from daftt_core.telemetry import Progress
 from daftt_core.workspace import Run, read_examples, read_file, read_stage, run_stage
@@ -82,6 +80,9 @@ def answer_test(run: Run, model: Path, lineage: Lineage, folder: Path) -> None:
         DataError: A test example has no output to compare with.
         ModelError: The champion cannot be loaded.
     """
+    from daftt_core.modeling import limit_threads  # loads torch, as students do
+    from daftt_core.student.prediction import Questions
+
     limit_threads()
     examples = read_examples(run, "test", None, "test")
     progress = Progress("predict test with the champion", len(examples), "answers")
