@@ -32,7 +32,7 @@ def machines(
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Two machines with a process each, that are new: their folders are empty."""
     port = free_port()
-    words = ["train-teacher", "--run", run.model_dump_json()]
+    words = ["--run", run.model_dump_json()]
     words += ["--config", config.teacher.model_dump_json(), "--data", data]
     started = []
     for node in ("0", "1"):

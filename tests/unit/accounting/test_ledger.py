@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -241,13 +241,36 @@ def test_the_cells_of_a_sweep_are_runs_as_well_and_count_once(
     assert [run["name"] for run in json.loads(capsys.readouterr().out)] == ["alone"]
 
 
+def damage(run: Run) -> None:
+    (run.folder / "preflight" / "run.json").write_text('{"x": 1}')
+
+
+def write_as_another_version(run: Run) -> None:
+    def write(folder: Path) -> dict[str, Any]:
+        (folder / "run.json").write_text('{"x": 1}')
+        return {}
+
+    run_stage(run, "preflight", ["another version"], write)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (damage, "does not match the manifest beside it; it was changed"),
+        (write_as_another_version, "is not a run of this version of DAFTT: uri: is missing"),
+    ],
+)
 def test_a_damaged_run_is_named_and_hides_no_other(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    spoil: Callable[[Run], None],
+    reason: str,
 ) -> None:
     priced_run(tmp_path, "one")
-    path = priced_run(tmp_path, "two").folder / "preflight" / "run.json"
-    path.write_text('{"x": 1}')
-    said = f"{path}: is not a run of this version of DAFTT: uri: is missing"
+    second = priced_run(tmp_path, "two")
+    spoil(second)
+    said = f"{second.folder / 'preflight' / 'run.json'}: {reason}"
     assert main(["costs", str(tmp_path / "runs"), "--json"]) == 0
     spent = {run["run"]: run["spent"] for run in json.loads(capsys.readouterr().out)["runs"]}
     assert spent["one"]["gpu_hours"] == 2

@@ -77,7 +77,8 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Untrained:
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = [[text] for text in (*fine, longer, *POISON.values(), *HARMLESS.values())]
         csv.writer(file).writerows([["remark"], *rows])
-    # with dev and test of their own, no unlabelled input is set aside as one that may become theirs
+    # with dev and test of their own, no unlabelled input is set aside as one that may become
+    # theirs; all labels are learned from, so none is left over to be hidden and annotated
     dev = write_remarks(folder / "dev.csv", remarks()[430:460])
     test = write_remarks(folder / "test.csv", remarks()[460:530])
     return make_untrained(
@@ -85,6 +86,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Untrained:
         data_unlabelled=str(path),
         data_dev=str(dev),
         data_test=str(test),
+        data_labelled_count=0,
         synthesis_shards=1,
     )
 

@@ -82,7 +82,7 @@ def test_a_label_is_found_however_its_look_is_spelled(spelled: str) -> None:
     task = PAIRS.model_copy(update={"labels": (label, *PAIRS.labels)})
     assert task.label_for(spelled) == "caf\u00e9"
     assert task.label_for("CAF\u00c9") is None
-    assert parse_answer(task, "coffee\u00a0house\u200b.") == "caf\u00e9"
+    assert parse_answer(task, "coffee\u00a0house\u200b.", Form()) == "caf\u00e9"
 
 
 def test_joiners_stay_where_letters_or_pictures_are_joined() -> None:
