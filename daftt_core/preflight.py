@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -15,11 +14,11 @@ from daftt_core.config import Config
 from daftt_core.errors import ConfigError, StorageError, did_you_mean
 from daftt_core.planning import check_teacher_fits, disk_bytes
 from daftt_core.records import digest, write_text
+from daftt_core.stages import PREFLIGHT, PreflightResult
 from daftt_core.storage import open_storage
 from daftt_core.tasks import load_task
 from daftt_core.workspace import (
     CONFIG_FILE,
-    PREFLIGHT,
     RUN_FILE,
     Run,
     StageResult,
@@ -85,7 +84,7 @@ def check_settings(config: Config, run: Run) -> None:
         read_prices(config.run.prices)
 
 
-def preflight(config: Config, run: Run | None = None) -> StageResult:
+def preflight(config: Config, run: Run | None = None) -> StageResult[PreflightResult]:
     """Check that a run can begin, and commit its settings for the stages that follow.
 
     Args:
@@ -106,12 +105,12 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
         open_storage(config.promotion.registry).check_writable()
     prices = read_prices(config.run.prices) if config.run.prices else None
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> PreflightResult:
         if prices:
             write_text(folder / PRICES_FILE, yaml.safe_dump(prices.model_dump(), sort_keys=False))
         write_text(folder / CONFIG_FILE, config.model_dump_json(indent=1) + "\n")
         write_text(folder / RUN_FILE, run.model_dump_json(indent=1) + "\n")
-        return {"versions": _versions()}
+        return PreflightResult(versions=_versions())
 
     asked = run.model_dump(mode="json", exclude={"uri"})
     return run_stage(run, PREFLIGHT, [config, asked, prices, __version__], work)

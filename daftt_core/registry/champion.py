@@ -11,6 +11,7 @@ from pathlib import Path
 from daftt_core.modeling import limit_threads
 from daftt_core.records import write_jsonl
 from daftt_core.registry.models import Lineage
+from daftt_core.stages import TEST
 from daftt_core.student.prediction import Questions
 from daftt_core.telemetry import Progress
 from daftt_core.workspace import Run, read_examples
@@ -35,7 +36,7 @@ def answer_test(run: Run, model: Path, lineage: Lineage, folder: Path) -> None:
         ModelError: The champion cannot be loaded.
     """
     limit_threads()
-    examples = read_examples(run, "test", None, "test")
+    examples = read_examples(run, TEST, None, "test")
     progress = Progress("predict test with the champion", len(examples), "answers")
     questions = Questions(run.task, lineage.student, examples)
     predictions = questions.ask(model, lineage.arm, lineage.seed, progress.advance)

@@ -19,23 +19,22 @@ from __future__ import annotations
 
 from daftt_core.workspace.reading import (
     finished_stages,
-    parse_summary,
     read_examples,
     read_file,
     read_forms,
+    read_result,
     read_stage,
     run_statuses,
     stage_manifest,
 )
 from daftt_core.workspace.run import Run, check_run, is_distant, working_folder
-from daftt_core.workspace.settings import CONFIG_FILE, PREFLIGHT, RUN_FILE, load_run
+from daftt_core.workspace.settings import CONFIG_FILE, RUN_FILE, load_run
 from daftt_core.workspace.stage import StageResult, joined_stage, run_stage
 from daftt_core.workspace.status import StageStatus, read_statuses
 from daftt_core.workspace.usage import unfinished_usage
 
 __all__ = [
     "CONFIG_FILE",
-    "PREFLIGHT",
     "RUN_FILE",
     "Run",
     "StageResult",
@@ -45,10 +44,10 @@ __all__ = [
     "is_distant",
     "joined_stage",
     "load_run",
-    "parse_summary",
     "read_examples",
     "read_file",
     "read_forms",
+    "read_result",
     "read_stage",
     "read_statuses",
     "run_stage",

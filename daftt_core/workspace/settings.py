@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from daftt_core.config import Config, from_argument, parse_section
 from daftt_core.errors import StorageError
+from daftt_core.stages import PREFLIGHT
 from daftt_core.workspace.reading import manifest_at, read_file
 from daftt_core.workspace.run import Run
 
-__all__ = ["CONFIG_FILE", "PREFLIGHT", "RUN_FILE", "load_run"]
+__all__ = ["CONFIG_FILE", "RUN_FILE", "load_run"]
 
-PREFLIGHT, CONFIG_FILE, RUN_FILE = "preflight", "config.json", "run.json"
+CONFIG_FILE, RUN_FILE = "config.json", "run.json"
 
 
 def load_run(uri: str, digest: str) -> tuple[Run, Config]:
