@@ -20,7 +20,7 @@ from daftt_core.cli.cluster.schedule import schedule_command
 from daftt_core.cli.cluster.submit import submit_command
 from daftt_core.cli.cluster.upload import upload_command
 from daftt_core.cli.completion import completion_command
-from daftt_core.cli.local.doctor import doctor_command
+from daftt_core.cli.doctor import doctor_command
 from daftt_core.cli.local.fetch import fetch_command
 from daftt_core.cli.local.outcome import INTERRUPTED, StoppedError
 from daftt_core.cli.local.run import run_command

@@ -22,21 +22,20 @@ from daftt_core.errors import ConfigError, ModelError, RemoteError, did_you_mean
 from daftt_core.network import (
     DeadlineAdapter,
     MetadataServiceError,
-    growing_pauses,
+    Retry,
+    TransientError,
     guard,
     pause_asked_for,
 )
-from daftt_core.telemetry import count_tokens, log
+from daftt_core.telemetry import count_tokens
 
 __all__ = ["KEY_VARIABLE", "CompletionsApi"]
 
 KEY_VARIABLE = "DAFTT_SERVER_API_KEY"
 
-_PATIENCE_SECONDS = 600.0
+_RETRY = Retry(deadline_seconds=600.0, first_pause_seconds=0.5, longest_pause_seconds=30.0)
 _CONNECT_SECONDS = 10.0
 _HEALTH_SECONDS = 5.0
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 30.0
 _MOST_BYTES = 64 * 2**20
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 _FAULT = 500
@@ -45,13 +44,26 @@ _MOST_FAULTS = 5
 A = TypeVar("A", bound=ServerAnswer)
 
 
+class _FaultError(TransientError):
+    """The server answered, and its answer shows that it failed at this very request.
+
+    Args:
+        message: How.
+        unusable: Whether it took that answer for a good one.
+    """
+
+    def __init__(self, message: str, pause_seconds: float = 0.0, *, unusable: bool = False) -> None:
+        super().__init__(message, pause_seconds)
+        self.unusable = unusable
+
+
 class CompletionsApi:
     """Sends requests, and sends them again while the server is busy or cannot be reached.
 
     Ten minutes after a call began it is given up, whatever the server does in between: attempts,
     pauses, and answers that come byte by byte share that one deadline. Pauses double from half a
     second to half a minute, each cut at random so that many waiting requests don't come back at
-    once; a pause of up to half a minute that the server asks for is kept. A server that fails at
+    once; a pause of up to two minutes that the server asks for is kept. A server that fails at
     one request five times (500, or an answer that is cut off or is not what was asked for), while
     it answers others, is taken to fail because of what is asked. Five unusable answers, while none
     is usable, are an error. No redirect is followed: what is asked goes to this address alone.
@@ -131,35 +143,55 @@ class CompletionsApi:
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None, model: type[A]) -> A:
         started, faults = time.monotonic(), 0
-        give_up = started + _PATIENCE_SECONDS
-        for pause in growing_pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS):
-            pause_asked, unusable = 0.0, False
+
+        def attempt(seconds_left: float) -> A:
+            nonlocal faults
             try:
-                answer = self._send(method, path, body, give_up - time.monotonic())
-                if answer.status_code not in _BUSY:
-                    return self._read(path, answer, model)
-                trouble = f"it answers {answer.status_code}: {_message(answer)}"
-                pause_asked = pause_asked_for(answer.headers.get("Retry-After"))
-                faults += answer.status_code == _FAULT
-            except requests.ReadTimeout:
-                trouble = f"it has not answered in full after {_PATIENCE_SECONDS:.0f} seconds"
-            except (requests.ConnectionError, requests.Timeout) as error:
-                trouble = f"{type(error).__name__}: it does not answer"
-            except UnusableAnswerError as error:
-                trouble, unusable = str(error), True
-                faults += 1
-            if faults >= _MOST_FAULTS and self._answered > started:
-                raise PromptRefusedError(
-                    f"{self._where} fails at a request while it answers others ({trouble})"
-                )
-            self._check()
-            seconds = max(min(pause_asked, _LONGEST_PAUSE_SECONDS), pause)
-            is_over = time.monotonic() + seconds > give_up
-            if is_over or (unusable and faults >= _MOST_FAULTS):
-                break
-            log.debug("%s: %s; asking again in %.1f s", self.root, trouble, seconds)
-            time.sleep(seconds)
-        raise RemoteError(f"{self._where} cannot be used: {trouble}")
+                return self._ask_once(method, path, body, model, seconds_left)
+            except TransientError as trouble:
+                fault = trouble if isinstance(trouble, _FaultError) else None
+                faults += fault is not None
+                if faults >= _MOST_FAULTS and self._answered > started:
+                    raise PromptRefusedError(
+                        f"{self._where} fails at a request while it answers others ({trouble})"
+                    ) from None
+                self._check()
+                if fault and fault.unusable and faults >= _MOST_FAULTS:
+                    raise self._unusable(trouble) from None
+                raise
+
+        try:
+            return _RETRY.call(attempt)
+        except TransientError as trouble:
+            raise self._unusable(trouble) from None
+
+    def _ask_once(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        model: type[A],
+        seconds_left: float,
+    ) -> A:
+        try:
+            answer = self._send(method, path, body, seconds_left)
+            if answer.status_code not in _BUSY:
+                return self._read(path, answer, model)
+        except requests.ReadTimeout:
+            raise TransientError(
+                f"it has not answered in full after {_RETRY.deadline_seconds:.0f} seconds"
+            ) from None
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise TransientError(f"{type(error).__name__}: it does not answer") from None
+        except UnusableAnswerError as error:
+            raise _FaultError(str(error), unusable=True) from None
+        raise (_FaultError if answer.status_code == _FAULT else TransientError)(
+            f"it answers {answer.status_code}: {_message(answer)}",
+            pause_asked_for(answer.headers.get("Retry-After")),
+        )
+
+    def _unusable(self, trouble: Exception) -> RemoteError:
+        return RemoteError(f"{self._where} cannot be used: {trouble}")
 
     def _send(
         self, method: str, path: str, body: dict[str, Any] | None, seconds: float
@@ -188,7 +220,7 @@ class CompletionsApi:
         except requests.exceptions.ContentDecodingError:
             raise UnusableAnswerError(f"its answer to {path} is encoded wrongly") from None
         except requests.RequestException as error:
-            raise RemoteError(f"{self._where} cannot be used: {error}") from None
+            raise self._unusable(error) from None
 
     def _read(self, path: str, answer: requests.Response, model: type[A]) -> A:
         status = answer.status_code

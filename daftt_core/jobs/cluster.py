@@ -1,176 +1,137 @@
-"""Running a request as a job in the cluster: submit or adopt, wait, start again where it helps."""
+"""The objects of a cluster that jobs are about: jobs of each kind, pods, events and logs."""
 
 from __future__ import annotations
 
-import signal
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from daftt_core.errors import JobError
-from daftt_core.jobs.api import Cluster, RefusedError
 from daftt_core.jobs.kinds import JobKind
-from daftt_core.jobs.logs import PodLog
-from daftt_core.jobs.pods import DIGEST_LABEL, RESTARTS_ANNOTATION
-from daftt_core.jobs.requests import JobRequest
-from daftt_core.jobs.watching import JobWatch
-from daftt_core.telemetry import log
+from daftt_core.jobs.kubernetes import KubernetesClient, RefusedError
 
-__all__ = ["ClusterLauncher"]
-
-_CONFLICT = 409
+__all__ = ["Cluster"]
 
 
-class ClusterLauncher:
-    """Runs requests as jobs of one kind.
+class Cluster:
+    """What the launcher needs from a cluster, in one namespace.
 
     Args:
-        cluster: The cluster.
-        kind: The kind of job.
-        poll_seconds: Between two looks at a job.
-        deletion_seconds: How long a deleted job may take to be gone, beyond its pods' grace.
+        client: The client.
+        namespace: The namespace; empty takes the client's.
     """
 
-    def __init__(
+    def __init__(self, client: KubernetesClient, namespace: str = "") -> None:
+        self._client, self.namespace = client, namespace or client.namespace
+
+    def create(self, kind: JobKind, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a job.
+
+        Raises:
+            RefusedError: With status 409, it exists already. An answer that got lost on its way
+                leads there too.
+        """
+        return self._object("POST", self._jobs(kind), kind=kind, body=manifest)
+
+    def get(self, kind: JobKind, name: str) -> dict[str, Any] | None:
+        """A job, or None where there is none of this name."""
+        return self._found(self._jobs(kind, name), kind)
+
+    def adopt(self, kind: JobKind, name: str, owners: list[dict[str, Any]]) -> None:
+        """Give a job a new owner."""
+        body = {"metadata": {"ownerReferences": owners}}
+        self._object("PATCH", self._jobs(kind, name), kind=kind, body=body)
+
+    def delete(self, kind: JobKind, name: str, uid: str) -> None:
+        """Delete a job, but no other one of the same name; its pods go first."""
+        body = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
+        try:
+            self._object("DELETE", self._jobs(kind, name), kind=kind, body=body)
+        except RefusedError as error:
+            if error.status not in (404, 409):  # gone already, or another one by now
+                raise
+
+    def jobs(self, kind: JobKind, selector: str) -> list[dict[str, Any]]:
+        """The jobs whose labels match."""
+        return self._items(self._jobs(kind), ("labelSelector", selector), kind)
+
+    def pods(self, selector: str) -> list[dict[str, Any]]:
+        """The pods whose labels match."""
+        return self._items(self._core("pods"), ("labelSelector", selector))
+
+    def pod(self, name: str) -> dict[str, Any] | None:
+        """A pod, or None where there is none of this name."""
+        return self._found(f"{self._core('pods')}/{name}")
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The events about the object of this name."""
+        return self._items(self._core("events"), ("fieldSelector", f"involvedObject.name={name}"))
+
+    def log_lines(
+        self, pod: str, container: str, *, since: str = "", last: int | None = None
+    ) -> Iterator[str]:
+        """Yield a container's log, each line with the time it was written, as far as it comes.
+
+        Args:
+            pod: Name of the pod.
+            container: Name of the container.
+            since: Time of the first line wanted, in whole seconds.
+            last: How many lines from the end.
+        """
+        query = [("container", container), ("timestamps", "true")]
+        query += [("sinceTime", since)] if since else []
+        query += [("tailLines", str(last))] if last is not None else []
+        return self._client.lines(f"{self._core('pods')}/{pod}/log", query)
+
+    def _jobs(self, kind: JobKind, name: str = "") -> str:
+        path = f"/apis/{kind.group}/{kind.version}/namespaces/{self.namespace}/{kind.plural}"
+        return f"{path}/{name}" if name else path
+
+    def _core(self, plural: str) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/{plural}"
+
+    def _found(self, path: str, kind: JobKind | None = None) -> dict[str, Any] | None:
+        try:
+            return self._object("GET", path, kind=kind)
+        except RefusedError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _items(
+        self, path: str, query: tuple[str, str], kind: JobKind | None = None
+    ) -> list[dict[str, Any]]:
+        answer = self._object("GET", path, kind=kind, query=[query])
+        return answer.get("items") or []  # Go writes null for a list without entries
+
+    def _object(
         self,
-        cluster: Cluster,
-        kind: JobKind,
-        poll_seconds: float = 5.0,
-        deletion_seconds: float = 300.0,
-    ) -> None:
-        self._cluster, self._kind = cluster, kind
-        self._poll_seconds, self._deletion_seconds = poll_seconds, deletion_seconds
+        method: str,
+        path: str,
+        *,
+        kind: JobKind | None = None,
+        body: object = None,
+        query: list[tuple[str, str]] | None = None,
+    ) -> dict[str, Any]:
+        try:
+            return self._client.request(method, path, query=query, body=body)
+        except RefusedError as error:
+            raise _explained(error, kind, method, self.namespace) from None
 
-    def launch(self, request: JobRequest) -> None:
-        """Run the request as a job and wait until it has succeeded.
 
-        A job of the same request that is at work already is adopted. One that the cluster has
-        interrupted is started again as a whole, ``max_restarts`` times at most; its program goes
-        on from its last checkpoint. When this process is told to end, so is the job.
-
-        Raises:
-            JobError: The job failed, could not be created, or was deleted.
-        """
-        manifest = self._kind.build(request)
-        mistakes = self._kind.mistakes(manifest)
-        if mistakes:
-            raise JobError("\n".join(mistakes))
-        with _told_to_end():
-            try:
-                job = self._submit(request, manifest)
-                self._until_success(request, manifest, job)
-            except _ToldToEndError:
-                log.warning("told to end: deleting %s %s", self._kind.name, request.name)
-                live = self._cluster.get(self._kind, request.name)
-                if live is not None:
-                    self._cluster.delete(self._kind, request.name, live["metadata"]["uid"])
-                raise JobError(
-                    f"the step was told to end, so {self._kind.name} {request.name} was deleted"
-                ) from None
-
-    def _until_success(
-        self, request: JobRequest, manifest: dict[str, Any], job: dict[str, Any]
-    ) -> None:
-        pod_log = PodLog(self._cluster, self._kind)
-        while True:
-            uid = job["metadata"]["uid"]
-            watch = JobWatch(self._cluster, self._kind, request, uid, pod_log, self._poll_seconds)
-            ending = watch.until_over()
-            if ending.succeeded:
-                log.info("%s %s: succeeded", self._kind.name, request.name)
-                return
-            restarts = _restarts(job) + 1
-            if not ending.interrupted:
-                raise JobError(ending.report)
-            if restarts > request.config.max_restarts:
-                raise JobError(
-                    f"{ending.report}\nit was started again {restarts - 1} times already, and "
-                    f"job_max_restarts is {request.config.max_restarts}"
-                )
-            log.warning("%s; starting all pods again (%d)", ending.interrupted, restarts)
-            self._remove(request, uid)
-            manifest["metadata"]["annotations"][RESTARTS_ANNOTATION] = str(restarts)
-            job = self._submit(request, manifest)
-
-    def _submit(self, request: JobRequest, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Create the job, or adopt the one that this very request has made before."""
-        name = request.name
-        while True:
-            try:
-                job = self._cluster.create(self._kind, manifest)
-            except RefusedError as error:
-                if error.status != _CONFLICT:
-                    raise
-            else:
-                log.info("%s %s: created in %s", self._kind.name, name, self._cluster.namespace)
-                return job
-            existing = self._cluster.get(self._kind, name)
-            if existing is None:
-                continue
-            if (existing["metadata"].get("labels") or {}).get(DIGEST_LABEL) != request.digest:
-                raise JobError(
-                    f"{self._kind.name} {name} exists in {self._cluster.namespace} already, and "
-                    "was made with other settings; delete it, or give the run another name"
-                )
-            uid = existing["metadata"]["uid"]
-            if existing["metadata"].get("deletionTimestamp"):
-                self._wait_until_gone(request, uid)
-            elif self._kind.state(existing).phase == "failed":
-                log.info("%s %s: failed before; it is made anew", self._kind.name, name)
-                self._remove(request, uid)
-            else:
-                log.info("%s %s: already there; adopted", self._kind.name, name)
-                owners = manifest["metadata"].get("ownerReferences")
-                if owners:  # or it would go with the pod of the step that made it
-                    self._cluster.adopt(self._kind, name, owners)
-                return existing
-
-    def _remove(self, request: JobRequest, uid: str) -> None:
-        self._cluster.delete(self._kind, request.name, uid)
-        self._wait_until_gone(request, uid)
-
-    def _wait_until_gone(self, request: JobRequest, uid: str) -> None:
-        """Wait until the job and, before it, its pods are gone.
-
-        Raises:
-            JobError: It takes too long.
-        """
-        name = request.name
-        deadline = time.monotonic() + request.config.grace_seconds + self._deletion_seconds
-        while time.monotonic() < deadline:
-            job = self._cluster.get(self._kind, name)
-            if job is None or job["metadata"]["uid"] != uid:
-                return
-            time.sleep(self._poll_seconds)
-        raise JobError(
-            f"{self._kind.name} {name} was deleted but does not go; a pod on a lost node or a "
-            "finalizer may hold it: look at it with kubectl describe"
+def _explained(
+    error: RefusedError, kind: JobKind | None, method: str, namespace: str
+) -> RefusedError:
+    """The same refusal, with what to do about it."""
+    what = kind.plural if kind else "objects"
+    if error.status == 403:
+        message = (
+            f"namespace {namespace}: the service account may not {method} {what} ({error}); "
+            "give it a Role that allows this"
         )
-
-
-class _ToldToEndError(BaseException):
-    """SIGTERM; no handler of ordinary errors may catch it."""
-
-
-@contextmanager
-def _told_to_end() -> Iterator[None]:
-    """Raise when this process is told to end; only a main thread can be told."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def tell(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise _ToldToEndError
-
-    before = signal.signal(signal.SIGTERM, tell)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _restarts(job: dict[str, Any]) -> int:
-    return int((job["metadata"].get("annotations") or {}).get(RESTARTS_ANNOTATION, 0))
+    elif error.status == 404 and kind and method != "DELETE":
+        message = (
+            f"the cluster has no {kind.name} ({kind.group}/{kind.version}) or no namespace "
+            f"{namespace} ({error}); install {kind.provider} or create the namespace"
+        )
+    else:
+        return error
+    return RefusedError(error.status, message)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from daftt_core.jobs.api import Cluster, RefusedError
+from daftt_core.jobs.cluster import Cluster
 from daftt_core.jobs.kinds import JobKind, JobState
+from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.jobs.logs import last_lines
 
 __all__ = ["PodEnd", "describe", "ended_by_cluster", "failed_pods", "holdups"]

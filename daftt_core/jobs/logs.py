@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from daftt_core.jobs.api import Cluster, RefusedError
+from daftt_core.jobs.cluster import Cluster
 from daftt_core.jobs.kinds import JobKind
+from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.telemetry import log
 
 __all__ = ["PodLog", "last_lines"]

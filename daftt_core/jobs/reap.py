@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from daftt_core.jobs.api import Cluster, RefusedError
+from daftt_core.jobs.cluster import Cluster
 from daftt_core.jobs.kinds import JobKind
+from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.jobs.pods import MANAGED_BY_LABEL, RUN_LABEL
 
 __all__ = ["FoundJob", "find_jobs", "remove_job"]

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from daftt_core.errors import JobError
-from daftt_core.jobs.api import Cluster, RefusedError
+from daftt_core.jobs.cluster import Cluster
 from daftt_core.jobs.diagnosis import describe, ended_by_cluster, failed_pods, holdups
 from daftt_core.jobs.kinds import JobKind, JobState
+from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.jobs.logs import PodLog
 from daftt_core.jobs.pods import JOB_LABEL
 from daftt_core.jobs.requests import JobRequest

@@ -1,22 +1,110 @@
-"""How long a remote is waited for: one deadline over a call, and the pauses between attempts."""
+"""How long a remote is waited for: one deadline over a call, and retries with pauses until then."""
 
 from __future__ import annotations
 
+import logging
+import math
 import random
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from contextvars import copy_context
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-__all__ = ["growing_pauses", "pause_asked_for", "within"]
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+    stop_never,
+    wait_exponential,
+)
 
+__all__ = ["Retry", "TransientError", "pause_asked_for", "within"]
+
+_log = logging.getLogger("daftt.network")
 _jitter = random.Random()  # noqa: S311 - no secret; its own, as the global one is seeded for a run
 _LONGEST_PAUSE_ASKED_FOR = 120.0
 """Seconds; a server that asks for more is treated as one that asks for this."""
 
 T = TypeVar("T")
+
+
+class TransientError(Exception):
+    """A remote failed in a way that may pass. Which ways those are, each remote knows itself.
+
+    Args:
+        message: How it failed.
+        pause_seconds: The least pause that it asks for.
+    """
+
+    def __init__(self, message: str, pause_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.pause_seconds = pause_seconds
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often and how long a remote is tried.
+
+    The bound of the pauses doubles, and each pause is drawn between 0 and its bound, so that many
+    who wait do not come back at once (full jitter, as in "Exponential Backoff And Jitter", AWS
+    Architecture Blog, 2015). No pause is shorter than the remote asks for.
+
+    Attributes:
+        deadline_seconds: From the first attempt on; no attempt begins after it.
+        first_pause_seconds: Bound of the first pause.
+        longest_pause_seconds: Bound of every pause that the remote does not ask for.
+        attempts: How many there may be; None for as many as the deadline allows.
+        sleep: Waits for some seconds.
+    """
+
+    deadline_seconds: float = math.inf
+    first_pause_seconds: float = 0.5
+    longest_pause_seconds: float = 30.0
+    attempts: int | None = None
+    sleep: Callable[[float], None] = time.sleep
+
+    def call(self, attempt: Callable[[float], T], on: type[TransientError] = TransientError) -> T:
+        """Do something, again while it fails in a way that may pass.
+
+        Args:
+            attempt: Does it once; is given the seconds that are left until the deadline.
+            on: The errors after which there is another attempt.
+
+        Raises:
+            TransientError: That of the last attempt. Other errors of ``attempt`` are raised at
+                once.
+        """
+        give_up = time.monotonic() + self.deadline_seconds
+        enough = stop_never if self.attempts is None else stop_after_attempt(self.attempts)
+        retrying = Retrying(
+            retry=retry_if_exception_type(on),
+            stop=stop_before_delay(self.deadline_seconds) | enough,
+            wait=self._pause,
+            sleep=self.sleep,
+            before_sleep=_tell,
+            reraise=True,
+        )
+        return retrying(lambda: attempt(give_up - time.monotonic()))
+
+    def _pause(self, state: RetryCallState) -> float:
+        # not tenacity's own jitter, which draws from the global generator
+        grow = wait_exponential(self.first_pause_seconds, self.longest_pause_seconds)
+        return max(_jitter.uniform(0, grow(state)), _error(state).pause_seconds)
+
+
+def _error(state: RetryCallState) -> TransientError:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, TransientError) else TransientError("")
+
+
+def _tell(state: RetryCallState) -> None:
+    _log.debug("%s; trying again in %.1f s", _error(state), state.upcoming_sleep)
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
@@ -53,27 +141,11 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     return results[0]
 
 
-def growing_pauses(first_seconds: float, longest_seconds: float) -> Iterator[float]:
-    """Pauses in seconds between attempts, without end.
-
-    Their bound doubles, and each is cut at random so that many who wait do not come back at once
-    (full jitter, as in "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
-
-    Args:
-        first_seconds: Bound of the first.
-        longest_seconds: Bound of every one.
-    """
-    bound = first_seconds
-    while True:
-        yield _jitter.uniform(0, bound)
-        bound = min(2 * bound, longest_seconds)
-
-
 def pause_asked_for(text: str | None) -> float:
-    """The pause in seconds that a Retry-After header asks for, at most two minutes; 0 for none.
+    """Return the pause in seconds that a Retry-After header asks for, at most two minutes.
 
     Args:
-        text: The header: seconds, or a date (RFC 9110, section 10.2.3).
+        text: The header: seconds, or a date (RFC 9110, section 10.2.3). Anything else asks for 0.
     """
     text = (text or "").strip()
     try:

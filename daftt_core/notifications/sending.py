@@ -14,12 +14,11 @@ characters that cannot be seen, or turn the direction of what follows, are left 
 from __future__ import annotations
 
 import os
-import time
 from typing import Any, Literal
 
 from daftt_core import __version__
 from daftt_core.errors import ConfigError, DafttError, RemoteError
-from daftt_core.network import address_problem, within
+from daftt_core.network import Retry, TransientError, address_problem, pause_asked_for
 from daftt_core.notifications.ending import Ending, ending_of
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run
@@ -78,10 +77,12 @@ def _escaped(text: str, most: int) -> str:
 
 URL_VARIABLE = "DAFTT_NOTIFY_URL"
 
-_TIMEOUT_SECONDS = (5, 10)  # to connect, and for the whole answer of one attempt
+_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 10.0  # for the whole answer of one attempt
 _MOST_BYTES = 2**20
-_PAUSES_SECONDS = (1.0, 3.0)  # before the second attempt, and before the third
-_DEADLINE_SECONDS = 45.0
+_RETRY = Retry(
+    deadline_seconds=45.0, first_pause_seconds=2.0, longest_pause_seconds=4.0, attempts=3
+)
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -115,11 +116,9 @@ def send(ending: Ending, form: Literal["webhook", "slack"]) -> None:
     """
     url, body = _url(), body_of(ending, form)
     try:
-        trouble = within(_DEADLINE_SECONDS, lambda: _post_patiently(url, body))
-    except TimeoutError:
-        trouble = f"it does not answer within {_DEADLINE_SECONDS:.0f} seconds"
-    if trouble:
-        raise RemoteError(f"the server that {URL_VARIABLE} names cannot be used: {trouble}")
+        _RETRY.call(lambda seconds_left: _post(url, body, seconds_left))
+    except TransientError as error:
+        raise _unusable(str(error)) from None
 
 
 def _url() -> str:
@@ -134,34 +133,39 @@ def _url() -> str:
     return url
 
 
-def _post_patiently(url: str, body: dict[str, Any]) -> str:
-    """What went wrong at the last attempt, if anything."""
-    for pause in (*_PAUSES_SECONDS, None):
-        trouble, may_pass = _post(url, body)
-        if pause is None or not may_pass:
-            break
-        time.sleep(pause)
-    return trouble
+def _post(url: str, body: dict[str, Any], seconds_left: float) -> None:
+    """Send a message once.
 
-
-def _post(url: str, body: dict[str, Any]) -> tuple[str, bool]:
-    """What went wrong, if anything, and whether it may pass by itself."""
+    Raises:
+        TransientError: It failed in a way that may pass.
+        RemoteError: It failed in another way.
+    """
     import requests
 
     from daftt_core.network import DeadlineAdapter, MetadataServiceError, guard
 
+    seconds = min(_ANSWER_SECONDS, seconds_left)
     try:
         with requests.Session() as session:
             guard(session, DeadlineAdapter(most_bytes=_MOST_BYTES))
-            answer = session.post(url, json=body, timeout=_TIMEOUT_SECONDS)
+            answer = session.post(url, json=body, timeout=(_CONNECT_SECONDS, seconds))
     except MetadataServiceError as error:  # it holds the address, but not the URL
-        return f"it {error}", False
-    except requests.RequestException as error:  # its words hold the URL
-        passing = isinstance(error, requests.ConnectionError | requests.Timeout)
-        return f"{type(error).__name__}", passing
+        raise _unusable(f"it {error}") from None
+    except requests.ReadTimeout:
+        raise TransientError(f"it does not answer within {seconds:.0f} seconds") from None
+    except (requests.ConnectionError, requests.Timeout) as error:  # its words hold the URL
+        raise TransientError(type(error).__name__) from None
     except Exception as error:  # whatever it is: a traceback would hold the URL
-        return f"{type(error).__name__}", False
+        raise _unusable(type(error).__name__) from None
     status = answer.status_code
+    if status in _BUSY:
+        pause = pause_asked_for(answer.headers.get("Retry-After"))
+        raise TransientError(f"it answers {status}", pause)
     if 300 <= status < 400:
-        return f"it redirects elsewhere ({status}), which is not followed", False
-    return ("", False) if status < 300 else (f"it answers {status}", status in _BUSY)
+        raise _unusable(f"it redirects elsewhere ({status}), which is not followed")
+    if status >= 400:
+        raise _unusable(f"it answers {status}")
+
+
+def _unusable(reason: str) -> RemoteError:
+    return RemoteError(f"the server that {URL_VARIABLE} names cannot be used: {reason}")

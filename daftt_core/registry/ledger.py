@@ -22,7 +22,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from daftt_core.errors import BusyError, ConfigError, StorageError, did_you_mean
-from daftt_core.network import growing_pauses
+from daftt_core.network import Retry, TransientError
 from daftt_core.records import explain
 from daftt_core.registry.models import Decision, Event, Ledger
 from daftt_core.stages import VERSIONS
@@ -55,7 +55,12 @@ class TaskRegistry:
             raise ConfigError(f"task {task!r}: a task's id has only a to z, 0 to 9 and -")
         self.task, self.uri = task, f"{registry.rstrip('/')}/{task}"
         self._storage: Storage = open_storage(self.uri)
-        self._sleep = sleep
+        self._retry = Retry(
+            first_pause_seconds=_FIRST_PAUSE_SECONDS,
+            longest_pause_seconds=_LONGEST_PAUSE_SECONDS,
+            attempts=_ATTEMPTS,
+            sleep=sleep,
+        )
 
     def read(self) -> Ledger:
         """The champion and the history; both empty where nothing was promoted yet.
@@ -178,23 +183,29 @@ class TaskRegistry:
 
     def _append(self, event: Event, expected: str | object | None = ...) -> Ledger:
         """Add an event; with ``expected``, only while that is the champion."""
-        pauses = growing_pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         changed: Ledger | None = None
-        for _ in range(_ATTEMPTS):
+
+        def attempt(_seconds: float) -> Ledger:
+            nonlocal changed
             ledger, version = self._read()
             if changed and changed.events[-1] in ledger.events:
                 return changed  # it had been written, and another process wrote after it
             if expected is not ... and ledger.champion != expected:
                 raise BusyError(_overtaken(self.task, ledger, expected))
             changed = ledger.followed_by(event)
+            text = changed.model_dump_json(indent=1) + "\n"
             try:
-                text = changed.model_dump_json(indent=1) + "\n"
                 self._storage.write(_FILE, text.encode(), replaces=version)
-            except BusyError:
-                self._sleep(next(pauses))
-                continue
+            except BusyError as error:
+                raise TransientError(str(error)) from None
             return changed
-        raise BusyError(f"{self.uri}/{_FILE}: many processes write it at once; try again")
+
+        try:
+            return self._retry.call(attempt)
+        except TransientError:
+            raise BusyError(
+                f"{self.uri}/{_FILE}: many processes write it at once; try again"
+            ) from None
 
 
 def registered_tasks(registry: str) -> list[str]:

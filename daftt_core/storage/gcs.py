@@ -8,7 +8,6 @@ is imported when the first object is touched.
 from __future__ import annotations
 
 import os
-import time
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,17 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.errors import BusyError, StorageError
-from daftt_core.network import growing_pauses
-from daftt_core.storage.gcs_errors import Patience, known_errors, sentence, status_of
-from daftt_core.storage.gcs_transfer import (
-    ATTEMPTS,
-    ChangedError,
-    DamagedError,
-    MissingError,
-    Transfer,
-    TransferError,
-    is_damage,
-)
+from daftt_core.storage.gcs_errors import DamagedError, Patience, known_errors, sentence, status_of
+from daftt_core.storage.gcs_transfer import ChangedError, MissingError, Transfer, TransferError
 from daftt_core.storage.protocol import NOTHING, Content, Entry
 from daftt_core.telemetry import count_bytes
 
@@ -38,7 +28,6 @@ __all__ = ["GcsStorage"]
 _EMULATOR = "STORAGE_EMULATOR_HOST"
 _WRITER = "daftt-writer"
 _CHECK = ".daftt-check"
-_LONGEST_PAUSE_SECONDS = 5.0  # before what arrived damaged is fetched again
 _LISTED = "items(name,size,updated),nextPageToken"
 
 
@@ -80,7 +69,9 @@ class GcsStorage:
         with self._explained(name):
             blob = self._blob(name)
             try:
-                data = self._content(blob)
+                data = self._patience.until_whole(
+                    lambda: bytes(blob.download_as_bytes(checksum="crc32c", **self._how))
+                )
             except known_errors() as error:
                 if status_of(error) != 404:
                     raise
@@ -88,18 +79,6 @@ class GcsStorage:
                 return None
             count_bytes(fetched=len(data))
             return Content(data, str(blob.generation))
-
-    def _content(self, blob: Any) -> bytes:
-        """A small object's content, fetched again while it arrives damaged."""
-        pauses = growing_pauses(self._patience.first_pause_seconds, _LONGEST_PAUSE_SECONDS)
-        for _, pause in zip(range(ATTEMPTS - 1), pauses, strict=False):
-            try:
-                return bytes(blob.download_as_bytes(checksum="crc32c", **self._how))
-            except known_errors() as error:
-                if not is_damage(error):
-                    raise
-            time.sleep(pause)
-        return bytes(blob.download_as_bytes(checksum="crc32c", **self._how))
 
     def write(self, name: str, data: bytes, replaces: str | None = None) -> None:
         """Write a small object, on condition of the generation that is there."""
@@ -232,7 +211,7 @@ class GcsStorage:
 
     @property
     def _how(self) -> dict[str, Any]:
-        return {"retry": self._patience.retry(), "timeout": self._patience.request_seconds}
+        return {"retry": self._patience.retry, "timeout": self._patience.request_seconds}
 
     @property
     def _root(self) -> str:

@@ -1,23 +1,30 @@
-"""What can go wrong with Google Cloud Storage: what passes by itself, and words for the rest.
-
-What passes is tried again with growing, random pauses (full jitter, as in "Exponential Backoff And
-Jitter", AWS Architecture Blog, 2015), never sooner than the server asks for in ``Retry-After``.
-"""
+"""What can go wrong with Google Cloud Storage: what passes by itself, and words for the rest."""
 
 from __future__ import annotations
 
 import http.client
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
-from daftt_core.network import pause_asked_for
-from daftt_core.telemetry import log
+from daftt_core.network import Retry, TransientError, pause_asked_for
 
-__all__ = ["Patience", "known_errors", "sentence", "status_of"]
+__all__ = ["DamagedError", "Patience", "is_damage", "known_errors", "sentence", "status_of"]
 
-_PASSING = {408, 429, 500, 502, 503, 504}
+_TRANSIENT = {408, 429, 500, 502, 503, 504}
+_ATTEMPTS = 5  # at content that arrives damaged; what passes by itself is tried for longer
+_LONGEST_PAUSE_SECONDS = 5.0  # before damaged content is copied again
+
+T = TypeVar("T")
+
+
+class DamagedError(Exception):
+    """The content that arrived is not the content that was sent."""
+
+
+class _ArrivedDamagedError(TransientError):
+    """An attempt whose content arrived damaged; the cause says what was found."""
 
 
 @dataclass(frozen=True)
@@ -36,28 +43,65 @@ class Patience:
     deadline_seconds: float = 600.0
     request_seconds: float = 60.0
 
-    def retry(self) -> Any:
-        """The same as the client library's own retry object."""
-        from google.api_core.retry import Retry
+    def retry(self, request: Callable[[], T]) -> Callable[[], T]:
+        """Return a request that is repeated; the client library takes this as its ``retry``."""
+        retry = Retry(self.deadline_seconds, self.first_pause_seconds, self.longest_pause_seconds)
 
-        return Retry(
-            predicate=_passes,
-            initial=self.first_pause_seconds,
-            maximum=self.longest_pause_seconds,
-            multiplier=2.0,
-            timeout=self.deadline_seconds,
-            on_error=_wait_as_asked,
+        def attempt(_seconds: float) -> T:
+            try:
+                return request()
+            except Exception as error:
+                if not _is_transient(error):
+                    raise
+                message = f"Google Cloud Storage: {error}"
+                raise TransientError(message, _pause_asked_for(error)) from error
+
+        return lambda: retry.call(attempt)
+
+    def until_whole(self, copy: Callable[[], T]) -> T:
+        """Copy content, and copy it again while it arrives damaged.
+
+        Args:
+            copy: Copies it once. When the last attempt fails, its error is raised.
+        """
+        retry = Retry(
+            first_pause_seconds=self.first_pause_seconds,
+            longest_pause_seconds=_LONGEST_PAUSE_SECONDS,
+            attempts=_ATTEMPTS,
         )
+        damage: list[Exception] = []
+
+        def attempt(_seconds: float) -> T:
+            try:
+                return copy()
+            except Exception as error:
+                if not is_damage(error):
+                    raise
+                damage.append(error)
+                raise _ArrivedDamagedError(f"Google Cloud Storage: {error}") from error
+
+        try:
+            return retry.call(attempt, on=_ArrivedDamagedError)
+        except _ArrivedDamagedError:
+            raise damage[-1] from damage[-1].__cause__
 
 
-def _passes(error: BaseException) -> bool:
+def is_damage(error: BaseException | None) -> bool:
+    """Tell whether content arrived other than it was sent, as the error or its cause says."""
+    from google.cloud.storage.exceptions import DataCorruption
+
+    damage = DamagedError | DataCorruption
+    return isinstance(error, damage) or isinstance(getattr(error, "__cause__", None), damage)
+
+
+def _is_transient(error: BaseException) -> bool:
     import requests
     import urllib3
     from google.auth.exceptions import TransportError
 
     if isinstance(error, TransportError):  # the metadata server that gives out tokens
         return True
-    passing = (
+    transient = (
         ConnectionError,
         TimeoutError,
         http.client.HTTPException,
@@ -68,31 +112,31 @@ def _passes(error: BaseException) -> bool:
         requests.exceptions.InvalidJSONError,
         urllib3.exceptions.HTTPError,
     )
-    return isinstance(error, passing) or status_of(error) in _PASSING
+    return isinstance(error, transient) or status_of(error) in _TRANSIENT
 
 
-def _wait_as_asked(error: Exception) -> None:
+def _pause_asked_for(error: Exception) -> float:
+    """Return the pause in seconds that an answer asks for."""
     from requests import RequestException
 
-    log.debug("Google Cloud Storage: %s; trying again", error)
     response = getattr(error, "response", None)
     if response is None:
-        return
+        return 0.0
     with suppress(RequestException, OSError):
         response.content  # noqa: B018 - an answer that is not read keeps its connection open
-    time.sleep(pause_asked_for(response.headers.get("Retry-After")))
+    return pause_asked_for(response.headers.get("Retry-After"))
 
 
 def known_errors() -> tuple[type[BaseException], ...]:
     """Everything that the client library raises for a mishap that is not a fault of ours."""
-    from google.api_core.exceptions import GoogleAPICallError, RetryError
+    from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
     from requests import RequestException
 
     return (
         GoogleAPICallError,
-        RetryError,
+        TransientError,
         GoogleAuthError,
         InvalidResponse,
         DataCorruption,
@@ -114,13 +158,12 @@ def status_of(error: BaseException) -> int:
 
 def sentence(uri: str, error: BaseException) -> str:
     """What happened to an object, in words, with what to do where that is known."""
-    from google.api_core.exceptions import RetryError
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
     from google.cloud.storage.exceptions import DataCorruption
 
-    if isinstance(error, RetryError):
-        cause = error.cause or error
-        return f"{uri}: still fails after many attempts ({_reason(cause)}); try again later"
+    if isinstance(error, TransientError):
+        reason = _reason(error.__cause__ or error)
+        return f"{uri}: still fails after many attempts ({reason}); try again later"
     bucket = "/".join(uri.split("/")[:3])
     if type(error) is DefaultCredentialsError:  # its heirs mean something else
         return (

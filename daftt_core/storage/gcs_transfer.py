@@ -15,23 +15,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from daftt_core.storage.gcs_errors import Patience, known_errors, status_of
+from daftt_core.storage.gcs_errors import (
+    DamagedError,
+    Patience,
+    is_damage,
+    known_errors,
+    status_of,
+)
 from daftt_core.storage.ranges import Journal, Mark, Slice, mark_of, marks_of_parts
 from daftt_core.telemetry import Progress, count_bytes
 
 __all__ = [
-    "ATTEMPTS",
     "ChangedError",
-    "DamagedError",
     "MissingError",
     "Transfer",
     "TransferError",
-    "is_damage",
 ]
 
-ATTEMPTS = 5
-"""At content that arrives damaged; what passes by itself is tried for longer."""
-
+_JOINS = 5  # as other processes may remove parts of the same file while these are joined
 _MOST_PARTS = 32  # that one compose request takes
 _BATCH = 256  # files between two reports of progress
 _FEW_PARTS = 4  # files of no more than these go up whole
@@ -51,10 +52,6 @@ class TransferError(Exception):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
-
-
-class DamagedError(Exception):
-    """The content that arrived is not the content that was sent."""
 
 
 class MissingError(Exception):
@@ -132,7 +129,7 @@ class Transfer:
 
     @property
     def _how(self) -> dict[str, Any]:
-        return {"retry": self._patience.retry(), "timeout": self._patience.request_seconds}
+        return {"retry": self._patience.retry, "timeout": self._patience.request_seconds}
 
     def _stored(self, prefix: str) -> dict[str, Mark]:
         return {name: _mark_of_blob(blob) for name, blob in self._listed(prefix).items()}
@@ -201,7 +198,7 @@ class Transfer:
         prefix = f"{folder}/{_PARTS}{name}/{size}-"
         parts = {f"{prefix}{start:015d}": start for start in range(0, mark.size, size)}
         marks = dict(zip(parts, of_parts, strict=True))
-        for _ in range(ATTEMPTS):
+        for _ in range(_JOINS):
             there = self._stored(prefix)
             missing = [part for part in parts if there.get(part) != marks[part]]
             done = len(parts) - len(missing)
@@ -328,14 +325,16 @@ class Transfer:
     ) -> None:
         """Copy objects, and those again that arrived damaged."""
         pending = list(targets)
-        for number in range(ATTEMPTS):
+
+        def copy() -> None:
+            nonlocal pending
             failed = {name: error for name, error in attempt(pending).items() if error}
-            for name, error in failed.items():
-                if not is_damage(error) or number + 1 == ATTEMPTS:
-                    raise TransferError(name) from error
             pending = list(failed)
-            if not pending:
-                return
+            if failed:
+                name = min(failed, key=lambda name: is_damage(failed[name]))  # the worst first
+                raise TransferError(name) from failed[name]
+
+        self._patience.until_whole(copy)
 
 
 def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -350,10 +349,3 @@ def _mark_of_blob(blob: Any) -> Mark:
 def _changed_or(error: BaseException | None) -> BaseException | None:
     """What an error of a download of a known generation means."""
     return ChangedError() if error is not None and status_of(error) == 404 else error
-
-
-def is_damage(error: BaseException | None) -> bool:
-    """Whether content arrived other than it was sent."""
-    from google.cloud.storage.exceptions import DataCorruption
-
-    return isinstance(error, DamagedError | DataCorruption)

@@ -24,8 +24,9 @@ from job_requests import job_request
 
 from daftt_core.errors import JobError
 from daftt_core.jobs import KINDS, JobRequest
-from daftt_core.jobs.api import Cluster, connect
-from daftt_core.jobs.cluster import ClusterLauncher
+from daftt_core.jobs.cluster import Cluster
+from daftt_core.jobs.kubernetes import connect
+from daftt_core.jobs.launcher import ClusterLauncher
 from daftt_core.jobs.pods import JOB_LABEL
 from daftt_core.jobs.reap import find_jobs, remove_job
 
@@ -52,7 +53,7 @@ def cluster() -> Iterator[Cluster]:
     core.create_namespace({"metadata": {"name": name}})
     try:
         _wait_for_service_account(core, name)
-        yield connect(name)
+        yield Cluster(connect(), name)
     finally:
         core.delete_namespace(name)
 

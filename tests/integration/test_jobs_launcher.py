@@ -17,8 +17,9 @@ from kube_api import EPOCH, Fault, KubeApi, Step, kube_api, pod
 
 from daftt_core.errors import JobError
 from daftt_core.jobs import KINDS
-from daftt_core.jobs.api import Patience, connect
-from daftt_core.jobs.cluster import ClusterLauncher
+from daftt_core.jobs.cluster import Cluster
+from daftt_core.jobs.kubernetes import Patience, connect
+from daftt_core.jobs.launcher import ClusterLauncher
 from daftt_core.jobs.requests import JobRequest, Owner
 
 JOBS = "/pytorchjobs"
@@ -47,7 +48,7 @@ def launch(
     poll_seconds: float = 0.01,
     patience: Patience = HASTY,
 ) -> None:
-    cluster = connect(patience=patience)
+    cluster = Cluster(connect(patience))
     launcher = ClusterLauncher(cluster, KINDS[kind], poll_seconds, deletion_seconds=10)
     launcher.launch(request or job_request())
 
@@ -290,7 +291,7 @@ def test_a_job_that_is_being_deleted_is_waited_out(api: KubeApi) -> None:
     api.scripts = [[], [SUCCEEDED]]
     made = api.add_job("pytorchjobs", KINDS["pytorchjob"].build(job_request()))
     api.linger = 3
-    cluster = connect(patience=HASTY)
+    cluster = Cluster(connect(HASTY))
     cluster.delete(KINDS["pytorchjob"], made["metadata"]["name"], made["metadata"]["uid"])
     launch()
     assert [job["metadata"]["uid"] for job in api.jobs()] != [made["metadata"]["uid"]]
@@ -347,7 +348,7 @@ def test_an_answer_that_cannot_be_read_is_asked_for_again(
 
 def test_null_is_a_list_without_entries(api: KubeApi) -> None:
     api.faults = [Fault("GET", "/pods", b'{"items": null}')]
-    assert connect(patience=HASTY).pods("a=b") == []
+    assert Cluster(connect(HASTY)).pods("a=b") == []
 
 
 @pytest.mark.parametrize("pause", ["nan", "inf", "-1", "\xb2", "soon"])

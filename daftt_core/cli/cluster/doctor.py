@@ -7,25 +7,23 @@ run's storage, which it writes, reads and deletes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from daftt_core.cli.local.doctor import Check
+from daftt_core.cli.checks import Check
 from daftt_core.cli.local.launch import compiled_pipeline
 from daftt_core.config import Config
-from daftt_core.errors import RemoteError, StorageError
-from daftt_core.network.retry import within
+from daftt_core.errors import JobError, StorageError
+from daftt_core.jobs.kubernetes import Patience, RefusedError, connect
 from daftt_core.storage import open_storage
 
 __all__ = ["Asked", "cluster_checks"]
 
-_PATIENCE_SECONDS = 15
+_PATIENCE = Patience(total_seconds=5.0, unauthorized_seconds=0.0, read_seconds=15.0)
 _OPERATOR = (
     "kubectl apply --server-side -k "
     "'github.com/kubeflow/training-operator.git/manifests/overlays/standalone?ref=v1.9.4'"
@@ -77,12 +75,15 @@ def cluster_checks(asked: Asked) -> list[Check]:
     """Look at everything that a run needs of the cluster."""
     try:
         api = _Api(asked)
-        version = api.get("/version")
-    except RemoteError as error:
+        version = api.version()
+    except JobError as error:
+        sentence = str(error)
+        if isinstance(error, RefusedError) and error.status == 401:
+            sentence = "the API server does not know you (401): log in to the cluster again"
         mend = "kubectl config get-contexts; kubectl config use-context NAME"
-        return [Check("Kubernetes", False, str(error), mend)]
+        return [Check("Kubernetes", False, sentence, mend)]
     return [
-        Check("Kubernetes", True, str(version.get("gitVersion", "answers"))),
+        Check("Kubernetes", True, version),
         *_resources(api, asked.config),
         _kueue(api),
         *_rights(api, asked),
@@ -95,83 +96,53 @@ def cluster_checks(asked: Asked) -> list[Check]:
 
 
 class _Api:
-    """The Kubernetes API as plain JSON: these few questions need no generated classes."""
+    """What the checks ask of the Kubernetes API."""
 
     def __init__(self, asked: Asked) -> None:
-        from kubernetes import client, config
-
-        path = os.environ.get("KUBECONFIG", "")
-        try:
-            if not path and "KUBERNETES_SERVICE_HOST" in os.environ:  # in a pod
-                config.load_incluster_config()
-            else:
-                config.load_kube_config(config_file=path or "~/.kube/config")
-        except (config.ConfigException, OSError) as error:
-            raise RemoteError(f"there is no usable kubeconfig: {_one_line(error)}") from None
-        self._client = client.ApiClient()
-        self._client.configuration.retries = False
+        self._client = connect(_PATIENCE)
         self._as = {}
         if asked.service_account:
             user = f"system:serviceaccount:{asked.namespace}:{asked.service_account}"
             self._as = {"Impersonate-User": user}
 
-    def get(self, path: str) -> dict[str, Any]:
-        """An object; its ``kind`` is ``Status`` and its ``code`` the refusal's where it is refused.
+    def version(self) -> str:
+        """Return the version of the cluster.
 
         Raises:
-            RemoteError: Nothing answers.
+            JobError: Nothing answers, or the credentials are refused.
         """
-        return self._call("GET", path, {})
+        return str(self._client.request("GET", "/version").get("gitVersion", "answers"))
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return an object; ``{"refused": STATUS}`` where it is refused.
+
+        Raises:
+            JobError: Nothing answers.
+        """
+        try:
+            return self._client.request("GET", path)
+        except RefusedError as error:
+            return {"refused": error.status}
 
     def may(self, namespace: str, attributes: dict[str, str]) -> bool | None:
-        """Whether an action is allowed; None where that cannot be told."""
+        """Tell whether an action is allowed; None where that cannot be told."""
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": {"namespace": namespace, **attributes}},
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        status = self._call("POST", path, self._as, review).get("status")
-        return bool(status.get("allowed")) if isinstance(status, dict) else None
-
-    def _call(
-        self, method: str, path: str, headers: dict[str, str], body: Any = None
-    ) -> dict[str, Any]:
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
-
-        call = partial(
-            self._client.call_api,
-            path,
-            method,
-            header_params={"Accept": "application/json", **headers},
-            body=body,
-            response_type="object",
-            auth_settings=["BearerToken"],
-            _return_http_data_only=True,
-            _request_timeout=_PATIENCE_SECONDS,
-        )
         try:
-            answer = within(_PATIENCE_SECONDS, call)
-        except ApiException as error:
-            if error.status == 401:
-                raise RemoteError(
-                    "the API server does not know you (401): log in to the cluster again"
-                ) from None
-            return {"kind": "Status", "status": "Failure", "code": error.status}
-        except (HTTPError, OSError, ValueError, RecursionError) as error:
-            host = self._client.configuration.host
-            raise RemoteError(f"{host}: cannot be reached: {_one_line(error)}") from None
-        return answer if isinstance(answer, dict) else {}
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "reason", None) or error).split())[:200]
+            answer = self._client.request("POST", path, body=review, headers=self._as)
+        except RefusedError:
+            return None
+        status = answer.get("status")
+        return bool(status.get("allowed")) if isinstance(status, dict) else None
 
 
 def _refused(answer: dict[str, Any]) -> int:
-    """The status of a refusal; 0 for an answer."""
-    return int(answer.get("code", 0)) if answer.get("kind") == "Status" else 0
+    """Return the status of a refusal; 0 for an answer."""
+    return int(answer.get("refused", 0))
 
 
 def _launcher(config: Config) -> str:

@@ -37,11 +37,12 @@ def reap_command(
       daftt reap --namespace kubeflow-user
       daftt reap --run movie-reviews-0f3a --all
     """
-    from daftt_core.jobs.api import connect
-    from daftt_core.jobs.launcher import KINDS
+    from daftt_core.jobs import KINDS
+    from daftt_core.jobs.cluster import Cluster
+    from daftt_core.jobs.kubernetes import connect
     from daftt_core.jobs.reap import find_jobs, remove_job
 
-    cluster = connect(namespace)
+    cluster = Cluster(connect(), namespace)
     found = find_jobs(cluster, list(KINDS.values()), run_name)
     doomed = [job for job in found if everything or job.orphaned]
     if not dry_run:

@@ -1,4 +1,4 @@
-"""``daftt doctor``: what is installed, what is missing, and the command that mends it."""
+"""``daftt doctor``: what this machine lacks for a run, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -6,112 +6,29 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-import click
 from packaging.requirements import Requirement
 from packaging.version import Version
-from rich.table import Table
-from rich.text import Text
 
+from daftt_core.cli.checks import Check
 from daftt_core.cli.local.launch import compiled_pipeline
-from daftt_core.cli.printing import say, say_json, show_table
-from daftt_core.cli.settings import read_config
 from daftt_core.config import Config
 from daftt_core.errors import DafttError
 from daftt_core.planning import disk_bytes
 
-__all__ = ["Check", "doctor_command"]
+__all__ = ["machine_checks"]
 
 _PROJECT = Path(__file__).parents[3]
 _INSTALL = 'python -m pip install -c constraints.txt -e ".[train]"'
 _NEEDED_MEMORY_BYTES = 6_000_000_000
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        name: What it is.
-        ok: Whether it is as it should be.
-        found: What was found.
-        mend: The command that mends it; empty when it is right.
-        needed: Whether a run fails without it.
-    """
-
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
-    needed: bool = True
-
-
-@click.command("doctor", short_help="Check that everything a run needs is in place.")
-@click.option("--cluster", is_flag=True, help="Look at a cluster instead of this machine.")
-@click.option(
-    "--namespace",
-    default="kubeflow",
-    show_default=True,
-    envvar="DAFTT_KFP_NAMESPACE",
-    show_envvar=True,
-    help="With --cluster: where the pods run.",
-)
-@click.option(
-    "--service-account",
-    default="",
-    envvar="DAFTT_KFP_SERVICE_ACCOUNT",
-    show_envvar=True,
-    help="With --cluster: as whom they run; empty: your own rights are looked at.",
-)
-@click.option("--queue", default="", help="With --cluster: Kueue's queue that jobs go to.")
-@click.option("--output", help="With --cluster: the storage prefix to try.")
-@click.option(
-    "--settings",
-    "settings_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="With --cluster: YAML file of the run's settings, for its GPUs, secrets and storage.",
-)
-@click.option(
-    "--preset", metavar="NAME", multiple=True, help="With --cluster: the presets of that run."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor_command(
-    cluster: bool,
-    namespace: str,
-    service_account: str,
-    queue: str,
-    output: str | None,
-    settings_file: Path | None,
-    preset: tuple[str, ...],
-    as_json: bool,
-) -> int:
-    """Check that everything a run needs is in place; exit code 1 when something is missing.
-
-    \b
-    Examples:
-      daftt doctor
-      daftt doctor --json
-      daftt doctor --cluster --output gs://my-bucket/daftt --service-account pipeline-runner
-    """
-    if cluster:
-        from daftt_core.cli.cluster.doctor import Asked, cluster_checks
-
-        config = read_config(settings_file, {"output": output, "preset": preset})
-        checks = cluster_checks(Asked(config, namespace, service_account, queue))
-    else:
-        checks = [look() for look in _LOOKS]
-    missing = [check for check in checks if check.needed and not check.ok]
-    if as_json:
-        say_json({"ok": not missing, "checks": [asdict(c) for c in checks]})
-    else:
-        show_table(_table(checks))
-        well = "Everything a run needs is in place."
-        say(f"{len(missing)} missing; see above what mends it." if missing else well)
-    return 1 if missing else 0
+def machine_checks() -> list[Check]:
+    """Look at everything that a run needs of this machine."""
+    return [look() for look in _LOOKS]
 
 
 def _python() -> Check:
@@ -224,15 +141,3 @@ def _installed(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _table(checks: Sequence[Check]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("what", "state", "found", "mend it with"):
-        table.add_column(heading, overflow="fold")
-    for check in checks:
-        state, colour = ("missing", "red") if check.needed else ("note", "yellow")
-        if check.ok:
-            state, colour = "ok", "green"
-        table.add_row(check.name, Text(state, colour), check.found, check.mend)
-    return table

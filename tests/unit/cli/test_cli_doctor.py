@@ -8,8 +8,8 @@ import re
 import pytest
 
 from daftt_core.cli.app import main
+from daftt_core.cli.checks import Check
 from daftt_core.cli.local import doctor
-from daftt_core.cli.local.doctor import Check
 
 
 def test_a_missing_model_is_found_with_its_remedy(monkeypatch, tmp_path) -> None:

@@ -14,6 +14,7 @@ from raw_server import RawServer, http_answer, running
 from daftt_core.engines import PromptRefusedError, ServerEngine, completions_api
 from daftt_core.engines.completions_api import CompletionsApi
 from daftt_core.errors import ConfigError, DafttError, RemoteError
+from daftt_core.network import Retry
 from daftt_core.tasks import Prompt
 
 HOW = {"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 8}
@@ -72,7 +73,7 @@ def server() -> Iterator[RawServer]:
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completions_api, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(completions_api, "_RETRY", Retry(600.0, first_pause_seconds=0.01))
 
 
 def engine_for(server: RawServer) -> ServerEngine:
@@ -157,7 +158,7 @@ def test_a_server_that_dribbles_is_given_up(
     server: RawServer, start: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would send a byte now and then for ever; then this test would not end."""
-    monkeypatch.setattr(completions_api, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(completions_api, "_RETRY", Retry(0.5, first_pause_seconds=0.01))
     monkeypatch.setattr(completions_api, "_HEALTH_SECONDS", 0.2)
     endless = start.replace(b"Content-Length: ", b"Content-Length: 9999")
     server.answers, server.dribbles = [endless], True

@@ -23,6 +23,7 @@ from daftt_core.engines import (
     server_process,
 )
 from daftt_core.errors import ConfigError, ModelError, RemoteError, TaskError
+from daftt_core.network import Retry
 from daftt_core.tasks import Prompt
 
 PROMPTS = [Prompt("Say:", f" number {n}", " Output:") for n in range(12)]
@@ -37,8 +38,7 @@ def server() -> Iterator[CompletionsServer]:
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completions_api, "_FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(completions_api, "_PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(completions_api, "_RETRY", Retry(2.0, first_pause_seconds=0.01))
 
 
 def engine_for(server: CompletionsServer, **more: object) -> Engine:

@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = Server()
     monkeypatch.setenv(URL_VARIABLE, server.url)
-    monkeypatch.setattr(sending, "_PAUSES_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(sending, "_RETRY", replace(sending._RETRY, sleep=lambda _: None))
     thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -250,8 +251,7 @@ def test_a_server_that_hangs_holds_nobody_up(
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, never answers
         port = silent.getsockname()[1]
         monkeypatch.setenv(URL_VARIABLE, f"http://127.0.0.1:{port}/{SECRET}")
-        monkeypatch.setattr(sending, "_TIMEOUT_SECONDS", (5, 60))
-        monkeypatch.setattr(sending, "_DEADLINE_SECONDS", 0.3)
+        monkeypatch.setattr(sending, "_RETRY", replace(sending._RETRY, deadline_seconds=0.3))
         notify(run, "slack", "FAILED", "stopped")
     assert "does not answer within" in caplog.text
 
@@ -262,7 +262,7 @@ def test_a_server_that_dribbles_holds_nobody_up(
     with raw_server.running() as server:
         server.answers, server.dribbles = [b"HTTP/1.1 200 OK\r\nX: "], True
         monkeypatch.setenv(URL_VARIABLE, f"{server.url}/{SECRET}")
-        monkeypatch.setattr(sending, "_DEADLINE_SECONDS", 0.3)
+        monkeypatch.setattr(sending, "_RETRY", replace(sending._RETRY, deadline_seconds=0.3))
         notify(run, "webhook", "FAILED", "stopped")
     assert "does not answer within" in caplog.text
 
