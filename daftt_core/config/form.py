@@ -88,7 +88,8 @@ def merge_form(form: Mapping[str, Any]) -> dict[str, object]:
     """
     fields = {name: form[name] for name in FORM_SETTINGS if form.get(name, "") != ""}
     presets = read_presets(split_presets(form["preset"]))
-    return _compiled_in(form) | presets | _whole_numbers(form["settings"]) | fields
+    settings: dict[str, object] = _whole_numbers(form["settings"])
+    return _compiled_in(form) | presets | settings | fields
 
 
 def check_compiled_in(form: Mapping[str, Any], config: Config) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from daftt_core.cli.printing import say
-from daftt_core.config import ClusterConfig, Config, NotifyConfig
+from daftt_core.config import Config
 
 __all__ = ["PIPELINES", "compile_command", "compile_pipeline", "is_up_to_date"]
 
@@ -71,13 +69,8 @@ def compile_pipeline(path: Path, config: Config | None = None) -> None:
     from kfp import compiler
 
     config = config or Config()
-    build = _builder(path.stem)
-    compiler.Compiler().compile(build(config.cluster, config.notify), str(path))
-
-
-def _builder(name: str) -> Callable[[ClusterConfig, NotifyConfig], Any]:
-    if name == "sweep":
+    if path.stem == "sweep":
         from pipelines.sweep import build_pipeline
     else:
         from pipelines.daftt import build_pipeline
-    return build_pipeline
+    compiler.Compiler().compile(build_pipeline(config.cluster, config.notify), str(path))

@@ -210,7 +210,7 @@ def _assumptions(config: Config, plan: Plan) -> list[str]:
         "students learn from every synthetic example that curation may keep",
         "not counted: loading weights, starting pods, checkpoints, dev's evaluation while training",
     ]
-    if config.cluster.gpus == "0":
+    if config.cluster.gpus == 0:
         lines.append(
             "cluster_gpus is 0: on a cluster the other stages' pods would have no GPU at all, and "
             "take many times as long as on the one that is planned for"

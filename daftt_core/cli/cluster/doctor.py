@@ -264,7 +264,7 @@ def _bucket(output: str) -> Check:
 
 def _gpus(api: _Api, config: Config) -> Check:
     kind, pods = config.cluster.gpu_resource, config.cluster
-    wanted = max(int(pods.gpus), int(pods.teacher_gpus))
+    wanted = max(pods.gpus, pods.teacher_gpus)
     answer = api.get("/api/v1/nodes")
     if _refused(answer):
         said = f"cannot be told: you may not list nodes; a pod wants {wanted}"
