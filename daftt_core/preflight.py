@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -15,7 +14,7 @@ from daftt_core.config import Config, json_argument
 from daftt_core.errors import ConfigError, StorageError, did_you_mean
 from daftt_core.planning import check_teacher_fits, disk_bytes
 from daftt_core.records import digest, write_text
-from daftt_core.stages import augmented_arms, synthesis_shards
+from daftt_core.stages import PREFLIGHT, PreflightResult, augmented_arms, synthesis_shards
 from daftt_core.storage import open_storage
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, StageResult, check_run, is_distant, run_stage
@@ -78,7 +77,7 @@ def check_settings(config: Config, run: Run) -> None:
         read_prices(config.run.prices)
 
 
-def preflight(config: Config, run: Run | None = None) -> StageResult:
+def preflight(config: Config, run: Run | None = None) -> StageResult[PreflightResult]:
     """Check that a run can begin, and write down what it was asked to do.
 
     Args:
@@ -99,14 +98,14 @@ def preflight(config: Config, run: Run | None = None) -> StageResult:
         open_storage(config.promotion.registry).check_writable()
     prices = read_prices(config.run.prices) if config.run.prices else None
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> PreflightResult:
         if prices:
             write_text(folder / PRICES_FILE, yaml.safe_dump(prices.model_dump(), sort_keys=False))
         write_text(folder / "config.json", config.model_dump_json(indent=1) + "\n")
         write_text(folder / "run.json", run.model_dump_json(indent=1) + "\n")
-        return {"versions": _versions()}
+        return PreflightResult(versions=_versions())
 
-    return run_stage(run, "preflight", [config, prices, __version__], work)
+    return run_stage(run, PREFLIGHT, [config, prices, __version__], work)
 
 
 def _check_promotion(config: Config, run: Run) -> None:

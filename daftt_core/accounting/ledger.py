@@ -19,12 +19,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.accounting.prices import Prices, parse_prices
+from daftt_core.stages import CURATED, EVALUATION, MAKING, PREFLIGHT, stage_of
 from daftt_core.storage import Manifest
 from daftt_core.telemetry import Usage
 from daftt_core.workspace import (
     Run,
     finished_stages,
-    parse_summary,
+    read_result,
     read_stage,
     stage_manifest,
     unfinished_usage,
@@ -44,8 +45,6 @@ PRICES_FILE = "prices.yaml"
 """The prices a run was started with, in its stage ``preflight``."""
 
 _HOUR = 3600
-_ABOUT_RESULTS = ("report", "review")
-_MAKING = ("data", "mixture", "teacher", "assessment", "synthetic", "curated")
 
 
 class _Part(BaseModel):
@@ -123,7 +122,7 @@ class Ledger(_Part):
     @property
     def making(self) -> Amount:
         """What the synthetic examples took: data, teacher, its assessment, synthesis, curation."""
-        return add_up(each for each in self.stages if each.name.split("/")[0] in _MAKING)
+        return add_up(each for each in self.stages if stage_of(each.name) in MAKING)
 
     @property
     def per_kept_example(self) -> Amount | None:
@@ -134,27 +133,6 @@ class Ledger(_Part):
     def per_point(self) -> Amount | None:
         """What each point of gain took, of the whole; None where nothing was gained."""
         return _share(self.whole, self.gain)
-
-
-class _Kept(_Part):
-    kept: int
-
-
-class _Curated(_Part):
-    """What is read here of the summary of the stage ``curated``."""
-
-    funnel: dict[str, _Kept] = {}
-
-
-class _Arm(_Part):
-    gain: float | None = None
-
-
-class _Evaluated(_Part):
-    """What is read here of the summary of the stage ``evaluation``."""
-
-    chosen_arm: str = ""
-    arms: dict[str, _Arm] = {}
 
 
 def add_up(amounts: Iterable[Amount]) -> Amount:
@@ -193,14 +171,16 @@ def read_ledger(run: Run, prices: Prices | None = None) -> Ledger:
     names = [name for name in sorted(committed, key=lambda name: committed[name]) if _counts(name)]
     manifests = {name: found for name in names if (found := stage_manifest(run, name))}
     unfinished = {name: usage for name, usage in unfinished_usage(run).items() if _counts(name)}
+    curated = read_result(run, CURATED)
+    evaluation = read_result(run, EVALUATION)
     stages = [
         *(_finished(name, manifest, prices) for name, manifest in manifests.items()),
         *_unfinished(unfinished, prices),
     ]
     return Ledger(
         stages=tuple(stages),
-        kept_examples=_kept_examples(run, manifests.get("curated")),
-        gain=_gain(run, manifests.get("evaluation")),
+        kept_examples=curated.kept if curated else None,
+        gain=evaluation.chosen.gain if evaluation else None,
         currency=prices.currency if prices else "",
         prices=prices.source if prices else "",
         unpriced=tuple(sorted(_unpriced(stages, prices))) if prices else (),
@@ -214,12 +194,13 @@ def run_prices(run: Run) -> Prices | None:
         StorageError: The run's preflight has not finished, or cannot be read.
         ConfigError: They cannot be understood.
     """
-    path = read_stage(run, "preflight")[0] / PRICES_FILE
+    path = read_stage(run, PREFLIGHT)[0] / PRICES_FILE
     return parse_prices(str(path), path.read_bytes()) if path.is_file() else None
 
 
 def _counts(name: str) -> bool:
-    return name.split("/")[0] not in _ABOUT_RESULTS
+    stage = stage_of(name)
+    return stage is None or not stage.about_results
 
 
 def _finished(name: str, manifest: Manifest, prices: Prices | None) -> StageAmount:
@@ -241,17 +222,3 @@ def _unfinished(found: Mapping[str, Usage], prices: Prices | None) -> Iterator[S
 
 def _unpriced(stages: Iterable[StageAmount], prices: Prices) -> set[str]:
     return set().union(*(prices.unpriced(stage.usage) for stage in stages))
-
-
-def _kept_examples(run: Run, curated: Manifest | None) -> int | None:
-    if curated is None:
-        return None
-    found = parse_summary(run, "curated", curated.summary, _Curated)
-    return sum(one.kept for one in found.funnel.values())
-
-
-def _gain(run: Run, evaluation: Manifest | None) -> float | None:
-    if evaluation is None:
-        return None
-    found = parse_summary(run, "evaluation", evaluation.summary, _Evaluated)
-    return found.arms.get(found.chosen_arm, _Arm()).gain

@@ -1,9 +1,8 @@
 """Which synthetic examples are kept, and why the others are not."""
 
 from daftt_core.curation.context import Surroundings
-from daftt_core.curation.curate import CURATED, FUNNEL, SOURCES, curate
+from daftt_core.curation.curate import FUNNEL, SOURCES, curate
 from daftt_core.curation.detectors import check_language
-from daftt_core.curation.diversity import Diversity
 from daftt_core.curation.duplicates import NearIndex
 from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
 from daftt_core.curation.review import Finding, Review, make_sheet, read_marks, read_review
@@ -11,13 +10,11 @@ from daftt_core.curation.runner import Outcome, run_filters
 from daftt_core.curation.sheet import QUESTIONS
 
 __all__ = [
-    "CURATED",
     "EXAMPLE_FILTERS",
     "FUNNEL",
     "QUESTIONS",
     "SET_FILTERS",
     "SOURCES",
-    "Diversity",
     "Finding",
     "NearIndex",
     "Outcome",

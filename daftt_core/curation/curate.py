@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from daftt_core.config import CurationConfig
 from daftt_core.curation.context import Surroundings, field_names
@@ -25,13 +24,20 @@ from daftt_core.records import (
     write_jsonl,
     write_text,
 )
-from daftt_core.stages import left_out
+from daftt_core.stages import (
+    CURATED,
+    DATA,
+    CuratedResult,
+    Diversity,
+    Funnel,
+    LabelFunnel,
+    left_out,
+)
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
-__all__ = ["CURATED", "FUNNEL", "SOURCES", "curate"]
+__all__ = ["FUNNEL", "SOURCES", "curate"]
 
-CURATED = "curated"
 FUNNEL = "funnel.json"
 SOURCES = ("annotated", "generated")
 _COMPARED = 2000  # examples of a source; more would say the same and take memory
@@ -43,23 +49,12 @@ def curate(
     data_digest: str,
     synthetic: Mapping[str, str],
     arms: Sequence[str],
-) -> StageResult:
+) -> StageResult[CuratedResult]:
     """Filter what the teacher wrote.
 
-    Writes ``annotated.jsonl``, ``generated.jsonl``, ``rejected.jsonl`` and ``funnel.json``. The
-    summary holds
-
-    - ``funnel``: for each source how many examples were ``read``, ``rejected`` (by filter, in the
-      filters' order) and ``kept``; ``problems``, what made the unusable ones so; ``shortened``, how
-      many the teacher read without their end; ``redacted``, how many of the kept ones were;
-      ``by_label`` how many were read and kept; and ``diversity``, how different the inputs of at
-      most 2,000 of the kept ones, drawn by the run's seed, are from each other and from the
-      labelled ones (a :class:`Diversity`, or None where nothing can be said);
-    - ``label_agreement``: the share of usable generated examples that the teacher, asked again,
-      gives the label it wrote them for; None where there are none;
-    - ``arms``, those that can be trained, and ``left_out``, the others and why.
-
-    ``funnel.json`` is the same with the rejections of each label by filter.
+    Writes ``annotated.jsonl``, ``generated.jsonl``, ``rejected.jsonl`` and ``funnel.json``, which
+    is the result with the rejections of each label by filter. Diversity is that of at most 2,000 of
+    the kept examples of a source, drawn by the run's seed.
 
     Args:
         run: The run.
@@ -75,7 +70,7 @@ def curate(
     """
     inputs = [config, data_digest, dict(synthetic), list(arms)]
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> CuratedResult:
         around = _surroundings(run, config, data_digest)
         tally = _Tally()
         with Spool(folder) as spool:
@@ -85,26 +80,26 @@ def curate(
                 write_jsonl(folder / f"{source}.jsonl", kept)
             write_jsonl(folder / "rejected.jsonl", outcome.rejected())
             diversity = _diversity(run, data_digest, outcome)
-        funnel = {
-            source: {**_funnel(source, outcome, around, tally), "diversity": diversity[source]}
-            for source in SOURCES
+        funnels = {
+            source: _funnel(source, outcome, around, tally, diversity[source]) for source in SOURCES
         }
-        _warn_of_gaps(funnel)
-        without = _leave_out(arms, funnel)
-        found = {
-            "funnel": funnel,
-            "label_agreement": tally.label_agreement,
-            "arms": [arm for arm in arms if arm not in without],
-            "left_out": without,
-        }
-        write_text(folder / FUNNEL, json.dumps(found, indent=1) + "\n")
-        return {**found, "funnel": {name: _short(counts) for name, counts in funnel.items()}}
+        _warn_of_gaps(funnels)
+        without = _leave_out(arms, funnels)
+        result = CuratedResult(
+            funnel=funnels,
+            label_agreement=tally.label_agreement,
+            arms=tuple(arm for arm in arms if arm not in without),
+            left_out=without,
+        )
+        write_text(folder / FUNNEL, json.dumps(result.model_dump(mode="json"), indent=1) + "\n")
+        short = {source: _short(funnel) for source, funnel in funnels.items()}
+        return result.model_copy(update={"funnel": short})
 
     return run_stage(run, CURATED, inputs, work)
 
 
 def _surroundings(run: Run, config: CurationConfig, data_digest: str) -> Surroundings:
-    folder, _ = read_stage(run, "data", data_digest)
+    folder, _ = read_stage(run, DATA, data_digest)
     labelled = list(iterate_jsonl(folder / "labelled.jsonl", Example))
     unlabelled = iterate_jsonl(folder / "unlabelled.jsonl", Example)
     return Surroundings(
@@ -145,14 +140,13 @@ def _checked(
         yield example
 
 
-def _diversity(run: Run, data_digest: str, outcome: Outcome) -> dict[str, Any]:
-    folder, _ = read_stage(run, "data", data_digest)
+def _diversity(run: Run, data_digest: str, outcome: Outcome) -> dict[str, Diversity | None]:
+    folder, _ = read_stage(run, DATA, data_digest)
     real = [_input(example) for example in iterate_jsonl(folder / "labelled.jsonl", Example)]
     measured = {}
     for source in SOURCES:
         drawn = outcome.draw(source, _COMPARED, run.seed)
-        found = measure_diversity([_input(example) for example in drawn], real)
-        measured[source] = found.model_dump() if found else None
+        measured[source] = measure_diversity([_input(example) for example in drawn], real)
     return measured
 
 
@@ -185,7 +179,13 @@ class _Tally:
         return self.agreed / self.asked if self.asked else None
 
 
-def _funnel(source: str, outcome: Outcome, around: Surroundings, tally: _Tally) -> dict[str, Any]:
+def _funnel(
+    source: str,
+    outcome: Outcome,
+    around: Surroundings,
+    tally: _Tally,
+    diversity: Diversity | None,
+) -> Funnel:
     names = [*EXAMPLE_FILTERS, *SET_FILTERS]
     total, by_label = Counter[str](), {label: Counter[str]() for label in around.task.label_names}
     for (of_source, name, label), count in outcome.counts.items():
@@ -194,48 +194,55 @@ def _funnel(source: str, outcome: Outcome, around: Surroundings, tally: _Tally) 
             if label in by_label:
                 by_label[label][name] += count
 
-    def counts(of: Counter[str]) -> dict[str, Any]:
-        rejected = {name: of[name] for name in names if of[name]}
-        return {"read": of[READ], "rejected": rejected, "kept": of[KEPT]}
+    def rejected(counts: Counter[str]) -> dict[str, int]:
+        return {name: counts[name] for name in names if counts[name]}
 
     problems = {p: n for (of_source, p), n in sorted(tally.problems.items()) if of_source == source}
-    return {
-        **counts(total),
-        "redacted": tally.redacted[source],
-        "problems": problems,
-        "shortened": tally.shortened[source],
-        "by_label": {label: counts(some) for label, some in by_label.items()},
+    return Funnel(
+        read=total[READ],
+        rejected=rejected(total),
+        kept=total[KEPT],
+        redacted=tally.redacted[source],
+        problems=problems,
+        shortened=tally.shortened[source],
+        by_label={
+            label: LabelFunnel(read=counts[READ], rejected=rejected(counts), kept=counts[KEPT])
+            for label, counts in by_label.items()
+        },
+        diversity=diversity,
+    )
+
+
+def _short(funnel: Funnel) -> Funnel:
+    """Return a funnel without the rejections of each label."""
+    by_label = {
+        label: part.model_copy(update={"rejected": None}) for label, part in funnel.by_label.items()
     }
+    return funnel.model_copy(update={"by_label": by_label})
 
 
-def _short(funnel: Mapping[str, Any]) -> dict[str, Any]:
-    labels = funnel["by_label"].items()
-    short = {label: {"read": some["read"], "kept": some["kept"]} for label, some in labels}
-    return {**funnel, "by_label": short}
-
-
-def _warn_of_gaps(funnel: Mapping[str, Mapping[str, Any]]) -> None:
-    for source, counts in funnel.items():
-        if counts["read"] and not counts["kept"]:
-            why = ", ".join(f"{name} {count}" for name, count in counts["rejected"].items())
+def _warn_of_gaps(funnels: Mapping[str, Funnel]) -> None:
+    for source, funnel in funnels.items():
+        if funnel.read and not funnel.kept:
+            why = ", ".join(f"{name} {count}" for name, count in funnel.rejected.items())
             log.warning(
-                "%s: none of %d %s examples is kept (%s)", CURATED, counts["read"], source, why
+                "%s: none of %d %s examples is kept (%s)", CURATED, funnel.read, source, why
             )
             continue
-        missing = [label for label, some in counts["by_label"].items() if not some["kept"]]
-        if counts["read"] and missing:
+        missing = [label for label, part in funnel.by_label.items() if not part.kept]
+        if funnel.read and missing:
             log.warning("%s: no %s example of %s is kept", CURATED, source, ", ".join(missing))
 
 
-def _leave_out(arms: Sequence[str], funnel: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def _leave_out(arms: Sequence[str], funnels: Mapping[str, Funnel]) -> dict[str, str]:
     """The arms that cannot be trained, and why.
 
     Raises:
         DataError: None of them can.
     """
-    without = left_out(arms, {source: counts["kept"] for source, counts in funnel.items()})
+    without = left_out(arms, {source: funnel.kept for source, funnel in funnels.items()})
     if arms and len(without) == len(arms):
-        counts = "; ".join(_account(source, some) for source, some in funnel.items())
+        counts = "; ".join(_account(source, funnel) for source, funnel in funnels.items())
         raise DataError(
             f"curation kept nothing that {' or '.join(arms)} could learn from ({counts}): loosen "
             "the curation settings, or let the teacher write more"
@@ -245,6 +252,6 @@ def _leave_out(arms: Sequence[str], funnel: Mapping[str, Mapping[str, Any]]) -> 
     return without
 
 
-def _account(source: str, counts: Mapping[str, Any]) -> str:
-    why = ", ".join(f"{count} by {name}" for name, count in counts["rejected"].items())
-    return f"{source}: {counts['read']} read" + (f", rejected {why}" if why else "")
+def _account(source: str, funnel: Funnel) -> str:
+    why = ", ".join(f"{count} by {name}" for name, count in funnel.rejected.items())
+    return f"{source}: {funnel.read} read" + (f", rejected {why}" if why else "")

@@ -11,43 +11,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from daftt_core.records import words_of
+from daftt_core.stages import Diversity
 
-__all__ = ["Diversity", "distinct_share", "measure_diversity"]
+__all__ = ["distinct_share", "measure_diversity"]
 
 _NEAR = 0.8
 _AT_ONCE = 100  # texts compared with the real ones at once: bounds memory by the real ones
-
-
-class Diversity(BaseModel):
-    """What was measured on one set of texts.
-
-    Similarity of two texts is the cosine of their TF-IDF vectors (words, sublinear counts), which
-    is 0 for texts without a common word and 1 for texts of the same words.
-
-    Attributes:
-        texts: How many texts were compared.
-        distinct_1: Share of the words that are different words (Li et al. 2016, "A
-            Diversity-Promoting Objective Function", section 4.2); it falls as texts are added, so
-            only sets of like size compare.
-        distinct_2: The same for pairs of neighbouring words.
-        mean_similarity: Mean similarity of two of the texts; None for fewer than two.
-        nearest_real: Median, over the texts, of the similarity to the most similar real text; None
-            without real texts.
-        near_real_share: Share of the texts whose most similar real text is at least 0.8 similar.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    texts: int
-    distinct_1: float
-    distinct_2: float
-    mean_similarity: float | None = None
-    nearest_real: float | None = None
-    near_real_share: float | None = None
 
 
 def distinct_share(texts: Sequence[str], words: int) -> float:

@@ -11,12 +11,11 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from scipy.stats import binomtest
 
-from daftt_core.curation.curate import CURATED, SOURCES
+from daftt_core.curation.curate import SOURCES
 from daftt_core.curation.sheet import QUESTIONS, Question, read_sheet, sheet_of
 from daftt_core.errors import DataError, StorageError
 from daftt_core.records import (
@@ -27,12 +26,11 @@ from daftt_core.records import (
     write_jsonl,
     write_text,
 )
+from daftt_core.stages import CURATED, REVIEW_MARKS, REVIEW_SHEET, MarksResult, SheetResult
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage, stage_manifest
 
 __all__ = ["Finding", "Review", "make_sheet", "read_marks", "read_review"]
 
-_MARKS = "review/marks"
-_SHEET = "review/sheet"
 _EXAMPLES, _RESULT = "examples.jsonl", "review.json"
 _ALL = "all"
 _CONFIDENCE = 0.95
@@ -110,13 +108,13 @@ def make_sheet(run: Run, path: Path, count: int) -> int:
     folder, manifest = read_stage(run, CURATED)
     curated = manifest.digest
 
-    def work(stage: Path) -> dict[str, Any]:
+    def work(stage: Path) -> SheetResult:
         chosen = _choose(run, folder, count)
         write_jsonl(stage / _EXAMPLES, chosen)
-        return {"examples": len(chosen), CURATED: curated}
+        return SheetResult(examples=len(chosen), curated=curated)
 
-    run_stage(run, _SHEET, [curated, count], work)
-    drawn = read_jsonl(read_stage(run, _SHEET)[0] / _EXAMPLES, SyntheticExample)
+    run_stage(run, REVIEW_SHEET, [curated, count], work)
+    drawn = read_jsonl(read_stage(run, REVIEW_SHEET)[0] / _EXAMPLES, SyntheticExample)
     if not drawn:
         raise DataError(f"{folder}: curation kept no example, so there is nothing to review")
     try:
@@ -127,36 +125,38 @@ def make_sheet(run: Run, path: Path, count: int) -> int:
     return len(drawn)
 
 
-def read_marks(run: Run, path: Path) -> StageResult:
+def read_marks(run: Run, path: Path) -> StageResult[MarksResult]:
     """Read a marked sheet and keep what was found, as the stage ``review/marks``.
 
     Raises:
         StorageError: No sheet was made, or the curation was made anew since.
         DataError: The sheet cannot be read as one; names file and line of every mistake.
     """
-    if stage_manifest(run, _SHEET) is None:
+    if stage_manifest(run, REVIEW_SHEET) is None:
         raise StorageError(f"{run.uri}: no sheet was made of this run; make one with: daftt review")
-    folder, manifest = read_stage(run, _SHEET)
+    folder, manifest = read_stage(run, REVIEW_SHEET)
     curated = read_stage(run, CURATED)[1].digest
-    if manifest.summary.get(CURATED) != curated:
+    if REVIEW_SHEET.parse(manifest.summary, str(folder)).curated != curated:
         raise StorageError(f"{run.uri}: was curated anew since the sheet was made; make another")
     drawn = {example.id: example for example in read_jsonl(folder / _EXAMPLES, SyntheticExample)}
     marks = read_sheet(path, drawn)
 
-    def work(stage: Path) -> dict[str, Any]:
+    def work(stage: Path) -> MarksResult:
         review = Review(curated=curated, findings=tuple(_findings(drawn, marks)))
         write_text(stage / _RESULT, review.model_dump_json(indent=1) + "\n")
         write_text(stage / "marks.json", json.dumps(marks, indent=1, sort_keys=True) + "\n")
-        return {f"{each.group} {each.question}": each.faults for each in review.findings}
+        return MarksResult(
+            {f"{each.group} {each.question}": each.faults for each in review.findings}
+        )
 
-    return run_stage(run, _MARKS, [manifest.digest, marks], work)
+    return run_stage(run, REVIEW_MARKS, [manifest.digest, marks], work)
 
 
 def read_review(run: Run) -> Review | None:
     """What people found in this run's kept examples; None where nobody has looked at them."""
-    if stage_manifest(run, _MARKS) is None:
+    if stage_manifest(run, REVIEW_MARKS) is None:
         return None
-    folder, _ = read_stage(run, _MARKS)
+    folder, _ = read_stage(run, REVIEW_MARKS)
     review = Review.model_validate_json((folder / _RESULT).read_bytes())
     curated = stage_manifest(run, CURATED)
     return review if curated is not None and review.curated == curated.digest else None

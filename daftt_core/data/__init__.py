@@ -4,7 +4,6 @@ from daftt_core.data.gather import FILES, Gathered, gather
 from daftt_core.data.mixture import describe_mixture, prepare_mixture
 from daftt_core.data.population import (
     POPULATION,
-    TRIGGER,
     Population,
     read_population,
     sample_of,
@@ -17,7 +16,6 @@ from daftt_core.data.splits import take
 __all__ = [
     "FILES",
     "POPULATION",
-    "TRIGGER",
     "Gathered",
     "Population",
     "describe_mixture",

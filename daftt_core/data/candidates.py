@@ -18,6 +18,7 @@ from daftt_core.config import MixtureConfig
 from daftt_core.data.sni import SniInstance, SniTask
 from daftt_core.data.task_sources import open_source
 from daftt_core.records import Heldout, content_id, seed_for, words_of
+from daftt_core.stages import DATA
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, read_examples, read_stage
 
@@ -110,12 +111,12 @@ class Target:
     """
 
     def __init__(self, run: Run, data: str, words: int) -> None:
-        folder, _ = read_stage(run, "data", data)
+        folder, _ = read_stage(run, DATA, data)
         self._heldout = Heldout.load(folder / "heldout.json", words)
-        labelled = read_examples(run, "data", data, "labelled")
+        labelled = read_examples(run, DATA, data, "labelled")
         self.size = len(labelled)
         self._own: set[str] = set()
-        for example in [*labelled, *read_examples(run, "data", data, "unlabelled")]:
+        for example in [*labelled, *read_examples(run, DATA, data, "unlabelled")]:
             texts = [example.text] + ([example.text_pair] if example.text_pair else [])
             self._own |= {example.id, *map(content_id, texts)}
 

@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -18,6 +17,7 @@ from daftt_core.config import MixtureConfig
 from daftt_core.data.candidates import Candidate, MixtureExample, MixtureTask, Target, choose
 from daftt_core.errors import DataError
 from daftt_core.records import read_jsonl, write_jsonl, write_text
+from daftt_core.stages import MIXTURE, MixedTask, MixtureResult
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
@@ -28,7 +28,7 @@ _TASKS = TypeAdapter(tuple[MixtureTask, ...])
 
 def prepare_mixture(
     run: Run, config: MixtureConfig, data: str, *, directions: int
-) -> StageResult | None:
+) -> StageResult[MixtureResult] | None:
     """Choose the mixture and commit it as stage ``mixture``.
 
     The stage gets ``examples.jsonl`` and ``tasks.json``, which hold the records ``MixtureExample``
@@ -62,25 +62,23 @@ def prepare_mixture(
         )
     learned = target.size * directions
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> MixtureResult:
         tasks, examples = _take(config, choice.candidates, learned)
         write_jsonl(folder / "examples.jsonl", examples)
         write_text(folder / "tasks.json", _TASKS.dump_json(tuple(tasks), indent=1).decode())
         shown = {"definition", "positive_examples"}
-        return {
-            "examples": len(examples),
-            "target_examples": learned,
-            "share": round(learned / (learned + len(examples)), 4),
-            "overlapping": sum(task.overlapping for task in tasks),
-            "tasks": [task.model_dump(mode="json", exclude=shown) for task in tasks],
-            "excluded": choice.excluded,
-        }
+        return MixtureResult(
+            examples=len(examples),
+            target_examples=learned,
+            share=round(learned / (learned + len(examples)), 4),
+            overlapping=sum(task.overlapping for task in tasks),
+            tasks=tuple(MixedTask(**task.model_dump(exclude=shown)) for task in tasks),
+            excluded=choice.excluded,
+        )
 
     # Content counts, not where it lies.
     settings = config.model_dump(exclude={"source"})
-    return run_stage(
-        run, "mixture", [settings, learned, choice.digests, choice.excluded, data], work
-    )
+    return run_stage(run, MIXTURE, [settings, learned, choice.digests, choice.excluded, data], work)
 
 
 def read_mixture(run: Run, expected: str) -> tuple[dict[str, MixtureTask], list[MixtureExample]]:
@@ -89,18 +87,18 @@ def read_mixture(run: Run, expected: str) -> tuple[dict[str, MixtureTask], list[
     Raises:
         StorageError: The stage cannot be trusted.
     """
-    folder, _ = read_stage(run, "mixture", expected)
+    folder, _ = read_stage(run, MIXTURE, expected)
     tasks = _TASKS.validate_json((folder / "tasks.json").read_bytes())
     return {t.name: t for t in tasks}, read_jsonl(folder / "examples.jsonl", MixtureExample)
 
 
-def describe_mixture(result: StageResult | None) -> str:
+def describe_mixture(result: StageResult[MixtureResult] | None) -> str:
     """What went in, as a table in Markdown."""
     if result is None:
         return "No mixture was asked for (mixture_tasks is 0).\n"
     lines = ["| task | source | license | examples | SHA-256 |", "|---|---|---|---|---|"]
-    for task in result.summary["tasks"]:
-        cells = [task[key] for key in ("name", "source", "license", "examples", "sha256")]
+    for task in result.result.tasks:
+        cells = (task.name, task.source, task.license, task.examples, task.sha256)
         shown = [re.sub(r"[|\s`<>]+", " ", str(cell)) for cell in cells]
         lines.append(f"| {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"

@@ -30,7 +30,6 @@ from daftt_core.records import Example, digest, normalize
 
 __all__ = [
     "POPULATION",
-    "TRIGGER",
     "WIDTH",
     "Population",
     "count_ngrams",
@@ -80,8 +79,8 @@ def weigh(counts: sparse.csr_array) -> sparse.csr_array:
     return weighed
 
 
-TRIGGER, POPULATION = "trigger", "population.npz"
-"""The stage of a run that makes a population, and its file."""
+POPULATION = "population.npz"
+"""The file of a population."""
 
 SAMPLE = 2000
 """Inputs whose n-grams are kept, and new inputs that are compared with them, at most."""

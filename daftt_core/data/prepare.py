@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from daftt_core.config import Config, DataConfig, parse_section
 from daftt_core.data.checks import check_labels, check_pool
@@ -25,6 +24,7 @@ from daftt_core.records import (
     write_jsonl,
     write_text,
 )
+from daftt_core.stages import DATA, PREFLIGHT, TEST, DataResult, HoldoutResult
 from daftt_core.tasks import Task
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_file, run_stage
@@ -51,8 +51,17 @@ class _Splits:
         """Whether every unlabelled input has a true output."""
         return all(row.example.output is not None for row in self.unlabelled)
 
+    def by_name(self) -> dict[str, list[Row]]:
+        """Return each split's rows."""
+        return {
+            "labelled": self.labelled,
+            "dev": self.dev,
+            "test": self.test,
+            "unlabelled": self.unlabelled,
+        }
 
-def prepare(run: Run, config: DataConfig) -> StageResult:
+
+def prepare(run: Run, config: DataConfig) -> StageResult[DataResult]:
     """Read the sources and commit the splits.
 
     Stage ``data`` gets ``labelled.jsonl``, ``dev.jsonl``, ``unlabelled.jsonl`` (without outputs),
@@ -80,34 +89,43 @@ def prepare(run: Run, config: DataConfig) -> StageResult:
         return _prepare(run, config, gathered)
 
 
-def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult:
+def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult[DataResult]:
     digests = gathered.digests
     # Content counts, not where it lies: a file may move between two attempts.
     settings = config.model_dump(exclude={*FILES, "slice_column"})
     splits = functools.cache(lambda: _split(run, config, gathered))
 
-    def write_test(folder: Path) -> dict[str, Any]:
+    def write_test(folder: Path) -> HoldoutResult:
         test = splits().test
         write_jsonl(folder / "test.jsonl", _examples(test))
         write_text(folder / TRAITS, _traits(config, test).model_dump_json() + "\n")
-        return {"size": len(test), "labels": _labels(run.task, test)}
+        return HoldoutResult(size=len(test), labels=_labels(run.task, test))
 
-    test = run_stage(run, "test", [settings, digests, config.slice_column], write_test)
+    test = run_stage(run, TEST, [settings, digests, config.slice_column], write_test)
 
-    def write_data(folder: Path) -> dict[str, Any]:
+    def write_data(folder: Path) -> DataResult:
         _write(folder, splits())
-        return {
-            **_summary(run.task, splits()),
-            "source": "files" if config.train else _own_source(run.task),
-            "license": run.task.license if not config.train else None,
-            "sha256": digests,
-            "gold_is_known": splits().gold_is_known and bool(splits().unlabelled),
-        }
+        account = splits().account
+        return DataResult(
+            sizes={name: len(rows) for name, rows in splits().by_name().items()},
+            labels={
+                name: _labels(run.task, rows)
+                for name, rows in splits().by_name().items()
+                if name != "unlabelled"
+            },
+            rows=account.rows,
+            dropped=account.dropped,
+            source="files" if config.train else _own_source(run.task),
+            license=run.task.license if not config.train else None,
+            sha256=digests,
+            gold_is_known=splits().gold_is_known and bool(splits().unlabelled),
+        )
 
     # Another slice_column makes test anew, and nothing that was learned.
-    result = run_stage(run, "data", [settings, digests, FORM], write_data)
-    _check_something_to_annotate(run, result.summary["sizes"]["unlabelled"])
-    return result.model_copy(update={"summary": result.summary | {"test_digest": test.digest}})
+    result = run_stage(run, DATA, [settings, digests, FORM], write_data)
+    _check_something_to_annotate(run, result.result.sizes["unlabelled"])
+    found = result.result.model_copy(update={"test_digest": test.digest})
+    return replace(result, result=found)
 
 
 def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
@@ -155,7 +173,7 @@ def _take_labelled(
 
 def _check_something_to_annotate(run: Run, unlabelled: int) -> None:
     """Stop before a teacher is trained that would have nothing to do."""
-    text = read_file(run.uri, "preflight", "config.json")
+    text = read_file(run.uri, PREFLIGHT, "config.json")
     if (
         text
         and not unlabelled
@@ -188,17 +206,6 @@ def _traits(config: DataConfig, test: list[Row]) -> Traits:
         column=config.slice_column,
         values={row.example.id: row.slice_value for row in test} if config.slice_column else {},
     )
-
-
-def _summary(task: Task, splits: _Splits) -> dict[str, Any]:
-    labels = {name: _labels(task, getattr(splits, name)) for name in ("labelled", "dev", "test")}
-    sizes = {name: len(getattr(splits, name)) for name in ("labelled", "dev", "test", "unlabelled")}
-    return {
-        "sizes": sizes,
-        "labels": labels,
-        "rows": splits.account.rows,
-        "dropped": splits.account.dropped,
-    }
 
 
 def _labels(task: Task, rows: list[Row]) -> dict[str, int]:

@@ -21,9 +21,11 @@ from uuid import uuid4
 
 import torch
 import torch.distributed as dist
+from pydantic import BaseModel
 
 from daftt_core.distributed.ranks import Rank, this_rank
 from daftt_core.errors import DafttError
+from daftt_core.stages import Stage
 from daftt_core.telemetry import Usage, include_usage, metered
 from daftt_core.workspace import Run, StageResult, is_distant, joined_stage, run_stage
 from daftt_core.workspace.progress import Machine
@@ -31,6 +33,7 @@ from daftt_core.workspace.progress import Machine
 __all__ = ["Group", "run_stage_together"]
 
 T = TypeVar("T")
+R = TypeVar("R", bound=BaseModel)
 
 _PATIENCE = timedelta(days=7)
 """How long the others wait for process 0: another run may hold the stage, or a large model be
@@ -79,53 +82,53 @@ class Group:
 
 def run_stage_together(
     run: Run,
-    name: str,
+    stage: Stage[R],
     inputs: Sequence[object],
-    work: Callable[[Group, Path], dict[str, Any]],
-) -> StageResult:
+    work: Callable[[Group, Path], R],
+) -> StageResult[R]:
     """Do a stage's work as :func:`daftt_core.workspace.run_stage` does, with all processes.
 
     Args:
         run: The run.
-        name: The stage's name.
+        stage: The stage.
         inputs: Everything that decides the result.
         work: Called on every process with the group and the stage's folder on its machine; the
-            summary that process 0 returns is kept.
+            result that process 0 returns is kept.
 
     Raises:
         DafttError: Whatever ``work`` raises, and on every process what ends process 0.
     """
     rank, shared = this_rank(), not is_distant(run)
     if rank.count == 1:
-        return run_stage(run, name, inputs, lambda folder: work(Group(rank), folder))
+        return run_stage(run, stage, inputs, lambda folder: work(Group(rank), folder))
     with _connected(rank, shared) as group:
         if rank.leads:
-            return _lead(group, run, name, inputs, work)
-        return _help(group, run, name, inputs, work)
+            return _lead(group, run, stage, inputs, work)
+        return _help(group, run, stage, inputs, work)
 
 
 def _lead(
     group: Group,
     run: Run,
-    name: str,
+    stage: Stage[R],
     inputs: Sequence[object],
-    work: Callable[[Group, Path], dict[str, Any]],
-) -> StageResult:
+    work: Callable[[Group, Path], R],
+) -> StageResult[R]:
     working, attempt = False, uuid4().hex
 
-    def led(folder: Path) -> dict[str, Any]:
+    def led(folder: Path) -> R:
         nonlocal working
         group.from_first(attempt)
         working = True
         group.wait_for_all()  # until each machine's folder is ready
-        summary = work(group, folder)
+        made = work(group, folder)
         for used in group.from_all(Usage()):
             include_usage(used)
         working = False
-        return summary
+        return made
 
     try:
-        result = run_stage(run, name, inputs, led, Machine(0, group.rank.nodes, attempt))
+        result = run_stage(run, stage, inputs, led, Machine(0, group.rank.nodes, attempt))
     except DafttError as error:
         if not working:  # else the others are at work: they fail too, or their connections end
             group.from_first(error)
@@ -137,10 +140,10 @@ def _lead(
 def _help(
     group: Group,
     run: Run,
-    name: str,
+    stage: Stage[R],
     inputs: Sequence[object],
-    work: Callable[[Group, Path], dict[str, Any]],
-) -> StageResult:
+    work: Callable[[Group, Path], R],
+) -> StageResult[R]:
     said: Any = group.from_first(None)
     if isinstance(said, str):
         rank = group.rank
@@ -148,7 +151,7 @@ def _help(
         machine = Machine(rank.node, rank.nodes, attempt=said) if owns else None
         with (
             metered(owns_machine=owns) as meter,  # process 0 stands for its own machine
-            joined_stage(run, name, inputs, machine) as folder,
+            joined_stage(run, stage, inputs, machine) as folder,
         ):
             group.wait_for_all()
             work(group, folder)
@@ -156,7 +159,7 @@ def _help(
             said = group.from_first(None)
     if isinstance(said, DafttError):
         raise said
-    result: StageResult = said
+    result: StageResult[R] = said
     return result
 
 

@@ -13,7 +13,7 @@ from daftt_core.evaluation.calibration import (
     fit_temperature_and_bias,
     reliability_bins,
 )
-from daftt_core.evaluation.evaluate import EVALUATION, evaluate, read_evaluation
+from daftt_core.evaluation.evaluate import evaluate, read_evaluation
 from daftt_core.evaluation.models import (
     GOLD_ARM,
     REAL_ARM,
@@ -35,7 +35,6 @@ from daftt_core.evaluation.registry import (
 from daftt_core.evaluation.slices import MOST_VALUES, SMALL
 
 __all__ = [
-    "EVALUATION",
     "GOLD_ARM",
     "MOST_VALUES",
     "REAL_ARM",

@@ -12,28 +12,26 @@ from daftt_core.config import EvaluationConfig
 from daftt_core.errors import DataError, StorageError
 from daftt_core.evaluation.answers import Answers, read_answers, read_traits
 from daftt_core.evaluation.arms import Training, compare_arms, headline, score_answers
-from daftt_core.evaluation.models import GOLD_ARM, REAL_ARM, Evaluation
+from daftt_core.evaluation.models import GOLD_ARM, REAL_ARM, ArmResult, Evaluation
 from daftt_core.evaluation.registry import metric_for_task
 from daftt_core.evaluation.slices import compare_slices
 from daftt_core.records import Traits, seed_for, write_text
+from daftt_core.stages import EVALUATION, PREDICTIONS, STUDENTS, ArmScores, EvaluationResult
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
-__all__ = ["EVALUATION", "evaluate", "read_evaluation"]
+__all__ = ["evaluate", "read_evaluation"]
 
-EVALUATION = "evaluation"
 _FILE = "evaluation.json"
 _ORDER = (REAL_ARM, "real+annotated", "real+generated", "real+both")
 
 
 def evaluate(
     run: Run, config: EvaluationConfig, predictions_digest: str, arm_digests: Mapping[str, str]
-) -> StageResult:
+) -> StageResult[EvaluationResult]:
     """Compare the arms.
 
-    Writes ``evaluation.json``, an :class:`Evaluation`. The summary holds its ``headline``,
-    ``metric`` and ``chosen_arm``, and by arm the ``mean`` score, ``dev_mean``, and the ``gain``
-    in points with its ``gain_low`` and ``gain_high``.
+    Writes ``evaluation.json``, an :class:`Evaluation`.
 
     Args:
         run: The run.
@@ -47,16 +45,16 @@ def evaluate(
     """
     inputs = [config, predictions_digest, dict(arm_digests)]
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> EvaluationResult:
         training = _training(run, arm_digests)
-        predictions, _ = read_stage(run, "predictions", predictions_digest)
+        predictions, _ = read_stage(run, PREDICTIONS, predictions_digest)
         answers = read_answers(predictions, run.task, list(training))
         _check_dev_scores(training, answers)
         traits = read_traits(predictions, answers.ids)
         evaluation = _evaluation(run, config, answers, traits, training)
         write_text(folder / _FILE, evaluation.model_dump_json(indent=1) + "\n")
         log.info("%s", evaluation.headline)
-        return _summary(evaluation)
+        return _result(evaluation)
 
     return run_stage(run, EVALUATION, inputs, work)
 
@@ -92,16 +90,14 @@ def _training(run: Run, arm_digests: Mapping[str, str]) -> dict[str, Training]:
     others = sorted(set(arm_digests) - {*_ORDER, GOLD_ARM})
     training = {}
     for arm in [*first, *others, *({GOLD_ARM} & set(arm_digests))]:
-        _, manifest = read_stage(run, f"students/{arm}", arm_digests[arm])
-        if manifest.summary["metric"] != metric_for_task(run.task):
+        folder, manifest = read_stage(run, STUDENTS.part(arm), arm_digests[arm])
+        students = STUDENTS.parse(manifest.summary, str(folder))
+        if students.metric != metric_for_task(run.task):
             raise DataError(
-                f"arm {arm!r}: its dev scores are {manifest.summary['metric']}, but arms are "
+                f"arm {arm!r}: its dev scores are {students.metric}, but arms are "
                 f"compared by {metric_for_task(run.task)}; train it again"
             )
-        training[arm] = Training(
-            examples=manifest.summary["examples"],
-            dev_scores=tuple(manifest.summary["dev_scores"]),
-        )
+        training[arm] = Training(examples=students.examples, dev_scores=students.dev_scores)
     return training
 
 
@@ -147,19 +143,22 @@ def _evaluation(
     )
 
 
-def _summary(evaluation: Evaluation) -> dict[str, Any]:
-    by_arm: dict[str, dict[str, float]] = {}
-    for result in evaluation.arms:
-        by_arm[result.arm] = {"mean": result.mean, "dev_mean": result.dev_mean}
-        if result.comparison is not None:
-            by_arm[result.arm] |= {
-                "gain": result.comparison.gain,
-                "gain_low": result.comparison.interval.low,
-                "gain_high": result.comparison.interval.high,
-            }
-    return {
-        "headline": evaluation.headline,
-        "metric": evaluation.metric,
-        "chosen_arm": evaluation.chosen_arm,
-        "arms": by_arm,
-    }
+def _result(evaluation: Evaluation) -> EvaluationResult:
+    return EvaluationResult(
+        headline=evaluation.headline,
+        metric=evaluation.metric,
+        chosen_arm=evaluation.chosen_arm,
+        arms={arm.arm: _scores(arm) for arm in evaluation.arms},
+    )
+
+
+def _scores(arm: ArmResult) -> ArmScores:
+    if arm.comparison is None:
+        return ArmScores(mean=arm.mean, dev_mean=arm.dev_mean)
+    return ArmScores(
+        mean=arm.mean,
+        dev_mean=arm.dev_mean,
+        gain=arm.comparison.gain,
+        gain_low=arm.comparison.interval.low,
+        gain_high=arm.comparison.interval.high,
+    )

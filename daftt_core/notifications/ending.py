@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from daftt_core.workspace import Run, parse_summary, run_statuses, stage_manifest
+from daftt_core.stages import EVALUATION, PROMOTION, TRIGGER
+from daftt_core.workspace import Run, read_result, run_statuses
 
 __all__ = ["Ending", "Failure", "Outcome", "ending_of", "example_ending"]
 
@@ -75,17 +76,16 @@ def ending_of(run: Run | None, state: str, message: str = "") -> Ending:
         said = "; ".join(f"stage {each.stage}: {each.message}" for each in failures)
         why = said or message or f"it ended as {state}, and no stage says why"
         return Ending(outcome="failed", sentence=why, failures=failures, **about)
-    trigger = _summary(run, "trigger")
-    if trigger.get("train") is False:
-        return Ending(outcome="not-trained", sentence=str(trigger.get("reason", "")), **about)
-    evaluation, promotion = _summary(run, "evaluation"), _summary(run, "promotion")
-    headline = str(evaluation.get("headline", "it ended without an evaluation"))
+    trigger = read_result(run, TRIGGER)
+    if trigger and not trigger.train:
+        return Ending(outcome="not-trained", sentence=trigger.reason, **about)
+    evaluation, promotion = read_result(run, EVALUATION), read_result(run, PROMOTION)
+    headline = evaluation.headline if evaluation else "it ended without an evaluation"
     if promotion:  # which model serves outranks whether synthetic examples helped
-        sentence = f"{headline} {promotion.get('reason', '')}"
-        promoted = promotion.get("promoted") is True
-        outcome: Outcome = "promoted" if promoted else "not-promoted"
-        return Ending(outcome=outcome, sentence=sentence, **about)
-    gained = not evaluation or _gains(run, evaluation)
+        outcome: Outcome = "promoted" if promotion.promoted else "not-promoted"
+        return Ending(outcome=outcome, sentence=f"{headline} {promotion.reason}", **about)
+    # proven better: the interval of the gain lies above 0
+    gained = evaluation is None or (evaluation.chosen.gain_low or 0.0) > 0
     return Ending(outcome="succeeded" if gained else "no-gain", sentence=headline, **about)
 
 
@@ -93,25 +93,3 @@ def example_ending() -> Ending:
     """What is sent to try it out."""
     sentence = "This is a test of DAFTT's notifications; no run has ended."
     return Ending(outcome="test", sentence=sentence)
-
-
-def _summary(run: Run, stage: str) -> dict[str, Any]:
-    manifest = stage_manifest(run, stage)
-    return manifest.summary if manifest else {}
-
-
-class _Arm(BaseModel):
-    gain_low: float = 0.0
-
-
-class _Evaluated(BaseModel):
-    """What is read here of an evaluation's summary."""
-
-    chosen_arm: str = ""
-    arms: dict[str, _Arm] = {}
-
-
-def _gains(run: Run, evaluation: dict[str, Any]) -> bool:
-    """Whether the chosen arm is proven better: the interval of its gain lies above 0."""
-    found = parse_summary(run, "evaluation", evaluation, _Evaluated)
-    return found.arms.get(found.chosen_arm, _Arm()).gain_low > 0

@@ -15,6 +15,7 @@ from daftt_core.errors import ConfigError, StorageError
 from daftt_core.records import appearing
 from daftt_core.registry.models import Lineage
 from daftt_core.registry.versions import copy_version, read_lineage
+from daftt_core.stages import DATA
 from daftt_core.storage import commit
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, read_examples
@@ -76,7 +77,7 @@ def _checked_on(lineage: Lineage) -> list[list[str]]:
     """Inputs to try the file on: dev examples of the version's run while these are there."""
     run = Run(uri=lineage.uri, seed=lineage.run_seed, task=lineage.task)
     try:
-        dev = read_examples(run, "data", lineage.stages.get("data"), "dev")
+        dev = read_examples(run, DATA, lineage.stages.get(DATA.name), "dev")
     except StorageError:  # the run was removed, or has gone on to other data
         log.info("dev examples of run %s are gone: the file is checked on random words", run.name)
         pair = lineage.task.columns.text_pair is not None

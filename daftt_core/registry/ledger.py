@@ -25,6 +25,7 @@ from daftt_core.errors import BusyError, ConfigError, StorageError, did_you_mean
 from daftt_core.network import growing_pauses
 from daftt_core.records import explain
 from daftt_core.registry.models import Decision, Event, Ledger
+from daftt_core.stages import VERSIONS
 from daftt_core.storage import NOTHING, RemoteFolder, Storage, open_storage, read_manifest, verify
 
 __all__ = ["TaskRegistry", "registered_tasks", "who"]
@@ -138,7 +139,7 @@ class TaskRegistry:
         Raises:
             StorageError: A file is missing or was changed, or there is no such version.
         """
-        name = f"versions/{version}"
+        name = VERSIONS.part(version).name
         folder = self._storage.folder
         if folder is not None:
             manifest = read_manifest(folder / name)

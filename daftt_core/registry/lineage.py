@@ -15,20 +15,36 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
 from daftt_core import __version__
 from daftt_core.config import Config, parse_section, to_flat
-from daftt_core.data import POPULATION, TRIGGER, Population, read_population
+from daftt_core.data import POPULATION, Population, read_population
 from daftt_core.errors import StorageError
 from daftt_core.registry.models import Lineage
 from daftt_core.registry.versions import as_run
-from daftt_core.storage import Manifest, copy_file
+from daftt_core.stages import (
+    CURATED,
+    DATA,
+    POPULATIONS,
+    PREFLIGHT,
+    PROMOTION,
+    STUDENTS,
+    SYNTHETIC,
+    TEACHER,
+    TEST,
+    TRIGGER,
+    DataResult,
+    PopulationResult,
+    PreflightResult,
+    stage_of,
+)
+from daftt_core.storage import copy_file
 from daftt_core.tasks import Task
 from daftt_core.workspace import (
     Run,
     finished_stages,
     read_file,
+    read_result,
     read_stage,
     run_stage,
     stage_manifest,
@@ -55,15 +71,16 @@ def keep_population(registry: str, run: Run) -> str:
     if stage_manifest(run, TRIGGER) is None:
         return ""
     source, manifest = read_stage(run, TRIGGER)
-    found, entry = str(manifest.summary["population"]), manifest.entry(POPULATION)
+    found = TRIGGER.parse(manifest.summary, str(source)).population
+    entry = manifest.entry(POPULATION)
     if entry is None:
         raise StorageError(f"{source / POPULATION}: is missing")
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> PopulationResult:
         copy_file(source, entry, folder / POPULATION)
-        return {}
+        return PopulationResult()
 
-    run_stage(as_run(registry, run.task), _stage(found), [found], work)
+    run_stage(as_run(registry, run.task), POPULATIONS.part(found), [found], work)
     return found
 
 
@@ -74,17 +91,13 @@ def known_population(registry: str, task: Task, digest: str) -> Population | Non
         StorageError: It was changed.
     """
     where = as_run(registry, task)
-    if not digest or stage_manifest(where, _stage(digest)) is None:
+    if not digest or stage_manifest(where, POPULATIONS.part(digest)) is None:
         return None
-    folder, _ = read_stage(where, _stage(digest))
+    folder, _ = read_stage(where, POPULATIONS.part(digest))
     found = read_population(folder / POPULATION)
     if found.digest != digest:
         raise StorageError(f"{folder / POPULATION}: is not the population {digest}")
     return found
-
-
-def _stage(digest: str) -> str:
-    return f"populations/{digest}"
 
 
 def run_config(run: Run) -> Config:
@@ -93,7 +106,7 @@ def run_config(run: Run) -> Config:
     Raises:
         StorageError: Its first stage has not finished.
     """
-    text = read_file(run.uri, "preflight", "config.json")
+    text = read_file(run.uri, PREFLIGHT, "config.json")
     if text is None:
         raise StorageError(f"{run.uri}: its settings have not passed the preflight")
     return parse_section(Config, text.decode())
@@ -121,7 +134,9 @@ def collect_lineage(
         if (found := stage_manifest(run, name)) is not None and not _is_about_results(name)
     }
     digests = {name: manifest.digest for name, manifest in manifests.items()}
-    data = _summary(manifests, "data")
+    data = read_result(run, DATA) or DataResult()
+    students = read_result(run, STUDENTS.part(arm))
+    checked = read_result(run, PREFLIGHT) or PreflightResult()
     return Lineage(
         version=version,
         task=run.task,
@@ -130,25 +145,24 @@ def collect_lineage(
         run_seed=run.seed,
         arm=arm,
         seed=seed,
-        training_examples=_summary(manifests, f"students/{arm}").get("examples", {}),
-        data={name: data.get(name) for name in ("sha256", "source", "license", "sizes")},
-        test_digest=digests.get("test", ""),
+        training_examples=students.examples if students else {},
+        data={
+            "sha256": data.sha256,
+            "source": data.source,
+            "license": data.license,
+            "sizes": data.sizes,
+        },
+        test_digest=digests.get(TEST.name, ""),
         settings=to_flat(config),
         code={
             "daftt": __version__,
             "daftt source": code_digest(),
-            **{
-                name: str(number)
-                for name, number in _summary(manifests, "preflight").get("versions", {}).items()
-                if name != "daftt"
-            },
+            **{name: number for name, number in checked.versions.items() if name != "daftt"},
         },
         images=dict(images),
-        teacher={"model": config.teacher.model, "digest": digests.get("teacher", "")},
+        teacher={"model": config.teacher.model, "digest": digests.get(TEACHER.name, "")},
         synthetic={
-            name: found
-            for name, found in digests.items()
-            if name == "curated" or name.startswith("synthetic/")
+            name: found for name, found in digests.items() if stage_of(name) in (CURATED, SYNTHETIC)
         },
         stages=digests,
         student=config.student,
@@ -179,8 +193,5 @@ def _sources(folder: Traversable, prefix: str) -> Iterable[tuple[str, Traversabl
 
 
 def _is_about_results(name: str) -> bool:
-    return name.partition("/")[0] in ("report", "promotion", "review")
-
-
-def _summary(manifests: Mapping[str, Manifest], stage: str) -> dict[str, Any]:
-    return manifests[stage].summary if stage in manifests else {}
+    stage = stage_of(name)
+    return stage is not None and (stage is PROMOTION or stage.about_results)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from daftt_core.config import EvaluationConfig, PromotionConfig, StudentConfig
 from daftt_core.errors import BusyError, StorageError
-from daftt_core.evaluation import EVALUATION, Evaluation, read_evaluation
+from daftt_core.evaluation import Evaluation, read_evaluation
 from daftt_core.evaluation.answers import read_traits
 from daftt_core.records import (
     Example,
@@ -29,13 +29,23 @@ from daftt_core.registry.ledger import TaskRegistry
 from daftt_core.registry.lineage import collect_lineage, keep_population
 from daftt_core.registry.models import Decision, Ledger
 from daftt_core.registry.versions import Student, keep_version, read_version, registry_of
-from daftt_core.stages import ARMS, Source
+from daftt_core.stages import (
+    ARMS,
+    CURATED,
+    DATA,
+    EVALUATION,
+    PREDICTIONS,
+    PROMOTION,
+    STUDENTS,
+    PromotionResult,
+    Source,
+    Stage,
+)
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
 __all__ = ["promote", "read_decision"]
 
-_PROMOTION = "promotion"
 _FILE = "promotion.json"
 
 
@@ -48,12 +58,11 @@ def promote(
     by: str,
     images: Mapping[str, str] | None = None,
     evaluation_digest: str | None = None,
-) -> StageResult:
+) -> StageResult[PromotionResult]:
     """Compare a run's best student with its task's champion, and let it take that place or not.
 
     Stage ``promotion`` gets ``promotion.json``, a :class:`Decision`, and where there was a champion
-    its answers to the run's test examples. The summary has ``promoted``, ``reason``, ``version``,
-    ``score``, and where there are any ``gain``, ``gain_low`` and ``gain_high``.
+    its answers to the run's test examples.
 
     It is safe to repeat: a version that has become the champion is not promoted a second time,
     unless the registry has lost what it knew of that.
@@ -75,7 +84,7 @@ def promote(
     arm = evaluated.chosen_arm
     dev_scores = evaluated.arm(arm).dev_scores
     seed = max(range(len(dev_scores)), key=lambda place: dev_scores[place])
-    folder, manifest = read_stage(run, f"students/{arm}")
+    folder, manifest = read_stage(run, STUDENTS.part(arm))
     challenger = Student.of(folder, manifest, seed, student, run.task)
     registry = registry_of(run, config)
     tasks = TaskRegistry(registry, run.task.id)
@@ -86,7 +95,7 @@ def promote(
     settings = config.model_dump(exclude={"enabled", "registry"})
     inputs = [settings, evaluation, registry, compared.digest, challenger.version, opponent]
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> PromotionResult:
         champion, unlike = _champion(run, registry, opponent, folder)
         asks = Challenger(
             version=challenger.version,
@@ -109,11 +118,11 @@ def promote(
             tasks.refuse(decision, run.name, by)
         write_text(folder / _FILE, decision.model_dump_json(indent=1) + "\n")
         log.info("%s", decision.reason)
-        return _summary(decision)
+        return _result(decision)
 
     if _is_forgotten(run, ledger, challenger.version):
         inputs.append("again")
-    return run_stage(run, _PROMOTION, [*inputs, list(refusals)], work)
+    return run_stage(run, PROMOTION, [*inputs, list(refusals)], work)
 
 
 def read_decision(run: Run, expected: str | None = None) -> Decision:
@@ -126,7 +135,7 @@ def read_decision(run: Run, expected: str | None = None) -> Decision:
     Raises:
         StorageError: The stage is not finished, was made anew, or its file is not a decision.
     """
-    path = read_stage(run, _PROMOTION, expected)[0] / _FILE
+    path = read_stage(run, PROMOTION, expected)[0] / _FILE
     try:
         return Decision.model_validate_json(path.read_bytes())
     except ValidationError:
@@ -178,27 +187,30 @@ def _champion(
     if not (folder / ANSWERS).is_file():
         answer_test(run, model, lineage, folder)
     predictions = read_jsonl(folder / ANSWERS, Prediction)
-    traits = read_traits(read_stage(run, "predictions")[0], [one.id for one in predictions])
+    traits = read_traits(read_stage(run, PREDICTIONS)[0], [one.id for one in predictions])
     return Champion(version, predictions, traits, learned), ()
 
 
 def _predictions(run: Run, evaluated: Evaluation, arm: str, seed: int) -> list[Prediction]:
-    folder, _ = read_stage(run, "predictions")
+    folder, _ = read_stage(run, PREDICTIONS)
     of_seed = evaluated.seeds[seed]
     return [one for one in read_jsonl(folder / f"{arm}.jsonl", Prediction) if one.seed == of_seed]
 
 
 def _learned(run: Run, arm: str) -> set[str]:
     """Ids of the examples that an arm's students were trained and chosen on."""
-    files: dict[Source, tuple[str, str]] = {"real": ("data", "labelled"), "gold": ("data", "gold")}
-    found = [_ids(run, "data", "dev")]
-    found += [_ids(run, *files.get(source, ("curated", source))) for source in ARMS[arm]]
+    files: dict[Source, tuple[Stage[Any], str]] = {
+        "real": (DATA, "labelled"),
+        "gold": (DATA, "gold"),
+    }
+    found = [_ids(run, DATA, "dev")]
+    found += [_ids(run, *files.get(source, (CURATED, source))) for source in ARMS[arm]]
     return set().union(*found)
 
 
-def _ids(run: Run, stage: str, name: str) -> set[str]:
+def _ids(run: Run, stage: Stage[Any], name: str) -> set[str]:
     path = read_stage(run, stage)[0] / f"{name}.jsonl"
-    if stage == "data":
+    if stage is DATA:
         return {example.id for example in iterate_jsonl(path, Example)}
     examples = list(iterate_jsonl(path, SyntheticExample))
     changed = {example.origin for example in examples if example.origin}
@@ -216,17 +228,14 @@ def _take_the_place(tasks: TaskRegistry, decision: Decision, run: Run, by: str) 
     return decision
 
 
-def _summary(decision: Decision) -> dict[str, Any]:
-    summary: dict[str, Any] = {
-        "promoted": decision.promoted,
-        "reason": decision.reason,
-        "version": decision.version,
-        "score": decision.score,
-    }
-    if decision.gain is not None and decision.interval is not None:
-        summary |= {
-            "gain": decision.gain,
-            "gain_low": decision.interval.low,
-            "gain_high": decision.interval.high,
-        }
-    return summary
+def _result(decision: Decision) -> PromotionResult:
+    compared = decision.gain is not None and decision.interval is not None
+    return PromotionResult(
+        promoted=decision.promoted,
+        reason=decision.reason,
+        version=decision.version,
+        score=decision.score,
+        gain=decision.gain if compared else None,
+        gain_low=decision.interval.low if decision.interval and compared else None,
+        gain_high=decision.interval.high if decision.interval and compared else None,
+    )

@@ -22,7 +22,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -32,6 +31,7 @@ from daftt_core.modeling import limit_threads
 from daftt_core.records import digest, write_jsonl, write_text
 from daftt_core.registry.card import write_card
 from daftt_core.registry.models import Decision, Lineage
+from daftt_core.stages import TEST, VERSIONS, VersionResult
 from daftt_core.storage import MANIFEST, FileEntry, Manifest, copy_file, read_listed
 from daftt_core.student.prediction import Questions
 from daftt_core.tasks import Task
@@ -83,7 +83,7 @@ def answer_test(run: Run, model: Path, lineage: Lineage, folder: Path) -> None:
         ModelError: The champion cannot be loaded.
     """
     limit_threads()
-    examples = read_examples(run, "test", None, "test")
+    examples = read_examples(run, TEST, None, "test")
     progress = Progress("predict test with the champion", len(examples), "answers")
     questions = Questions(run.task, lineage.student, examples)
     predictions = questions.ask(model, lineage.arm, lineage.seed, progress.advance)
@@ -157,16 +157,16 @@ def keep_version(
     settings = json.loads(read_listed(student.folder, student.files["config.json"]))
     causal = not lineage.task.is_classification and not settings.get("is_encoder_decoder")
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> VersionResult:
         for name, entry in student.files.items():
             copy_file(student.folder, entry, folder / name)
         write_text(folder / _LINEAGE, lineage.model_dump_json(indent=1) + "\n")
         write_text(folder / _LEARNED, json.dumps(sorted(learned)) + "\n")
         write_text(folder / _CARD, write_card(lineage, decision, causal=causal))
-        return {"run": lineage.run, "arm": lineage.arm, "score": decision.score}
+        return VersionResult(run=lineage.run, arm=lineage.arm, score=decision.score)
 
     inputs = [student.version, decision]
-    run_stage(as_run(registry, lineage.task), _stage(student.version), inputs, work)
+    run_stage(as_run(registry, lineage.task), VERSIONS.part(student.version), inputs, work)
 
 
 def copy_version(registry: str, task: Task, version: str, target: Path) -> None:
@@ -175,7 +175,7 @@ def copy_version(registry: str, task: Task, version: str, target: Path) -> None:
     Raises:
         StorageError: The version is not there, or a file was changed.
     """
-    folder, manifest = read_stage(as_run(registry, task), _stage(version))
+    folder, manifest = read_stage(as_run(registry, task), VERSIONS.part(version))
     for entry in manifest.files:
         if _serves(entry.name):
             copy_file(folder, entry, target / entry.name)
@@ -187,7 +187,7 @@ def read_version(registry: str, task: Task, version: str) -> tuple[Path, Lineage
     Raises:
         StorageError: It is not there, or a file was changed.
     """
-    folder, _ = read_stage(as_run(registry, task), _stage(version))
+    folder, _ = read_stage(as_run(registry, task), VERSIONS.part(version))
     try:
         lineage = Lineage.model_validate_json((folder / _LINEAGE).read_bytes())
         learned = frozenset(json.loads((folder / _LEARNED).read_bytes()))
@@ -203,11 +203,11 @@ def read_lineage(registry: str, task: str, version: str) -> Lineage:
         StorageError: It is not there.
     """
     uri = f"{registry.rstrip('/')}/{task}"
-    text = read_file(uri, _stage(version), _LINEAGE)
+    text = read_file(uri, VERSIONS.part(version), _LINEAGE)
     try:
         return Lineage.model_validate_json(text or b"")
     except ValidationError:
-        raise StorageError(f"{uri}/{_stage(version)}: holds no lineage") from None
+        raise StorageError(f"{uri}/{VERSIONS.part(version)}: holds no lineage") from None
 
 
 def as_run(registry: str, task: Task) -> Run:
@@ -218,7 +218,3 @@ def as_run(registry: str, task: Task) -> Run:
 def _serves(name: str) -> bool:
     """Whether a file of a version is not only about it."""
     return name not in (_LINEAGE, _LEARNED)
-
-
-def _stage(version: str) -> str:
-    return f"versions/{version}"

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from daftt_core import __version__
-from daftt_core.curation import CURATED, QUESTIONS
-from daftt_core.reporting.content import Curation, Funnel, ReportData
+from daftt_core.curation import QUESTIONS
+from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.prose import (
     confidence_sentence,
     diversity_sentence,
@@ -20,6 +20,7 @@ from daftt_core.reporting.prose import (
     set_aside_sentence,
 )
 from daftt_core.reporting.text import number, percent
+from daftt_core.stages import CURATED, DATA, CuratedResult, DataResult, Funnel
 from daftt_core.storage.assets import known_assets
 
 __all__ = ["DATA_CARD", "write_card"]
@@ -61,14 +62,14 @@ def write_card(data: ReportData) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _heading(data: ReportData, curation: Curation) -> dict[str, Any]:
+def _heading(data: ReportData, curation: CuratedResult) -> dict[str, Any]:
     kept = {name: funnel.kept for name, funnel in curation.funnel.items() if funnel.kept}
     total = sum(kept.values())
     language = data.config.curation.language if data.config else ""
     task = "text-classification" if data.task.is_classification else "text-generation"
     return {
         "pretty_name": f"Synthetic examples of {data.run_name}",
-        **_license(str(_data_summary(data).get("license") or "")),
+        **_license(_source(data).license or ""),
         **({"language": [language]} if language else {}),
         "task_categories": [task],
         "size_categories": [next((name for most, name in _SIZES if total < most), "n>1M")],
@@ -89,12 +90,11 @@ def _license(text: str) -> dict[str, str]:
     return {"license": "other", "license_name": text} if text else {"license": "unknown"}
 
 
-def _data_summary(data: ReportData) -> dict[str, Any]:
-    record = data.stage("data")
-    return record.summary if record else {}
+def _source(data: ReportData) -> DataResult:
+    return data.result(DATA) or DataResult()
 
 
-def _counts(curation: Curation) -> Iterator[str]:
+def _counts(curation: CuratedResult) -> Iterator[str]:
     for name, funnel in curation.funnel.items():
         if funnel.read:
             labels = ", ".join(
@@ -105,14 +105,14 @@ def _counts(curation: Curation) -> Iterator[str]:
 
 
 def _origins(data: ReportData) -> Iterator[str]:
-    summary = _data_summary(data)
-    license_ = summary.get("license") or "not stated; ask its owner"
-    yield f"- Real data: {summary.get('source') or 'not known'}. License: {license_}"
-    for name, digest in summary.get("sha256", {}).items():
+    source = _source(data)
+    license_ = source.license or "not stated; ask its owner"
+    yield f"- Real data: {source.source or 'not known'}. License: {license_}"
+    for name, digest in source.sha256.items():
         yield f"- SHA-256 of `data_{name}`: `{digest}`"
-    sizes = summary.get("sizes", {})
-    if sizes:
-        yield "- Splits: " + ", ".join(f"{number(size)} {name}" for name, size in sizes.items())
+    if source.sizes:
+        sizes = source.sizes.items()
+        yield "- Splits: " + ", ".join(f"{number(size)} {name}" for name, size in sizes)
     if data.config:
         teacher = data.config.teacher.model
         asset = known_assets().get(teacher)
@@ -150,7 +150,7 @@ def _funnel(funnel: Funnel) -> Iterator[str]:
     parts = [funnel, *funnel.by_label.values()]
     yield _row(["written by the teacher", *(number(part.read) for part in parts)])
     for reason in funnel.rejected:
-        lost = (number(part.rejected.get(reason, 0)) for part in parts)
+        lost = (number((part.rejected or {}).get(reason, 0)) for part in parts)
         yield _row([f"rejected: {reason}", *lost])
     yield _row(["kept", *(number(part.kept) for part in parts)])
     if problems := set_aside_sentence(funnel):

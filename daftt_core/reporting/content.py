@@ -6,25 +6,22 @@ may add to its files without breaking the report.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from daftt_core.accounting import Ledger
 from daftt_core.config import Config
-from daftt_core.curation import Diversity, Review
+from daftt_core.curation import Review
 from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
 from daftt_core.records import Rejection, SyntheticExample
+from daftt_core.stages import CuratedResult, Stage
 from daftt_core.storage import FileEntry
 from daftt_core.tasks import Task
 
 __all__ = [
     "Assessment",
-    "Curation",
-    "Funnel",
     "MissingStage",
-    "MixedTask",
-    "Mixture",
     "PartScores",
     "Promotion",
     "ReportData",
@@ -33,6 +30,8 @@ __all__ = [
     "TrainingStep",
     "Trigger",
 ]
+
+R = TypeVar("R", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -91,40 +90,6 @@ class Assessment(_Part):
     abstention: Abstention | None = None
 
 
-class MixedTask(_Part):
-    """A task of the teacher's mixture.
-
-    Attributes:
-        name: The task.
-        source: The data sets it was made from.
-        license: License of its instances.
-        examples: Instances taken.
-        sha256: Of its content.
-    """
-
-    name: str
-    source: str
-    license: str
-    examples: int
-    sha256: str
-
-
-class Mixture(_Part):
-    """What the stage ``mixture`` says of itself.
-
-    Attributes:
-        examples: Instances in all.
-        share: The target task's share of what the teacher learned from.
-        tasks: The tasks.
-        excluded: Why other tasks were left out, by name.
-    """
-
-    examples: int
-    share: float
-    tasks: tuple[MixedTask, ...]
-    excluded: dict[str, str] = {}
-
-
 class StageRecord(_Part):
     """A finished stage.
 
@@ -156,45 +121,6 @@ class MissingStage(_Part):
     name: str
     reason: str
     failed: bool = False
-
-
-class Funnel(_Part):
-    """What curation did to the examples of one source.
-
-    Attributes:
-        read: Examples the teacher wrote.
-        rejected: Number of examples by the filter that rejected them, in the filters' order.
-        kept: Examples left.
-        redacted: How many of those left had personal data replaced.
-        problems: Why examples were unusable, and how many were for each reason.
-        shortened: How many the teacher was shown without their end.
-        diversity: How different those left are from each other and from the labelled examples.
-        by_label: The same for each label; empty for text outputs.
-    """
-
-    read: int
-    rejected: dict[str, int]
-    kept: int
-    redacted: int = 0
-    problems: dict[str, int] = {}
-    shortened: int = 0
-    diversity: Diversity | None = None
-    by_label: dict[str, Funnel] = {}
-
-
-class Curation(_Part):
-    """What curation says of itself.
-
-    Attributes:
-        funnel: By source, ``annotated`` or ``generated``.
-        label_agreement: Share of the generated examples to which the teacher, asked again, gives
-            the label it wrote them for.
-        left_out: The arms that cannot be trained, and why.
-    """
-
-    funnel: dict[str, Funnel]
-    left_out: dict[str, str] = {}
-    label_agreement: float | None = None
 
 
 class Sample(_Part):
@@ -283,7 +209,7 @@ class ReportData(_Part):
     missing: tuple[MissingStage, ...] = ()
     history: tuple[TrainingStep, ...] = ()
     assessment: Assessment | None = None
-    curation: Curation | None = None
+    curation: CuratedResult | None = None
     samples: tuple[Sample, ...] = ()
     review: Review | None = None
     evaluation: Evaluation | None = None
@@ -305,3 +231,12 @@ class ReportData(_Part):
     def stage(self, name: str) -> StageRecord | None:
         """A finished stage, or None."""
         return next((record for record in self.stages if record.name == name), None)
+
+    def result(self, stage: Stage[R]) -> R | None:
+        """Return what a finished stage says of itself, or None.
+
+        Raises:
+            StorageError: Its manifest says something else.
+        """
+        record = self.stage(stage.name)
+        return stage.parse(record.summary, record.name) if record else None

@@ -16,13 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from daftt_core.accounting import read_ledger, run_prices
 from daftt_core.config import Config
-from daftt_core.curation import CURATED, FUNNEL, read_review
+from daftt_core.curation import FUNNEL, read_review
 from daftt_core.errors import StorageError
 from daftt_core.evaluation import Evaluation
 from daftt_core.records import Rejection, SyntheticExample, explain, iterate_jsonl, seed_for
 from daftt_core.reporting.content import (
     Assessment,
-    Curation,
     MissingStage,
     Promotion,
     ReportData,
@@ -30,6 +29,28 @@ from daftt_core.reporting.content import (
     StageRecord,
     TrainingStep,
     Trigger,
+)
+from daftt_core.stages import (
+    ASSESSMENT,
+    BASELINES,
+    CURATED,
+    EVALUATION,
+    MIXTURE,
+    PREFLIGHT,
+    PROMOTION,
+    STAGES,
+    STUDENTS,
+    SYNTHETIC,
+    TEACHER,
+    TRIGGER,
+    CuratedResult,
+    Stage,
+    augmented_arms,
+    baseline_arms,
+    place_of,
+    shard_of,
+    stage_of,
+    synthesis_shards,
 )
 from daftt_core.workspace import (
     Run,
@@ -40,34 +61,13 @@ from daftt_core.workspace import (
     stage_manifest,
 )
 
-__all__ = ["REPORT", "collect", "stage_records"]
+__all__ = ["collect", "stage_records"]
 
-REPORT = "report"
 SOURCES = {"annotated": "annotate", "generated": "generate"}
 """What synthetic examples are called, and the mode that makes them."""
 SAMPLES_PER_SOURCE = 8
 _HISTORY = tuple[TrainingStep, ...]
 R = TypeVar("R")
-
-_BASELINES = ("students/real", "students/gold")  # they need no teacher and may come before it
-
-# Stages on the same line do not wait for each other.
-_ORDER = (
-    ("preflight",),
-    ("trigger",),
-    ("data", "test"),
-    ("mixture",),
-    ("teacher", *_BASELINES),
-    ("assessment",),
-    ("synthetic",),
-    ("curated",),
-    ("students",),
-    ("predictions",),
-    ("evaluation",),
-    ("promotion",),
-)
-_OPTIONAL = ("trigger", "test", "mixture", "promotion", *_BASELINES)
-_EXPECTED = [name for line in _ORDER for name in line if name not in _OPTIONAL]
 
 
 def collect(run: Run) -> ReportData:
@@ -77,13 +77,13 @@ def collect(run: Run) -> ReportData:
         StorageError: A finished stage's file is missing, was changed, or cannot be understood.
         DataError: A stage's file of examples does not hold what it should.
     """
-    config = _read(run, "preflight", "config.json", Config)
+    config = _read(run, PREFLIGHT, "config.json", Config)
     stages, missing = _stages(run, config)
     shown = {stage.name for stage in stages}
-    trigger = _read(run, "trigger", "verdict.json", Trigger)
+    trigger = _read(run, TRIGGER, "verdict.json", Trigger)
     if trigger and not trigger.train:
         missing = ()  # what an earlier run of this folder made is shown, and nothing is awaited
-    history = _read(run, "teacher", "history.json", _HISTORY) if "teacher" in shown else None
+    history = _read(run, TEACHER, "history.json", _HISTORY) if TEACHER.name in shown else None
     return ReportData(
         run_name=run.name,
         seed=run.seed,
@@ -94,12 +94,12 @@ def collect(run: Run) -> ReportData:
         stages=stages,
         missing=missing,
         history=history or (),
-        assessment=_read(run, "assessment", "assessment.json", Assessment)
-        if "assessment" in shown
+        assessment=_read(run, ASSESSMENT, "assessment.json", Assessment)
+        if ASSESSMENT.name in shown
         else None,
-        **(_curation(run) if CURATED in shown else {}),
-        evaluation=_read(run, "evaluation", "evaluation.json", Evaluation)
-        if "evaluation" in shown
+        **(_curation(run) if CURATED.name in shown else {}),
+        evaluation=_read(run, EVALUATION, "evaluation.json", Evaluation)
+        if EVALUATION.name in shown
         else None,
         ledger=read_ledger(run, run_prices(run) if config else None),
         promotion=_promotion(run, stages),
@@ -109,19 +109,19 @@ def collect(run: Run) -> ReportData:
 
 def stage_records(run: Run) -> tuple[StageRecord, ...]:
     """The run's finished stages, in the pipeline's order."""
-    return _stages(run, _read(run, "preflight", "config.json", Config))[0]
+    return _stages(run, _read(run, PREFLIGHT, "config.json", Config))[0]
 
 
 def _promotion(run: Run, stages: tuple[StageRecord, ...]) -> Promotion | None:
     """The decision; one about an earlier evaluation is not shown."""
     digests = {stage.name: stage.digest for stage in stages}
-    if "promotion" not in digests:
+    if PROMOTION.name not in digests:
         return None
-    found: Promotion = _read(run, "promotion", "promotion.json", Promotion)
-    return found if found.evaluation == digests.get("evaluation") else None
+    found: Promotion = _read(run, PROMOTION, "promotion.json", Promotion)
+    return found if found.evaluation == digests.get(EVALUATION.name) else None
 
 
-def _read(run: Run, stage: str, name: str, kind: Any) -> Any:
+def _read(run: Run, stage: Stage[Any], name: str, kind: Any) -> Any:
     """The JSON file of a stage as ``kind``; None where the stage is not finished."""
     if stage_manifest(run, stage) is None:
         return None
@@ -145,7 +145,7 @@ def _understand(path: Path, kind: Any, text: str | bytes) -> Any:
 def _curation(run: Run) -> dict[str, Any]:
     """What curation kept, and samples of each source."""
     folder, _ = read_stage(run, CURATED)
-    curation = _read(run, CURATED, FUNNEL, Curation)
+    curation = _read(run, CURATED, FUNNEL, CuratedResult)
     samples = []
     for source, funnel in curation.funnel.items():
         if funnel.read:
@@ -184,13 +184,13 @@ def _stages(
         for name in records
         for other in broken
         if name in statuses
-        and _place(other.stage) < _place(name)
+        and place_of(other.stage) < place_of(name)
         and statuses[name].updated < other.updated
     }
     finished = tuple(
         sorted(
             (record for name, record in records.items() if name not in stale),
-            key=lambda record: (_place(record.name), record.name),
+            key=lambda record: (place_of(record.name), record.name),
         )
     )
     return finished, _missing(finished, broken, stale, run)
@@ -213,56 +213,46 @@ def _committed(run: Run) -> Iterator[StageRecord]:
 
 def _is_work(name: str) -> bool:
     """Whether a stage is one of the pipeline's, and not about its results."""
-    return _split(name)[0] not in (REPORT, "review")
+    stage = stage_of(name)
+    return stage is None or not stage.about_results
 
 
 def _asked_for(name: str, config: Config) -> bool:
     """Whether the settings ask for this shard, arm or mixture; others are left from earlier."""
-    mode, group, member = config.synthesis.mode, *_split(name)
-    kinds = [kind for kind, word in SOURCES.items() if mode in (word, "both")]
-    if group == "synthetic":
-        kind, _, place = member.partition("-")
-        return kind in kinds and place.endswith(f"-of-{config.synthesis.shards:03d}")
-    if group == "students":
-        wanted = ["real", *(f"real+{kind}" for kind in kinds)]
-        wanted += ["real+both"] * (mode == "both") + ["gold"] * config.student.gold_arm
-        return member in wanted
-    return name != "mixture" or config.mixture.tasks > 0
-
-
-def _split(name: str) -> tuple[str, str]:
-    group, _, member = name.partition("/")
-    return group, member
-
-
-def _place(name: str) -> int:
-    group = _split(name)[0]
-    places = [place for place, line in enumerate(_ORDER) if name in line or group in line]
-    return places[0] if places else len(_ORDER)
+    stage, mode, shards = stage_of(name), config.synthesis.mode, config.synthesis.shards
+    if stage is SYNTHETIC:
+        items = synthesis_shards(mode, shards)
+        return name in {shard_of(item["source"], int(item["shard"]), shards).name for item in items}
+    if stage is STUDENTS:
+        arms = baseline_arms(config.student.gold_arm, gold_is_known=True) + augmented_arms(mode)
+        return name in {STUDENTS.part(arm).name for arm in arms}
+    return stage is not MIXTURE or config.mixture.tasks > 0
 
 
 def _missing(
     finished: tuple[StageRecord, ...], broken: list[StageStatus], stale: set[str], run: Run
 ) -> tuple[MissingStage, ...]:
-    stopped = next((record for record in finished if record.name == "assessment"), None)
+    stopped = next((record for record in finished if record.name == ASSESSMENT.name), None)
     gate_closed = stopped and stopped.summary.get("passed") is False and run.on_gate_fail == "stop"
     found = {status.stage: _why(status) for status in broken}
-    first = min(broken, key=lambda status: _place(status.stage), default=None)
+    first = min(broken, key=lambda status: place_of(status.stage), default=None)
     done = {record.name for record in finished}
-    for name in (*_EXPECTED, *sorted(stale)):
-        groups = {_split(other)[0] for other in (*found, *done) if other not in _BASELINES}
-        if name in found or name in groups:
+    expected = [stage.name for stage in STAGES if not stage.optional]
+    early = {baseline.name for baseline in BASELINES}
+    for name in (*expected, *sorted(stale)):
+        begun = {stage_of(other) for other in (*found, *done) if other not in early}
+        if name in found or name in {stage.name for stage in begun if stage}:
             continue
         if name in stale:
             reason = "left by an earlier attempt with other settings; not shown"
         elif gate_closed:
             reason = "not run, because the teacher did not pass its gate"
-        elif first and _place(first.stage) < _place(name):
+        elif first and place_of(first.stage) < place_of(name):
             reason = f"not run, because {first.stage} did not finish"
         else:
             reason = "not run"
         found[name] = MissingStage(name=name, reason=reason)
-    return tuple(sorted(found.values(), key=lambda stage: (_place(stage.name), stage.name)))
+    return tuple(sorted(found.values(), key=lambda stage: (place_of(stage.name), stage.name)))
 
 
 def _why(status: StageStatus) -> MissingStage:

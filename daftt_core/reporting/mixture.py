@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from daftt_core.reporting.content import Mixture, ReportData
+from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.provenance import table
 from daftt_core.reporting.text import metric_title, number, score, share
+from daftt_core.stages import MIXTURE, MixtureResult
 
 __all__ = ["mixture"]
 
 
 def mixture(data: ReportData) -> dict[str, Any] | None:
     """What went into the mixture, and what may be said of its effect; None without one."""
-    record = data.stage("mixture")
-    if record is None:
+    found = data.result(MIXTURE)
+    if found is None:
         return None
-    found = Mixture.model_validate(record.summary)
     rows = [
         [task.name, task.source, task.license, number(task.examples), task.sha256]
         for task in found.tasks
@@ -38,7 +38,7 @@ def mixture(data: ReportData) -> dict[str, Any] | None:
     }
 
 
-def _sentence(data: ReportData, found: Mixture) -> str:
+def _sentence(data: ReportData, found: MixtureResult) -> str:
     count = len(found.tasks)
     tasks = "1 other task" if count == 1 else f"{number(count)} other tasks"
     learned = (

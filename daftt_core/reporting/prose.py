@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.config.synthesis import NOVELTY_WINDOW
-from daftt_core.curation import Diversity
-from daftt_core.reporting.content import Funnel, ReportData
+from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.text import number, share
+from daftt_core.stages import SYNTHETIC, Diversity, Funnel
 
 __all__ = [
     "confidence_sentence",
@@ -98,5 +98,7 @@ def diversity_sentence(found: Diversity) -> str:
 
 
 def _count(data: ReportData, name: str) -> int:
-    generated = [one for one in data.stages if one.name.startswith("synthetic/generated-")]
-    return sum(int(one.summary.get(name, 0)) for one in generated)
+    start = SYNTHETIC.part("generated-").name
+    shards = [record for record in data.stages if record.name.startswith(start)]
+    results = [SYNTHETIC.parse(record.summary, record.name) for record in shards]
+    return sum(getattr(result, name) or 0 for result in results)

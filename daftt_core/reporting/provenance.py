@@ -7,6 +7,7 @@ from typing import Any
 
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.text import number, size
+from daftt_core.stages import DATA, PREFLIGHT, STUDENTS, TEACHER, TEST, DataResult, stage_of
 
 __all__ = ["table", "tables"]
 
@@ -39,45 +40,45 @@ def table(
     }
 
 
-def _summary(data: ReportData, stage: str) -> dict[str, Any]:
-    record = data.stage(stage)
-    return record.summary if record else {}
+def _prepared(data: ReportData) -> DataResult:
+    return data.result(DATA) or DataResult()
 
 
 def _sources(data: ReportData) -> dict[str, Any]:
-    summary, settings = _summary(data, "data"), data.config.data if data.config else None
+    prepared, settings = _prepared(data), data.config.data if data.config else None
     rows = []
-    for setting, sha256 in summary.get("sha256", {}).items():
+    for setting, sha256 in prepared.sha256.items():
         path = getattr(settings, setting, "")
-        source = path or str(summary.get("source") or "")
-        license_ = "" if path else str(summary.get("license") or "")
+        source = path or prepared.source or ""
+        license_ = "" if path else prepared.license or ""
         rows.append([setting, source, license_, sha256])
     return table("Data sources", "Used for,Source,License,SHA-256", rows, digests="SHA-256")
 
 
 def _rows(data: ReportData) -> dict[str, Any]:
     """What became of every row: the counts of a line add up to the rows read."""
-    summary = _summary(data, "data")
+    prepared = _prepared(data)
     rows = []
-    for source, counts in summary.get("rows", {}).items():
+    for source, counts in prepared.rows.items():
         used = ", ".join(
             f"{number(count)} {split}" for split, count in counts.items() if split != "read"
         )
-        left_out = sum(summary.get("dropped", {}).get(source, {}).values())
+        left_out = sum(prepared.dropped.get(source, {}).values())
         rows.append([source, number(counts["read"]), used, number(left_out)])
     return table("Rows read", "Source,Rows,Used as,Left out", rows, numeric="Rows,Left out")
 
 
 def _splits(data: ReportData) -> dict[str, Any]:
-    summary = _summary(data, "data")
-    labels = summary.get("labels", {})
+    prepared = _prepared(data)
     rows = [
         [
             split,
             number(count),
-            ", ".join(f"{number(n)} {label}" for label, n in labels.get(split, {}).items()),
+            ", ".join(
+                f"{number(n)} {label}" for label, n in prepared.labels.get(split, {}).items()
+            ),
         ]
-        for split, count in summary.get("sizes", {}).items()
+        for split, count in prepared.sizes.items()
     ]
     return table("Splits", "Split,Examples,By label", rows, numeric="Examples")
 
@@ -85,14 +86,14 @@ def _splits(data: ReportData) -> dict[str, Any]:
 def _dropped(data: ReportData) -> dict[str, Any]:
     rows = [
         [source, reason, number(count)]
-        for source, reasons in _summary(data, "data").get("dropped", {}).items()
+        for source, reasons in _prepared(data).dropped.items()
         for reason, count in reasons.items()
     ]
     return table("Rows left out", "Source,Reason,Rows", rows, numeric="Rows")
 
 
 def _files(data: ReportData) -> dict[str, Any]:
-    records = [record for name in ("data", "test") if (record := data.stage(name))]
+    records = [record for stage in (DATA, TEST) if (record := data.stage(stage.name))]
     rows = [
         [f"{record.name}/{file.name}", size(file.size), file.sha256]
         for record in records
@@ -116,10 +117,10 @@ def _models(data: ReportData) -> dict[str, Any]:
 
 def _trained(data: ReportData) -> Iterator[list[str]]:
     for record in data.stages:
-        group = record.name.partition("/")[0]
-        if group not in ("teacher", "students"):
+        stage = stage_of(record.name)
+        if stage not in (TEACHER, STUDENTS):
             continue
-        section = getattr(data.config, "teacher" if group == "teacher" else "student", None)
+        section = getattr(data.config, "teacher" if stage is TEACHER else "student", None)
         origin = section.model if section else ""
         for file in record.files:
             if file.name.endswith(_WEIGHTS):
@@ -128,6 +129,6 @@ def _trained(data: ReportData) -> Iterator[list[str]]:
 
 
 def _software(data: ReportData) -> dict[str, Any]:
-    versions = _summary(data, "preflight").get("versions", {})
-    rows = [[name, str(version)] for name, version in versions.items()]
+    checked = data.result(PREFLIGHT)
+    rows = [[name, version] for name, version in checked.versions.items()] if checked else []
     return table("Software", "Name,Version", rows)

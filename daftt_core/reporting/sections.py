@@ -11,7 +11,7 @@ from daftt_core.config import Config, flat_fields, to_flat
 from daftt_core.curation import QUESTIONS, Finding
 from daftt_core.evaluation import Abstention
 from daftt_core.records import SyntheticExample
-from daftt_core.reporting.content import Assessment, Funnel, ReportData, Sample, StageRecord
+from daftt_core.reporting.content import Assessment, ReportData, Sample, StageRecord
 from daftt_core.reporting.figures import draw_learning_curve, draw_reliability
 from daftt_core.reporting.mixture import mixture
 from daftt_core.reporting.prose import (
@@ -21,6 +21,7 @@ from daftt_core.reporting.prose import (
     set_aside_sentence,
 )
 from daftt_core.reporting.text import memory, metric_title, number, percent, score, share, size
+from daftt_core.stages import Funnel
 from daftt_core.telemetry import duration
 
 __all__ = ["curation", "review", "samples", "settings", "teacher", "times"]
@@ -168,7 +169,7 @@ def _by_label(funnel: Funnel) -> list[dict[str, Any]]:
     steps = [
         ("written by the teacher", [number(part.read) for part in parts]),
         *(
-            (reason, [f"\u2212{number(part.rejected.get(reason, 0))}" for part in parts])
+            (reason, [f"\u2212{number((part.rejected or {}).get(reason, 0))}" for part in parts])
             for reason in funnel.rejected
         ),
         ("kept", [number(part.kept) for part in parts]),

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from daftt_core.errors import StorageError
 from daftt_core.reporting.content import Trigger
+from daftt_core.stages import TRIGGER
 from daftt_core.workspace import read_file
 
 __all__ = ["read_trigger"]
@@ -18,7 +19,7 @@ def read_trigger(uri: str) -> Trigger | None:
         uri: The run's folder or prefix.
     """
     try:
-        text = read_file(uri, "trigger", "verdict.json")
+        text = read_file(uri, TRIGGER, "verdict.json")
         return None if text is None else Trigger.model_validate_json(text)
     except (StorageError, ValidationError):
         return None

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from daftt_core.records import write_text
 from daftt_core.reporting.card import DATA_CARD, write_card
-from daftt_core.reporting.data import REPORT, collect
+from daftt_core.reporting.data import collect
 from daftt_core.reporting.page import look, render
+from daftt_core.stages import REPORT, ReportResult
 from daftt_core.workspace import Run, StageResult, run_stage
 
 __all__ = ["write_report"]
 
 
-def write_report(run: Run) -> StageResult:
+def write_report(run: Run) -> StageResult[ReportResult]:
     """Write ``report/report.html`` and ``report/data-card.md`` from the files of the run's stages.
 
     The latter is the synthetic examples' data card, and only where there are such examples.
@@ -32,13 +32,13 @@ def write_report(run: Run) -> StageResult:
     """
     data = collect(run)
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> ReportResult:
         write_text(folder / "report.html", render(data))
         if data.curation:
             write_text(folder / DATA_CARD, write_card(data))
-        return {
-            "headline": data.untrained or (data.evaluation.headline if data.evaluation else ""),
-            "missing": [stage.name for stage in data.missing],
-        }
+        return ReportResult(
+            headline=data.untrained or (data.evaluation.headline if data.evaluation else ""),
+            missing=tuple(stage.name for stage in data.missing),
+        )
 
     return run_stage(run, REPORT, [data, look()], work)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from daftt_core.config import DataConfig, PromotionConfig, TriggerConfig
 from daftt_core.data import (
     FILES,
     POPULATION,
-    TRIGGER,
     Gathered,
     Population,
     gather,
@@ -19,10 +17,11 @@ from daftt_core.data import (
 from daftt_core.records import Example, write_text
 from daftt_core.registry import Ledger, TaskRegistry, known_population, registry_of
 from daftt_core.retraining.verdict import Comparison, Verdict, compare, decide
+from daftt_core.stages import TRIGGER, TriggerResult
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, run_stage
 
-__all__ = ["TRIGGER", "check_trigger"]
+__all__ = ["check_trigger"]
 
 # Those with the lowest places, whatever the run's seed: what one source has and another has not can
 # be told from their samples.
@@ -33,7 +32,7 @@ _Before = dict[str, tuple[str, Population | None]]
 
 def check_trigger(
     run: Run, config: TriggerConfig, data: DataConfig, promotion: PromotionConfig
-) -> StageResult:
+) -> StageResult[TriggerResult]:
     """Compare a run's data with those of the champion, and of the last challenger.
 
     Both are asked, so that data from which a student was trained and refused are not tried again
@@ -61,7 +60,7 @@ def check_trigger(
         settings = data.model_dump(exclude=set(FILES))
         inputs = [config, settings, gathered.digests, registry, found]
 
-        def work(folder: Path) -> dict[str, Any]:
+        def work(folder: Path) -> TriggerResult:
             labelled, could_be_annotated = _examples(gathered, run.seed)
             population = Population.of(
                 labelled, could_be_annotated, classification=run.task.is_classification
@@ -74,7 +73,7 @@ def check_trigger(
             write_population(folder / POPULATION, population)
             write_text(folder / "verdict.json", verdict.model_dump_json(indent=1) + "\n")
             log.info("%s", verdict.reason)
-            return _summary(verdict, population)
+            return _result(verdict, population)
 
         return run_stage(run, TRIGGER, inputs, work)
 
@@ -130,14 +129,15 @@ def _examples(gathered: Gathered, seed: int) -> tuple[list[Example], list[Exampl
     return [row.example for row in sources["train"].rows], [row.example for row in pool]
 
 
-def _summary(verdict: Verdict, population: Population) -> dict[str, Any]:
-    summary: dict[str, Any] = {
-        "train": verdict.train,
-        "reason": verdict.reason,
-        "population": population.digest,
-        "labelled_rows": len(population.rows),
-    }
-    if verdict.comparisons:
-        numbers = verdict.comparisons[0].model_dump(exclude={"since", "reasons"})
-        summary |= {name: value for name, value in numbers.items() if value is not None}
-    return summary
+def _result(verdict: Verdict, population: Population) -> TriggerResult:
+    """Return the verdict with the numbers of the first comparison, where there is one."""
+    compared = verdict.comparisons[0].model_dump() if verdict.comparisons else {}
+    return TriggerResult(
+        **compared
+        | {
+            "train": verdict.train,
+            "reason": verdict.reason,
+            "population": population.digest,
+            "labelled_rows": len(population.rows),
+        }
+    )

@@ -1,14 +1,486 @@
-"""What stages hand on to Kubeflow: references to each other, and numbers."""
+"""What stages hand on: a typed result each, references to each other, and numbers for Kubeflow.
+
+A stage's result is the summary in its manifest: written by the stage, read by everybody else. A
+reader passes over what a later version adds. A field has a default where an older version did not
+write it, or where whoever reads it can do without.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-__all__ = ["MetricLog", "log_numbers", "numbers", "references", "students_by_arm"]
+__all__ = [
+    "ArmScores",
+    "AssessmentResult",
+    "CuratedResult",
+    "DataResult",
+    "Diversity",
+    "EvaluationResult",
+    "Facts",
+    "Funnel",
+    "HoldoutResult",
+    "LabelFunnel",
+    "MarksResult",
+    "MetricLog",
+    "MixedTask",
+    "MixtureResult",
+    "PopulationResult",
+    "PredictionsResult",
+    "PreflightResult",
+    "PromotionResult",
+    "ReportResult",
+    "ShardResult",
+    "SheetResult",
+    "StudentsResult",
+    "TeacherResult",
+    "TriggerResult",
+    "VersionResult",
+    "log_numbers",
+    "numbers",
+    "references",
+    "students_by_arm",
+]
+
+
+def _absent() -> Any:
+    """Return a field that a summary does not have while there is nothing to say."""
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Facts(BaseModel):
+    """Small facts of any kind: the result of a stage that the catalogue does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+
+class PreflightResult(_Part):
+    """What the settings were checked with.
+
+    Attributes:
+        versions: Versions of DAFTT, Python and the packages that matter, by name.
+    """
+
+    versions: dict[str, str] = {}
+
+
+class TriggerResult(_Part):
+    """Whether the run trains.
+
+    Attributes:
+        train: Whether it does.
+        reason: Why, or why not, in one sentence.
+        population: Digest of what is remembered of the data.
+        labelled_rows: Labelled rows of the data.
+        known_labels: Labelled rows that the champion's run had.
+        new_labels: Labelled rows that it did not have, or had with another label.
+        new_share: Their share of ``known_labels``.
+        new_inputs: Inputs that it did not have, of those that could be annotated.
+        inputs_p: P value of the new inputs having the old ones' distribution.
+        labels_p: The same of the balance of labels.
+    """
+
+    train: bool
+    reason: str = ""
+    population: str = ""
+    labelled_rows: int = 0
+    known_labels: int | None = _absent()
+    new_labels: int | None = _absent()
+    new_share: float | None = _absent()
+    new_inputs: int | None = _absent()
+    inputs_p: float | None = _absent()
+    labels_p: float | None = _absent()
+
+
+class DataResult(_Part):
+    """What the splits hold, and where they come from.
+
+    Attributes:
+        sizes: Examples by split.
+        labels: Examples by label, by split; empty for text outputs.
+        rows: By source how many rows were ``read``, and how many of them are in which split.
+        dropped: By source how many rows were left out, by reason.
+        source: Where the data come from, in words.
+        license: Their license; None where nobody states it.
+        sha256: Digest of each source, by what it is used for.
+        gold_is_known: Whether every unlabelled input has a true output.
+        test_digest: Digest of the stage ``test``; not in the stage's manifest.
+    """
+
+    sizes: dict[str, int] = {}
+    labels: dict[str, dict[str, int]] = {}
+    rows: dict[str, dict[str, int]] = {}
+    dropped: dict[str, dict[str, int]] = {}
+    source: str | None = None
+    license: str | None = None
+    sha256: dict[str, str] = {}
+    gold_is_known: bool = False
+    test_digest: str = Field(default="", exclude_if=lambda digest: not digest)
+
+
+class HoldoutResult(_Part):
+    """The test examples.
+
+    Attributes:
+        size: How many they are.
+        labels: Examples by label; empty for text outputs.
+    """
+
+    size: int
+    labels: dict[str, int] = {}
+
+
+class MixedTask(_Part):
+    """A task that the teacher learned beside the target.
+
+    Attributes:
+        name: The task.
+        source: The data sets it was made from.
+        license: License of its instances.
+        size: Instances it has.
+        overlapping: Of those looked at, how many hold a text of the target and were left out.
+        examples: Instances taken.
+        sha256: Of its content.
+    """
+
+    name: str
+    source: str
+    license: str
+    size: int = 0
+    overlapping: int = 0
+    examples: int
+    sha256: str
+
+
+class MixtureResult(_Part):
+    """What the teacher learned beside the target task.
+
+    Attributes:
+        examples: Instances in all.
+        target_examples: The target task's examples.
+        share: Their share of what the teacher learned from.
+        overlapping: Instances left out because they hold a text of the target.
+        tasks: The tasks.
+        excluded: Why other tasks were left out, by name.
+    """
+
+    examples: int
+    target_examples: int = 0
+    share: float
+    overlapping: int = 0
+    tasks: tuple[MixedTask, ...]
+    excluded: dict[str, str] = {}
+
+
+class TeacherResult(_Part):
+    """The fine-tuned teacher.
+
+    Attributes:
+        model: What it was made from.
+        parameters: How many it has.
+        examples: Examples it learned from.
+        mixed_in: How many of them are of other tasks.
+        tokens: Tokens of them.
+        cut: How many of them lost their end.
+        steps: Optimizer steps.
+        best_step: The step after which it was best on dev; absent where that was not measured.
+        best_dev_loss: Its loss on dev then.
+    """
+
+    model: str
+    parameters: int = 0
+    examples: int = 0
+    mixed_in: int = 0
+    tokens: int = 0
+    cut: int = 0
+    steps: int = 0
+    best_step: int | None = _absent()
+    best_dev_loss: float | None = _absent()
+
+
+class AssessmentResult(_Part):
+    """How good the teacher is on dev.
+
+    Attributes:
+        metric: The task's metric; scores are in [0, 1].
+        dev_examples: How many dev examples there are.
+        teacher: Which model teaches, in words.
+        dev_score: Its score.
+        tuned_dev_score: Score of the tuned teacher where another model teaches; else None.
+        untuned_dev_score: Score of the model that the tuned teacher was made from.
+        baseline_dev_score: Mean score of the students trained on the real examples alone.
+        passed: Whether the one that teaches beats the baseline.
+        ece_before: Expected calibration error before calibration; None for text outputs.
+        ece_after: The same after it.
+    """
+
+    metric: str
+    dev_examples: int
+    teacher: str = "the fine-tuned teacher"
+    dev_score: float
+    tuned_dev_score: float | None = None
+    untuned_dev_score: float
+    baseline_dev_score: float
+    passed: bool | None = None
+    ece_before: float | None = None
+    ece_after: float | None = None
+
+
+class ShardResult(_Part):
+    """What the teacher wrote.
+
+    Attributes:
+        examples: How many examples.
+        unusable: How many of them cannot be used.
+        shortened: How many the teacher was shown without their end.
+        not_written: New inputs that were not written because they were no longer new.
+        demonstrations_left_out: Demonstrations for which prompts had no room.
+    """
+
+    examples: int = 0
+    unusable: int = 0
+    shortened: int = 0
+    not_written: int | None = _absent()
+    demonstrations_left_out: int | None = _absent()
+
+
+class Diversity(_Part):
+    """How different texts are from each other and from the real ones.
+
+    Similarity of two texts is the cosine of their TF-IDF vectors (words, sublinear counts), which
+    is 0 for texts without a common word and 1 for texts of the same words.
+
+    Attributes:
+        texts: How many texts were compared.
+        distinct_1: Share of the words that are different words (Li et al. 2016, "A
+            Diversity-Promoting Objective Function", section 4.2); it falls as texts are added, so
+            only sets of like size compare.
+        distinct_2: The same for pairs of neighbouring words.
+        mean_similarity: Mean similarity of two of the texts; None for fewer than two.
+        nearest_real: Median, over the texts, of the similarity to the most similar real text; None
+            without real texts.
+        near_real_share: Share of the texts whose most similar real text is at least 0.8 similar.
+    """
+
+    texts: int
+    distinct_1: float
+    distinct_2: float
+    mean_similarity: float | None = None
+    nearest_real: float | None = None
+    near_real_share: float | None = None
+
+
+class LabelFunnel(_Part):
+    """What curation did to the examples of one label.
+
+    Attributes:
+        read: Examples the teacher wrote.
+        rejected: Examples by the filter that rejected them; in ``funnel.json`` only.
+        kept: Examples left.
+    """
+
+    read: int = 0
+    rejected: dict[str, int] | None = _absent()
+    kept: int
+
+
+class Funnel(_Part):
+    """What curation did to the examples of one source.
+
+    Attributes:
+        read: Examples the teacher wrote.
+        rejected: Examples by the filter that rejected them, in the filters' order.
+        kept: Examples left.
+        redacted: How many of those left had personal data replaced.
+        problems: Why examples were unusable, and how many were for each reason.
+        shortened: How many the teacher was shown without their end.
+        by_label: By label; empty for text outputs.
+        diversity: How different the inputs of those left are from each other and from the labelled
+            ones; None where nothing can be said.
+    """
+
+    read: int = 0
+    rejected: dict[str, int] = {}
+    kept: int
+    redacted: int = 0
+    problems: dict[str, int] = {}
+    shortened: int = 0
+    by_label: dict[str, LabelFunnel] = {}
+    diversity: Diversity | None = None
+
+
+class CuratedResult(_Part):
+    """What curation kept.
+
+    Attributes:
+        funnel: By source, ``annotated`` or ``generated``.
+        label_agreement: Share of the usable generated examples to which the teacher, asked again,
+            gives the label it wrote them for; None where there are none.
+        arms: The arms that can be trained.
+        left_out: The other arms, and why.
+    """
+
+    funnel: dict[str, Funnel] = {}
+    label_agreement: float | None = None
+    arms: tuple[str, ...] = ()
+    left_out: dict[str, str] = {}
+
+    @property
+    def kept(self) -> int:
+        """Examples left, of all sources."""
+        return sum(funnel.kept for funnel in self.funnel.values())
+
+
+class StudentsResult(_Part):
+    """The students of an arm.
+
+    Attributes:
+        arm: The arm.
+        examples: What they learned from, by source.
+        steps: Optimizer steps of each student, at most.
+        truncated: How many inputs and outputs were cut.
+        train_losses: By seed.
+        kept_steps: By seed the step after which the weights were kept.
+        dev_scores: By seed.
+        metric: What the scores measure.
+    """
+
+    arm: str
+    examples: dict[str, int] = {}
+    steps: int = 0
+    truncated: dict[str, int] = {}
+    train_losses: tuple[float, ...] = ()
+    kept_steps: tuple[int, ...] = ()
+    dev_scores: tuple[float, ...] = ()
+    metric: str = ""
+
+
+class PredictionsResult(_Part):
+    """The students' answers to the test examples.
+
+    Attributes:
+        examples: How many test examples.
+        seeds: How many students of each arm.
+        arms: The arms.
+    """
+
+    examples: int
+    seeds: int = 0
+    arms: tuple[str, ...] = ()
+
+
+class ArmScores(_Part):
+    """How an arm does.
+
+    Attributes:
+        mean: Mean score on test.
+        dev_mean: Mean score on dev.
+        gain: Points that it is better than ``real``; absent for ``real`` itself.
+        gain_low: Lower end of the gain's interval.
+        gain_high: Its upper end.
+    """
+
+    mean: float | None = _absent()
+    dev_mean: float | None = _absent()
+    gain: float | None = _absent()
+    gain_low: float | None = _absent()
+    gain_high: float | None = _absent()
+
+
+class EvaluationResult(_Part):
+    """How the arms compare.
+
+    Attributes:
+        headline: The result in one sentence.
+        metric: The primary metric.
+        chosen_arm: The arm that dev chose.
+        arms: The arms.
+    """
+
+    headline: str = ""
+    metric: str = ""
+    chosen_arm: str = ""
+    arms: dict[str, ArmScores] = {}
+
+    @property
+    def chosen(self) -> ArmScores:
+        """The scores of the arm that dev chose."""
+        return self.arms.get(self.chosen_arm, ArmScores())
+
+
+class PromotionResult(_Part):
+    """Whether the run's student became the champion.
+
+    Attributes:
+        promoted: Whether it did.
+        reason: Why, or why not, in one sentence.
+        version: The student.
+        score: Its score on test.
+        gain: Points that it is better than the champion; absent where there was none.
+        gain_low: Lower end of the gain's interval.
+        gain_high: Its upper end.
+    """
+
+    promoted: bool
+    reason: str = ""
+    version: str = ""
+    score: float = 0.0
+    gain: float | None = _absent()
+    gain_low: float | None = _absent()
+    gain_high: float | None = _absent()
+
+
+class ReportResult(_Part):
+    """What the report says first.
+
+    Attributes:
+        headline: The run's result in one sentence; empty while there is none.
+        missing: The stages that the run does not have.
+    """
+
+    headline: str = ""
+    missing: tuple[str, ...] = ()
+
+
+class SheetResult(_Part):
+    """Examples that people were asked to look at.
+
+    Attributes:
+        examples: How many.
+        curated: Digest of the curation that they are from.
+    """
+
+    examples: int = 0
+    curated: str = ""
+
+
+class MarksResult(RootModel[dict[str, int]]):
+    """What people found: faults by group and question, such as ``all wrong_label``."""
+
+
+class VersionResult(_Part):
+    """A student in the registry.
+
+    Attributes:
+        run: The run it comes from.
+        arm: Its arm.
+        score: Its score on test.
+    """
+
+    run: str = ""
+    arm: str = ""
+    score: float = 0.0
+
+
+class PopulationResult(_Part):
+    """What the registry remembers of data; its digest says it all."""
 
 
 class MetricLog(Protocol):

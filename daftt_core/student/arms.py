@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from daftt_core.errors import ConfigError, DataError, did_you_mean
 from daftt_core.records import Example, SyntheticExample, read_jsonl
-from daftt_core.stages import ARMS, Source
+from daftt_core.stages import ARMS, CURATED, DATA, Source
 from daftt_core.workspace import Run, read_examples, read_stage
 
 __all__ = ["ArmExamples", "read_arm"]
@@ -58,10 +58,10 @@ def read_arm(run: Run, arm: str, data_digest: str, curated_digest: str = "") -> 
 
 def _read(run: Run, source: Source, data_digest: str, curated_digest: str) -> Sequence[Example]:
     if source == "real":
-        return read_examples(run, "data", data_digest, "labelled")
+        return read_examples(run, DATA, data_digest, "labelled")
     if source == "gold":
-        return read_examples(run, "data", data_digest, "gold")
+        return read_examples(run, DATA, data_digest, "gold")
     if not curated_digest:
         raise ConfigError(f"{source} examples: the digest of the stage 'curated' is not given")
-    folder, _ = read_stage(run, "curated", curated_digest)
+    folder, _ = read_stage(run, CURATED, curated_digest)
     return read_jsonl(folder / f"{source}.jsonl", SyntheticExample)

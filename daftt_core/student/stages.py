@@ -11,6 +11,14 @@ from daftt_core.config import StudentConfig
 from daftt_core.evaluation import metric_for_task, score
 from daftt_core.modeling import Template, limit_threads, model_digest, save_model, set_seeds
 from daftt_core.records import TRAITS, Example, Prediction, seed_for, write_jsonl
+from daftt_core.stages import (
+    DATA,
+    PREDICTIONS,
+    STUDENTS,
+    TEST,
+    PredictionsResult,
+    StudentsResult,
+)
 from daftt_core.storage import commit, sound_manifest
 from daftt_core.student.arms import ArmExamples, read_arm
 from daftt_core.student.encoding import Reading, encode
@@ -27,7 +35,7 @@ __all__ = ["predict_test", "train_arm"]
 
 def train_arm(
     run: Run, config: StudentConfig, arm: str, data_digest: str, curated_digest: str = ""
-) -> StageResult:
+) -> StageResult[StudentsResult]:
     """Train an arm's students, one for each seed, and let them answer dev.
 
     The model is read once, and the examples are tokenized once, for all of them.
@@ -44,11 +52,6 @@ def train_arm(
         data_digest: Digest of the stage ``data``.
         curated_digest: Digest of the stage ``curated``; not needed by arms without synthetic data.
 
-    Returns:
-        The result. Its summary has ``arm``, ``examples`` by source, ``steps`` of each student at
-        most, ``truncated`` inputs and outputs, by seed ``train_losses``, ``kept_steps`` (whose
-        weights were kept) and ``dev_scores``, and the latter's ``metric``.
-
     Raises:
         ConfigError: There is no such arm, or a setting does not fit the task.
         DataError: The arm has no examples of one of its sources.
@@ -58,30 +61,30 @@ def train_arm(
     config.check_task(is_classification=run.task.is_classification)
     inputs = [config, model_digest(config.model), arm, data_digest, curated_digest]
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> StudentsResult:
         limit_threads()
         found = read_arm(run, arm, data_digest, curated_digest)
-        dev = read_examples(run, "data", data_digest, "dev")
+        dev = read_examples(run, DATA, data_digest, "dev")
         template = Template(config.model, _labels(run.task))
         lesson, truncated = _prepare(run.task, config, arm, template, found, dev)
         trained = _train_seeds(run, config, arm, template, lesson, folder)
-        return {
-            "arm": arm,
-            "examples": found.counts,
-            "steps": lesson.steps(config),
-            "truncated": truncated,
-            "train_losses": [summary["train_loss"] for summary in trained],
-            "kept_steps": [summary["kept_step"] for summary in trained],
-            "dev_scores": _answer_dev(run, config, arm, dev, folder),
-            "metric": metric_for_task(run.task),
-        }
+        return StudentsResult(
+            arm=arm,
+            examples=found.counts,
+            steps=lesson.steps(config),
+            truncated=truncated,
+            train_losses=tuple(summary["train_loss"] for summary in trained),
+            kept_steps=tuple(summary["kept_step"] for summary in trained),
+            dev_scores=tuple(_answer_dev(run, config, arm, dev, folder)),
+            metric=metric_for_task(run.task),
+        )
 
-    return run_stage(run, f"students/{arm}", inputs, work)
+    return run_stage(run, STUDENTS.part(arm), inputs, work)
 
 
 def predict_test(
     run: Run, config: StudentConfig, test_digest: str, arm_digests: Mapping[str, str]
-) -> StageResult:
+) -> StageResult[PredictionsResult]:
     """Let every student of every arm answer the test examples.
 
     Stage ``predictions`` gets one ``<arm>.jsonl`` of :class:`Prediction` for each arm; arms that
@@ -99,9 +102,9 @@ def predict_test(
     """
     inputs = [config, test_digest, dict(arm_digests)]
 
-    def work(folder: Path) -> dict[str, Any]:
-        test = read_examples(run, "test", test_digest, "test")
-        traits = read_stage(run, "test", test_digest)[0] / TRAITS
+    def work(folder: Path) -> PredictionsResult:
+        test = read_examples(run, TEST, test_digest, "test")
+        traits = read_stage(run, TEST, test_digest)[0] / TRAITS
         shutil.copyfile(traits, folder / TRAITS)  # the evaluation does not read test
         by_arm = len(test) * config.seeds
         missing = [arm for arm in arm_digests if not (folder / f"{arm}.jsonl").is_file()]
@@ -111,13 +114,13 @@ def predict_test(
         )
         questions = Questions(run.task, config, test)
         for arm in missing:
-            students, _ = read_stage(run, f"students/{arm}", arm_digests[arm])
+            students, _ = read_stage(run, STUDENTS.part(arm), arm_digests[arm])
             predictions = _answer(questions, arm, config.seeds, students, progress.advance)
             write_jsonl(folder / f"{arm}.jsonl", predictions)
             keep(folder / f"{arm}.jsonl")
-        return {"examples": len(test), "seeds": config.seeds, "arms": list(arm_digests)}
+        return PredictionsResult(examples=len(test), seeds=config.seeds, arms=tuple(arm_digests))
 
-    return run_stage(run, "predictions", inputs, work)
+    return run_stage(run, PREDICTIONS, inputs, work)
 
 
 def _train_seeds(

@@ -27,6 +27,7 @@ from daftt_core.evaluation import (
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Prediction, seed_for
 from daftt_core.reporting import text as formats
+from daftt_core.stages import STUDENTS
 from daftt_core.sweep.plan import Cell
 from daftt_core.telemetry import log
 from daftt_core.workspace import read_file
@@ -240,7 +241,7 @@ def _resampled(arms: Sequence[tuple[Cell, str]], metric: str) -> _Scores | None:
 def _dev_scores(cell: Cell, arm: str, metric: str) -> dict[tuple[int, str], float]:
     """The score of each answer to dev, by seed and example; empty where there are none."""
     try:
-        text = read_file(cell.run.uri, f"students/{arm}", "dev-predictions.jsonl")
+        text = read_file(cell.run.uri, STUDENTS.part(arm), "dev-predictions.jsonl")
         answers = [Prediction.model_validate_json(line) for line in (text or b"").splitlines()]
     except (DafttError, ValidationError) as error:  # an interval less, and not the whole table
         log.warning("%s", error)

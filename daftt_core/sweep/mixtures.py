@@ -12,9 +12,10 @@ from daftt_core.evaluation import Interval, score_examples
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Prediction, read_jsonl, seed_for
 from daftt_core.reporting import text as formats
+from daftt_core.stages import ASSESSMENT
 from daftt_core.sweep.plan import Cell
 from daftt_core.telemetry import log
-from daftt_core.workspace import Run, read_stage, stage_manifest
+from daftt_core.workspace import Run, read_result, read_stage
 
 __all__ = [
     "MixtureEffect",
@@ -24,7 +25,6 @@ __all__ = [
     "read_teacher_scores",
 ]
 
-_STAGE = "assessment"
 _CAVEAT = (
     "Each of these teachers was trained once: the intervals cover the choice of the dev examples, "
     "not what another training would change."
@@ -117,8 +117,8 @@ def read_teacher_scores(run: Run) -> TeacherScores | None:
     Raises:
         StorageError: It cannot be read.
     """
-    manifest = stage_manifest(run, _STAGE)
-    return None if manifest is None else TeacherScores.model_validate(manifest.summary)
+    assessment = read_result(run, ASSESSMENT)
+    return None if assessment is None else TeacherScores(**assessment.model_dump())
 
 
 def mixture_effects(
@@ -175,7 +175,7 @@ def _paired_interval(mixed: Cell, plain: Cell, metric: str) -> Interval | None:
 def _answers(run: Run) -> dict[str, Prediction]:
     """The tuned teacher's answers to dev by example; empty where there are none to be had."""
     try:
-        folder, _ = read_stage(run, _STAGE)
+        folder, _ = read_stage(run, ASSESSMENT)
         path = folder / "dev-predictions.jsonl"
         if path.exists():  # an older version kept none
             return {one.id: one for one in read_jsonl(path, Prediction)}

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.errors import DafttError, StorageError
-from daftt_core.evaluation import EVALUATION, ArmResult, Evaluation, read_evaluation
-from daftt_core.reporting.data import REPORT
+from daftt_core.evaluation import ArmResult, Evaluation, read_evaluation
+from daftt_core.stages import EVALUATION, REPORT
 from daftt_core.storage import open_storage
 from daftt_core.sweep.curves import Curve, find_curves
 from daftt_core.sweep.mixtures import (
@@ -163,8 +163,8 @@ def _result(cell: Cell) -> CellResult:
 
 def _is_evaluated(statuses: list[StageStatus]) -> bool:
     """Whether the evaluation is the last thing done; an older one is of other settings."""
-    last = [status for status in statuses if status.stage != REPORT][-1:]
-    return [(status.stage, status.state) for status in last] == [(EVALUATION, "done")]
+    last = [status for status in statuses if status.stage != REPORT.name][-1:]
+    return [(status.stage, status.state) for status in last] == [(EVALUATION.name, "done")]
 
 
 _OF_CELL = {"cell", "fraction", "ratio", "mode", "mixture_tasks", "status"}

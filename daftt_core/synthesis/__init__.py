@@ -2,6 +2,5 @@
 
 from daftt_core.synthesis.annotate import annotate
 from daftt_core.synthesis.generate import generate
-from daftt_core.synthesis.shards import shard_name
 
-__all__ = ["annotate", "generate", "shard_name"]
+__all__ = ["annotate", "generate"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.records import Example, SyntheticExample
+from daftt_core.stages import DATA, ShardResult, shard_of
 from daftt_core.synthesis.asking import give_outputs
 from daftt_core.synthesis.labels import Outputs, open_teacher
-from daftt_core.synthesis.shards import deciding, run_streams, shard_name, stream_of, streams_of
+from daftt_core.synthesis.shards import deciding, run_streams, stream_of, streams_of
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, run_stage
 
 __all__ = ["annotate"]
@@ -18,7 +18,7 @@ __all__ = ["annotate"]
 
 def annotate(
     run: Run, config: SynthesisConfig, shard: int, data: str, teacher: str, assessment: str
-) -> StageResult:
+) -> StageResult[ShardResult]:
     """Annotate one shard of the unlabelled inputs.
 
     Args:
@@ -30,8 +30,8 @@ def annotate(
         assessment: Digest of the ``assessment`` stage.
     """
 
-    def work(folder: Path) -> dict[str, Any]:
-        streams = _streams(read_examples(run, "data", data, "unlabelled"), shard, config)
+    def work(folder: Path) -> ShardResult:
+        streams = _streams(read_examples(run, DATA, data, "unlabelled"), shard, config)
         form = read_forms(run, data).outputs
         with open_teacher(run, config, teacher) as engine:
             outputs = Outputs(run, config, engine, assessment, form)
@@ -56,8 +56,8 @@ def annotate(
                 chunk_size=config.chunk_size,
             )
 
-    name = shard_name("annotated", shard, config.shards)
-    return run_stage(run, name, [deciding(config), data, teacher, assessment], work)
+    stage = shard_of("annotated", shard, config.shards)
+    return run_stage(run, stage, [deciding(config), data, teacher, assessment], work)
 
 
 def _streams(inputs: Sequence[Example], shard: int, config: SynthesisConfig) -> list[list[Example]]:

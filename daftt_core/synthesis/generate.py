@@ -9,16 +9,16 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.config.synthesis import NOVELTY_WINDOW
 from daftt_core.curation import NearIndex
 from daftt_core.engines import Completion, Engine
 from daftt_core.records import SyntheticExample, content_id, digest, iterate_jsonl, seed_for
+from daftt_core.stages import DATA, ShardResult, shard_of
 from daftt_core.synthesis.asking import Requests, ask_each, give_outputs
 from daftt_core.synthesis.labels import Outputs, open_teacher
-from daftt_core.synthesis.shards import deciding, run_streams, shard_name, streams_of
+from daftt_core.synthesis.shards import deciding, run_streams, streams_of
 from daftt_core.tasks import Form, parse_input
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, run_stage
 
@@ -58,7 +58,7 @@ class Novelty:
 
 def generate(
     run: Run, config: SynthesisConfig, shard: int, data: str, teacher: str, assessment: str
-) -> StageResult:
+) -> StageResult[ShardResult]:
     """Write one shard of the new examples.
 
     In a classification task each is asked for with a label; the written input is then labelled as
@@ -75,8 +75,8 @@ def generate(
         assessment: Digest of the ``assessment`` stage.
     """
 
-    def work(folder: Path) -> dict[str, Any]:
-        requests = Requests(run, config, read_examples(run, "data", data, "labelled"))
+    def work(folder: Path) -> ShardResult:
+        requests = Requests(run, config, read_examples(run, DATA, data, "labelled"))
         streams, forms = _streams(run, config, shard), read_forms(run, data)
         with open_teacher(run, config, teacher) as engine:
             outputs = Outputs(run, config, engine, assessment, forms.outputs)
@@ -91,7 +91,7 @@ def generate(
                 )
                 return give_outputs(outputs, engine, run.task, written, temperature=0.0)
 
-            summary = run_streams(
+            result = run_streams(
                 folder,
                 f"generate, shard {shard + 1} of {config.shards}",
                 streams,
@@ -100,14 +100,15 @@ def generate(
                 watch=lambda: Novelty(config.stop_novelty).is_spent_by,
             )
         made = iterate_jsonl(folder / "examples.jsonl", SyntheticExample)
-        return {
-            **summary,
-            "not_written": sum(map(len, streams)) - summary["examples"],
-            "demonstrations_left_out": requests.left_out(made),
-        }
+        return result.model_copy(
+            update={
+                "not_written": sum(map(len, streams)) - result.examples,
+                "demonstrations_left_out": requests.left_out(made),
+            }
+        )
 
-    name = shard_name("generated", shard, config.shards)
-    return run_stage(run, name, [deciding(config), data, teacher, assessment], work)
+    stage = shard_of("generated", shard, config.shards)
+    return run_stage(run, stage, [deciding(config), data, teacher, assessment], work)
 
 
 @dataclass(frozen=True)

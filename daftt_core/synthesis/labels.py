@@ -22,6 +22,7 @@ from daftt_core.config import SynthesisConfig
 from daftt_core.engines import Completion, Engine, LabelScorer, open_engine
 from daftt_core.evaluation.calibration import Abstention, Calibration
 from daftt_core.records import Example, SyntheticExample, TextSample, normalize, seed_for, words_of
+from daftt_core.stages import ASSESSMENT, TEACHER
 from daftt_core.tasks import Form, Task, answer_prompt, parse_answer
 from daftt_core.workspace import Run, read_stage
 
@@ -84,7 +85,7 @@ def open_teacher(run: Run, config: SynthesisConfig, teacher: str) -> Iterator[En
         config: How it is asked.
         teacher: Digest of the ``teacher`` stage.
     """
-    folder, _ = read_stage(run, "teacher", teacher)
+    folder, _ = read_stage(run, TEACHER, teacher)
     with open_engine(config, folder) as opened:
         yield opened.engine
 
@@ -110,7 +111,7 @@ class Outputs:
         self._scorer: LabelScorer | None = None
         self._abstention: Abstention | None = None
         if run.task.is_classification:
-            folder, _ = read_stage(run, "assessment", assessment)
+            folder, _ = read_stage(run, ASSESSMENT, assessment)
             text = (folder / "calibration.json").read_text(encoding="utf-8")
             calibration = Calibration.model_validate_json(text)
             self._scorer = LabelScorer(

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.records import SyntheticExample, digest, write_jsonl, write_text
+from daftt_core.stages import ShardResult
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace.progress import keep
 
@@ -35,7 +36,6 @@ __all__ = [
     "Item",
     "deciding",
     "run_streams",
-    "shard_name",
     "stream_of",
     "streams_of",
 ]
@@ -53,11 +53,6 @@ class Item(Protocol):
 
 
 T = TypeVar("T", bound=Item)
-
-
-def shard_name(source: str, shard: int, shards: int) -> str:
-    """The stage of one shard, such as ``synthetic/annotated-000-of-002``."""
-    return f"synthetic/{source}-{shard:03d}-of-{shards:03d}"
 
 
 def stream_of(content_id: str, streams: int) -> int:
@@ -83,7 +78,7 @@ def run_streams(
     *,
     chunk_size: int,
     watch: Callable[[], Callable[[SyntheticExample], bool]] | None = None,
-) -> dict[str, Any]:
+) -> ShardResult:
     """Make what is not there yet of a shard's streams, then ``examples.jsonl`` in the ids' order.
 
     Args:
@@ -96,7 +91,7 @@ def run_streams(
             says whether this was the last one that is wanted.
 
     Returns:
-        The summary: how many examples were made, how many of them cannot be used, and how many
+        The result: how many examples were made, how many of them cannot be used, and how many
         the teacher was shown without their end.
     """
     chunks = _Chunks(folder / ".chunks", chunk_size)
@@ -118,11 +113,11 @@ def run_streams(
     chunks.commit()
     made = [chunks.made[one] for one in sorted(reached)]
     write_jsonl(folder / "examples.jsonl", made)
-    return {
-        "examples": len(made),
-        "unusable": sum(one.problem is not None for one in made),
-        "shortened": sum(one.shortened for one in made),
-    }
+    return ShardResult(
+        examples=len(made),
+        unusable=sum(one.problem is not None for one in made),
+        shortened=sum(one.shortened for one in made),
+    )
 
 
 def _blocks(stream: Sequence[T]) -> Iterator[Sequence[T]]:

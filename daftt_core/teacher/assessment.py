@@ -25,6 +25,7 @@ from daftt_core.evaluation.calibration import (
     reliability_bins,
 )
 from daftt_core.records import Example, Prediction, seed_for, write_jsonl, write_text
+from daftt_core.stages import ASSESSMENT, DATA, STUDENTS, TEACHER, AssessmentResult
 from daftt_core.tasks import Form, answer_prompt, parse_answer
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, read_stage, run_stage
@@ -90,7 +91,7 @@ def assess(
     data: str,
     teacher: str,
     baseline: str,
-) -> StageResult:
+) -> StageResult[AssessmentResult]:
     """Score the teacher on dev, calibrate it, and decide whether it may teach.
 
     What the tuned teacher answered to each dev example is kept in ``dev-predictions.jsonl``, so
@@ -109,11 +110,12 @@ def assess(
             assessment is kept.
     """
 
-    def work(folder: Path) -> dict[str, Any]:
-        dev = read_examples(run, "data", data, "dev")
+    def work(folder: Path) -> AssessmentResult:
+        dev = read_examples(run, DATA, data, "dev")
         form = read_forms(run, data).outputs
-        _, baseline_manifest = read_stage(run, "students/real", baseline)
-        teacher_folder, _ = read_stage(run, "teacher", teacher)
+        baseline_folder, manifest = read_stage(run, STUDENTS.part("real"), baseline)
+        students = STUDENTS.parse(manifest.summary, str(baseline_folder))
+        teacher_folder, _ = read_stage(run, TEACHER, teacher)
         progress = Progress("assess teacher", 2, "models")
         untuned = _judge(run, synthesis, open_local(synthesis, config.model), dev, form)
         progress.advance()
@@ -123,7 +125,7 @@ def assess(
         if not opened.is_tuned:
             tuned = _judge(run, synthesis, open_local(synthesis, teacher_folder), dev, form)
         progress.advance()
-        baseline_score = float(np.mean(baseline_manifest.summary["dev_scores"]))
+        baseline_score = float(np.mean(students.dev_scores))
         assessment = Assessment(
             metric=metric_for_task(run.task),
             dev_examples=len(dev),
@@ -142,10 +144,7 @@ def assess(
         if assessment.abstention is not None:
             _tell_abstention(assessment.abstention)
             write_text(folder / "abstention.json", assessment.abstention.model_dump_json())
-        return assessment.model_dump(
-            mode="json",
-            exclude={"bins_before", "bins_after", "calibration", "label_prior", "abstention"},
-        )
+        return AssessmentResult.model_validate(assessment.model_dump())
 
     asked = synthesis.model_dump(
         include={
@@ -160,8 +159,8 @@ def assess(
         }
     )
     inputs = [config, asked, data, teacher, baseline]
-    result = run_stage(run, "assessment", inputs, work)
-    _open_gate(run, result.summary)
+    result = run_stage(run, ASSESSMENT, inputs, work)
+    _open_gate(run, result.result)
     return result
 
 
@@ -182,12 +181,12 @@ def _tell_abstention(found: Abstention) -> None:
         )
 
 
-def _open_gate(run: Run, found: dict[str, Any]) -> None:
+def _open_gate(run: Run, found: AssessmentResult) -> None:
     scores = (
-        f"on {found['dev_examples']} dev examples the {found['metric']} of {found['teacher']} is "
-        f"{found['dev_score']:.3f} and the baseline student's {found['baseline_dev_score']:.3f}"
+        f"on {found.dev_examples} dev examples the {found.metric} of {found.teacher} is "
+        f"{found.dev_score:.3f} and the baseline student's {found.baseline_dev_score:.3f}"
     )
-    if found["passed"]:
+    if found.passed:
         log.info("gate passed: %s", scores)
     elif run.on_gate_fail == "continue":
         log.warning("gate not passed, going on as on_gate_fail says: %s", scores)

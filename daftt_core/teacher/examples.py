@@ -18,6 +18,7 @@ from daftt_core.data.mixture import read_mixture
 from daftt_core.engines import encode
 from daftt_core.errors import ModelError, TaskError
 from daftt_core.records import Example, Heldout
+from daftt_core.stages import DATA
 from daftt_core.tasks import Prompt, Task, answer_prompt, mixture_prompt, writing_prompt
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, read_stage
@@ -169,7 +170,7 @@ def check_own_examples(run: Run, data: str) -> None:
     task = run.task
     if not task.positive_examples and not task.negative_examples:
         return
-    folder, _ = read_stage(run, "data", data)
+    folder, _ = read_stage(run, DATA, data)
     heldout = Heldout.load(folder / "heldout.json", _WHOLE)
     for field in ("positive_examples", "negative_examples"):
         for number, solved in enumerate(getattr(task, field), start=1):

@@ -30,6 +30,7 @@ from daftt_core.modeling import (
 )
 from daftt_core.modeling.identity import model_digest
 from daftt_core.records import write_text
+from daftt_core.stages import DATA, TEACHER, TeacherResult
 from daftt_core.teacher.adapters import add_adapter, merge_adapter
 from daftt_core.teacher.best import Best, KeepBest, best_weights, take_weights
 from daftt_core.teacher.checkpoints import (
@@ -61,7 +62,9 @@ _DEV_EXAMPLES = 100
 """Dev examples behind the learning curve: enough for its shape, cheap enough for every epoch."""
 
 
-def train(run: Run, config: TeacherConfig, data: str, mixture: str = "") -> StageResult:
+def train(
+    run: Run, config: TeacherConfig, data: str, mixture: str = ""
+) -> StageResult[TeacherResult]:
     """Fine-tune the teacher.
 
     An interrupted training goes on from its newest checkpoint and ends as if it had not been
@@ -82,7 +85,7 @@ def train(run: Run, config: TeacherConfig, data: str, mixture: str = "") -> Stag
         StoppedError: The process was told to end (SIGTERM).
     """
 
-    def work(group: Group, folder: Path) -> dict[str, Any]:
+    def work(group: Group, folder: Path) -> TeacherResult:
         fix_threads()
         set_seeds(run.seed)
         start = agreed_checkpoint(group, folder / _CHECKPOINTS, config)
@@ -103,23 +106,24 @@ def train(run: Run, config: TeacherConfig, data: str, mixture: str = "") -> Stag
             write_text(folder / _HISTORY, json.dumps(history, indent=1))
             _export(config, tokenizer, folder, best)
         group.wait_for_all()
-        return {
-            "model": config.model,
-            "parameters": parameters,
-            "examples": learn.dataset.num_rows,
-            "mixed_in": learn.beside,
-            "tokens": learn.tokens,
-            "cut": learn.cut,
-            "steps": history[-1]["step"] if history else 0,
-            **({"best_step": best.step, "best_dev_loss": best.dev_loss} if best else {}),
-        }
+        return TeacherResult(
+            model=config.model,
+            parameters=parameters,
+            examples=learn.dataset.num_rows,
+            mixed_in=learn.beside,
+            tokens=learn.tokens,
+            cut=learn.cut,
+            steps=int(history[-1]["step"]) if history else 0,
+            best_step=best.step if best else None,
+            best_dev_loss=best.dev_loss if best else None,
+        )
 
     try:
         config.micro_batches(this_rank().count)
     except ValueError as error:
         raise ConfigError(f"teacher: {error}") from None
     inputs = [config, model_digest(config.model), data, mixture]
-    return run_stage_together(run, "teacher", inputs, work)
+    return run_stage_together(run, TEACHER, inputs, work)
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,8 @@ def _training_sets(
 ) -> tuple[TrainingSet, TrainingSet]:
     """What to learn from, and what the learning curve is measured on."""
     check_own_examples(run, data)
-    labelled = read_examples(run, "data", data, "labelled")
-    dev = read_examples(run, "data", data, "dev")[:_DEV_EXAMPLES]
+    labelled = read_examples(run, DATA, data, "labelled")
+    dev = read_examples(run, DATA, data, "dev")[:_DEV_EXAMPLES]
     learn = training_set(
         run.task,
         labelled,

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 from daftt_core.workspace.reading import (
     finished_stages,
-    parse_summary,
     read_examples,
     read_file,
     read_forms,
+    read_result,
     read_stage,
     run_statuses,
     stage_manifest,
@@ -40,10 +40,10 @@ __all__ = [
     "finished_stages",
     "is_distant",
     "joined_stage",
-    "parse_summary",
     "read_examples",
     "read_file",
     "read_forms",
+    "read_result",
     "read_stage",
     "read_statuses",
     "run_stage",

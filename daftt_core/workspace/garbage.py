@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 from daftt_core.records import stale_partials
+from daftt_core.stages import DEPTH
 from daftt_core.storage import MANIFEST, Entry, RemoteFolder, Storage
 
 __all__ = ["find_leftovers"]
 
-_STAGE_DEPTH = 2  # students/<arm>
 _CONTENT = re.compile(r"(\.progress/)?([^./][^/]*(?:/[^./][^/]*)??)/([0-9a-f]{16})/.+")
 """``<stage>/<digest>/<file>``, or ``.progress/<stage>/<key>/<piece>``."""
 
@@ -63,7 +63,7 @@ def _used(storage: Storage, there: dict[str, Entry]) -> set[str]:
     """Every object that a stage's manifest lists."""
     used = set()
     for name in there:
-        if name.endswith(f"/{MANIFEST}") and name.count("/") <= _STAGE_DEPTH:
+        if name.endswith(f"/{MANIFEST}") and name.count("/") <= DEPTH:
             stage = name.removesuffix(f"/{MANIFEST}")
             manifest = RemoteFolder(storage, stage).manifest()
             if manifest is not None:

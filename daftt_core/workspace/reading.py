@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from daftt_core.errors import StorageError
-from daftt_core.records import Example, explain, read_jsonl
+from daftt_core.records import Example, read_jsonl
+from daftt_core.stages import DATA, DEPTH, Stage
 from daftt_core.storage import (
     MANIFEST,
     Manifest,
@@ -28,22 +28,23 @@ from daftt_core.workspace.status import StageStatus, read_remote_statuses, read_
 __all__ = [
     "KEY_FILE",
     "finished_stages",
-    "parse_summary",
     "read_examples",
     "read_file",
     "read_forms",
+    "read_result",
     "read_stage",
     "run_statuses",
     "stage_manifest",
 ]
 
-M = TypeVar("M", bound=BaseModel)
+R = TypeVar("R", bound=BaseModel)
 
 KEY_FILE = ".key"  # beside a stage's manifest: what the folder was begun for
-_STAGE_DEPTH = 2  # students/<arm>/manifest.json; what lies deeper is a stage's own
 
 
-def read_stage(run: Run, name: str, expected: str | None = None) -> tuple[Path, Manifest]:
+def read_stage(
+    run: Run, stage: Stage[Any] | str, expected: str | None = None
+) -> tuple[Path, Manifest]:
     """The folder of a finished stage, checked against its manifest; it holds nothing else.
 
     A stage in a distant storage is fetched into the cache, unless it is there already. So is one on
@@ -51,13 +52,13 @@ def read_stage(run: Run, name: str, expected: str | None = None) -> tuple[Path, 
 
     Args:
         run: The run.
-        name: The stage's name.
+        stage: The stage, or its folder.
         expected: The digest its result had; None takes what is there.
 
     Raises:
         StorageError: The stage is not finished, was made anew since, or a file was changed.
     """
-    storage = open_run(run.uri)
+    name, storage = str(stage), open_run(run.uri)
     where = f"{storage.folder or storage.uri}/{name}"
     manifest = stage_manifest(run, name)
     if manifest is None:
@@ -82,7 +83,7 @@ def _copy(folder: Path, manifest: Manifest, target: Path) -> None:
         copy_file(folder, entry, target / entry.name)
 
 
-def stage_manifest(run: Run, name: str) -> Manifest | None:
+def stage_manifest(run: Run, stage: Stage[Any] | str) -> Manifest | None:
     """The manifest of a stage; None while it has not finished.
 
     Raises:
@@ -90,35 +91,31 @@ def stage_manifest(run: Run, name: str) -> Manifest | None:
     """
     storage = open_run(run.uri)
     if storage.folder is None:
-        return RemoteFolder(storage, name).manifest()
-    return read_manifest(storage.folder / name)
+        return RemoteFolder(storage, str(stage)).manifest()
+    return read_manifest(storage.folder / str(stage))
 
 
-def parse_summary(run: Run, stage: str, summary: Mapping[str, Any], model: type[M]) -> M:
-    """What a reader wants of the summary in a stage's manifest.
+def read_result(run: Run, stage: Stage[R]) -> R | None:
+    """Return what a stage says of itself in its manifest; None while it has not finished.
 
     Args:
-        run: The run, for messages.
-        stage: The stage's name, likewise.
-        summary: The summary.
-        model: What must be in it.
+        run: The run.
+        stage: The stage, or one of its parts.
 
     Raises:
-        StorageError: It is not.
+        StorageError: The manifest cannot be read, or its summary is not that of such a stage.
     """
-    try:
-        return model.model_validate(summary)
-    except ValidationError as error:
-        field, wrong = next(explain(error, model))
-        raise StorageError(f"{run.uri}/{stage}/{MANIFEST}: summary.{field}: {wrong}") from None
+    manifest = stage_manifest(run, stage)
+    where = f"{run.uri}/{stage}/{MANIFEST}"
+    return None if manifest is None else stage.parse(manifest.summary, where)
 
 
-def read_file(uri: str, stage: str, name: str) -> bytes | None:
+def read_file(uri: str, stage: Stage[Any] | str, name: str) -> bytes | None:
     """A small file of a finished stage, checked; None while the stage has not finished.
 
     Args:
         uri: The run's folder or prefix.
-        stage: The stage's name.
+        stage: The stage, or its folder.
         name: The file's.
 
     Raises:
@@ -126,10 +123,10 @@ def read_file(uri: str, stage: str, name: str) -> bytes | None:
     """
     storage = open_run(uri)
     if storage.folder is None:
-        remote = RemoteFolder(storage, stage)
+        remote = RemoteFolder(storage, str(stage))
         manifest = remote.manifest()
         return None if manifest is None else remote.read(manifest, name)
-    folder = storage.folder / stage
+    folder = storage.folder / str(stage)
     manifest = read_manifest(folder)
     if manifest is None:
         return None
@@ -153,7 +150,7 @@ def finished_stages(run: Run) -> dict[str, float]:
     return {
         name.removesuffix(f"/{MANIFEST}"): entry.modified
         for name, entry in storage.entries("").items()
-        if name.endswith(f"/{MANIFEST}") and name.count("/") <= _STAGE_DEPTH
+        if name.endswith(f"/{MANIFEST}") and name.count("/") <= DEPTH
     }
 
 
@@ -163,12 +160,14 @@ def run_statuses(run: Run) -> list[StageStatus]:
     return read_statuses(storage.folder) if storage.folder else read_remote_statuses(storage)
 
 
-def read_examples(run: Run, stage: str, expected: str | None, name: str) -> list[Example]:
+def read_examples(
+    run: Run, stage: Stage[Any] | str, expected: str | None, name: str
+) -> list[Example]:
     """The examples that a finished stage wrote.
 
     Args:
         run: The run.
-        stage: The stage's name.
+        stage: The stage, or its folder.
         expected: The digest its result had; None takes what is there.
         name: The file's name without ``.jsonl``, such as ``labelled`` or ``dev``.
 
@@ -190,5 +189,5 @@ def read_forms(run: Run, data: str) -> Forms:
     Raises:
         StorageError: The stage cannot be trusted.
     """
-    labelled, dev = (read_examples(run, "data", data, name) for name in ("labelled", "dev"))
+    labelled, dev = (read_examples(run, DATA, data, name) for name in ("labelled", "dev"))
     return Forms.of(run.task, [*labelled, *dev])

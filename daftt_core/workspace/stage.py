@@ -5,15 +5,17 @@ from __future__ import annotations
 import resource
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from daftt_core.errors import BusyError, DafttError, StorageError
 from daftt_core.records import digest, link_file, remove_stale, stale_partials, write_text
+from daftt_core.stages import Facts, Stage
 from daftt_core.storage import (
     MANIFEST,
     NOTHING,
@@ -37,21 +39,27 @@ from daftt_core.workspace.usage import noted
 
 __all__ = ["StageResult", "joined_stage", "run_stage"]
 
+R = TypeVar("R", bound=BaseModel)
 
-class StageResult(BaseModel):
+
+@dataclass(frozen=True)
+class StageResult(Generic[R]):
     """What a finished stage hands on.
 
     Attributes:
-        name: The stage.
+        name: The stage's folder.
         digest: Identifies what it made; a later stage asks for it by this digest.
-        summary: Numbers and small facts.
+        result: Its numbers and small facts.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     digest: str
-    summary: dict[str, Any]
+    result: R
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The result as it stands in the manifest: names, numbers, texts, lists and mappings."""
+        return self.result.model_dump(mode="json")
 
     @property
     def reference(self) -> str:
@@ -59,28 +67,52 @@ class StageResult(BaseModel):
         return f"{self.name}@{self.digest}"
 
 
+@overload
 def run_stage(
     run: Run,
-    name: str,
+    stage: Stage[R],
     inputs: Sequence[object],
-    work: Callable[[Path], dict[str, Any]],
+    work: Callable[[Path], R],
     machine: Machine = ALONE,
-) -> StageResult:
+) -> StageResult[R]: ...
+
+
+@overload
+def run_stage(
+    run: Run,
+    stage: str,
+    inputs: Sequence[object],
+    work: Callable[[Path], Mapping[str, Any]],
+    machine: Machine = ALONE,
+) -> StageResult[Facts]: ...
+
+
+def run_stage(
+    run: Run,
+    stage: Stage[Any] | str,
+    inputs: Sequence[object],
+    work: Callable[[Path], Any],
+    machine: Machine = ALONE,
+) -> StageResult[Any]:
     """Do a stage's work, unless it is done already.
 
     Args:
         run: The run.
-        name: The stage's name; ``/`` makes folders.
+        stage: The stage, or one of its parts; or the folder of a stage that is not in the
+            catalogue.
         inputs: Everything that decides the result: settings, and digests of what is read.
-        work: Fills the folder it is given and returns the summary. It may find there what an
-            interrupted attempt left, and must go on from it.
+        work: Fills the folder it is given and returns the stage's result; outside the catalogue, a
+            mapping of small facts. It may find there what an interrupted attempt left, and must go
+            on from it.
         machine: Which one this is, where several work on the stage: the first.
 
     Raises:
         StorageError: The folder cannot be written or the disk is full.
         DafttError: Whatever ``work`` raises.
     """
-    storage = open_run(run.uri)
+    if isinstance(stage, str):
+        stage = Stage(stage, stage, Facts)
+    name, storage = stage.name, open_run(run.uri)
     key = _key(run, name, inputs)
     base = working_folder(run)
     folder = base / name
@@ -92,7 +124,7 @@ def run_stage(
             log.info("%s: already done", name)
             _tidy(folder)  # killed between its commit and its end
             write_status(base, storage, name, "done")
-            return StageResult(name=name, digest=done.digest, summary=done.summary)
+            return _result(run, stage, done)
         with _reported(base, storage, name):
             # A stage whose work is done may only have failed to be stored.
             kept = _finished(folder, key) if remote else _copied(run, name, folder, key)
@@ -101,12 +133,17 @@ def run_stage(
                 manifest = _publish(remote, version, folder, manifest)
                 forget(storage, name)
     log.info("%s: done in %s", name, duration(manifest.seconds))
-    return StageResult(name=name, digest=manifest.digest, summary=manifest.summary)
+    return _result(run, stage, manifest)
+
+
+def _result(run: Run, stage: Stage[R], manifest: Manifest) -> StageResult[R]:
+    where = f"{run.uri}/{stage}/{MANIFEST}"
+    return StageResult(stage.name, manifest.digest, stage.parse(manifest.summary, where))
 
 
 @contextmanager
 def joined_stage(
-    run: Run, name: str, inputs: Sequence[object], machine: Machine | None
+    run: Run, stage: Stage[Any], inputs: Sequence[object], machine: Machine | None
 ) -> Iterator[Path]:
     """The folder for helping another process with a stage; that one has called :func:`run_stage`.
 
@@ -115,12 +152,12 @@ def joined_stage(
 
     Args:
         run: The run.
-        name: The stage's name.
+        stage: The stage.
         inputs: Everything that decides the result, as the other process gave it.
         machine: Which one this is, for the one of its processes that handles its scratch folder;
             None for the others, and on the other process's own machine.
     """
-    storage = open_run(run.uri)
+    name, storage = stage.name, open_run(run.uri)
     folder = working_folder(run) / name
     if machine is None or storage.folder is not None:
         yield folder
@@ -205,7 +242,7 @@ def _work(
     storage: Storage,
     name: str,
     key: str,
-    work: Callable[[Path], dict[str, Any]],
+    work: Callable[[Path], BaseModel | Mapping[str, Any]],
     machine: Machine,
 ) -> Manifest:
     folder = base / name
@@ -213,8 +250,9 @@ def _work(
         _prepare_folder(folder, key)
         watched = watched_by(lambda seen: write_status(base, storage, name, "running", seen))
         with watched, keeping(storage, name, key, folder, machine), noted(folder, meter) as used:
-            summary = work(folder)
+            result = work(folder)
         peak = _peak_memory_bytes()
+        summary = result.model_dump(mode="json") if isinstance(result, BaseModel) else dict(result)
         manifest = commit(folder, key, summary, usage=used(), peak_memory_bytes=peak)
     _tidy(folder)
     return manifest

@@ -20,7 +20,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from daftt_core.records import write_text
-from daftt_core.storage import Storage
+from daftt_core.storage import MANIFEST, Storage
 from daftt_core.telemetry import Meter, Usage, log
 from daftt_core.workspace.progress import PROGRESS, keep
 from daftt_core.workspace.reading import stage_manifest
@@ -74,7 +74,7 @@ def _notes_here(folder: Path) -> dict[str, list[bytes]]:
     found: dict[str, list[bytes]] = {}
     for path in (*folder.glob(f"*/{USAGE}/*.json"), *folder.glob(f"*/*/{USAGE}/*.json")):
         stage = path.parent.parent
-        if not (stage / "manifest.json").exists():
+        if not (stage / MANIFEST).exists():
             found.setdefault(stage.relative_to(folder).as_posix(), []).append(path.read_bytes())
     return found
 

@@ -10,7 +10,7 @@ import pytest
 
 from daftt_core.cli.app import main
 from daftt_core.config import Config
-from daftt_core.curation import CURATED, FUNNEL, SOURCES
+from daftt_core.curation import FUNNEL, SOURCES
 from daftt_core.errors import DataError
 from daftt_core.preflight import preflight, resolve
 from daftt_core.records import Example, SyntheticExample, write_jsonl, write_text
@@ -73,7 +73,7 @@ def test_the_sheet_of_a_run_in_a_bucket_is_written_here(
         write_jsonl(folder / "rejected.jsonl", [])
         return {}
 
-    run_stage(run, CURATED, [], curated)
+    run_stage(run, "curated", [], curated)
     assert main(["review", run.uri, "--count", "12"]) == 0
     assert "review.csv: 12 examples; mark them" in capsys.readouterr().out
     sheet = Path("review.csv")

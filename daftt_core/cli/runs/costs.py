@@ -27,6 +27,7 @@ from daftt_core.cli.runs.report import read_run
 from daftt_core.cli.runs.stored_runs import StoredRun, check_given, find_runs
 from daftt_core.errors import DafttError
 from daftt_core.records import visible_line
+from daftt_core.stages import PREFLIGHT
 from daftt_core.storage import open_storage
 from daftt_core.telemetry import log
 from daftt_core.workspace import read_file
@@ -75,7 +76,7 @@ def costs_command(
         return
     check_given("place")
     prices = read_prices(prices_file) if prices_file else None
-    if read_file(place, "preflight", "run.json") is not None:
+    if read_file(place, PREFLIGHT, "run.json") is not None:
         _show_run(read_run(place), prices, as_json, as_csv)
     else:
         _show_runs(_read_all(place, prices), place, as_json, as_csv)

@@ -12,6 +12,7 @@ from daftt_core.cli.printing import say, say_json, show_table
 from daftt_core.cli.runs.report import find_run, read_run
 from daftt_core.cli.runs.stored_runs import check_given
 from daftt_core.errors import ConfigError, StorageError, did_you_mean
+from daftt_core.stages import VERSIONS
 
 if TYPE_CHECKING:
     from daftt_core.registry import Event, Ledger, Lineage, TaskRegistry
@@ -120,7 +121,7 @@ def _show(task: str, version: str, registry: str, output: str, as_json: bool) ->
         return
     say(f"{task}: champion {ledger.champion or 'none'}")
     if lineage is not None:
-        say(f"version {version}, in {tasks.uri}/versions/{version}")
+        say(f"version {version}, in {tasks.uri}/{VERSIONS.part(version)}")
         for name, value in _facts(lineage):
             say(f"  {name}: {value}")
     table = _table("when", "what", "version", "by", "run", "why")
@@ -190,7 +191,7 @@ def _promote(run: str, output: str, by: str) -> None:
     config = run_config(found)
     result = promote(found, config.promotion, config.student, config.evaluation, by=who(by))
     write_report(found)
-    say(result.summary["reason"])
+    say(result.result.reason)
 
 
 @registry_command.command("rollback")

@@ -13,6 +13,7 @@ from daftt_core.cli.printing import say
 from daftt_core.cli.runs.stored_runs import find_runs
 from daftt_core.errors import StorageError, did_you_mean
 from daftt_core.records import explain
+from daftt_core.stages import PREFLIGHT, REPORT
 from daftt_core.storage import open_storage
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def report_path(run: Run) -> Path:
     """
     from daftt_core.workspace import read_stage
 
-    return (read_stage(run, "report")[0] / "report.html").resolve()
+    return (read_stage(run, REPORT)[0] / "report.html").resolve()
 
 
 def read_run(uri: str) -> Run:
@@ -74,7 +75,7 @@ def read_run(uri: str) -> Run:
     """
     from daftt_core.workspace import Run, read_file
 
-    text = read_file(uri, "preflight", "run.json")
+    text = read_file(uri, PREFLIGHT, "run.json")
     if text is None:
         raise StorageError(f"{uri}: there is no run in it whose settings passed the preflight")
     try:

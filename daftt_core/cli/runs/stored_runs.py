@@ -15,6 +15,16 @@ from pydantic import ValidationError
 from daftt_core.cli.local.launch import is_running
 from daftt_core.cli.local.outcome import last_failure
 from daftt_core.errors import StorageError
+from daftt_core.stages import (
+    EVALUATION,
+    POPULATIONS,
+    REPORT,
+    REVIEW_MARKS,
+    REVIEW_SHEET,
+    TRIGGER,
+    VERSIONS,
+    stage_of,
+)
 from daftt_core.storage import RemoteFolder, Storage, open_storage, read_manifest
 from daftt_core.telemetry import log
 from daftt_core.workspace import read_file
@@ -22,10 +32,9 @@ from daftt_core.workspace.status import StageStatus, read_remote_statuses, read_
 
 __all__ = ["StoredRun", "check_given", "find_runs", "read_stored_run"]
 
-_LAST_STAGE = "report"
 # People may look at a run's examples long after it has ended; and a task's part of a registry keeps
 # what it holds as stages, but is no run.
-_NOT_OF_A_RUN = ("review/", "versions/", "populations/")
+_NOT_OF_A_RUN = (REVIEW_SHEET, REVIEW_MARKS, VERSIONS, POPULATIONS)
 _AT_ONCE = 8
 _Ending = Literal["running", "done", "failed", "interrupted", "unfinished"]
 
@@ -116,7 +125,7 @@ def _read(uri: str, name: str) -> StoredRun | None:
     storage = open_storage(uri)
     folder = storage.folder
     found = read_statuses(folder) if folder else read_remote_statuses(storage)
-    statuses = [status for status in found if not status.stage.startswith(_NOT_OF_A_RUN)]
+    statuses = [status for status in found if stage_of(status.stage) not in _NOT_OF_A_RUN]
     if not statuses:
         return None
     status, headline = _ending(storage, statuses)
@@ -136,7 +145,7 @@ def _ending(storage: Storage, statuses: list[StageStatus]) -> tuple[_Ending, str
         return "running", ""
     if storage.folder and (failure := last_failure(storage.folder)):
         return "failed", failure
-    if last.stage == _LAST_STAGE and last.state == "done":
+    if last.stage == REPORT.name and last.state == "done":
         return "done", _headline(storage, statuses)
     failed = [status for status in statuses if status.state == "failed"]
     if failed:
@@ -151,14 +160,14 @@ def _headline(storage: Storage, statuses: list[StageStatus]) -> str:
     from daftt_core.evaluation import Evaluation
     from daftt_core.reporting import read_trigger
 
-    if any(status.stage == "trigger" for status in statuses):
+    if any(status.stage == TRIGGER.name for status in statuses):
         asked = read_trigger(storage.uri)
         if asked and not asked.train:
             return asked.reason
-    if not any(status.stage == "evaluation" and status.state == "done" for status in statuses):
+    if not any(status.stage == EVALUATION.name and status.state == "done" for status in statuses):
         return ""
     try:
-        text = read_file(storage.uri, "evaluation", "evaluation.json")
+        text = read_file(storage.uri, EVALUATION, "evaluation.json")
         return Evaluation.model_validate_json(text or b"").headline
     except (StorageError, ValidationError):
         return "the result cannot be read; run it again"

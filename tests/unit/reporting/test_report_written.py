@@ -8,8 +8,9 @@ import pytest
 
 from daftt_core.config import from_flat
 from daftt_core.reporting.card import write_card
-from daftt_core.reporting.content import Curation, Funnel, ReportData, StageRecord
+from daftt_core.reporting.content import ReportData, StageRecord
 from daftt_core.reporting.page import render
+from daftt_core.stages import CuratedResult, Funnel
 from daftt_core.tasks import Task, load_task
 
 TITLES = Task(
@@ -45,7 +46,7 @@ def said(task: Task, *summaries: dict[str, int], **settings: Any) -> list[str]:
         task=task,
         config=from_flat({"task": task.id, **settings}),
         stages=shards(*summaries),
-        curation=Curation(funnel={"generated": funnel}),
+        curation=CuratedResult(funnel={"generated": funnel}),
     )
     return [" ".join(text.split()) for text in (render(data), write_card(data))]
 

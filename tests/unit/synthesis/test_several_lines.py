@@ -16,7 +16,8 @@ from daftt_core.config import Config
 from daftt_core.data import prepare
 from daftt_core.preflight import resolve
 from daftt_core.records import Prediction, SyntheticExample, read_jsonl
-from daftt_core.synthesis import annotate, generate, shard_name
+from daftt_core.stages import shard_of
+from daftt_core.synthesis import annotate, generate
 from daftt_core.teacher import Assessment, assess, train
 from daftt_core.workspace import Run, run_stage
 
@@ -62,7 +63,7 @@ class Taught:
         synthesis = self.config.synthesis.model_copy(update={"shards": 1, **changes})
         make = {"annotated": annotate, "generated": generate}[source]
         make(self.run, synthesis, 0, self.data, self.teacher, "")
-        name = shard_name(source, 0, 1)
+        name = shard_of(source, 0, 1)
         return read_jsonl(self.run.folder / name / "examples.jsonl", SyntheticExample)
 
 

@@ -19,8 +19,8 @@ from daftt_core.engines import PromptRefusedError
 from daftt_core.engines.engine import PromptTooLongError
 from daftt_core.errors import RemoteError
 from daftt_core.records import Example, SyntheticExample
+from daftt_core.stages import shard_of
 from daftt_core.synthesis.asking import ask_each, find_problem
-from daftt_core.synthesis.shards import shard_name
 from daftt_core.workspace import stage_manifest
 
 WORD = "the soup was warm and tasty today"
@@ -98,7 +98,7 @@ def test_poison_is_set_aside_and_counted_up_to_the_funnel(poisoned: Untrained) -
         assert by_text[text.strip()].problem == problem
         assert by_text[text.strip()].output is None
     assert [len(one.text) for one in made if one.shortened] == [len(" ".join([WORD] * 7))]
-    name = shard_name("annotated", 0, 1)
+    name = shard_of("annotated", 0, 1).name
     stage = stage_manifest(poisoned.run, name)
     assert stage is not None
     assert stage.summary == {"examples": 44, "unusable": 6, "shortened": 1}

@@ -15,7 +15,8 @@ from daftt_core.engines import Completion
 from daftt_core.evaluation import Abstention, Calibration
 from daftt_core.preflight import resolve
 from daftt_core.records import SyntheticExample, read_jsonl
-from daftt_core.synthesis import annotate, generate, shard_name
+from daftt_core.stages import shard_of
+from daftt_core.synthesis import annotate, generate
 from daftt_core.synthesis.asking import Requests
 from daftt_core.synthesis.generate import _read_input
 from daftt_core.tasks import Form
@@ -63,7 +64,7 @@ class Taught:
         return self._read("generated", settings)
 
     def _read(self, source: str, settings: SynthesisConfig) -> list[SyntheticExample]:
-        stages = [shard_name(source, shard, settings.shards) for shard in range(settings.shards)]
+        stages = [shard_of(source, shard, settings.shards) for shard in range(settings.shards)]
         paths = [self.run.folder / stage / "examples.jsonl" for stage in stages]
         return [example for path in paths for example in read_jsonl(path, SyntheticExample)]
 
@@ -130,7 +131,7 @@ def test_demonstrations_are_of_the_label_and_the_same_in_any_shard(taught: Taugh
     }
     assert all([labels[each] for each in one.shown] == [one.asked] for one in made)
     assert len({one.shown for one in made}) > 10
-    summary = stage_manifest(taught.run, shard_name("generated", 0, 1)).summary
+    summary = stage_manifest(taught.run, shard_of("generated", 0, 1)).summary
     assert summary["demonstrations_left_out"] == 30  # there is room for one
 
 

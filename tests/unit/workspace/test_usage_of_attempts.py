@@ -23,8 +23,8 @@ import sys, time
 from pathlib import Path
 from daftt_core.telemetry.usage import count_tokens
 from daftt_core.tasks import load_task
-from daftt_core.workspace import Run, attempts, run_stage
-attempts._NOTE_SECONDS = 0.05
+from daftt_core.workspace import Run, run_stage, usage
+usage._NOTE_SECONDS = 0.05
 def work(folder):
     count_tokens(read=100)
     time.sleep(0.6)
