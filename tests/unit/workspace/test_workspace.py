@@ -18,7 +18,6 @@ from daftt_core.tasks import load_task
 from daftt_core.telemetry import Progress
 from daftt_core.workspace import (
     Run,
-    StageResult,
     read_examples,
     read_stage,
     read_statuses,
@@ -58,7 +57,7 @@ class Work:
 def test_a_stage_is_done_once(run: Run) -> None:
     first, second = Work(), Work()
     result = run_stage(run, "data", ["settings"], first)
-    assert result == StageResult(name="data", digest=result.digest, summary={"parts": 3})
+    assert (result.name, result.summary) == ("data", {"parts": 3})
     assert run_stage(run, "data", ["settings"], second) == result
     assert (first.calls, second.calls) == (1, 0)
 
