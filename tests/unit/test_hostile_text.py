@@ -18,13 +18,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from daftt_core.reporting.escape import visible
 
 from daftt_core.curation.detectors import find_personal_data, foreign_language, redact
 from daftt_core.curation.duplicates import similarity
-from daftt_core.records import Example, Fingerprint, Heldout, bare, content_id, normalize, words_of
+from daftt_core.records import (
+    Example,
+    Fingerprint,
+    Heldout,
+    bare,
+    content_id,
+    normalize,
+    visible,
+    words_of,
+)
 from daftt_core.synthesis.asking import find_problem
-from daftt_core.tasks import load_task, parse_answer, parse_input
+from daftt_core.tasks import Form, load_task, parse_answer, parse_input
 
 ROOTS = ("components", "daftt_core", "pipelines")
 METHODS = ("findall", "finditer", "fullmatch", "match", "search", "split", "sub", "subn")
@@ -153,7 +161,7 @@ TASK = load_task("movie-reviews")
 
 FUNCTIONS: dict[str, Callable[[str], object]] = {
     "personal data": lambda text: redact(text, find_personal_data(text, "US")),
-    "prompt": lambda text: (parse_answer(TASK, text), parse_input(TASK, text)),
+    "prompt": lambda text: (parse_answer(TASK, text, Form()), parse_input(TASK, text, Form())),
     "screening": lambda text: find_problem(Example.of(text)),
     "normalize": lambda text: (normalize(text), content_id(text, text)),
     "words": lambda text: (words_of(text), bare(text)),
