@@ -294,8 +294,14 @@ class ReportData(_Part):
     @property
     def stopped_by_gate(self) -> bool:
         """Whether the run ended because the teacher is not good enough."""
-        found = self.assessment
-        return found is not None and not found.passed and self.on_gate_fail == "stop"
+        assessment = self.assessment
+        return assessment is not None and not assessment.passed and self.on_gate_fail == "stop"
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """Which other tasks the teacher learned; None without a mixture."""
+        record = self.stage("mixture")
+        return Mixture.model_validate(record.summary) if record else None
 
     @property
     def untrained(self) -> str:
