@@ -25,7 +25,7 @@ from daftt_core.config import Config
 from daftt_core.errors import DataError
 from daftt_core.evaluation import metric_for_task
 from daftt_core.evaluation.answers import read_answers
-from daftt_core.evaluation.registry import score_examples
+from daftt_core.evaluation.scoring import score_examples
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.modeling import find_model
 from daftt_core.workspace import Run, read_examples

@@ -24,7 +24,7 @@ from daftt_core.config import Config
 from daftt_core.data import prepare
 from daftt_core.errors import DataError
 from daftt_core.evaluation import metric_for_task
-from daftt_core.evaluation.registry import score_examples
+from daftt_core.evaluation.scoring import score_examples
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Example
 from daftt_core.student import Questions, read_arm, train_arm

@@ -25,7 +25,7 @@ from daftt_core.evaluation.models import (
     Slice,
     SliceScore,
 )
-from daftt_core.evaluation.registry import (
+from daftt_core.evaluation.scoring import (
     metric_for_task,
     metrics_for_task,
     score,

@@ -25,7 +25,7 @@ from daftt_core.evaluation.models import (
     Comparison,
     Interval,
 )
-from daftt_core.evaluation.registry import metric_for_task, score_all, score_examples
+from daftt_core.evaluation.scoring import metric_for_task, score_all, score_examples
 from daftt_core.evaluation.statistics import (
     bootstrap_means,
     gap_closed,

@@ -13,7 +13,7 @@ from daftt_core.errors import DataError, StorageError
 from daftt_core.evaluation.answers import Answers, read_answers, read_traits
 from daftt_core.evaluation.arms import Training, compare_arms, headline, score_answers
 from daftt_core.evaluation.models import GOLD_ARM, REAL_ARM, ArmResult, Evaluation
-from daftt_core.evaluation.registry import metric_for_task
+from daftt_core.evaluation.scoring import metric_for_task
 from daftt_core.evaluation.slices import compare_slices
 from daftt_core.records import Traits, seed_for, write_text
 from daftt_core.stages import EVALUATION, PREDICTIONS, STUDENTS, ArmScores, EvaluationResult

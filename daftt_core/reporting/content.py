@@ -15,7 +15,7 @@ from daftt_core.config import Config
 from daftt_core.curation import Review
 from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
 from daftt_core.records import Rejection, SyntheticExample
-from daftt_core.stages import CuratedResult, Stage
+from daftt_core.stages import MIXTURE, CuratedResult, MixtureResult, Stage
 from daftt_core.storage import FileEntry
 from daftt_core.tasks import Task
 
@@ -220,8 +220,13 @@ class ReportData(_Part):
     @property
     def stopped_by_gate(self) -> bool:
         """Whether the run ended because the teacher is not good enough."""
-        found = self.assessment
-        return found is not None and not found.passed and self.on_gate_fail == "stop"
+        assessment = self.assessment
+        return assessment is not None and not assessment.passed and self.on_gate_fail == "stop"
+
+    @property
+    def mixture(self) -> MixtureResult | None:
+        """Which other tasks the teacher learned; None without a mixture."""
+        return self.result(MIXTURE)
 
     @property
     def untrained(self) -> str:

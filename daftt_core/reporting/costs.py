@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from daftt_core.accounting import Amount, Ledger, StageAmount
-from daftt_core.reporting.provenance import table
+from daftt_core.reporting.provenance import Table, table
 from daftt_core.reporting.text import NONE, number, size
 from daftt_core.telemetry import duration
 
-__all__ = ["COLUMNS", "amount_cells", "costs", "money", "notes", "short_time", "stage_cells"]
+__all__ = ["COLUMNS", "amount_cells", "money", "notes", "short_time", "stage_cells", "tables"]
 
 COLUMNS = ("Time", "GPU-hours", "CPU-hours", "Stored", "Fetched", "Tokens read", "Tokens written")
 
 
-def costs(ledger: Ledger) -> dict[str, Any] | None:
-    """The table of stages, and what each kept example and each point took."""
-    if not ledger.stages:
-        return None
+def tables(ledger: Ledger) -> list[Table]:
+    """Return what each stage used, and what each kept example and each point took."""
     columns = ["Stage", "Attempts", *COLUMNS, *["Cost"] * bool(ledger.prices)]
     rows = [stage_cells(ledger, stage) for stage in ledger.stages]
     spent = ["spent by this run", number(ledger.spent.usage.attempts)]
     rows.append([*spent, *amount_cells(ledger, ledger.spent)])
-    tables = [
-        table("What each stage used", ",".join(columns), rows, numeric=",".join(columns[1:])),
-        _shares(ledger),
-    ]
-    sentence = " ".join(notes(ledger))
-    return {"sentence": sentence, "tables": [each for each in tables if each["rows"]]}
+    stages = table("What each stage used", ",".join(columns), rows, numeric=",".join(columns[1:]))
+    return [each for each in (stages, _shares(ledger)) if each.rows]
 
 
-def _shares(ledger: Ledger) -> dict[str, Any]:
+def _shares(ledger: Ledger) -> Table:
     columns = ["For", "Time", "GPU time", "CPU time", *["Cost"] * bool(ledger.prices)]
     shares = {"each kept synthetic example": ledger.per_kept_example}
     if ledger.gain is not None:
@@ -50,31 +42,33 @@ def _shares(ledger: Ledger) -> dict[str, Any]:
 
 
 def notes(ledger: Ledger) -> list[str]:
-    """How the numbers are to be read, in sentences."""
-    said = [
+    """Say how the numbers are to be read, in sentences."""
+    sentences = [
         "A stage's time is that of all its attempts. GPU-hours are those of all GPUs it had, idle "
         "or not; bytes are those that went to and from a storage at a distance."
     ]
     if ledger.prices:
-        said.append(f"Costs are in {ledger.currency}, by these prices: {ledger.prices}.")
+        sentences.append(f"Costs are in {ledger.currency}, by these prices: {ledger.prices}.")
     if ledger.unpriced:
-        said.append(f"There is no price for {', '.join(ledger.unpriced)}.")
+        sentences.append(f"There is no price for {', '.join(ledger.unpriced)}.")
     if any(stage.copied for stage in ledger.stages):
-        said.append("Copied stages were done by another run and are not in what this one spent.")
+        sentences.append(
+            "Copied stages were done by another run and are not in what this one spent."
+        )
     if any(not stage.measured for stage in ledger.stages):
-        said.append("Of stages that an earlier version of DAFTT made only the time is known.")
+        sentences.append("Of stages that an earlier version of DAFTT made only the time is known.")
     if ledger.per_kept_example:
-        said.append(
+        sentences.append(
             "Synthetic examples took data, teacher, assessment, synthesis and curation; points "
             "of gain took the whole run, copied stages included."
         )
     if ledger.gain is not None and ledger.gain <= 0:
-        said.append("Nothing was gained, so there is no price of a point.")
-    return said
+        sentences.append("Nothing was gained, so there is no price of a point.")
+    return sentences
 
 
 def stage_cells(ledger: Ledger, stage: StageAmount) -> list[str]:
-    """A stage's line: its name, its attempts, and what it used."""
+    """Return a stage's line: its name, its attempts, and what it used."""
     note = ", copied" if stage.copied else "" if stage.finished else ", not finished"
     cells = amount_cells(ledger, stage)
     if not stage.measured:
@@ -83,7 +77,7 @@ def stage_cells(ledger: Ledger, stage: StageAmount) -> list[str]:
 
 
 def amount_cells(ledger: Ledger, amount: Amount) -> list[str]:
-    """What something used, column by column; the cost where there are prices."""
+    """Return what something used, column by column; the cost where there are prices."""
     used = amount.usage
     return [
         duration(used.seconds),
@@ -98,7 +92,7 @@ def amount_cells(ledger: Ledger, amount: Amount) -> list[str]:
 
 
 def money(ledger: Ledger, amount: Amount | None) -> str:
-    """An amount of money with three digits that matter at least: ``0.00123 EUR``, ``12.30 EUR``."""
+    """Write money with at least three digits that matter: ``0.00123 EUR``, ``12.30 EUR``."""
     if amount is None or amount.cost is None:
         return NONE
     cost = amount.cost
@@ -107,5 +101,5 @@ def money(ledger: Ledger, amount: Amount | None) -> str:
 
 
 def short_time(seconds: float) -> str:
-    """A time that may be far below a second: ``0.042 s``."""
+    """Write a time that may be far below a second: ``0.042 s``."""
     return f"{seconds:.3g} s" if seconds < 10 else duration(seconds)

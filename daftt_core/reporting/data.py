@@ -56,12 +56,13 @@ from daftt_core.workspace import (
     Run,
     StageStatus,
     finished_stages,
+    read_file,
     read_stage,
     run_statuses,
     stage_manifest,
 )
 
-__all__ = ["collect", "stage_records"]
+__all__ = ["collect", "read_trigger", "stage_records"]
 
 SOURCES = {"annotated": "annotate", "generated": "generate"}
 """What synthetic examples are called, and the mode that makes them."""
@@ -105,6 +106,19 @@ def collect(run: Run) -> ReportData:
         promotion=_promotion(run, stages),
         trigger=trigger,
     )
+
+
+def read_trigger(uri: str) -> Trigger | None:
+    """Read whether a run trains, and why; None where it has not come that far, or is unreadable.
+
+    Args:
+        uri: The run's folder or prefix.
+    """
+    try:
+        text = read_file(uri, TRIGGER, "verdict.json")
+        return None if text is None else Trigger.model_validate_json(text)
+    except (StorageError, ValidationError):
+        return None
 
 
 def stage_records(run: Run) -> tuple[StageRecord, ...]:

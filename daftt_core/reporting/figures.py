@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from daftt_core.evaluation import REAL_ARM, ArmResult, Evaluation, ReliabilityBin
 from daftt_core.records import visible
 from daftt_core.reporting.content import TrainingStep
@@ -26,11 +28,13 @@ __all__ = [
     "draw_arms",
     "draw_learning_curve",
     "draw_reliability",
+    "draw_student_reliability",
     "new_figure",
     "to_svg",
 ]
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -69,7 +73,7 @@ _STYLE: Any = {
 
 @contextmanager
 def new_figure(width: float, height: float) -> Iterator[Figure]:
-    """A figure of this size in SVG units, in the report's style."""
+    """Make a figure of this size in SVG units, in the report's style."""
     import matplotlib as mpl  # half a second that the command line need not spend
     from matplotlib.figure import Figure
 
@@ -77,8 +81,8 @@ def new_figure(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width / _UNITS_PER_INCH, height / _UNITS_PER_INCH))
 
 
-def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
-    """The figure as an element for a page.
+def to_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
+    """Return the figure as an element for a page.
 
     Args:
         figure: What was drawn inside :func:`new_figure`.
@@ -108,11 +112,12 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     root.set("aria-labelledby", f"{name}-title {name}-desc")
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
-    return ElementTree.tostring(root, encoding="unicode")
+    svg = ElementTree.tostring(root, encoding="unicode")
+    return Markup(svg)  # noqa: S704  (its text is escaped by the XML writer)
 
 
 def _adapt(key: str, value: str, name: str) -> str:
-    """One attribute of matplotlib's drawing, made fit for a page with other figures on it."""
+    """Make one attribute of matplotlib's drawing fit for a page with other figures on it."""
     if key == "id":
         return f"{name}-{value}"
     if value.startswith("#"):
@@ -124,12 +129,8 @@ def _adapt(key: str, value: str, name: str) -> str:
     return value
 
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-
-def draw_arms(evaluation: Evaluation, title: str) -> str:
-    """Every seed's score, each arm's mean and its interval, one arm a row.
+def draw_arms(evaluation: Evaluation, title: str) -> Markup:
+    """Draw every seed's score, each arm's mean and its interval, one arm a row.
 
     Args:
         evaluation: The arms; the chosen one is emphasized, the mean of ``real`` is a line.
@@ -184,8 +185,8 @@ def _arm_in_words(arm: ArmResult) -> str:
     )
 
 
-def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> str:
-    """The teacher's loss on its training examples and on dev, by epoch; a star where it is kept."""
+def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> Markup:
+    """Draw the teacher's loss on training examples and on dev; a star at the epoch that is kept."""
     trained = [(step.epoch, step.loss) for step in history if step.loss is not None]
     checked = [(step.epoch, step.dev_loss) for step in history if step.dev_loss is not None]
     with new_figure(400, 280) as figure:
@@ -232,8 +233,8 @@ def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> str:
 
 def draw_reliability(
     lines: Sequence[tuple[str, Sequence[ReliabilityBin]]], title: str, name: str
-) -> str:
-    """How often answers are right at each confidence.
+) -> Markup:
+    """Draw how often answers are right at each confidence.
 
     Args:
         lines: One or two, each with its name; the last is emphasized.
@@ -262,6 +263,16 @@ def draw_reliability(
             for label, bins in lines
         )
         return to_svg(figure, name, title, description)
+
+
+def draw_student_reliability(evaluation: Evaluation) -> Markup:
+    """Draw the reliability of real only and the chosen arm; empty where one has no bins."""
+    names = dict.fromkeys((REAL_ARM, evaluation.chosen_arm))
+    lines = [(name, evaluation.arm(name).reliability) for name in names]
+    if not all(bins for _, bins in lines):
+        return Markup()
+    title = "How often the students are right at each confidence"
+    return draw_reliability(lines, title, "student-reliability")
 
 
 def _draw_bins(

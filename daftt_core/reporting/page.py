@@ -1,83 +1,79 @@
-"""One self-contained HTML page from what a report says: no script, nothing from elsewhere."""
+"""One self-contained HTML page from what a report says: no script, nothing from elsewhere.
+
+The template is given the models themselves, filters for numbers, and the modules with the report's
+sentences, figures and tables.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from daftt_core import __version__
-from daftt_core.evaluation import GOLD_ARM
+from daftt_core.curation import QUESTIONS
+from daftt_core.evaluation import GOLD_ARM, REAL_ARM, ArmResult, Evaluation
 from daftt_core.records import visible
-from daftt_core.reporting import arms, card, costs, provenance, sections, students
+from daftt_core.reporting import card, costs, figures, prose, provenance, text
 from daftt_core.reporting.content import ReportData
-from daftt_core.reporting.promotion import promotion
-from daftt_core.reporting.text import number
+from daftt_core.telemetry import duration
 
 __all__ = ["look", "render", "stylesheet"]
 
-_CONTENTS = {
-    "arms": ("arms", "Students"),
-    "measures": ("measures", "Measures"),
-    "matrices": ("confusion", "Errors"),
-    "slices": ("slices", "Slices"),
-    "promotion": ("promotion", "Promotion"),
-    "teacher": ("teacher", "Teacher"),
-    "curation": ("curation", "Curation"),
-    "review": ("review", "Review"),
-    "samples": ("examples", "Examples"),
-    "times": ("time", "Time"),
-    "costs": ("costs", "Costs"),
-    "provenance": ("provenance", "Provenance"),
-    "settings": ("settings", "Settings"),
+_SOURCE_NAMES = {
+    "annotated": "Annotated: real inputs, labels by the teacher",
+    "generated": "Generated: inputs and labels by the teacher",
 }
 
 
 def render(data: ReportData) -> str:
-    """The report as HTML; the same data gives the same text."""
-    view: dict[str, Any] = {
-        "arms": arms.arms(data.evaluation),
-        "measures": students.measures(data.evaluation),
-        "matrices": arms.matrices(data.evaluation),
-        "class_scores": students.class_scores(data.evaluation),
-        "slices": students.slices(data.evaluation),
-        "promotion": promotion(data.promotion),
-        "teacher": sections.teacher(data),
-        "curation": sections.curation(data),
-        "review": sections.review(data),
-        "samples": sections.samples(data),
-        "times": sections.times(data.stages),
-        "costs": costs.costs(data.ledger),
-        "provenance": provenance.tables(data),
-        "settings": sections.settings(data.config),
-    }
-    view["contents"] = [entry for part, entry in _CONTENTS.items() if view[part]]
-    template = _environment().get_template("report.html")
-    return template.render(
-        **view,
-        css=Markup(_read("report.css")),  # noqa: S704  (a file of this package)
-        run_name=data.run_name,
-        finished=data.finished,
-        card=card.write_card(data) if data.curation else "",
-        headline=arms.headline(data),
-        missing=data.missing,
-        untrained=data.untrained if data.evaluation else "",
-        failed=any(stage.failed for stage in data.missing),
-        facts=_facts(data),
-        version=__version__,
+    """Return the report as HTML; the same data gives the same text."""
+    tables = provenance.tables(data)
+    emphasized = _emphasized(data.evaluation) if data.evaluation else []
+    sections = [
+        ("arms", "Students", data.evaluation),
+        ("measures", "Measures", data.evaluation and any(a.metrics for a in data.evaluation.arms)),
+        ("confusion", "Errors", any(arm.confusion for arm in emphasized)),
+        ("slices", "Slices", data.evaluation and data.evaluation.slices),
+        ("promotion", "Promotion", data.promotion),
+        ("teacher", "Teacher", data.assessment or data.history),
+        ("curation", "Curation", data.curation),
+        ("review", "Review", data.review),
+        ("examples", "Examples", data.samples),
+        ("time", "Time", data.stages),
+        ("costs", "Costs", data.ledger.stages),
+        ("provenance", "Provenance", tables),
+        ("settings", "Settings", data.config),
+    ]
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            data=data,
+            contents={id_: title for id_, title, content in sections if content},
+            headline=_headline(data),
+            facts=_facts(data),
+            emphasized=emphasized,
+            provenance_tables=tables,
+            questions=QUESTIONS,
+            source_names=_SOURCE_NAMES,
+            card=card.write_card(data),
+            css=Markup(stylesheet()),  # noqa: S704  (a file of this package)
+            version=__version__,
+        )
     )
 
 
 def stylesheet() -> str:
-    """The look of the report, for other pages."""
+    """Return the look of the report, for other pages."""
     return _read("report.css")
 
 
 def look() -> list[str]:
-    """The files that decide how a report looks; a change in them makes reports anew."""
-    return [__version__, _read("report.html"), _read("report.css")]
+    """Return the files that decide how a report looks; a change in them rebuilds reports."""
+    return [__version__, _read("report.html"), stylesheet()]
 
 
 def _read(name: str) -> str:
@@ -86,22 +82,112 @@ def _read(name: str) -> str:
 
 
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("daftt_core.reporting", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,
         keep_trailing_newline=True,
     )
+    for write_number in (
+        text.coverage,
+        text.gain,
+        text.memory,
+        text.metric_title,
+        text.number,
+        text.p_value,
+        text.percent,
+        text.score,
+        text.share,
+        text.size,
+        duration,
+    ):
+        environment.filters[write_number.__name__] = write_number
+    environment.globals |= {
+        "costs": costs,
+        "figures": figures,
+        "prose": prose,
+        "provenance": provenance,
+    }
+    return environment
 
 
 def _finalize(value: object) -> object:
-    """Every text that the template shows passes here; what is markup already was checked before."""
+    """Make every text of the template visible; what is markup already was checked before."""
     return visible(value) if type(value) is str else value
 
 
+def _emphasized(evaluation: Evaluation) -> list[ArmResult]:
+    """Return the arms that are shown more closely: real only, the chosen one, and gold."""
+    names = (REAL_ARM, evaluation.chosen_arm, GOLD_ARM)
+    return [arm for arm in evaluation.arms if arm.arm in names]
+
+
+@dataclass(frozen=True)
+class _Headline:
+    """The result in words, and how sure it is.
+
+    Attributes:
+        title: The result.
+        tone: The badge's colour: ``good``, ``neutral``, ``warn`` or ``bad``.
+        badge: The verdict in two words.
+        verdict: What it rests on.
+        numbers: Up to three numbers, each with what it is.
+    """
+
+    title: str
+    tone: str
+    badge: str
+    verdict: str
+    numbers: tuple[tuple[str, str], ...] = ()
+
+
+def _headline(data: ReportData) -> _Headline:
+    evaluation = data.evaluation
+    if evaluation is None:
+        return _headline_without_result(data)
+    best, metric = evaluation.arm(evaluation.chosen_arm), evaluation.metric
+    title = evaluation.headline.removesuffix(".")
+    numbers = [(f"{text.metric_title(metric)}, {best.arm}", text.score(best.mean, metric))]
+    comparison = best.comparison
+    if comparison is None:
+        verdict = "On dev, no arm was better than real examples only."
+        return _Headline(title, "neutral", "No gain shown", verdict, tuple(numbers))
+    numbers.append(("points over real only", text.gain(comparison.gain)))
+    if comparison.gap_closed is not None:
+        numbers.append(("of the gap to gold closed", text.share(comparison.gap_closed)))
+    if not comparison.significant:
+        tone, badge = "neutral", "No gain shown"
+    elif comparison.gain > 0:
+        tone, badge = "good", "\u25b2 Gain shown"
+    else:
+        tone, badge = "bad", "\u25bc Loss shown"
+    low, high = text.gain(comparison.interval.low), text.gain(comparison.interval.high)
+    verdict = (
+        f"The {text.coverage(evaluation.confidence)} interval of the gain, {low} to {high} points, "
+        f"{'excludes' if comparison.significant else 'includes'} zero."
+    )
+    return _Headline(title, tone, badge, verdict, tuple(numbers))
+
+
+def _headline_without_result(data: ReportData) -> _Headline:
+    if data.untrained:
+        title = data.untrained.removesuffix(".")
+        return _Headline(title, "neutral", "No training", "The champion stays as it is.")
+    failed = next((stage for stage in data.missing if stage.failed), None)
+    if data.stopped_by_gate:
+        title = "Stopped by the gate: the teacher is no better than the student it was to teach"
+        badge = "No result"
+    elif failed is not None:
+        title, badge = f"The run failed in {failed.name}", "Failed"
+    else:
+        title, badge = "The run has no result yet", "Unfinished"
+    verdict = failed.reason if failed else "The students were not evaluated."
+    return _Headline(title, "bad" if failed else "warn", badge, verdict)
+
+
 def _facts(data: ReportData) -> list[tuple[str, str]]:
-    """The strip under the headline."""
+    """Return the strip under the headline."""
     facts = [("Task", data.task.id), ("Run seed", str(data.seed))]
     if data.config is not None:
         facts += [("Teacher", data.config.teacher.model), ("Student", data.config.student.model)]
@@ -110,8 +196,8 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
         real = evaluation.arms[0].training_examples
         claims = [arm.arm for arm in evaluation.arms if arm.arm != GOLD_ARM]
         facts += [
-            ("Labelled examples", number(sum(real.values()))),
-            ("Test examples", number(evaluation.test_examples)),
+            ("Labelled examples", text.number(sum(real.values()))),
+            ("Test examples", text.number(evaluation.test_examples)),
             (
                 "Arms",
                 f"{len(claims)}" + (" and gold" if len(claims) < len(evaluation.arms) else ""),

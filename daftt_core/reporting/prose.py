@@ -1,4 +1,4 @@
-"""What the teacher wrote, in sentences that the report and the data card share."""
+"""The report's longer sentences; some of them stand in the data card as well."""
 
 from __future__ import annotations
 
@@ -6,22 +6,30 @@ from collections.abc import Iterator
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.config.synthesis import NOVELTY_WINDOW
-from daftt_core.reporting.content import ReportData
-from daftt_core.reporting.text import number, share
+from daftt_core.evaluation import MOST_VALUES, SMALL, Abstention, Evaluation
+from daftt_core.records import SyntheticExample
+from daftt_core.reporting.content import Assessment, Curation, ReportData
+from daftt_core.reporting.text import coverage, metric_title, number, score, share
 from daftt_core.stages import SYNTHETIC, Diversity, Funnel
 
 __all__ = [
+    "calibration_caption",
     "confidence_sentence",
+    "curation_notes",
+    "curation_sentence",
     "diversity_sentence",
+    "example_notes",
     "how_inputs_were_asked_for",
+    "mixture_sentence",
     "set_aside_sentence",
+    "slices_explanation",
 ]
 
 _AGREEMENTS = {"rouge-l": "ROUGE-L", "exact": "exact match"}
 
 
 def confidence_sentence(data: ReportData) -> str:
-    """How confidence is defined for the run's task; empty where the settings are not known."""
+    """Say how confidence is defined for the run's task; empty where the settings are not known."""
     if data.task.is_classification:
         return "Confidence is the label's probability, calibrated on dev."
     if data.config is None:
@@ -40,7 +48,7 @@ def confidence_sentence(data: ReportData) -> str:
 
 
 def how_inputs_were_asked_for(data: ReportData) -> Iterator[str]:
-    """Which labels and demonstrations the prompts for new inputs had, and what was not written."""
+    """Say which labels and demonstrations prompts for inputs had, and what was not written."""
     if data.config is None or data.config.synthesis.mode == "annotate":
         return
     synthesis = data.config.synthesis
@@ -73,7 +81,7 @@ def _stop(synthesis: SynthesisConfig, not_written: int) -> str:
 
 
 def set_aside_sentence(funnel: Funnel) -> str:
-    """Why examples were unusable, and how many of the others were not read to their end."""
+    """Say why examples were unusable, and how many of the others were not read to their end."""
     reasons = ", ".join(f"{reason} {number(count)}" for reason, count in funnel.problems.items())
     sentence = f"Unusable because: {reasons}." if reasons else ""
     if funnel.shortened:
@@ -81,18 +89,19 @@ def set_aside_sentence(funnel: Funnel) -> str:
     return sentence.strip()
 
 
-def diversity_sentence(found: Diversity) -> str:
-    """How different the kept inputs are from each other and from the labelled ones."""
+def diversity_sentence(diversity: Diversity) -> str:
+    """Say how different the kept inputs are from each other and from the labelled ones."""
     sentence = (
-        f"Of the words in {number(found.texts)} of the kept inputs, {share(found.distinct_1)} are "
-        f"different words; of the pairs of words, {share(found.distinct_2)}."
+        f"Of the words in {number(diversity.texts)} of the kept inputs, "
+        f"{share(diversity.distinct_1)} are different words; of the pairs of words, "
+        f"{share(diversity.distinct_2)}."
     )
-    if found.mean_similarity is not None:
-        sentence += f" Two inputs are {share(found.mean_similarity)} alike on average."
-    if found.nearest_real is not None:
+    if diversity.mean_similarity is not None:
+        sentence += f" Two inputs are {share(diversity.mean_similarity)} alike on average."
+    if diversity.nearest_real is not None:
         sentence += (
-            f" Half of them are {share(found.nearest_real)} or more like the closest labelled "
-            f"input, and {share(found.near_real_share)} nearly the same as it."
+            f" Half of them are {share(diversity.nearest_real)} or more like the closest labelled "
+            f"input, and {share(diversity.near_real_share)} nearly the same as it."
         )
     return f"{sentence} (0% alike: no word in common; 100%: the same words.)"
 
@@ -102,3 +111,106 @@ def _count(data: ReportData, name: str) -> int:
     shards = [record for record in data.stages if record.name.startswith(start)]
     results = [SYNTHETIC.parse(record.summary, record.name) for record in shards]
     return sum(getattr(result, name) or 0 for result in results)
+
+
+def curation_sentence(curation: Curation) -> str:
+    """Say how much was kept, whether the teacher agrees with itself, and which arms it left out."""
+    read = sum(funnel.read for funnel in curation.funnel.values())
+    kept = sum(funnel.kept for funnel in curation.funnel.values() if funnel.read)
+    sentence = (
+        f"Of {number(read)} examples with the teacher's labels, {number(kept)} were kept. Each "
+        "step takes away what its filter rejects."
+    )
+    if curation.label_agreement is not None:
+        sentence += (
+            f" Asked again, the teacher gives {share(curation.label_agreement)} of its generated "
+            "inputs the label it wrote them for."
+        )
+    left_out = (f" {arm} was left out: {reason}." for arm, reason in curation.left_out.items())
+    return sentence + "".join(left_out)
+
+
+def curation_notes(data: ReportData) -> str:
+    """Say what confidence is, and how new inputs were asked for."""
+    return " ".join(filter(None, [confidence_sentence(data), *how_inputs_were_asked_for(data)]))
+
+
+def example_notes(example: SyntheticExample) -> str:
+    """Say how confident the teacher was of an example, and what it was asked for instead."""
+    notes = []
+    if example.output is not None:
+        of = f" of {len(example.samples)} texts" if example.samples else ""
+        notes.append(f"confidence {example.confidence:.2f}{of}")
+    if example.asked is not None and example.asked != example.output:
+        notes.append(f"asked for: {example.asked}")
+    return ", ".join(notes)
+
+
+def calibration_caption(assessment: Assessment) -> str:
+    """Say how to read the teacher's reliability, and what its confidence is worth."""
+    sentences = ["On the dotted line, a confidence means what it says."]
+    if assessment.ece_before is not None and assessment.ece_after is not None:
+        sentences.append(
+            f"Expected calibration error: {assessment.ece_before:.3f} before calibration, "
+            f"{assessment.ece_after:.3f} after."
+        )
+    if assessment.label_prior:
+        prior = ", ".join(f"{name} {share(p)}" for name, p in assessment.label_prior.items())
+        sentences.append(f"Of an input without content it says: {prior}.")
+    if assessment.abstention is not None:
+        sentences.append(_abstention(assessment.abstention))
+    return " ".join(sentences)
+
+
+def _abstention(abstention: Abstention) -> str:
+    purpose = f"so that {share(abstention.wanted)} of its labels are right"
+    if abstention.threshold is None or abstention.precision is None:
+        return f"It gives no label at all: no confidence is enough on dev, {purpose}."
+    return (
+        f"It gives a label from a confidence of {abstention.threshold:.2f} on, {purpose}: on dev "
+        f"{share(abstention.coverage)} of the examples get one, and {share(abstention.precision)} "
+        "of those are right."
+    )
+
+
+def mixture_sentence(data: ReportData) -> str:
+    """Say what went into the mixture of other tasks, and what may be said of its effect."""
+    mixture, assessment = data.mixture, data.assessment
+    if mixture is None:
+        return ""
+    count = len(mixture.tasks)
+    tasks = "1 other task" if count == 1 else f"{number(count)} other tasks"
+    learned = (
+        f"Beside the target task, which makes {share(mixture.share)} of what it learned from, the "
+        f"teacher was given {number(mixture.examples)} instances of {tasks}."
+    )
+    if assessment is None:
+        return learned
+    tuned = assessment.tuned_dev_score
+    dev_score = score(assessment.dev_score if tuned is None else tuned, assessment.metric)
+    return (
+        f"{learned} Its {metric_title(assessment.metric)} on dev with this mixture is {dev_score}; "
+        "whether the mixture helped, only the same run with mixture_tasks 0 can tell: "
+        f"daftt sweep --mixtures 0,{count} makes both and compares their teachers on dev."
+    )
+
+
+def slices_explanation(evaluation: Evaluation) -> str:
+    """Say what the cells of slices show, and by which rules the test examples are cut."""
+    sentences = [
+        f"Each cell is an arm's {metric_title(evaluation.metric)} on those test examples alone, in "
+        f"percent; below it its gain over real only in points with the "
+        f"{coverage(evaluation.confidence)} interval, which resamples the slice's examples and the "
+        "seeds.",
+        "\u25b2 and \u25bc mark intervals that exclude zero; they are not corrected for the number "
+        "of slices, so some are marked by chance.",
+    ]
+    ways = {part.by for part in evaluation.slices}
+    if "length" in ways:
+        sentences.append("Lengths are cut at the terciles of the test examples.")
+    if "column" in ways:
+        sentences.append(
+            f"Of the column\u2019s values the {MOST_VALUES} with most examples are shown and all "
+            "others together; a value is cut after 60 characters."
+        )
+    return " ".join([*sentences, f"A slice of fewer than {SMALL} examples is marked as small."])

@@ -1,23 +1,48 @@
-"""Where the data, the models and the numbers of a run come from."""
+"""The report's plain tables: where data, models and numbers come from, settings, decisions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
-from daftt_core.reporting.content import ReportData
-from daftt_core.reporting.text import number, size
-from daftt_core.stages import DATA, PREFLIGHT, STUDENTS, TEACHER, TEST, DataResult, stage_of
+from daftt_core.config import Config, flat_fields, to_flat
+from daftt_core.reporting.content import Promotion, ReportData
+from daftt_core.reporting.text import gain, metric_title, number, p_value, percent, size
+from daftt_core.stages import (
+    DATA,
+    PREFLIGHT,
+    STUDENTS,
+    TEACHER,
+    TEST,
+    DataResult,
+    MixtureResult,
+    stage_of,
+)
 
-__all__ = ["table", "tables"]
+__all__ = ["Setting", "Table", "mixture_tables", "promotion_tables", "settings", "table", "tables"]
 
 _WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 
-def tables(data: ReportData) -> list[dict[str, Any]]:
-    """Sources, rows, splits, files, models and software; what is unknown is left out."""
-    found = (_sources(data), _rows(data), _splits(data), _dropped(data), _software(data))
-    return [table for table in (*found, _files(data), _models(data)) if table["rows"]]
+@dataclass(frozen=True)
+class Table:
+    """A table of texts.
+
+    Attributes:
+        name: What is in it.
+        columns: The columns' names.
+        rows: A text for each column.
+        numeric: Columns that hold numbers.
+        digests: Columns that hold digests.
+        folded: Whether it is only shown on request.
+    """
+
+    name: str
+    columns: list[str]
+    rows: list[list[str]]
+    numeric: list[str]
+    digests: list[str]
+    folded: bool
 
 
 def table(
@@ -28,23 +53,29 @@ def table(
     numeric: str = "",
     digests: str = "",
     folded: bool = False,
-) -> dict[str, Any]:
-    """A table for the template; names of columns are separated by commas."""
-    return {
-        "name": name,
-        "columns": columns.split(","),
-        "rows": rows,
-        "numeric": numeric.split(","),
-        "digests": digests.split(","),
-        "folded": folded,
-    }
+) -> Table:
+    """Make a table; names of columns are separated by commas."""
+    return Table(
+        name=name,
+        columns=columns.split(","),
+        rows=rows,
+        numeric=numeric.split(",") if numeric else [],
+        digests=digests.split(",") if digests else [],
+        folded=folded,
+    )
+
+
+def tables(data: ReportData) -> list[Table]:
+    """Return sources, rows, splits, files, models and software; what is unknown is left out."""
+    known = (_sources(data), _rows(data), _splits(data), _dropped(data), _software(data))
+    return [each for each in (*known, _files(data), _models(data)) if each.rows]
 
 
 def _prepared(data: ReportData) -> DataResult:
     return data.result(DATA) or DataResult()
 
 
-def _sources(data: ReportData) -> dict[str, Any]:
+def _sources(data: ReportData) -> Table:
     prepared, settings = _prepared(data), data.config.data if data.config else None
     rows = []
     for setting, sha256 in prepared.sha256.items():
@@ -55,8 +86,8 @@ def _sources(data: ReportData) -> dict[str, Any]:
     return table("Data sources", "Used for,Source,License,SHA-256", rows, digests="SHA-256")
 
 
-def _rows(data: ReportData) -> dict[str, Any]:
-    """What became of every row: the counts of a line add up to the rows read."""
+def _rows(data: ReportData) -> Table:
+    """Say what became of every row: the counts of a line add up to the rows read."""
     prepared = _prepared(data)
     rows = []
     for source, counts in prepared.rows.items():
@@ -68,7 +99,7 @@ def _rows(data: ReportData) -> dict[str, Any]:
     return table("Rows read", "Source,Rows,Used as,Left out", rows, numeric="Rows,Left out")
 
 
-def _splits(data: ReportData) -> dict[str, Any]:
+def _splits(data: ReportData) -> Table:
     prepared = _prepared(data)
     rows = [
         [
@@ -83,7 +114,7 @@ def _splits(data: ReportData) -> dict[str, Any]:
     return table("Splits", "Split,Examples,By label", rows, numeric="Examples")
 
 
-def _dropped(data: ReportData) -> dict[str, Any]:
+def _dropped(data: ReportData) -> Table:
     rows = [
         [source, reason, number(count)]
         for source, reasons in _prepared(data).dropped.items()
@@ -92,7 +123,7 @@ def _dropped(data: ReportData) -> dict[str, Any]:
     return table("Rows left out", "Source,Reason,Rows", rows, numeric="Rows")
 
 
-def _files(data: ReportData) -> dict[str, Any]:
+def _files(data: ReportData) -> Table:
     records = [record for stage in (DATA, TEST) if (record := data.stage(stage.name))]
     rows = [
         [f"{record.name}/{file.name}", size(file.size), file.sha256]
@@ -103,7 +134,7 @@ def _files(data: ReportData) -> dict[str, Any]:
     return table("Prepared files", columns, rows, numeric="Size", digests="SHA-256", folded=True)
 
 
-def _models(data: ReportData) -> dict[str, Any]:
+def _models(data: ReportData) -> Table:
     columns = "Model,Made from,Size of weights,SHA-256 of weights"
     return table(
         "Models",
@@ -128,7 +159,98 @@ def _trained(data: ReportData) -> Iterator[list[str]]:
                 yield [folder, origin, size(file.size), file.sha256]
 
 
-def _software(data: ReportData) -> dict[str, Any]:
+def _software(data: ReportData) -> Table:
     checked = data.result(PREFLIGHT)
     rows = [[name, version] for name, version in checked.versions.items()] if checked else []
     return table("Software", "Name,Version", rows)
+
+
+def mixture_tables(mixture: MixtureResult) -> list[Table]:
+    """Return the tasks of the mixture, and those that were left out of it."""
+    tasks = table(
+        "The mixture",
+        "Task,Source,License,Instances,SHA-256",
+        [
+            [task.name, task.source, task.license, number(task.examples), task.sha256]
+            for task in mixture.tasks
+        ],
+        numeric="Instances",
+        digests="SHA-256",
+    )
+    left_out = [[name, reason] for name, reason in sorted(mixture.excluded.items())]
+    excluded = table("Left out of the mixture", "Task,Reason", left_out, folded=True)
+    return [each for each in (tasks, excluded) if each.rows]
+
+
+def promotion_tables(promotion: Promotion) -> list[Table]:
+    """Return what the promotion was decided by: parts of the test examples, and floors."""
+    slices = [
+        [
+            part.name,
+            number(part.examples),
+            percent(part.champion),
+            percent(part.challenger),
+            gain(100 * (part.challenger - part.champion)),
+            p_value(part.p),
+            "falls too far" if not part.passed else "holds" if part.judged else "too few to judge",
+        ]
+        for part in promotion.slices
+    ]
+    floors = [
+        [
+            metric_title(part.metric),
+            f"{part.score:.3f}",
+            f"{part.floor:g}",
+            "reached" if part.score >= part.floor else "not reached",
+        ]
+        for part in promotion.floors
+    ]
+    both = (
+        table(
+            "Parts of the test examples: scores in percent",
+            "Test examples,Number,Champion,This student,Difference,p,Verdict",
+            slices,
+            numeric="Number,Champion,This student,Difference,p",
+        ),
+        table("Floors", "Metric,Score,Floor,Verdict", floors, numeric="Score,Floor"),
+    )
+    return [each for each in both if each.rows]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting as people read it."""
+
+    name: str
+    value: str
+    default: str
+    changed: bool
+    description: str
+
+
+def settings(config: Config) -> dict[str, list[Setting]]:
+    """Return every setting by section; those that differ from their default are marked."""
+    values, fields = to_flat(config), flat_fields()
+    sections = {}
+    for section in Config.model_fields:
+        members = type(getattr(config, section)).model_fields
+        names = [name if section == "run" else f"{section}_{name}" for name in members]
+        sections[section] = [
+            Setting(
+                name=name,
+                value=_value(values[name]),
+                default=_value(fields[name].default),
+                changed=values[name] != fields[name].default,
+                description=fields[name].description or "",
+            )
+            for name in names
+        ]
+    return sections
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) if value != "" else "(empty)"

@@ -11,7 +11,6 @@ from sample_run import STAGES, fail, make_run
 from daftt_core.errors import StorageError
 from daftt_core.records import write_text
 from daftt_core.reporting import collect, render, write_report
-from daftt_core.reporting.sections import teacher
 from daftt_core.workspace import Run
 
 
@@ -196,7 +195,9 @@ def test_the_teachers_own_assessment_can_be_read(tmp_path: Path) -> None:
     page = render(collect(run))
     assert "on dev 50% of the examples get one, and 91% of those are right" in page
     assert "Of an input without content it says: positive 70%, negative 30%." in page
-    gate = {row["name"]: row["score"] for row in teacher(collect(run))["gate"]}
-    assert gate["teacher: large, as a server has it"] == "86.5"
-    assert gate["fine-tuned teacher, not used"] == "81.0"
+    for name, score in (
+        ("teacher: large, as a server has it", "86.5"),
+        ("fine-tuned teacher, not used", "81.0"),
+    ):
+        assert f'<th scope="row">{name}</th><td class="number">{score}</td>' in page
     assert read.model_dump(mode="json") == written.model_dump(mode="json", exclude={"calibration"})

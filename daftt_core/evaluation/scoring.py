@@ -1,12 +1,11 @@
-"""Scoring by the metrics that :mod:`daftt_core.tasks` names, from the modules in ``metrics/``."""
+"""Scoring by the metrics that :mod:`daftt_core.tasks` names, computed by those of ``metrics``."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,17 +24,17 @@ __all__ = [
 
 
 def metric_for_task(task: Task) -> str:
-    """The primary metric: the one that arms are compared by."""
+    """Return the primary metric: the one that arms are compared by."""
     return task.primary_metric
 
 
 def metrics_for_task(task: Task) -> list[str]:
-    """All metrics that serve a task."""
+    """Return all metrics that serve a task."""
     return [name for name, metric in METRICS.items() if metric.kind == task.kind]
 
 
 def score(metric: str, predictions: Sequence[str], references: Sequence[str]) -> float:
-    """The score of a set of predictions.
+    """Return the score of a set of predictions.
 
     Args:
         metric: A name from ``METRICS``.
@@ -49,45 +48,41 @@ def score(metric: str, predictions: Sequence[str], references: Sequence[str]) ->
         ConfigError: There is no such metric.
         DataError: There is nothing to score, the two differ in length, or a score is not finite.
     """
-    scores = _compute(_find(metric).module, predictions, references)
-    return float(_finite(metric, scores[metric]))
+    _find(metric)
+    return float(_finite(metric, _compute(metric, predictions, references)))
 
 
 def score_all(
     task: Task, predictions: Sequence[str], references: Sequence[str]
 ) -> dict[str, float]:
-    """The score by every metric that serves the task. Arguments and errors as for :func:`score`."""
-    names = metrics_for_task(task)
-    computed = {
-        module: _compute(module, predictions, references)
-        for module in dict.fromkeys(METRICS[name].module for name in names)
-    }
-    return {name: float(_finite(name, computed[METRICS[name].module][name])) for name in names}
+    """Return the score by every metric that serves the task.
+
+    Arguments and errors as for :func:`score`.
+    """
+    return {name: score(name, predictions, references) for name in metrics_for_task(task)}
 
 
 def score_examples(
     metric: str, predictions: Sequence[str], references: Sequence[str]
 ) -> npt.NDArray[np.float64]:
-    """The score of each prediction, for a metric that is their mean.
+    """Return the score of each prediction, for a metric that is their mean.
 
     Arguments and errors as for :func:`score`.
 
     Returns:
         Shape [examples].
     """
-    found = _find(metric)
-    if not found.is_mean:
+    if not _find(metric).is_mean:
         raise ConfigError(f"metric: {metric} is not a mean over examples and has no score for each")
-    scores = _compute(found.module, predictions, references, per_example=True)[metric]
-    return _finite(metric, scores)
+    return _finite(metric, _compute(metric, predictions, references, per_example=True))
 
 
 def _finite(metric: str, scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Scores as they are, before NaN could pass for one that is above or below another."""
-    found = np.asarray(scores, dtype=np.float64)
-    if not np.isfinite(found).all():
+    """Return scores as they are, before NaN could pass for one above or below another."""
+    numbers = np.asarray(scores, dtype=np.float64)
+    if not np.isfinite(numbers).all():
         raise DataError(f"{metric}: gives a score that is NaN or infinite")
-    return found
+    return numbers
 
 
 def _find(name: str) -> Metric:
@@ -100,32 +95,26 @@ def _find(name: str) -> Metric:
 
 
 def _compute(
-    module: str, predictions: Sequence[str], references: Sequence[str], **options: bool
-) -> dict[str, Any]:
-    if not predictions or len(predictions) != len(references):
-        raise DataError(
-            f"{module}: {len(predictions)} predictions and {len(references)} references; there "
-            "must be as many of one as of the other, and at least one"
-        )
-    with _loaded(module) as metric:
-        scores: dict[str, Any] = metric.compute(
-            predictions=list(predictions), references=list(references), **options
-        )
-    return scores
-
-
-@contextmanager
-def _loaded(module: str) -> Iterator[Any]:
-    """A metric of the ``evaluate`` library, from the installed package itself.
+    name: str, predictions: Sequence[str], references: Sequence[str], **options: bool
+) -> Any:
+    """Compute a metric by the ``evaluate`` library, from the installed package itself.
 
     ``evaluate.load`` would first copy the file into a cache in the user's home, where a copy that
     was cut short stays broken for good and a read-only home is an error. The class is the same.
     """
+    if not predictions or len(predictions) != len(references):
+        raise DataError(
+            f"{name}: {len(predictions)} predictions and {len(references)} references; there "
+            "must be as many of one as of the other, and at least one"
+        )
     _import_evaluate()
-    found = importlib.import_module(f"daftt_core.evaluation.metrics.{module}")
-    name = "".join(part.capitalize() for part in module.split("_"))
+    metrics = importlib.import_module("daftt_core.evaluation.metrics")
     with tempfile.TemporaryDirectory(prefix="daftt-metric-") as folder:
-        yield getattr(found, name)(keep_in_memory=True, cache_dir=folder)
+        metric = metrics.TableMetric(config_name=name, keep_in_memory=True, cache_dir=folder)
+        scores = metric.compute(
+            predictions=list(predictions), references=list(references), **options
+        )
+    return scores[name]
 
 
 def _import_evaluate() -> None:
