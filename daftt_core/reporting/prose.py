@@ -8,9 +8,9 @@ from daftt_core.config import SynthesisConfig
 from daftt_core.config.synthesis import NOVELTY_WINDOW
 from daftt_core.evaluation import MOST_VALUES, SMALL, Abstention, Evaluation
 from daftt_core.records import SyntheticExample
-from daftt_core.reporting.content import Assessment, Curation, ReportData
+from daftt_core.reporting.content import Assessment, ReportData
 from daftt_core.reporting.text import coverage, metric_title, number, score, share
-from daftt_core.stages import SYNTHETIC, Diversity, Funnel
+from daftt_core.stages import SYNTHETIC, CuratedResult, Diversity, Funnel
 
 __all__ = [
     "calibration_caption",
@@ -113,7 +113,7 @@ def _count(data: ReportData, name: str) -> int:
     return sum(getattr(result, name) or 0 for result in results)
 
 
-def curation_sentence(curation: Curation) -> str:
+def curation_sentence(curation: CuratedResult) -> str:
     """Say how much was kept, whether the teacher agrees with itself, and which arms it left out."""
     read = sum(funnel.read for funnel in curation.funnel.values())
     kept = sum(funnel.kept for funnel in curation.funnel.values() if funnel.read)

@@ -8,7 +8,7 @@ import pytest
 from sample_run import make_run
 
 from components.summarize import summarize as component
-from daftt_core.config import Config, to_flat
+from daftt_core.config import FORM_SETTINGS, ClusterConfig, json_argument
 from daftt_core.errors import DataError
 from daftt_core.reporting import summarize
 from daftt_core.tasks import load_task
@@ -53,19 +53,24 @@ def test_the_component_finds_the_run_by_its_settings_or_says_that_there_is_none(
     class Shown:
         path = str(tmp_path / "summary")
 
-    names = set(component.component_spec.inputs) - {"status"}
-    settings = {name: value for name, value in to_flat(Config()).items() if name in names}
-    apart = (
-        "cluster_",
-        "job_",
-        "notify_secret",
-        "prices",
-        "promotion_",
-        "trigger_",
-    )  # they do not name the run's folder
-    assert names == {name for name in to_flat(Config()) if not name.startswith(apart)}
-    settings["output"] = str(tmp_path)
-    component.python_func(**settings, status=Ended, summary=Shown)
+    form = dict.fromkeys((*FORM_SETTINGS, "preset"), "") | {"settings": {}}
+    form |= {"output": str(tmp_path), "compiled_in": json_argument(ClusterConfig())}
+    assert set(form) == set(component.component_spec.inputs) - {"status"}
+    component.python_func(**form, status=Ended, summary=Shown)
     assert str(tmp_path / "movie-reviews-") in Path(Shown.path).read_text(encoding="utf-8")
-    component.python_func(**{**settings, "student_seeds": 0}, status=Ended, summary=Shown)
+    component.python_func(**form | {"student_seeds": "0"}, status=Ended, summary=Shown)
     assert "The settings make no run" in Path(Shown.path).read_text(encoding="utf-8")
+
+
+def test_settings_that_make_no_run_are_named_where_kubeflow_says_nothing(tmp_path: Path) -> None:
+    class Ended:
+        state, error_message = "FAILED", ""
+
+    class Shown:
+        path = str(tmp_path / "summary")
+
+    form = dict.fromkeys((*FORM_SETTINGS, "preset"), "") | {"settings": {"student_epochs": 0}}
+    form |= {"compiled_in": json_argument(ClusterConfig())}
+    component.python_func(**form, status=Ended, summary=Shown)
+    summary = Path(Shown.path).read_text(encoding="utf-8")
+    assert "student_epochs: 0 should be greater than or equal to 1" in summary
