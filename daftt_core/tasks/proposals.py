@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 
 from daftt_core.errors import DataError
@@ -52,7 +52,7 @@ _PAIRS = (
 _NUMBER = re.compile(r"[\d\W_]+")  # or a date
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ][\d:.,+Z ]*)?")
 # numbers, dates, addresses, identifiers, and values of JSON
-_CODE = re.compile(r"[\[{].*|[!-~]+(://|@)[!-~]+|[!-~]*\d[!-~]*|[\d\W]+", re.S)
+_CODE = re.compile(r"[\[{].*|(?=[!-~]+?(?:://|@)[!-~]|[!-~]*?\d)[!-~]++|[\d\W]+", re.S)
 _CODE_CHARACTERS = 200  # that are looked at
 
 _LIST = re.compile(r"""\[\s*(["'\d\[]|\])""")
@@ -77,7 +77,7 @@ class _Column:
 
     @cached_property
     def is_code(self) -> bool:
-        return self._are_all(_CODE)
+        return self._are_all(_CODE.fullmatch)
 
     @cached_property
     def kind(self) -> str | None:
@@ -85,7 +85,7 @@ class _Column:
         again = sum(count for count in self.counts.values() if count > 1)
         if all(len(value) <= _MOST_LABEL_CHARACTERS for value in self.counts):
             few = 2 <= different <= min(_FEW_LABELS, rows // _LEAST_OF_EACH)
-            if few or (again > _MOSTLY * rows and not self._are_all(_NUMBER)):
+            if few or (again > _MOSTLY * rows and not self._are_all(_NUMBER.fullmatch)):
                 return "classification"
             if rows < _FEW_ROWS:
                 return None
@@ -94,7 +94,7 @@ class _Column:
     @cached_property
     def holds_labels(self) -> bool:
         """Whether short values come again; many codes name things, and not kinds of things."""
-        named = self._are_all(_DATE) or (self.is_code and len(self.counts) > _FEW_LABELS)
+        named = self._are_all(_DATE.fullmatch) or (self.is_code and len(self.counts) > _FEW_LABELS)
         return len(self.counts) > 1 and self.kind == "classification" and not named
 
     @cached_property
@@ -109,11 +109,9 @@ class _Column:
     def characters(self) -> int:
         return sum(map(len, self.values))
 
-    def _are_all(self, pattern: re.Pattern[str]) -> bool:
+    def _are_all(self, looks_so: Callable[[str], object]) -> bool:
         """Whether nearly all values look so."""
-        fitting = sum(
-            bool(pattern.fullmatch(value[:_CODE_CHARACTERS].rstrip())) for value in self.counts
-        )
+        fitting = sum(bool(looks_so(value[:_CODE_CHARACTERS].rstrip())) for value in self.counts)
         return fitting > (1 - _HARDLY) * len(self.counts)
 
 

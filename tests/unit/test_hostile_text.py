@@ -88,16 +88,15 @@ def uses() -> list[Use]:
             for pattern in patterns_in(value):
                 places.setdefault(pattern, (name, attribute))
         for node in ast.walk(source):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            function = node.func if isinstance(node, ast.Call) else node
+            if not isinstance(function, ast.Attribute) or function.attr not in METHODS:
                 continue
-            owner, method = node.func.value, node.func.attr
-            if method not in METHODS:
-                continue
-            if isinstance(owner, ast.Name) and owner.id == "re":
+            owner, method = function.value, function.attr
+            if not (isinstance(owner, ast.Name) and owner.id == "re"):
+                called[getattr(owner, "id", getattr(owner, "attr", ""))].add(method)
+            elif isinstance(node, ast.Call):
                 pattern = re.compile(written(name, node.args[0]))
                 found.append(Use(f"{name}, line {node.lineno}", pattern, method))
-            else:
-                called[getattr(owner, "id", getattr(owner, "attr", ""))].add(method)
     for pattern, (name, attribute) in places.items():
         for method in sorted(called.get(attribute, METHODS)):
             found.append(Use(f"{name}.{attribute}", pattern, method))
