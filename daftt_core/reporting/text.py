@@ -1,7 +1,4 @@
-"""The report's two main tables as plain text, for the end of a run on a terminal.
-
-Numbers as the report and the terminal show them: the same everywhere.
-"""
+"""Numbers as the report and the terminal show them, and the terminal's tables as plain text."""
 
 from __future__ import annotations
 
@@ -39,54 +36,54 @@ _MINUS = "\u2212"
 
 
 def percent(value: float | None) -> str:
-    """A score in [0, 1], or a spread of such scores, times 100: ``82.1``."""
+    """Write a score in [0, 1], or a spread of such scores, times 100: ``82.1``."""
     return NONE if value is None else _signed(f"{100 * value:.1f}")
 
 
 def score(value: float, metric: str) -> str:
-    """A score with the sign of percent where that is usual: ``82.1%``, ``41.3``."""
+    """Write a score with the sign of percent where that is usual: ``82.1%``, ``41.3``."""
     return f"{percent(value)}%" if metric == "accuracy" else percent(value)
 
 
 def metric_title(metric: str) -> str:
-    """A metric as people read it: ``macro F1``."""
+    """Return a metric as people read it: ``macro F1``."""
     return METRICS[metric].title if metric in METRICS else metric
 
 
 def gain(value: float | None) -> str:
-    """A difference that is in points already, with its sign: ``+12.9``."""
+    """Write a difference that is in points already, with its sign: ``+12.9``."""
     return NONE if value is None else _signed(f"{value:+.1f}")
 
 
 def share(value: float | None) -> str:
-    """A share in whole percent: ``81%``."""
+    """Write a share in whole percent: ``81%``."""
     return NONE if value is None else _signed(f"{100 * value:.0f}%")
 
 
 def coverage(value: float) -> str:
-    """Coverage of an interval, to the last digit: ``95%``, ``99.5%``."""
+    """Write the coverage of an interval, to the last digit: ``95%``, ``99.5%``."""
     return f"{100 * value:g}%"
 
 
 def p_value(value: float | None) -> str:
-    """A p-value with as many digits as matter: ``0.032``, ``<0.001``."""
+    """Write a p-value with as many digits as matter: ``0.032``, ``<0.001``."""
     if value is None:
         return NONE
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def number(value: int | None) -> str:
-    """A count: ``1,500``."""
+    """Write a count: ``1,500``."""
     return NONE if value is None else f"{value:,}"
 
 
 def memory(size_bytes: int) -> str:
-    """Memory in GiB, the unit in which machines are bought: ``1.24 GiB``."""
+    """Write memory in GiB, the unit in which machines are bought: ``1.24 GiB``."""
     return f"{size_bytes / 2**30:.2f} GiB" if size_bytes else NONE
 
 
 def size(size_bytes: int) -> str:
-    """Size on disk in decimal units, as file managers show it: ``91.2 MB``."""
+    """Write a size on disk in decimal units, as file managers show it: ``91.2 MB``."""
     value = float(size_bytes)
     for unit in ("B", "kB", "MB"):
         if value < 1000:
@@ -100,7 +97,7 @@ def _signed(text: str) -> str:
 
 
 def summary_table(evaluation: Evaluation) -> str:
-    """The arms: training examples, score, gain over real only, and the share of the gap closed.
+    """Return the arms: training examples, score, gain over real only, share of the gap closed.
 
     The chosen arm is marked with ``*``.
     """
@@ -118,22 +115,22 @@ def summary_table(evaluation: Evaluation) -> str:
 
 
 def _arm(arm: ArmResult, chosen: bool) -> list[str]:
-    compared = arm.comparison
-    interval = compared.interval if compared else None
+    comparison = arm.comparison
+    interval = comparison.interval if comparison else None
     return [
         f"{arm.arm} *" if chosen else arm.arm,
         number(sum(arm.training_examples.values())),
         percent(arm.mean),
         percent(arm.sd),
-        gain(compared.gain if compared else None),
+        gain(comparison.gain if comparison else None),
         f"{gain(interval.low)} to {gain(interval.high)}" if interval else gain(None),
-        p_value(compared.mcnemar_p_holm if compared else None),
-        share(compared.gap_closed if compared else None),
+        p_value(comparison.mcnemar_p_holm if comparison else None),
+        share(comparison.gap_closed if comparison else None),
     ]
 
 
 def stage_table(run: Run) -> str:
-    """Time and peak memory of each finished stage, and of all of them.
+    """Return time and peak memory of each finished stage, and of all of them.
 
     Raises:
         StorageError: A stage's manifest is damaged.
@@ -148,7 +145,7 @@ def stage_table(run: Run) -> str:
 
 
 def review_table(run: Run) -> str:
-    """What people found in a sample of the kept examples, with 95% intervals in percent.
+    """Return what people found in a sample of the kept examples, with 95% intervals in percent.
 
     Raises:
         StorageError: Nobody has looked at this run's examples.
@@ -170,12 +167,12 @@ def review_table(run: Run) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Columns two spaces apart, the first to the left and the others to the right."""
+    """Set columns two spaces apart, the first to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
     ]
