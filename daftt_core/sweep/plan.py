@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +20,7 @@ from daftt_core.config import (
 from daftt_core.errors import ConfigError
 from daftt_core.preflight import preflight, resolve
 from daftt_core.records import digest
+from daftt_core.tasks import Task
 from daftt_core.workspace import Run
 
 __all__ = ["Cell", "Sweep", "commit_cells", "plan_sweep", "read_sweep_form"]
@@ -30,6 +32,8 @@ _VARIED = {
     "mixtures": "mixture_tasks",
 }
 """What a sweep varies, and the setting that each stands for."""
+
+_MOST_CELLS = 500  # each is a run of its own, and a line of the table and of the display
 
 
 @dataclass(frozen=True)
@@ -88,10 +92,12 @@ def plan_sweep(
         mixtures: Values of ``mixture_tasks``.
 
     Raises:
-        ConfigError: Names every mistake of the settings and of the values.
+        ConfigError: There are too many cells; or it names every mistake of the settings and of the
+            values.
         TaskError: The task is unknown or wrong.
     """
     values = {"fractions": fractions, "ratios": ratios, "modes": modes, "mixtures": mixtures}
+    _check_size(values)
     mistakes = [*_misplaced(settings), *_missing(values)]
     checked: list[Config] = []
     for varied in product(*values.values()):
@@ -105,9 +111,22 @@ def plan_sweep(
         raise ConfigError("\n".join(dict.fromkeys(mistakes)))
     checked.sort(key=lambda config: config.data.labelled_fraction)
     common = checked[0]
-    name = common.run.name or _name(common)
+    run = resolve(common)
+    name = common.run.name or _name(common, run.task)
     uri = f"{common.run.output.rstrip('/')}/{name}"
-    return Sweep(name, uri, tuple(_cell(config, uri) for config in checked))
+    return Sweep(name, uri, tuple(_cell(config, uri, run) for config in checked))
+
+
+def _check_size(values: Mapping[str, Sequence[object]]) -> None:
+    """Refuse too many cells before any is looked at."""
+    counts = {name: len(some) for name, some in values.items()}
+    cells = math.prod(counts.values())
+    if cells > _MOST_CELLS:
+        product_of = " x ".join(f"{name}: {count:,}" for name, count in counts.items())
+        raise ConfigError(
+            f"a sweep has at most {_MOST_CELLS} cells, and this one has {cells:,} ({product_of}); "
+            "give fewer values"
+        )
 
 
 def read_sweep_form(form: Mapping[str, Any], *, on_cluster: bool = False) -> Sweep:
@@ -175,14 +194,13 @@ def _repeated(configs: Sequence[Config]) -> Iterator[str]:
         seen.add(name)
 
 
-def _name(common: Config) -> str:
+def _name(common: Config, task: Task) -> str:
     deciding = {
         name: value
         for name, value in to_flat(common).items()
         if name not in (*_VARIED.values(), "output", "name")
         and not name.startswith(("job_", "cluster_"))
     }
-    task = resolve(common).task
     return f"{task.id}-sweep-{digest(deciding, task, length=8)}"
 
 
@@ -193,7 +211,8 @@ def _cell_name(config: Config) -> str:
     return f"{name}-mixture-{config.mixture.tasks}" if config.mixture.tasks else name
 
 
-def _cell(config: Config, uri: str) -> Cell:
+def _cell(config: Config, uri: str, run: Run) -> Cell:
+    """Give a cell its folder; what else a run consists of is the same in all cells."""
     name = _cell_name(config)
     own = from_flat({**to_flat(config), "output": uri, "name": name})
     return Cell(
@@ -203,5 +222,5 @@ def _cell(config: Config, uri: str) -> Cell:
         mode=own.synthesis.mode,
         mixture_tasks=own.mixture.tasks,
         config=own,
-        run=resolve(own).model_copy(update={"family": uri}),
+        run=run.model_copy(update={"uri": f"{uri}/{name}", "family": uri}),
     )

@@ -12,6 +12,7 @@ from scipy.stats import binom
 
 from daftt_core.errors import ConfigError, DataError, TaskError
 from daftt_core.evaluation import ArmResult, Comparison, Evaluation, Interval
+from daftt_core.preflight import resolve
 from daftt_core.records import Prediction, write_jsonl, write_text
 from daftt_core.stages import synthesis_shards
 from daftt_core.sweep import Cell, Sweep, effect_sentences, plan_sweep, read_table, write_table
@@ -32,6 +33,33 @@ def mistakes(settings: dict[str, object], **varied: list[object]) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         plan_sweep(settings, **{**ONE, **varied})
     return str(caught.value).splitlines()
+
+
+def test_too_many_cells_are_refused_in_one_sentence_before_any_is_looked_at() -> None:
+    fractions = [f"0.{number:03}" for number in range(1, 201)]
+    varied = {"fractions": fractions, "ratios": list(range(1, 101)), "mixtures": [0]}
+    assert mistakes({"colour": "blue", "task": "none.yaml"}, **varied) == [
+        "a sweep has at most 500 cells, and this one has 20,000 "
+        "(fractions: 200 x ratios: 100 x modes: 1 x mixtures: 1); give fewer values"
+    ]
+
+
+def test_as_many_cells_as_are_allowed_read_their_task_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def load(name: str) -> Task:
+        read.append(name)
+        return load_task(name)
+
+    monkeypatch.setattr("daftt_core.preflight.load_task", load)
+    fractions = [f"0.{number:03}" for number in range(1, 251)]
+    sweep = plan(tmp_path, fractions=fractions)
+    assert len({cell.run.uri for cell in sweep.cells}) == 500
+    assert read == ["movie-reviews"]
+    for cell in (sweep.cells[0], sweep.cells[-1]):
+        assert cell.run == resolve(cell.config).model_copy(update={"family": sweep.uri})
 
 
 def evaluation() -> Evaluation:
