@@ -20,7 +20,7 @@ from daftt_core.reporting.prose import (
     set_aside_sentence,
 )
 from daftt_core.reporting.text import number, percent
-from daftt_core.stages import CURATED, DATA, CuratedResult, DataResult, Funnel
+from daftt_core.stages import CURATED, DATA, CuratedResult, DataResult, Funnel, LabelFunnel
 from daftt_core.storage.assets import known_assets
 
 __all__ = ["DATA_CARD", "write_card"]
@@ -147,7 +147,7 @@ def _funnel(funnel: Funnel) -> Iterator[str]:
     labels = list(funnel.by_label)
     yield _row(["step", "examples", *labels])
     yield _row(["---", *["---:"] * (1 + len(labels))])
-    parts = [funnel, *funnel.by_label.values()]
+    parts: list[Funnel | LabelFunnel] = [funnel, *funnel.by_label.values()]
     yield _row(["written by the teacher", *(number(part.read) for part in parts)])
     for reason in funnel.rejected:
         lost = (number((part.rejected or {}).get(reason, 0)) for part in parts)
