@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from daftt_core.config import JobConfig, as_argument
 from daftt_core.records import digest
+from daftt_core.stages import TEACHER
 from daftt_core.workspace import Run
 
 __all__ = ["JobRequest", "Owner", "owner_from_environment", "teacher_request"]
@@ -101,7 +102,7 @@ def teacher_request(
     """
     return JobRequest(
         run=PurePosixPath(run.uri).name,
-        stage="teacher",
+        stage=TEACHER.name,
         program=(
             "-m",
             "daftt_core.teacher",

@@ -25,6 +25,7 @@ from daftt_core.planning.settings import (
     uses_bfloat16,
 )
 from daftt_core.planning.shapes import BFLOAT16, FLOAT32, Method, ModelShape, Offload, Setup
+from daftt_core.stages import ASSESSMENT, PREDICTIONS, STUDENTS, TEACHER
 
 if TYPE_CHECKING:
     from daftt_core.tasks import Task
@@ -190,7 +191,7 @@ class _Stages:
         data, synthesis = self._config.data, self._config.synthesis
         if self._config.teacher.epochs:
             yield self._train_teacher()
-        yield self._label("assessment", 2 * data.dev_count)  # before and after the tuning
+        yield self._label(ASSESSMENT.name, 2 * data.dev_count)  # before and after the tuning
         if synthesis.mode != "generate" and data.unlabelled_count:
             yield self._label("annotation", self._outputs(data.unlabelled_count))
         if synthesis.mode != "annotate":
@@ -217,7 +218,7 @@ class _Stages:
             self._teacher, self._setup, self._gpu, tokens, steps, self._assumed
         )
         parts = training_parts(self._teacher, self._setup)
-        return self._stage("teacher", self._setup.gpus, parts, tokens, seconds)
+        return self._stage(TEACHER.name, self._setup.gpus, parts, tokens, seconds)
 
     def _mixed_in(self, learned: int) -> int:
         """Instances of other tasks, as :mod:`daftt_core.data.mixture` chooses them, at most."""
@@ -297,7 +298,7 @@ class _Stages:
         tokens = steps * student.batch_size * self._tokens(self._student_tokens())
         seconds = training_seconds(self._student, setup, self._gpu, tokens, steps, self._assumed)
         parts = training_parts(self._student, setup)
-        return self._stage(f"students ({len(arms)} arms)", 1, parts, tokens, seconds)
+        return self._stage(f"{STUDENTS} ({len(arms)} arms)", 1, parts, tokens, seconds)
 
     def _arm_examples(self, arm: str) -> int:
         """Examples that an arm learns from, at most: what curation rejects is not known yet."""
@@ -342,4 +343,4 @@ class _Stages:
             row_tokens=self._student_tokens(),
             weight_bytes=FLOAT32,
         )
-        return self._stage("predictions", 1, parts, tokens, seconds)
+        return self._stage(PREDICTIONS.name, 1, parts, tokens, seconds)

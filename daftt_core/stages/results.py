@@ -352,7 +352,7 @@ class StudentsResult(_Part):
         metric: What the scores measure.
     """
 
-    arm: str
+    arm: str = ""
     examples: dict[str, int] = {}
     steps: int = 0
     truncated: dict[str, int] = {}

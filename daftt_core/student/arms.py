@@ -62,6 +62,8 @@ def _read(run: Run, source: Source, data_digest: str, curated_digest: str) -> Se
     if source == "gold":
         return read_examples(run, DATA, data_digest, "gold")
     if not curated_digest:
-        raise ConfigError(f"{source} examples: the digest of the stage 'curated' is not given")
+        raise ConfigError(
+            f"{source} examples: the digest of the stage {CURATED.name!r} is not given"
+        )
     folder, _ = read_stage(run, CURATED, curated_digest)
     return read_jsonl(folder / f"{source}.jsonl", SyntheticExample)

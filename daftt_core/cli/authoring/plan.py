@@ -14,7 +14,7 @@ from daftt_core.cli.settings import FiniteRange, SettingsCommand, read_config, w
 from daftt_core.config import Config
 from daftt_core.errors import ConfigError
 from daftt_core.planning import Assumptions, Choice, Plan, find_gpu, make_plan
-from daftt_core.stages import augmented_arms, baseline_arms
+from daftt_core.stages import TEACHER, augmented_arms, baseline_arms
 
 __all__ = ["plan_command"]
 
@@ -135,7 +135,9 @@ def _show(config: Config, plan: Plan) -> None:
     console.print()
     for line in _assumptions(config, plan):
         console.print(f"- {line}", soft_wrap=True)
-    too_large = [stage.name for stage in plan.stages if not stage.fits and stage.name != "teacher"]
+    too_large = [
+        stage.name for stage in plan.stages if not stage.fits and stage.name != TEACHER.name
+    ]
     if too_large:
         console.print(f"\nToo large for one {gpu.name}: {', '.join(too_large)}.", soft_wrap=True)
     if not plan.refusal:

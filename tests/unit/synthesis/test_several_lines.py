@@ -63,7 +63,7 @@ class Taught:
         synthesis = self.config.synthesis.model_copy(update={"shards": 1, **changes})
         make = {"annotated": annotate, "generated": generate}[source]
         make(self.run, synthesis, 0, self.data, self.teacher, "")
-        name = shard_of(source, 0, 1)
+        name = shard_of(source, 0, 1).name
         return read_jsonl(self.run.folder / name / "examples.jsonl", SyntheticExample)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.records import SyntheticExample, read_jsonl
+from daftt_core.stages import ShardResult
 from daftt_core.synthesis.shards import BLOCK, run_streams, stream_of, streams_of
 
 STREAMS = 17
@@ -55,7 +55,7 @@ def of_shard(shard: int, shards: int, count: int) -> list[list[Numbered]]:
     ]
 
 
-def make_all(folder: Path, maker: Maker, count: int = 200, chunk_size: int = 16) -> dict[str, Any]:
+def make_all(folder: Path, maker: Maker, count: int = 200, chunk_size: int = 16) -> ShardResult:
     return run_streams(folder, "write", of_shard(0, 1, count), maker, chunk_size=chunk_size)
 
 
@@ -113,7 +113,7 @@ def test_a_damaged_chunk_is_noticed_and_only_its_ids_are_done_again(
 ) -> None:
     first = Maker()
     summary = make_all(tmp_path, first)
-    assert summary == {"examples": 200, "unusable": 40, "shortened": 0}
+    assert summary == ShardResult(examples=200, unusable=40)
     before = (tmp_path / "examples.jsonl").read_bytes()
     chunks = sorted((tmp_path / ".chunks").iterdir())
     spoil(chunks[1], damage)
@@ -142,5 +142,5 @@ def spoil(path: Path, damage: str) -> None:
 
 def test_a_shard_without_work_is_empty_and_not_an_error(tmp_path: Path) -> None:
     summary = run_streams(tmp_path, "write", [[], []], Maker(), chunk_size=4)
-    assert summary == {"examples": 0, "unusable": 0, "shortened": 0}
+    assert summary == ShardResult()
     assert (tmp_path / "examples.jsonl").read_text() == ""

@@ -65,7 +65,7 @@ class Taught:
 
     def _read(self, source: str, settings: SynthesisConfig) -> list[SyntheticExample]:
         stages = [shard_of(source, shard, settings.shards) for shard in range(settings.shards)]
-        paths = [self.run.folder / stage / "examples.jsonl" for stage in stages]
+        paths = [self.run.folder / stage.name / "examples.jsonl" for stage in stages]
         return [example for path in paths for example in read_jsonl(path, SyntheticExample)]
 
 
