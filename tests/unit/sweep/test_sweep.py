@@ -17,6 +17,7 @@ from daftt_core.records import Prediction, write_jsonl, write_text
 from daftt_core.stages import synthesis_shards
 from daftt_core.sweep import Cell, Sweep, effect_sentences, plan_sweep, read_table, write_table
 from daftt_core.synthesis.shards import deciding
+from daftt_core.tasks import Task, load_task
 from daftt_core.workspace import run_stage
 
 ONE = {"fractions": [0.1], "ratios": [1], "modes": ["both"], "mixtures": [0]}
