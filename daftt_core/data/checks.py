@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from daftt_core.data.rows import Row, said_left_out, unit_of
+from daftt_core.data.rows import Row, list_names, said_left_out, unit_of
 from daftt_core.data.splits import count_labels
 from daftt_core.errors import DataError, shortened
 from daftt_core.tasks import Task
@@ -68,7 +68,7 @@ def check_pool(
     missing = [name for name in task.label_names if name not in found]
     if missing:
         raise DataError(
-            f"data_train: no example to learn from has the label {', '.join(map(repr, missing))}; "
+            f"data_train: no example to learn from has the label {list_names(missing)}; "
             "add some, or take the label out of the task"
         )
 
@@ -93,7 +93,7 @@ def _check_not_one_label(task: Task, rows: Sequence[Row], where: str) -> None:
         whose = f"all {len(rows)} examples have" if len(rows) > 1 else "its only example has"
         raise DataError(
             f"{where}: has only one class: {whose} the label {labels[0]!r}; "
-            f"at least two of {', '.join(map(repr, task.label_names))} are needed"
+            f"at least two of {list_names(task.label_names)} are needed"
         )
 
 

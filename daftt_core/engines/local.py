@@ -7,6 +7,7 @@ import statistics
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -150,9 +151,8 @@ class LocalEngine:
 
     def _answer_tokens(self, answers: Sequence[str]) -> list[list[int]]:
         tokens = [list(self._tokenizer(a, add_special_tokens=False).input_ids) for a in answers]
-        nested = any(
-            one is not other and other[: len(one)] == one for one in tokens for other in tokens
-        )
+        # sorted, an answer that others begin with stands right before one of them
+        nested = any(longer[: len(one)] == one for one, longer in pairwise(sorted(tokens)))
         return [[*t, self._tokenizer.eos_token_id] for t in tokens] if nested else tokens
 
     def _encode(self, prompts: Sequence[Prompt], reserve: int) -> list[Encoded]:

@@ -22,6 +22,7 @@ from daftt_core.tasks.proposals import (
 from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task, read_task_file
 from daftt_core.tasks.task import (
     MOST_ID_CHARACTERS,
+    MOST_LABELS,
     Columns,
     Hub,
     Label,
@@ -36,6 +37,7 @@ __all__ = [
     "FIELD_NAME",
     "METRICS",
     "MOST_ID_CHARACTERS",
+    "MOST_LABELS",
     "TURN",
     "Columns",
     "Form",

@@ -86,7 +86,7 @@ def parse_answer(task: Task, answer: str, form: Form) -> str | None:
     line = text.split("\n", 1)[0].strip()
     if not task.is_classification:
         return (text if form.lines else line) or None
-    return next((label.name for label in task.labels if label.is_said_by(line)), None)
+    return task.label_said_by(line)
 
 
 def parse_input(task: Task, answer: str, form: Form) -> Example | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -13,6 +16,7 @@ from daftt_core.tasks.metrics import primary_metrics
 
 __all__ = [
     "MOST_ID_CHARACTERS",
+    "MOST_LABELS",
     "Columns",
     "Hub",
     "Label",
@@ -25,6 +29,9 @@ __all__ = [
 
 
 MOST_ID_CHARACTERS = 64
+MOST_LABELS = 1_000
+"""The teacher scores every label for every input, and each label needs labelled examples."""
+_MOST_NAMED = 20  # in a message
 
 _SHOWS_NOTHING = re.compile(
     "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]"
@@ -92,10 +99,6 @@ class Label(_Part):
         """The verbalizer as an answer is compared with it."""
         return spoken(self.verbalizer)
 
-    def is_said_by(self, line: str) -> bool:
-        """Whether a line states this label: whole, but in any case, with or without full stop."""
-        return spoken(line) == self.spoken
-
 
 def spelling(text: str) -> str:
     """A label as it is looked up: texts that look alike have one spelling.
@@ -111,6 +114,31 @@ def spelling(text: str) -> str:
 def spoken(line: str) -> str:
     """What an answer says: its case, spacing and full stop do not count."""
     return normalize(spelling(line).removesuffix("."))
+
+
+@dataclass(frozen=True)
+class _Lookup:
+    """Finds the names of labels, however many there are: every row and every answer asks for one.
+
+    Attributes:
+        by_spelling: By what stands for a label in data files.
+        by_answer: By what an answer says.
+        verbalizers: The verbalizer of each name.
+    """
+
+    by_spelling: dict[str, str]
+    by_answer: dict[str, str]
+    verbalizers: dict[str, str]
+
+    @classmethod
+    def of(cls, labels: Iterable[Label]) -> _Lookup:
+        """Look all labels over once."""
+        known = tuple(labels)
+        return cls(
+            by_spelling={text: label.name for label in known for text in label.spellings},
+            by_answer={label.spoken: label.name for label in known},
+            verbalizers={label.name: label.verbalizer for label in known},
+        )
 
 
 class Solved(_Part):
@@ -230,6 +258,11 @@ class Task(_Part):
             raise ValueError("a text2text task has no labels")
         if kind == "classification" and len(labels) < 2:
             raise ValueError("a classification task needs at least two labels")
+        if len(labels) > MOST_LABELS:
+            raise ValueError(
+                f"there are {len(labels):,}; a task has at most {MOST_LABELS:,}: join rare ones, "
+                "or divide the task"
+            )
         names: dict[str, Label] = {}
         answers: dict[str, Label] = {}
         for label in labels:
@@ -262,13 +295,14 @@ class Task(_Part):
         labels: tuple[Label, ...] = info.data.get("labels", ())
         columns = info.data.get("columns")
         known = [name for label in labels for name in (label.name, *label.aliases)]
+        allowed = ", ".join(known[:_MOST_NAMED]) + (", ..." if len(known) > _MOST_NAMED else "")
         spellings = {one for label in labels for one in label.spellings}
         problems = []
         for number, example in enumerate(examples, start=1):
             if labels and spelling(example.output) not in spellings:
                 problems.append(
                     f"example {number}: the output {example.output!r} is no label"
-                    f"{did_you_mean(example.output, known)} (allowed: {', '.join(known)})"
+                    f"{did_you_mean(example.output, known)} (allowed: {allowed})"
                 )
             if columns and columns.text_pair and len(example.lines) != 2:
                 problems.append(
@@ -307,15 +341,28 @@ class Task(_Part):
 
     def label_for(self, text: str) -> str | None:
         """The label's name for a name or alias as a data file spells it, or None."""
-        for label in self.labels:  # most texts are spelled as the task spells them
-            if text == label.name or text in label.aliases:
-                return label.name
-        text = spelling(text)
-        return next((label.name for label in self.labels if text in label.spellings), None)
+        return self._lookup.by_spelling.get(spelling(text))
+
+    def label_said_by(self, line: str) -> str | None:
+        """The name of the label that a line states, or None.
+
+        It is stated whole, but in any case, with or without full stop.
+        """
+        return self._lookup.by_answer.get(spoken(line))
 
     def verbalize(self, output: str) -> str:
         """An output as the teacher reads and writes it."""
-        return next((label.verbalizer for label in self.labels if label.name == output), output)
+        return self._lookup.verbalizers.get(output, output)
+
+    @cached_property
+    def _lookup(self) -> _Lookup:
+        return _Lookup.of(self.labels)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the task; the copy may have other labels."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("_lookup", None)
+        return copied
 
     def example_of(self, solved: Solved) -> Example:
         """A solved example of this task as its data would hold it."""

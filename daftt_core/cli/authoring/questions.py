@@ -14,6 +14,7 @@ from daftt_core.errors import ConfigError, DafttError, DataError, did_you_mean, 
 from daftt_core.records import is_character, visible, words_of
 from daftt_core.tasks import (
     MOST_ID_CHARACTERS,
+    MOST_LABELS,
     Task,
     propose_columns,
     propose_kind,
@@ -262,6 +263,12 @@ class _Labels:
         for value, count in self._counts.items():
             if value not in words:
                 self._check(value, count)
+        if (different := len(self._alike())) > MOST_LABELS:
+            raise DataError(
+                f"the column {column!r} holds {different:,} labels; a task has at most "
+                f"{MOST_LABELS:,}: join rare ones, or divide the task (--kind text2text is for "
+                "texts)"
+            )
 
     def _check(self, value: str, count: int) -> None:
         holds = f"the column {self._column!r} holds {shortened(value)!r}"

@@ -54,6 +54,17 @@ def test_a_new_task_is_proposed_written_and_right(capsys, tmp_path, tickets):
     assert "is there already" in capsys.readouterr().err
 
 
+def test_more_labels_than_a_task_may_have_are_refused(capsys, tmp_path):
+    data = tmp_path / "topics.csv"
+    rows = [f"text {row} of many,topic {row % 3000}" for row in range(30_000)]
+    data.write_text("\n".join(["text,label", *rows]) + "\n")
+    assert main(["task", "new", str(tmp_path / "topics.yaml"), "--data", str(data), "--yes"]) == 3
+    assert capsys.readouterr().err == (
+        "error: the column 'label' holds 3,000 labels; a task has at most 1,000: join rare ones, "
+        "or divide the task (--kind text2text is for texts)\n"
+    )
+
+
 def test_what_is_answered_goes_into_the_file(tmp_path, tickets):
     file = tmp_path / "tickets.yaml"
     answers = ["", "", "", "", "later", "now", "Is it urgent?", "Decide: now or later.", "Write."]

@@ -319,6 +319,15 @@ def test_too_little_to_learn_from_is_told(
     assert not list((tmp_path / "run").glob("*/manifest.json")), "nothing is half made"
 
 
+def test_of_many_labels_without_an_example_some_are_told(tmp_path: Path) -> None:
+    names = [f"label {number:03}" for number in range(900)]
+    labels = (*SENTIMENT.labels, *(Label(name=name, verbalizer=name) for name in names))
+    task = SENTIMENT.model_copy(update={"labels": labels})
+    train = write(tmp_path / "a.jsonl", pairs(2_000))
+    with pytest.raises(DataError, match=r"has the label 'label 000', .*'label 019', \.\.\.; add"):
+        prepare(run_in(tmp_path, task), small(train=train, labelled_count=1_000))
+
+
 def test_a_label_without_an_example_is_told(tmp_path: Path) -> None:
     labels = (*SENTIMENT.labels, Label(name="mixed", verbalizer="mixed"))
     task = SENTIMENT.model_copy(update={"labels": labels})

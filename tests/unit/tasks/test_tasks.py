@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from daftt_core.errors import TaskError
 from daftt_core.records import Example
 from daftt_core.tasks import (
+    MOST_LABELS,
     Columns,
     Form,
     Forms,
@@ -145,6 +146,65 @@ def test_labels_that_answers_could_not_tell_apart_are_refused(
 ) -> None:
     with pytest.raises(TaskError, match=problem):
         load_task(as_yaml(tmp_path, labels=labels))
+
+
+def many_labels(count: int) -> list[dict[str, object]]:
+    return [
+        {"name": f"class-{number}", "verbalizer": f"class {number}", "aliases": [str(number)]}
+        for number in range(count)
+    ]
+
+
+def test_more_labels_than_a_teacher_can_score_are_refused(tmp_path: Path) -> None:
+    path = as_yaml(tmp_path, labels=many_labels(3_000))
+    with pytest.raises(TaskError) as caught:
+        load_task(path)
+    assert str(caught.value) == (
+        f"task {path}: labels: there are 3,000; a task has at most 1,000: join rare ones, or "
+        "divide the task"
+    )
+
+
+def test_labels_are_looked_over_once_however_many_they_and_the_rows_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = load_task(as_yaml(tmp_path, labels=many_labels(MOST_LABELS)))
+    asked: list[str] = []
+
+    def counted(text: str) -> str:
+        asked.append(text)
+        return spelling(text)
+
+    monkeypatch.setattr("daftt_core.tasks.task.spelling", counted)
+    for number in range(MOST_LABELS):
+        label = f"class-{number}"
+        assert task.label_for(label) == task.label_for(f" {number} ") == label
+        assert parse_answer(task, f"Class {number}.", Form()) == label
+        assert task.verbalize(label) == f"class {number}"
+    assert task.label_for("1000") is None
+    assert parse_answer(task, "class", Form()) is None
+    assert len(asked) < 10 * MOST_LABELS
+
+
+def test_a_copy_with_other_labels_finds_those() -> None:
+    assert PAIRS.label_for("0") == "entailment"
+    other = Label(name="contradiction", verbalizer="No", aliases=("0",))
+    task = PAIRS.model_copy(update={"labels": (other,)})
+    assert task.label_for("0") == "contradiction"
+    assert task.label_for("entailment") is None
+    assert parse_answer(task, "no.", Form()) == "contradiction"
+    assert task.verbalize("contradiction") == "No"
+    assert PAIRS.label_for("0") == "entailment"
+    assert PAIRS.model_copy() == PAIRS
+
+
+def test_a_message_lists_some_of_many_labels(tmp_path: Path) -> None:
+    example = {"input": "x", "output": "none of these at all"}
+    path = as_yaml(tmp_path, labels=many_labels(500), positive_examples=[example])
+    with pytest.raises(TaskError) as caught:
+        load_task(path)
+    assert "(allowed: class-0, 0, class-1, 1," in str(caught.value)
+    assert str(caught.value).endswith("class-9, 9, ...)")
 
 
 def test_a_text_task_has_no_labels() -> None:
