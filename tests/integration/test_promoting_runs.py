@@ -65,10 +65,8 @@ def promoted(folder: Path, run: Run, config: Config) -> tuple[bool, str, dict[st
     """What the component hands on: its outputs, its metrics, and the report."""
     metrics, note, page = Metrics(), folder / "decision.md", folder / "page.html"
     flag, reason = component.python_func(
-        run=run.model_dump_json(),
-        config=config.promotion.model_dump_json(),
-        student=config.student.model_dump_json(),
-        evaluation_config=config.evaluation.model_dump_json(),
+        run=run.uri,
+        settings=preflight(config, run).digest,
         evaluation=read_stage(run, "evaluation")[1].digest,
         report=write_report(run).digest,
         images={"train": "daftt/train@sha256:" + "0" * 64},
@@ -124,12 +122,12 @@ def test_a_run_promotes_and_a_worse_one_is_refused(
 def test_promotion_that_is_not_asked_for_does_nothing(tmp_path: Path) -> None:
     config = toy_config(tmp_path, promotion_enabled=False, name="one")
     run = resolve(config)
-    preflight(config, run)
+    settings = preflight(config, run).digest
     report = write_report(run)
     note, page = tmp_path / "note.md", tmp_path / "page.html"
     outputs = component.python_func(
-        *(run.model_dump_json(), config.promotion.model_dump_json(), "{}", "{}", "", report.digest),
-        *({}, Metrics(), SimpleNamespace(path=str(note)), SimpleNamespace(path=str(page))),
+        *(run.uri, settings, "", report.digest, {}, Metrics()),
+        *(SimpleNamespace(path=str(note)), SimpleNamespace(path=str(page))),
     )
     assert outputs == (False, "Not asked for (promotion_enabled).")
     assert not (tmp_path / "runs" / "registry").exists()

@@ -29,7 +29,7 @@ def test_help_shows_limits_defaults_and_choices() -> None:
     text = CliRunner().invoke(cli, ["run", "--help-all"], terminal_width=200).output
     assert "--student-warmup-ratio NUMBER" in text
     assert "[at least 0, below 1; default: 0.1]" in text
-    assert "[at least 0, at most 1,000,000,000; default: 0]" in text
+    assert "[at least 1, at most 1,000,000; default: 64]" in text
     # a number that is equal to False is not "off"
     assert "[at least 0, at most 100; default: 0.0]" in text
     assert "--on-gate-fail stop|continue" in text
