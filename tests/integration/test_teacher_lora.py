@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from daftt_core.config import JobConfig
 from daftt_core.data import prepare
 from daftt_core.jobs import launcher_for, teacher_request
-from daftt_core.preflight import resolve
+from daftt_core.preflight import preflight, resolve
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -29,7 +29,8 @@ def curve(folder: Path, processes: int, zero_stage: int) -> list[float]:
     )
     run = resolve(config)
     job = JobConfig(processes_per_node=processes)
-    request = teacher_request(run, config.teacher, job, prepare(run, config.data).digest, "")
+    settings, data = preflight(config, run).digest, prepare(run, config.data).digest
+    request = teacher_request(run, settings, job, data, "")
     launcher_for(job).launch(request)
     made = run.folder / "teacher"
     AutoModelForCausalLM.from_pretrained(made)

@@ -17,7 +17,7 @@ from toy_run import toy_config
 
 from daftt_core.config import Config
 from daftt_core.data import prepare
-from daftt_core.preflight import resolve
+from daftt_core.preflight import preflight, resolve
 from daftt_core.storage import open_storage
 from daftt_core.workspace import Run, read_stage
 
@@ -32,8 +32,7 @@ def machines(
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Two machines with a process each, that are new: their folders are empty."""
     port = free_port()
-    words = ["--run", run.model_dump_json()]
-    words += ["--config", config.teacher.model_dump_json(), "--data", data]
+    words = ["--run", run.uri, "--settings", preflight(config, run).digest, "--data", data]
     started = []
     for node in ("0", "1"):
         own = folder / node

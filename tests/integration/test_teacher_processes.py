@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from daftt_core.config import Config, JobConfig
 from daftt_core.data import prepare
 from daftt_core.jobs import JobRequest, launcher_for, teacher_request
-from daftt_core.preflight import resolve
+from daftt_core.preflight import preflight, resolve
 from daftt_core.storage import read_manifest
 from daftt_core.teacher.checkpoints import newest_checkpoint
 from daftt_core.workspace import Run
@@ -54,8 +54,10 @@ class Toy:
 
     def request(self, name: str, processes: int, **settings: object) -> JobRequest:
         job = JobConfig(processes_per_node=processes)
-        config = self.config.teacher.model_copy(update=settings)
-        return teacher_request(self.copy(name), config, job, self.data, "")
+        teacher = self.config.teacher.model_copy(update=settings)
+        run = self.copy(name)
+        committed = preflight(self.config.model_copy(update={"teacher": teacher}), run)
+        return teacher_request(run, committed.digest, job, self.data, "")
 
     def train(self, name: str, processes: int, **settings: object) -> Path:
         """Train as the launcher `local` does; the teacher's folder."""
