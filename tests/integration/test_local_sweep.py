@@ -27,14 +27,14 @@ SMALL = {
     "data_slice_column": "tone",
 }
 LOST = "fraction-0.001-ratio-0-annotate"
-FEW = "fraction-0.2-ratio-0.5-annotate"
+FEW = "fraction-0.2-ratio-0.25-annotate"
 ALL = "fraction-0.2-ratio-0-annotate"
 
 
 def command(folder: Path) -> list[str]:
     path = folder / "settings.json"
     path.write_text(json.dumps(to_flat(toy_config(folder, **SMALL))))
-    words = ["--fractions", "0.001,0.2", "--ratios", "0.5,0", "--modes", "annotate", "--json"]
+    words = ["--fractions", "0.001,0.2", "--ratios", "0.25,0", "--modes", "annotate", "--json"]
     return [sys.executable, "-m", "daftt_core.cli", "sweep", "--settings", str(path), *words]
 
 
@@ -110,7 +110,7 @@ def test_dev_says_where_the_ratio_saturates_and_which_settings_to_take(
     path = folder / "runs" / "toy" / "recommended.yaml"
     assert path.exists() == (chosen is not None)
     if chosen:
-        assert from_flat(read_settings(path)).curation.ratio == (0.5 if chosen == FEW else 0)
+        assert from_flat(read_settings(path)).curation.ratio == (0.25 if chosen == FEW else 0)
 
 
 def test_slices_reach_the_evaluation_through_the_predictions(cells: dict[str, Any]) -> None:
@@ -130,7 +130,7 @@ def test_the_ratio_limits_what_students_learn_from(cells: dict[str, Any]) -> Non
     }
     few, everything = (arms[name]["real+annotated"] for name in (FEW, ALL))
     assert few["real"] == everything["real"]
-    assert few["annotated"] == round(few["real"] / 2) < everything["annotated"]
+    assert few["annotated"] == round(few["real"] / 4) < everything["annotated"]
 
 
 def test_what_cells_have_in_common_is_made_once(folder: Path, cells: dict[str, Any]) -> None:

@@ -129,7 +129,7 @@ _NEXT_STAGE = """
 import signal
 import sys
 from kfp.local import config, subprocess_task_handler
-from daftt_core.cli import pipeline
+from daftt_core.cli.local import pipeline
 signal.signal(signal.SIGTERM, pipeline._start_no_other)
 if sys.argv[1] == "told":
     signal.raise_signal(signal.SIGTERM)
