@@ -27,12 +27,6 @@ from daftt_core.workspace import (
     run_stage,
 )
 
-__all__ = [
-    "check_settings",
-    "preflight",
-    "resolve",
-]
-
 _PACKAGES = ("kfp", "torch", "transformers", "datasets", "evaluate", "numpy", "scikit-learn")
 
 

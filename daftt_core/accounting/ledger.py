@@ -31,16 +31,6 @@ from daftt_core.workspace import (
     unfinished_usage,
 )
 
-__all__ = [
-    "PRICES_FILE",
-    "Amount",
-    "Ledger",
-    "StageAmount",
-    "add_up",
-    "read_ledger",
-    "run_prices",
-]
-
 PRICES_FILE = "prices.yaml"
 """The prices a run was started with, in its stage ``preflight``."""
 

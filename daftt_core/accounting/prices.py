@@ -19,8 +19,6 @@ from daftt_core.records import explain, parse_yaml
 from daftt_core.storage import open_storage
 from daftt_core.telemetry import Usage
 
-__all__ = ["Prices", "example_prices", "parse_prices", "read_prices"]
-
 _OTHER = "other"
 _GB = 1e9
 _HOUR = 3600

@@ -36,8 +36,6 @@ from daftt_core.cli.runs.review import review_command
 from daftt_core.cli.runs.runs import runs_command
 from daftt_core.errors import did_you_mean, shortened
 
-__all__ = ["cli", "exit_codes", "main"]
-
 _MEANT = {
     "serve": "a champion is served from the folder that this writes: daftt export TASK FOLDER",
     "deploy": "a champion is served from the folder that this writes: daftt export TASK FOLDER",

@@ -10,8 +10,6 @@ from rich.text import Text
 
 from daftt_core.cli.printing import say, say_json, show_table
 
-__all__ = ["Check", "show_checks"]
-
 
 @dataclass(frozen=True)
 class Check:

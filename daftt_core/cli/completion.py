@@ -7,8 +7,6 @@ from click.shell_completion import get_completion_class
 
 from daftt_core.cli.printing import say
 
-__all__ = ["completion_command"]
-
 
 @click.command(
     "completion", short_help="Print the script that completes commands with the Tab key."

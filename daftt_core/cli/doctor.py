@@ -11,8 +11,6 @@ from daftt_core.cli.cluster.doctor import Asked, cluster_checks
 from daftt_core.cli.local.doctor import machine_checks
 from daftt_core.cli.settings import read_config
 
-__all__ = ["doctor_command"]
-
 
 @click.command("doctor", short_help="Check that everything a run needs is in place.")
 @click.option("--cluster", is_flag=True, help="Look at a cluster instead of this machine.")

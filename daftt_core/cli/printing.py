@@ -20,8 +20,6 @@ from rich.text import Text
 
 from daftt_core.records import visible
 
-__all__ = ["PlainConsole", "as_yaml", "say", "say_json", "show_table", "warn_in_plain_text"]
-
 _WIDTH_OF_A_PIPE = 1000  # it has none of its own: what reads it wants whole lines
 
 

@@ -29,20 +29,6 @@ from daftt_core.config import (
     split_presets,
 )
 
-__all__ = [
-    "FiniteRange",
-    "SettingsCommand",
-    "default_in_words",
-    "kind_in_words",
-    "limits_in_words",
-    "read_config",
-    "read_given",
-    "sweep_parameters",
-    "take_variations",
-    "with_settings",
-    "with_variations",
-]
-
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 

@@ -7,7 +7,7 @@ once and reports every mistake in one message.
 """
 
 from daftt_core.config.arguments import as_argument, from_argument, json_argument
-from daftt_core.config.cluster import ClusterConfig, GpuModel, JobConfig, PodConfig
+from daftt_core.config.cluster import ClusterConfig, GpuModel, JobConfig
 from daftt_core.config.flat import (
     Config,
     flat_fields,
@@ -49,7 +49,6 @@ __all__ = [
     "JobConfig",
     "MixtureConfig",
     "NotifyConfig",
-    "PodConfig",
     "Precision",
     "PromotionConfig",
     "RunConfig",

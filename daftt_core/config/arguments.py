@@ -20,8 +20,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["as_argument", "from_argument", "json_argument"]
-
 _MARK = "json:"
 _REPLACED = re.compile(r"\{(?=\{)|\$|(?<=python)3|/(?=kfp-workspace)")
 

@@ -16,14 +16,6 @@ from pydantic import (
 from daftt_core.config.section import Section, parse_json, read_json
 from daftt_core.errors import shortened
 
-__all__ = [
-    "ClusterConfig",
-    "GpuModel",
-    "JobConfig",
-    "PodConfig",
-]
-
-
 GpuModel = Literal[
     "", "a100-40", "a100-80", "h100-80", "h200-141", "l4-24", "t4-16", "v100-16", "v100-32"
 ]

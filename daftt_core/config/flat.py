@@ -28,15 +28,6 @@ from daftt_core.config.training import StudentConfig, TeacherConfig
 from daftt_core.errors import ConfigError, did_you_mean
 from daftt_core.records import explain, parse_yaml
 
-__all__ = [
-    "Config",
-    "flat_fields",
-    "from_flat",
-    "parse_section",
-    "read_settings",
-    "to_flat",
-]
-
 
 class Config(Section):
     """All sections."""

@@ -18,16 +18,6 @@ from daftt_core.config.flat import Config, flat_fields, from_flat, parse_section
 from daftt_core.config.presets import preset_names, read_presets
 from daftt_core.errors import ConfigError
 
-__all__ = [
-    "FORM_SETTINGS",
-    "check_compiled_in",
-    "form_arguments",
-    "form_descriptions",
-    "merge_form",
-    "read_form",
-    "split_presets",
-]
-
 FORM_SETTINGS = (
     "data_labelled_count",
     "data_test",

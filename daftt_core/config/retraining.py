@@ -8,11 +8,6 @@ from pydantic import Field, model_validator
 
 from daftt_core.config.section import Section
 
-__all__ = [
-    "PromotionConfig",
-    "TriggerConfig",
-]
-
 
 class TriggerConfig(Section):
     """When a run trains, rather than ending at once because there is no reason to."""

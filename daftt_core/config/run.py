@@ -13,14 +13,6 @@ from pydantic import (
 
 from daftt_core.config.section import Section
 
-__all__ = [
-    "DataConfig",
-    "EvaluationConfig",
-    "MixtureConfig",
-    "NotifyConfig",
-    "RunConfig",
-]
-
 
 class RunConfig(Section):
     """What is run, and where its results go."""

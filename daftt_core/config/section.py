@@ -11,13 +11,6 @@ from pydantic import (
     field_validator,
 )
 
-__all__ = [
-    "Section",
-    "parse_json",
-    "read_json",
-]
-
-
 # what bytes that are not UTF-8 become on a command line, and \ud800 in a file
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -14,12 +14,6 @@ from pydantic import (
 from daftt_core.config.section import Section, read_json
 from daftt_core.network import address_problem
 
-__all__ = [
-    "NOVELTY_WINDOW",
-    "CurationConfig",
-    "SynthesisConfig",
-]
-
 NOVELTY_WINDOW = 20
 """How many of a stream's inputs, the last ones, ``stop_novelty`` looks at."""
 

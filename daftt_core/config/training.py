@@ -13,13 +13,6 @@ from pydantic import (
 from daftt_core.config.section import Section
 from daftt_core.errors import ConfigError
 
-__all__ = [
-    "Precision",
-    "StudentConfig",
-    "TeacherConfig",
-]
-
-
 Precision = Literal["auto", "float32", "bfloat16"]
 _PRECISION = (
     "Number format of the training's matrix products: float32, bfloat16, or auto (bfloat16 where "

@@ -5,8 +5,8 @@ from daftt_core.curation.curate import FUNNEL, SOURCES, curate
 from daftt_core.curation.detectors import check_language
 from daftt_core.curation.duplicates import NearIndex
 from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
-from daftt_core.curation.review import Finding, Review, make_sheet, read_marks, read_review
-from daftt_core.curation.runner import Outcome, run_filters
+from daftt_core.curation.review import Review, make_sheet, read_marks, read_review
+from daftt_core.curation.runner import run_filters
 from daftt_core.curation.sheet import QUESTIONS
 
 __all__ = [
@@ -15,9 +15,7 @@ __all__ = [
     "QUESTIONS",
     "SET_FILTERS",
     "SOURCES",
-    "Finding",
     "NearIndex",
-    "Outcome",
     "Review",
     "Surroundings",
     "check_language",

@@ -9,8 +9,6 @@ from daftt_core.curation.duplicates import EchoIndex
 from daftt_core.records import Heldout
 from daftt_core.tasks import FIELD_NAME, Task
 
-__all__ = ["Reason", "Surroundings", "field_names"]
-
 
 def field_names(text: str) -> list[str]:
     """The names of a prompt's fields with which lines of a text begin."""

@@ -36,8 +36,6 @@ from daftt_core.stages import (
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
-__all__ = ["FUNNEL", "SOURCES", "curate"]
-
 FUNNEL = "funnel.json"
 SOURCES = ("annotated", "generated")
 _COMPARED = 2000  # examples of a source; more would say the same and take memory

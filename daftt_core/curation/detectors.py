@@ -25,15 +25,6 @@ from daftt_core.errors import ConfigError, did_you_mean
 from daftt_core.records import IGNORED, MARKS, SyntheticExample
 from daftt_core.tasks import Task
 
-__all__ = [
-    "Finding",
-    "check_language",
-    "find_in_example",
-    "find_personal_data",
-    "foreign_language",
-    "redact",
-]
-
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 

@@ -16,8 +16,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from daftt_core.records import words_of
 from daftt_core.stages import Diversity
 
-__all__ = ["distinct_share", "measure_diversity"]
-
 _NEAR = 0.8
 _AT_ONCE = 100  # texts compared with the real ones at once: bounds memory by the real ones
 

@@ -23,14 +23,6 @@ from daftt_core.curation.rows import Row
 from daftt_core.records import Example, bare, words_of
 from daftt_core.tasks import TURN, Task
 
-__all__ = [
-    "EchoIndex",
-    "NearIndex",
-    "bands_for",
-    "near_duplicates",
-    "similarity",
-]
-
 _Run = tuple[str, ...]
 _PROMPT = None
 

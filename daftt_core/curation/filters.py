@@ -24,8 +24,6 @@ from daftt_core.curation.rows import Row
 from daftt_core.records import SyntheticExample, content_id, is_character, seed_for, words_of
 from daftt_core.tasks import Task
 
-__all__ = ["EXAMPLE_FILTERS", "RELATIVE", "SET_FILTERS", "ExampleFilter", "SetFilter", "settle"]
-
 ExampleFilter = Callable[[SyntheticExample, Surroundings], SyntheticExample | Reason]
 SetFilter = Callable[[Sequence[Row], Surroundings], Iterable[Reason | None]]
 

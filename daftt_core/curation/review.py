@@ -29,8 +29,6 @@ from daftt_core.records import (
 from daftt_core.stages import CURATED, REVIEW_MARKS, REVIEW_SHEET, MarksResult, SheetResult
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage, stage_manifest
 
-__all__ = ["Finding", "Review", "make_sheet", "read_marks", "read_review"]
-
 _EXAMPLES, _RESULT = "examples.jsonl", "review.json"
 _ALL = "all"
 _CONFIDENCE = 0.95

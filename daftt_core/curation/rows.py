@@ -16,8 +16,6 @@ from pydantic import BaseModel
 
 from daftt_core.records import SyntheticExample
 
-__all__ = ["Row", "Spool"]
-
 
 class Spool:
     """A file of JSON lines that are read back in any order; it vanishes when it is closed.

@@ -12,8 +12,6 @@ from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS, settle
 from daftt_core.curation.rows import Row, Spool
 from daftt_core.records import Rejection, SyntheticExample, seed_for
 
-__all__ = ["KEPT", "READ", "Outcome", "run_filters"]
-
 READ, KEPT = "read", "kept"
 
 

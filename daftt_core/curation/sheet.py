@@ -16,8 +16,6 @@ from typing import Literal
 from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import SyntheticExample
 
-__all__ = ["QUESTIONS", "Question", "read_sheet", "sheet_of"]
-
 _COLUMNS = ("id", "source", "label", "text", "text_pair", "label_ok", "hallucination", "usable")
 Question = Literal["label_ok", "hallucination", "usable"]
 QUESTIONS: dict[Question, tuple[str, str]] = {

@@ -22,8 +22,6 @@ from daftt_core.stages import DATA
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, read_examples, read_stage
 
-__all__ = ["Candidate", "Choice", "MixtureExample", "MixtureTask", "Target", "choose"]
-
 _LOOKED_AT = 1000
 """Instances of a task that are looked at for overlap: enough to see where its data comes from."""
 _SAME_SOURCE_SHARE, _SAME_SOURCE_COUNT = 0.02, 3

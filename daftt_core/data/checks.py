@@ -10,8 +10,6 @@ from daftt_core.data.splits import count_labels
 from daftt_core.errors import DataError, shortened
 from daftt_core.tasks import Task
 
-__all__ = ["check_apart", "check_labels", "check_pool"]
-
 
 def check_apart(splits: Mapping[str, Sequence[Row]]) -> None:
     """Make sure that no input is in two of the labelled sources.

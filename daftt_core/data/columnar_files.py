@@ -18,8 +18,6 @@ from daftt_core.data.rows import Fields, Mistakes
 from daftt_core.errors import DataError
 from daftt_core.records import composed
 
-__all__ = ["read_columns"]
-
 _ROWS = 4096  # held at once as Python values
 _ARROW_FILE = b"ARROW1"
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"

@@ -30,8 +30,6 @@ from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import Example, composed, digest, normalize
 from daftt_core.tasks import Task
 
-__all__ = ["read_file"]
-
 _COLUMNAR = (".parquet", ".arrow")
 _NOTHING = "no input"
 _FOR_THE_TEACHER = "rows that have none yet go into a file of their own, for data_unlabelled"

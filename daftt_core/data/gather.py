@@ -22,8 +22,6 @@ from daftt_core.errors import DataError
 from daftt_core.storage.assets import known_assets
 from daftt_core.tasks import Task
 
-__all__ = ["FILES", "Gathered", "gather"]
-
 FILES = ("train", "dev", "test", "unlabelled")
 """The settings of DataConfig that name files."""
 

@@ -13,8 +13,6 @@ from daftt_core.data.rows import MALFORMED, Fields, Mistakes, Problem, list_name
 from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import composed, parse_json
 
-__all__ = ["read_json_file", "read_json_lines"]
-
 _FORMS = (
     "a .json file holds a list of objects, one object a line, or a task of "
     "Super-NaturalInstructions ('Definition' and 'Instances')"

@@ -10,8 +10,6 @@ from pathlib import Path
 from daftt_core.data.rows import Mistakes
 from daftt_core.errors import DataError
 
-__all__ = ["SAVE_AS_UTF8", "decode_lines", "refuse_utf16"]
-
 # A file without line ends would be read into memory whole.
 _MOST_LINE_BYTES = 2**26
 _SAVE = (

@@ -20,8 +20,6 @@ from daftt_core.errors import DataError, StorageError
 from daftt_core.storage import open_storage
 from daftt_core.telemetry import log
 
-__all__ = ["SUFFIXES", "DataFile", "locate"]
-
 _SHARDS = (".csv", ".tsv", ".jsonl", ".parquet", ".arrow")
 SUFFIXES = (*_SHARDS, ".json")
 """Names of files that can be read end so. In a folder, a ``.json`` is often about the data."""

@@ -21,8 +21,6 @@ from daftt_core.stages import MIXTURE, MixedTask, MixtureResult
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
-__all__ = ["allot", "describe_mixture", "prepare_mixture", "read_mixture"]
-
 _TASKS = TypeAdapter(tuple[MixtureTask, ...])
 
 

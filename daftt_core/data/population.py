@@ -28,17 +28,6 @@ from scipy import sparse
 from daftt_core.errors import StorageError
 from daftt_core.records import Example, digest, normalize
 
-__all__ = [
-    "POPULATION",
-    "WIDTH",
-    "Population",
-    "count_ngrams",
-    "read_population",
-    "sample_of",
-    "weigh",
-    "write_population",
-]
-
 WIDTH = 2**14
 """Columns; some n-grams share one."""
 

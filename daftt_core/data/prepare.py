@@ -29,9 +29,6 @@ from daftt_core.tasks import Task
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_file, run_stage
 
-__all__ = ["prepare"]
-
-
 _NOTHING_TO_ANNOTATE = (
     "there is no unlabelled input, so nothing can be annotated: name inputs in data_unlabelled, or "
     "set data_labelled_count, so that rows beyond it serve as such"

@@ -17,8 +17,6 @@ from daftt_core.errors import DataError
 from daftt_core.tasks import Task
 from daftt_core.telemetry import log
 
-__all__ = ["look_at", "try_reading"]
-
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 _MOST_ROWS = 100_000
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from daftt_core.data.rows import Row, Source
 from daftt_core.data.splits import Regions
 
-__all__ = ["Account", "account_for"]
-
 _HIDDEN = "unlabelled (label hidden)"
 _BEYOND_BOTH = "beyond labelled_count and unlabelled_count"
 

@@ -12,21 +12,6 @@ from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import Example
 from daftt_core.telemetry import log
 
-__all__ = [
-    "MALFORMED",
-    "UNKNOWN_LABEL",
-    "Fields",
-    "Mistakes",
-    "Problem",
-    "Row",
-    "Source",
-    "drop_duplicates",
-    "list_names",
-    "preferred",
-    "said_left_out",
-    "unit_of",
-]
-
 UNKNOWN_LABEL = "unknown label"
 MALFORMED = "malformed row"
 _MOST_MISTAKES = 10

@@ -15,8 +15,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from daftt_core.errors import DataError
 from daftt_core.records import explain
 
-__all__ = ["SniInstance", "SniTask", "check_task", "parse_task"]
-
 _MOST_MISTAKES = 5
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -20,15 +20,6 @@ from daftt_core.records import Example
 from daftt_core.storage.assets import fetch
 from daftt_core.tasks import Hub, Task
 
-__all__ = [
-    "HUB",
-    "fetch_hub",
-    "hub_place",
-    "own_source",
-    "read_movie_reviews",
-    "read_past_tenses",
-]
-
 _CLEAR_RATING = 0.8
 _PLAIN_WORD = re.compile(r"[a-z]+")
 

@@ -24,18 +24,6 @@ from decimal import ROUND_HALF_UP, Decimal
 from daftt_core.data.rows import Row, Source, preferred
 from daftt_core.records import seed_for
 
-__all__ = [
-    "Regions",
-    "Sampler",
-    "count_labels",
-    "cut",
-    "place",
-    "quotas",
-    "region_of",
-    "share_of",
-    "take",
-]
-
 
 @dataclass(frozen=True)
 class Regions:

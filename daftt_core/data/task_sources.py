@@ -16,8 +16,6 @@ from daftt_core.errors import DataError, StorageError
 from daftt_core.records.parsing import HubId, hub_id
 from daftt_core.storage import Storage, open_storage
 
-__all__ = ["TaskSource", "open_source"]
-
 _SETTING = "mixture_source"
 _SUFFIX = ".json"
 # The largest of the 1,600 published files is well below; a task is held in memory while it is read.

@@ -19,8 +19,6 @@ from daftt_core.records import composed
 if TYPE_CHECKING:
     from _csv import Reader
 
-__all__ = ["read_lines"]
-
 # A field beyond this is nearly always the rest of the file, behind a quote that was left open.
 _MOST_FIELD_CHARACTERS = 1_000_000
 _SEPARATOR_LINE = re.compile(r"sep=([,;|\t])[\r\n]*")  # which spreadsheets write above the header

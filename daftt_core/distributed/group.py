@@ -30,8 +30,6 @@ from daftt_core.telemetry import Usage, include_usage, metered
 from daftt_core.workspace import Run, StageResult, is_distant, joined_stage, run_stage
 from daftt_core.workspace.progress import Machine
 
-__all__ = ["Group", "run_stage_together"]
-
 T = TypeVar("T")
 R = TypeVar("R", bound=BaseModel)
 

@@ -19,8 +19,6 @@ from torch.distributed.run import get_args_parser, run
 
 from daftt_core.config import JobConfig
 
-__all__ = ["exit_code", "main"]
-
 
 def exit_code(codes: Iterable[int]) -> int:
     """The code that tells why several processes ended, from those they ended with.

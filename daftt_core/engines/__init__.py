@@ -4,9 +4,9 @@ An engine scores given answers and writes new ones. Which engine serves is a det
 does not see.
 """
 
-from daftt_core.engines.encoding import Encoded, encode, encode_all
+from daftt_core.engines.encoding import encode, encode_all
 from daftt_core.engines.engine import Completion, Engine, PromptError, PromptRefusedError
-from daftt_core.engines.factory import ENGINES, OpenEngine, open_engine, open_local
+from daftt_core.engines.factory import ENGINES, open_engine, open_local
 from daftt_core.engines.labelling import LabelScorer
 from daftt_core.engines.local import LocalEngine
 from daftt_core.engines.server import ServerEngine
@@ -14,11 +14,9 @@ from daftt_core.engines.server import ServerEngine
 __all__ = [
     "ENGINES",
     "Completion",
-    "Encoded",
     "Engine",
     "LabelScorer",
     "LocalEngine",
-    "OpenEngine",
     "PromptError",
     "PromptRefusedError",
     "ServerEngine",

@@ -26,13 +26,6 @@ from daftt_core.engines.engine import PromptRefusedError
 from daftt_core.engines.server_answers import Completions, LogProbs, Step, Tokens
 from daftt_core.errors import ModelError, RemoteError
 
-__all__ = [
-    "AnswerScores",
-    "AnswerTree",
-    "find_way",
-    "plant",
-]
-
 
 @dataclass(frozen=True)
 class AnswerTree:

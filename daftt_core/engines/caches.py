@@ -15,13 +15,6 @@ from transformers.cache_utils import DynamicLayer
 from daftt_core.errors import ModelError
 from daftt_core.telemetry import log
 
-__all__ = [
-    "Limits",
-    "SlotCache",
-    "prefix_cache",
-    "shared_by_rows",
-]
-
 
 class Limits:
     """Greatest size of a batch, which shrinks for good when memory runs out.

@@ -29,8 +29,6 @@ from daftt_core.network import (
 )
 from daftt_core.telemetry import count_tokens
 
-__all__ = ["KEY_VARIABLE", "CompletionsApi"]
-
 KEY_VARIABLE = "DAFTT_SERVER_API_KEY"
 
 _RETRY = Retry(deadline_seconds=600.0, first_pause_seconds=0.5, longest_pause_seconds=30.0)

@@ -20,13 +20,6 @@ from transformers import DynamicCache
 
 from daftt_core.engines.caches import SlotCache
 
-__all__ = [
-    "Sampling",
-    "Text",
-    "draw",
-    "write_texts",
-]
-
 # Sorting a whole vocabulary at each step costs as much as the model does; hardly a nucleus holds
 # more than a few hundred tokens.
 _NUCLEUS_GUESSES = (256, 4096)

@@ -16,8 +16,6 @@ from transformers import PreTrainedTokenizerBase
 from daftt_core.errors import ModelError
 from daftt_core.tasks import Prompt
 
-__all__ = ["Encoded", "encode", "encode_all"]
-
 _LEAST_ROOM = 2
 
 

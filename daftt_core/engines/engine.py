@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from daftt_core.errors import DafttError, ModelError, RemoteError
 from daftt_core.tasks import Prompt
 
-__all__ = ["Completion", "Engine", "PromptError", "PromptRefusedError", "PromptTooLongError"]
-
 
 class PromptError(DafttError):
     """One prompt cannot be answered, which says nothing about the others of the same call.

@@ -21,8 +21,6 @@ from daftt_core.engines.server_process import free_port, running_server
 from daftt_core.modeling import asking_dtype, limit_threads, load_causal_lm, meter_gpus
 from daftt_core.telemetry import log
 
-__all__ = ["ENGINES", "OpenEngine", "open_engine", "open_local"]
-
 
 @dataclass(frozen=True)
 class OpenEngine:

@@ -14,8 +14,6 @@ from daftt_core.evaluation.calibration import Calibration
 from daftt_core.records import Example
 from daftt_core.tasks import Task, answer_prompt
 
-__all__ = ["LabelScorer"]
-
 _CONTENT_FREE = ("N/A", "[MASK]", "")
 
 

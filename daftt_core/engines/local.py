@@ -27,8 +27,6 @@ from daftt_core.modeling import pack_weights
 from daftt_core.tasks import Prompt
 from daftt_core.telemetry import count_tokens
 
-__all__ = ["LocalEngine"]
-
 _ALIBI = frozenset({"bloom", "mpt"})
 
 

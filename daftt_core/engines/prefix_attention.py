@@ -18,8 +18,6 @@ from transformers import AttentionInterface, AttentionMaskInterface, DynamicCach
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-__all__ = ["Joined", "let_join_rows"]
-
 _NAME = "daftt_joined_rows"
 _FAMILIES = frozenset({"gpt_neox", "llama"})  # the tests show that these pass the argument on
 

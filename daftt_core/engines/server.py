@@ -21,8 +21,6 @@ from daftt_core.errors import TaskError
 from daftt_core.tasks import Prompt
 from daftt_core.telemetry import log
 
-__all__ = ["ServerEngine"]
-
 _LEAST_BODY = 40
 _SEED_BITS = 31
 

@@ -17,20 +17,6 @@ from pydantic import (
 
 from daftt_core.errors import shortened
 
-__all__ = [
-    "Choice",
-    "Completions",
-    "LogProbs",
-    "Models",
-    "ServerAnswer",
-    "Step",
-    "Tokens",
-    "UnusableAnswerError",
-    "Usage",
-    "read_answer",
-    "read_json",
-]
-
 _ROUNDING = 1e-3
 _LOWEST = -3.5e38  # llama.cpp tells the lowest float32 for a probability of 0
 

@@ -20,8 +20,6 @@ from daftt_core.engines import supervisor as guard
 from daftt_core.errors import ConfigError, RemoteError
 from daftt_core.telemetry import log
 
-__all__ = ["ServerProcess", "free_port", "running_server"]
-
 _POLL_SECONDS = 0.5
 _END_SECONDS = 15.0
 

@@ -15,8 +15,6 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-__all__ = ["main"]
-
 _POLL_SECONDS = 0.1
 _END_SECONDS = 10.0
 

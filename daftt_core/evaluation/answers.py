@@ -15,8 +15,6 @@ from daftt_core.errors import DataError
 from daftt_core.records import TRAITS, Prediction, Traits, explain, read_jsonl
 from daftt_core.tasks import Task
 
-__all__ = ["Answers", "read_answers", "read_traits"]
-
 
 @dataclass(frozen=True)
 class Answers:

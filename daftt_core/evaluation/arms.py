@@ -36,13 +36,6 @@ from daftt_core.evaluation.statistics import (
 )
 from daftt_core.tasks import METRICS
 
-__all__ = [
-    "Training",
-    "compare_arms",
-    "headline",
-    "score_answers",
-]
-
 Floats = npt.NDArray[np.float64]
 
 

@@ -15,16 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = [
-    "Abstention",
-    "Calibration",
-    "ReliabilityBin",
-    "choose_threshold",
-    "expected_calibration_error",
-    "fit_temperature_and_bias",
-    "reliability_bins",
-]
-
 Floats = npt.NDArray[np.float64]
 
 _LEAST_LOG_PROBABILITY = -700.0  # exp() of less is 0.0, and -inf has no gradient

@@ -20,8 +20,6 @@ from daftt_core.stages import EVALUATION, PREDICTIONS, STUDENTS, ArmScores, Eval
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
-__all__ = ["evaluate", "read_evaluation"]
-
 _FILE = "evaluation.json"
 _ORDER = (REAL_ARM, "real+annotated", "real+generated", "real+both")
 

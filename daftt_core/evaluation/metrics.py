@@ -23,8 +23,6 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from daftt_core.errors import ConfigError
 from daftt_core.records import apart, normalize, words_of
 
-__all__ = ["FUNCTIONS", "TableMetric"]
-
 
 def accuracy(predictions: list[str], references: list[str]) -> list[float]:
     """Score 1 where a label is right, else 0."""

@@ -11,18 +11,6 @@ from pydantic import BaseModel, ConfigDict
 
 from daftt_core.evaluation.calibration import ReliabilityBin
 
-__all__ = [
-    "GOLD_ARM",
-    "REAL_ARM",
-    "ArmResult",
-    "ClassScores",
-    "Comparison",
-    "Evaluation",
-    "Interval",
-    "Slice",
-    "SliceScore",
-]
-
 REAL_ARM = "real"
 GOLD_ARM = "gold"
 

@@ -14,14 +14,6 @@ import numpy.typing as npt
 from daftt_core.errors import ConfigError, DataError, did_you_mean
 from daftt_core.tasks import METRICS, Metric, Task
 
-__all__ = [
-    "metric_for_task",
-    "metrics_for_task",
-    "score",
-    "score_all",
-    "score_examples",
-]
-
 
 def metric_for_task(task: Task) -> str:
     """Return the primary metric: the one that arms are compared by."""

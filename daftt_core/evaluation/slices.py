@@ -20,8 +20,6 @@ from daftt_core.evaluation.statistics import bootstrap_means, percentile_interva
 from daftt_core.records import Traits
 from daftt_core.tasks import Task
 
-__all__ = ["MOST_VALUES", "SMALL", "compare_slices", "slices_of"]
-
 MOST_VALUES = 10
 SMALL = 30
 

@@ -14,16 +14,6 @@ import numpy.typing as npt
 from daftt_core.evaluation.models import Interval
 from daftt_core.telemetry import Progress
 
-__all__ = [
-    "bootstrap_means",
-    "gap_closed",
-    "holm",
-    "majority_vote",
-    "mcnemar_mid_p",
-    "percentile_interval",
-    "sign_flip_p",
-]
-
 Floats = npt.NDArray[np.float64]
 
 _CHUNK_NUMBERS = 2_000_000  # weights drawn at once: 16 MB

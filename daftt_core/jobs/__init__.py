@@ -4,7 +4,7 @@ The program is the same everywhere, a list of words for Python. A *kind* says ho
 to the cluster and how its state is read; a *launcher* runs a request and waits for it.
 """
 
-from daftt_core.jobs.launcher import KINDS, Launcher, launcher_for
+from daftt_core.jobs.launcher import KINDS, launcher_for
 from daftt_core.jobs.requests import JobRequest, teacher_request
 
-__all__ = ["KINDS", "JobRequest", "Launcher", "launcher_for", "teacher_request"]
+__all__ = ["KINDS", "JobRequest", "launcher_for", "teacher_request"]

@@ -8,8 +8,6 @@ from typing import Any
 from daftt_core.jobs.kinds import JobKind
 from daftt_core.jobs.kubernetes import KubernetesClient, RefusedError
 
-__all__ = ["Cluster"]
-
 
 class Cluster:
     """What the launcher needs from a cluster, in one namespace.

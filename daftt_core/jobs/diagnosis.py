@@ -15,8 +15,6 @@ from daftt_core.jobs.kinds import JobKind, JobState
 from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.jobs.logs import last_lines
 
-__all__ = ["PodEnd", "describe", "ended_by_cluster", "failed_pods", "holdups"]
-
 _CLUSTER_REASONS = {
     "Evicted",
     "NodeAffinity",

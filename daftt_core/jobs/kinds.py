@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 from daftt_core.jobs.requests import JobRequest
 
-__all__ = ["JobKind", "JobState", "Phase", "read_state"]
-
 Phase = Literal["waiting", "suspended", "running", "succeeded", "failed"]
 
 

@@ -24,8 +24,6 @@ from daftt_core.telemetry import log
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
-__all__ = ["KubernetesClient", "Patience", "RefusedError", "connect"]
-
 _UNAUTHORIZED = 401
 _TRANSIENT = {410, 429, 500, 502, 503, 504}
 _LOG_PART_BYTES = 2**16

@@ -27,8 +27,6 @@ from daftt_core.jobs.trainjob import TRAINJOB
 from daftt_core.jobs.watching import JobWatch
 from daftt_core.telemetry import log
 
-__all__ = ["KINDS", "ClusterLauncher", "Launcher", "launcher_for"]
-
 _CONFLICT = 409
 KINDS = {"pytorchjob": PYTORCHJOB, "trainjob": TRAINJOB}
 """The kinds of jobs a cluster may run, by the name of their launcher."""

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from daftt_core.errors import JobError
 from daftt_core.jobs.requests import JobRequest
 
-__all__ = ["LocalLauncher"]
-
 _SENTENCE = re.compile(r"error (\d+): (.+)")  # how the program says that a user made a mistake
 _LAST_LINES = 20
 _END_SECONDS = 10

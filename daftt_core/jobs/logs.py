@@ -16,8 +16,6 @@ from daftt_core.jobs.kinds import JobKind
 from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.telemetry import log
 
-__all__ = ["PodLog", "last_lines"]
-
 _STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d) ?(.*)", re.S)
 
 

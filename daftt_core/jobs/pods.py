@@ -8,19 +8,6 @@ from typing import Any
 from daftt_core.config import JobConfig
 from daftt_core.jobs.requests import JobRequest
 
-__all__ = [
-    "DIGEST_LABEL",
-    "JOB_LABEL",
-    "MANAGED_BY_LABEL",
-    "RESTARTS_ANNOTATION",
-    "RUN_LABEL",
-    "environment",
-    "metadata",
-    "name_mistakes",
-    "pod_template",
-    "resources",
-]
-
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 RUN_LABEL = "daftt/run"
 JOB_LABEL = "daftt/job"

@@ -10,8 +10,6 @@ from daftt_core.jobs.kinds import JobKind
 from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.jobs.pods import MANAGED_BY_LABEL, RUN_LABEL
 
-__all__ = ["FoundJob", "find_jobs", "remove_job"]
-
 _SELECTOR = f"{MANAGED_BY_LABEL}=daftt"
 
 

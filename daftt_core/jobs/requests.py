@@ -13,8 +13,6 @@ from daftt_core.records import digest
 from daftt_core.stages import TEACHER
 from daftt_core.workspace import Run
 
-__all__ = ["JobRequest", "Owner", "owner_from_environment", "teacher_request"]
-
 _GANG = "daftt_core.distributed.torchrun"  # torchrun, with telling exit codes
 _WAITING_ONLY = {"launcher", "namespace", "start_timeout_seconds", "max_restarts"}
 """Settings that change how a job is waited for, and not what it is."""

@@ -8,8 +8,6 @@ from daftt_core.jobs.kinds import JobKind, JobState, read_state
 from daftt_core.jobs.pods import environment, metadata, name_mistakes, pod_template, resources
 from daftt_core.jobs.requests import JobRequest
 
-__all__ = ["TRAINJOB", "trainjob", "trainjob_mistakes"]
-
 _CONTAINER = "node"
 _JOB = "node"
 _MANAGER = "daftt/launcher"

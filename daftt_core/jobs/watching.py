@@ -19,8 +19,6 @@ from daftt_core.jobs.pods import JOB_LABEL
 from daftt_core.jobs.requests import JobRequest
 from daftt_core.telemetry import duration, log
 
-__all__ = ["Ending", "JobWatch"]
-
 
 @dataclass(frozen=True)
 class Ending:

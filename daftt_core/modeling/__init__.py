@@ -16,7 +16,6 @@ from daftt_core.modeling.loading import (
 from daftt_core.modeling.machine import (
     asking_dtype,
     be_quiet,
-    choose_device,
     context_length,
     fix_threads,
     limit_threads,
@@ -32,7 +31,6 @@ __all__ = [
     "Template",
     "asking_dtype",
     "be_quiet",
-    "choose_device",
     "context_length",
     "find_model",
     "fix_threads",

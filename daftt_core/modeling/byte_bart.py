@@ -27,8 +27,6 @@ from daftt_core.records import digest
 from daftt_core.storage.assets import cache_folder
 from daftt_core.telemetry import log
 
-__all__ = ["find_byte_bart", "make_byte_bart"]
-
 _SEED = 0
 _SPECIAL = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 

@@ -25,8 +25,6 @@ from daftt_core.storage import read_manifest, unlisted
 from daftt_core.storage.assets import fetch, known_assets
 from daftt_core.telemetry import log
 
-__all__ = ["find_model"]
-
 # Pickled weights run code when they are read, so they are never fetched.
 _WANTED = ["*.safetensors", "*.json", "*.model", "*.txt"]
 _TOKENIZER_FILES = (

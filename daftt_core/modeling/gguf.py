@@ -27,8 +27,6 @@ from daftt_core.records import digest
 from daftt_core.storage.assets import cache_folder
 from daftt_core.telemetry import log
 
-__all__ = ["convert_gguf"]
-
 
 def convert_gguf(path: Path) -> Path:
     """The model folder made from a GGUF file; made now unless it was before.

@@ -8,8 +8,6 @@ from daftt_core.planning.shapes import find_model_config
 from daftt_core.records import digest
 from daftt_core.storage.assets import known_assets
 
-__all__ = ["BYTE_BART", "model_digest"]
-
 BYTE_BART = "byte-bart"
 """The model that is made on this machine, from its configuration."""
 

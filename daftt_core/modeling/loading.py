@@ -30,8 +30,6 @@ from daftt_core.modeling.finding import find_model
 from daftt_core.modeling.machine import be_quiet, choose_device, meter_gpus, reads_forward
 from daftt_core.modeling.special_tokens import read_as_text
 
-__all__ = ["Template", "load_causal_lm", "load_classifier", "load_text_to_text", "move_into_memory"]
-
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 _CAREFULLY: Any = {"local_files_only": True, "trust_remote_code": False}

@@ -22,20 +22,6 @@ from daftt_core.config import Precision
 from daftt_core.errors import ConfigError
 from daftt_core.telemetry import use_gpus
 
-__all__ = [
-    "LOOP_WIDTH",
-    "asking_dtype",
-    "be_quiet",
-    "choose_device",
-    "context_length",
-    "fix_threads",
-    "limit_threads",
-    "meter_gpus",
-    "reads_forward",
-    "set_seeds",
-    "use_bfloat16",
-]
-
 LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
 
 

@@ -12,8 +12,6 @@ from filelock import FileLock
 from daftt_core.errors import StorageError
 from daftt_core.storage import commit, sound_manifest
 
-__all__ = ["make_once"]
-
 
 def make_once(
     folder: Path, key: str, again: str, make: Callable[[Path], None], summary: Mapping[str, Any]

@@ -19,8 +19,6 @@ import torch
 from daftt_core.errors import ConfigError, ModelError
 from daftt_core.modeling.loading import load_classifier
 
-__all__ = ["LOGIT_TOLERANCE", "export_onnx"]
-
 LOGIT_TOLERANCE = 1e-3
 """Largest difference of a logit between torch and ONNX Runtime, both in float32."""
 

@@ -12,8 +12,6 @@ from daftt_core.errors import StorageError
 from daftt_core.modeling.machine import be_quiet
 from daftt_core.modeling.special_tokens import save_tokenizer
 
-__all__ = ["SHARD_SIZE", "save_model"]
-
 SHARD_SIZE = "5GB"
 """Size of one file of weights, at most: several are stored and fetched at once, and a large model's
 are never in memory all together when it is loaded."""

@@ -18,8 +18,6 @@ from transformers import PreTrainedTokenizerBase
 
 from daftt_core.telemetry import log
 
-__all__ = ["read_as_text", "save_tokenizer"]
-
 _ANY_CLASS = "PreTrainedTokenizerFast"
 
 

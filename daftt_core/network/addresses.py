@@ -13,8 +13,6 @@ import socket
 from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["address_problem", "is_metadata_service"]
-
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NETWORKS = tuple(

@@ -18,8 +18,6 @@ from urllib3.exceptions import HTTPError
 from daftt_core.network.addresses import is_metadata_service
 from daftt_core.network.retry import within
 
-__all__ = ["DeadlineAdapter", "MetadataServiceError", "guard"]
-
 _BLOCK_BYTES = 2**16
 
 

@@ -24,8 +24,6 @@ from tenacity import (
     wait_exponential,
 )
 
-__all__ = ["Retry", "TransientError", "pause_asked_for", "within"]
-
 _log = logging.getLogger("daftt.network")
 _jitter = random.Random()  # noqa: S311 - no secret; its own, as the global one is seeded for a run
 _LONGEST_PAUSE_ASKED_FOR = 120.0

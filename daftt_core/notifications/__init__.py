@@ -1,12 +1,11 @@
 """Telling somebody that a run has ended: a webhook of one's own, or Slack."""
 
-from daftt_core.notifications.ending import Ending, Failure, ending_of, example_ending
+from daftt_core.notifications.ending import Ending, ending_of, example_ending
 from daftt_core.notifications.sending import URL_VARIABLE, body_of, notify, send
 
 __all__ = [
     "URL_VARIABLE",
     "Ending",
-    "Failure",
     "body_of",
     "ending_of",
     "example_ending",

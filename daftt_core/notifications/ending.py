@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict
 from daftt_core.stages import EVALUATION, PROMOTION, TRIGGER
 from daftt_core.workspace import Run, read_result, run_statuses
 
-__all__ = ["Ending", "Failure", "Outcome", "ending_of", "example_ending"]
-
 Outcome = Literal[
     "succeeded", "no-gain", "promoted", "not-promoted", "not-trained", "failed", "test"
 ]

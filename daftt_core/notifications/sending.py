@@ -23,13 +23,6 @@ from daftt_core.notifications.ending import Ending, ending_of
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run
 
-__all__ = [
-    "URL_VARIABLE",
-    "body_of",
-    "notify",
-    "send",
-]
-
 # Once escaped a text is five times as long at most, and Slack takes 3,000 characters in a block.
 _MOST_OF_SENTENCE = 590
 _MOST_OF_LINE = 180

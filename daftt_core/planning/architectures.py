@@ -12,8 +12,6 @@ from typing import Any
 from daftt_core.errors import ConfigError, did_you_mean
 from daftt_core.planning.shapes import Blocks, ModelShape
 
-__all__ = ["read_shape"]
-
 _Settings = Mapping[str, Any]
 
 

@@ -10,8 +10,6 @@ from daftt_core.planning.machines import Gpu
 from daftt_core.planning.memory import host_bytes, training_parts
 from daftt_core.planning.shapes import ModelShape, Offload, Setup
 
-__all__ = ["Suggestion", "fits", "misfit", "nearest_that_fit"]
-
 _GPUS_PER_NODE = 8
 """What one machine has at most, where more GPUs are suggested."""
 

@@ -30,8 +30,6 @@ from daftt_core.stages import ASSESSMENT, PREDICTIONS, STUDENTS, TEACHER
 if TYPE_CHECKING:
     from daftt_core.tasks import Task
 
-__all__ = ["Choice", "Plan", "StagePlan", "make_plan"]
-
 _DIVISIONS: tuple[tuple[int, Offload], ...] = (
     (0, "none"), (1, "none"), (1, "cpu"), (2, "none"), (2, "cpu"), (3, "none"), (3, "cpu"),
     (3, "nvme"),

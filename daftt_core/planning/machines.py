@@ -21,16 +21,6 @@ from daftt_core.config import GpuModel
 from daftt_core.errors import ConfigError, did_you_mean
 from daftt_core.planning.shapes import BFLOAT16, ModelShape, Setup
 
-__all__ = [
-    "GPUS",
-    "Assumptions",
-    "Gpu",
-    "find_gpu",
-    "reading_seconds",
-    "training_seconds",
-    "writing_seconds",
-]
-
 _RESERVED_BYTES = 1.5 * 2**30
 _USABLE_SHARE = 0.95
 

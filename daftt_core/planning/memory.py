@@ -27,16 +27,6 @@ from typing import Literal
 
 from daftt_core.planning.shapes import BFLOAT16, FLOAT32, Blocks, ModelShape, Setup
 
-__all__ = [
-    "MemoryParts",
-    "activation_bytes",
-    "host_bytes",
-    "inference_parts",
-    "layer_bytes",
-    "logit_bytes",
-    "training_parts",
-]
-
 
 def activation_bytes(shape: ModelShape, setup: Setup) -> float:
     """What the layers keep from the forward pass to the backward pass, without the logits."""

@@ -16,16 +16,6 @@ from daftt_core.planning.shapes import ModelShape, Setup, find_model_config, kno
 from daftt_core.stages import augmented_arms
 from daftt_core.telemetry import log
 
-__all__ = [
-    "check_teacher_fits",
-    "disk_bytes",
-    "host_limit",
-    "model_shape",
-    "refusal",
-    "teacher_setup",
-    "uses_bfloat16",
-]
-
 _UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _UNITS |= {f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", start=1)}
 

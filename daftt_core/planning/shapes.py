@@ -13,19 +13,6 @@ from typing import Any, Literal
 from daftt_core.errors import ConfigError
 from daftt_core.records.parsing import hub_id
 
-__all__ = [
-    "BFLOAT16",
-    "FLOAT32",
-    "Blocks",
-    "Kind",
-    "Method",
-    "ModelShape",
-    "Offload",
-    "Setup",
-    "find_model_config",
-    "known_models",
-]
-
 Kind = Literal["causal", "classifier", "seq2seq"]
 _MODELS = Path(__file__).parent / "models"
 

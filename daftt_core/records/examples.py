@@ -21,26 +21,6 @@ from daftt_core.errors import DataError
 from daftt_core.records.files import appearing
 from daftt_core.records.parsing import explain
 
-__all__ = [
-    "PILED_UP_MARKS",
-    "TRAITS",
-    "Example",
-    "Prediction",
-    "Rejection",
-    "SyntheticExample",
-    "TextSample",
-    "Traits",
-    "composed",
-    "content_id",
-    "digest",
-    "iterate_jsonl",
-    "normalize",
-    "read_jsonl",
-    "seed_for",
-    "write_jsonl",
-]
-
-
 _MARKS = "".join(chr(c) for c in range(0x20000) if unicodedata.combining(chr(c)))
 PILED_UP_MARKS = re.compile(f"([{_MARKS}]{{30}})(?=[{_MARKS}])")
 """More combining marks on one letter than Unicode's stream-safe format allows (UAX 15, 13): 30."""

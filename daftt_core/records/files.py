@@ -17,8 +17,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["appearing", "link_file", "remove_stale", "stale_partials", "write_text"]
-
 _PARTIAL = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]+)(-[0-9a-f]+)?\.partial", re.DOTALL)
 
 

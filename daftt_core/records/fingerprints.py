@@ -36,8 +36,6 @@ from daftt_core.records.examples import Example, content_id, digest
 from daftt_core.records.files import write_text
 from daftt_core.records.words import bare, is_character, words_of
 
-__all__ = ["FORM", "Fingerprint", "Heldout", "write_fingerprints"]
-
 FORM: Literal[2] = 2
 """The form of the file of fingerprints; data prepared in another form is prepared anew."""
 

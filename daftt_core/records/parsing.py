@@ -13,14 +13,6 @@ from pydantic import BaseModel, ValidationError
 
 from daftt_core.errors import did_you_mean, shortened
 
-__all__ = [
-    "HubId",
-    "explain",
-    "hub_id",
-    "parse_json",
-    "parse_yaml",
-]
-
 _NAMES_WITH_VALUES = "must hold names with values"
 _WORDS = {
     "missing": "is missing",

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["visible", "visible_line"]
-
 _CONTROL_PICTURES = 0x2400
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, except tab and line feed

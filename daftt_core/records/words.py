@@ -13,8 +13,6 @@ import unicodedata
 
 from daftt_core.records.examples import normalize
 
-__all__ = ["IGNORED", "MARKS", "apart", "bare", "is_character", "words_of"]
-
 _UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
     "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"  # Myanmar

@@ -15,8 +15,6 @@ from daftt_core.registry.models import Decision, Lineage
 from daftt_core.storage.assets import known_assets
 from daftt_core.tasks import METRICS
 
-__all__ = ["escape", "write_card"]
-
 # What the Hub calls a metric where it has a name of its own.
 _HUB_METRICS = {
     "macro_f1": "f1",

@@ -16,8 +16,6 @@ from daftt_core.student.prediction import Questions
 from daftt_core.telemetry import Progress
 from daftt_core.workspace import Run, read_examples
 
-__all__ = ["ANSWERS", "answer_test"]
-
 ANSWERS = "champion.jsonl"
 
 

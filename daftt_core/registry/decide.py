@@ -22,8 +22,6 @@ from daftt_core.registry.models import Decision, FloorCheck, SliceCheck
 from daftt_core.registry.slices import judge_slices
 from daftt_core.tasks import METRICS, Task
 
-__all__ = ["Challenger", "Champion", "decide"]
-
 
 @dataclass(frozen=True)
 class Challenger:

@@ -20,8 +20,6 @@ from daftt_core.storage import commit
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, read_examples
 
-__all__ = ["export_version"]
-
 _CHECKED = 64  # inputs that an ONNX file is tried on, at most
 
 

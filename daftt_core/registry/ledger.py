@@ -28,8 +28,6 @@ from daftt_core.registry.models import Decision, Event, Ledger
 from daftt_core.stages import VERSIONS
 from daftt_core.storage import NOTHING, RemoteFolder, Storage, open_storage, read_manifest, verify
 
-__all__ = ["TaskRegistry", "registered_tasks", "who"]
-
 _FILE = "champion.json"
 _ATTEMPTS = 20
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 2.0

@@ -50,14 +50,6 @@ from daftt_core.workspace import (
     stage_manifest,
 )
 
-__all__ = [
-    "code_digest",
-    "collect_lineage",
-    "keep_population",
-    "known_population",
-    "run_config",
-]
-
 
 def keep_population(registry: str, run: Run) -> str:
     """Put what a run's first stages remember of its data into the registry.

@@ -16,8 +16,6 @@ from daftt_core.evaluation import Interval
 from daftt_core.records import digest
 from daftt_core.tasks import Task
 
-__all__ = ["Decision", "Event", "FloorCheck", "Ledger", "Lineage", "SliceCheck", "Version"]
-
 Version = Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
 """Names a model by its content, and with it a folder: no other text may."""
 

@@ -44,8 +44,6 @@ from daftt_core.stages import (
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
-__all__ = ["promote", "read_decision"]
-
 _FILE = "promotion.json"
 
 

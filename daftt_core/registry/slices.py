@@ -14,8 +14,6 @@ from daftt_core.records import Traits
 from daftt_core.registry.models import SliceCheck
 from daftt_core.tasks import Task
 
-__all__ = ["judge_slices"]
-
 
 def judge_slices(
     task: Task,

@@ -35,17 +35,6 @@ from daftt_core.storage import MANIFEST, FileEntry, Manifest, copy_file, read_li
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run, read_file, read_stage, run_stage
 
-__all__ = [
-    "REGISTRY",
-    "Student",
-    "as_run",
-    "copy_version",
-    "keep_version",
-    "read_lineage",
-    "read_version",
-    "registry_of",
-]
-
 REGISTRY = "registry"
 """Its folder beside the runs."""
 

@@ -1,13 +1,11 @@
 """The report of a run: one HTML page, and the same tables as text."""
 
-from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.data import collect, read_trigger
 from daftt_core.reporting.page import render, stylesheet
 from daftt_core.reporting.text import review_table, stage_table, summary_table
 from daftt_core.reporting.write import summarize, write_report
 
 __all__ = [
-    "ReportData",
     "collect",
     "read_trigger",
     "render",

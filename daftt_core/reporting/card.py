@@ -23,8 +23,6 @@ from daftt_core.reporting.text import number, percent
 from daftt_core.stages import CURATED, DATA, CuratedResult, DataResult, Funnel, LabelFunnel
 from daftt_core.storage.assets import known_assets
 
-__all__ = ["DATA_CARD", "write_card"]
-
 DATA_CARD = "data-card.md"
 
 # Where the hub's list of licenses has the name, it is used; anything else is spelled out.

@@ -19,18 +19,6 @@ from daftt_core.stages import MIXTURE, CuratedResult, MixtureResult, Stage
 from daftt_core.storage import FileEntry
 from daftt_core.tasks import Task
 
-__all__ = [
-    "Assessment",
-    "MissingStage",
-    "PartScores",
-    "Promotion",
-    "ReportData",
-    "Sample",
-    "StageRecord",
-    "TrainingStep",
-    "Trigger",
-]
-
 R = TypeVar("R", bound=BaseModel)
 
 

@@ -7,8 +7,6 @@ from daftt_core.reporting.provenance import Table, table
 from daftt_core.reporting.text import NONE, number, size
 from daftt_core.telemetry import duration
 
-__all__ = ["COLUMNS", "amount_cells", "money", "notes", "short_time", "stage_cells", "tables"]
-
 COLUMNS = ("Time", "GPU-hours", "CPU-hours", "Stored", "Fetched", "Tokens read", "Tokens written")
 
 

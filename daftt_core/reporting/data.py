@@ -62,8 +62,6 @@ from daftt_core.workspace import (
     stage_manifest,
 )
 
-__all__ = ["collect", "read_trigger", "stage_records"]
-
 SOURCES = {"annotated": "annotate", "generated": "generate"}
 """What synthetic examples are called, and the mode that makes them."""
 SAMPLES_PER_SOURCE = 8

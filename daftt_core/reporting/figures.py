@@ -23,16 +23,6 @@ from daftt_core.records import visible
 from daftt_core.reporting.content import TrainingStep
 from daftt_core.reporting.text import metric_title, percent
 
-__all__ = [
-    "COLOURS",
-    "draw_arms",
-    "draw_learning_curve",
-    "draw_reliability",
-    "draw_student_reliability",
-    "new_figure",
-    "to_svg",
-]
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure

@@ -20,8 +20,6 @@ from daftt_core.reporting import card, costs, figures, prose, provenance, text
 from daftt_core.reporting.content import ReportData
 from daftt_core.telemetry import duration
 
-__all__ = ["look", "render", "stylesheet"]
-
 _SOURCE_NAMES = {
     "annotated": "Annotated: real inputs, labels by the teacher",
     "generated": "Generated: inputs and labels by the teacher",

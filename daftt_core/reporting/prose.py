@@ -12,19 +12,6 @@ from daftt_core.reporting.content import Assessment, ReportData
 from daftt_core.reporting.text import coverage, metric_title, number, score, share
 from daftt_core.stages import SYNTHETIC, CuratedResult, Diversity, Funnel
 
-__all__ = [
-    "calibration_caption",
-    "confidence_sentence",
-    "curation_notes",
-    "curation_sentence",
-    "diversity_sentence",
-    "example_notes",
-    "how_inputs_were_asked_for",
-    "mixture_sentence",
-    "set_aside_sentence",
-    "slices_explanation",
-]
-
 _AGREEMENTS = {"rouge-l": "ROUGE-L", "exact": "exact match"}
 
 

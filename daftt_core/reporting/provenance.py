@@ -19,8 +19,6 @@ from daftt_core.stages import (
     stage_of,
 )
 
-__all__ = ["Setting", "Table", "mixture_tables", "promotion_tables", "settings", "table", "tables"]
-
 _WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 

@@ -12,23 +12,6 @@ from daftt_core.tasks import METRICS
 from daftt_core.telemetry import duration
 from daftt_core.workspace import Run
 
-__all__ = [
-    "NONE",
-    "coverage",
-    "gain",
-    "memory",
-    "metric_title",
-    "number",
-    "p_value",
-    "percent",
-    "review_table",
-    "score",
-    "share",
-    "size",
-    "stage_table",
-    "summary_table",
-]
-
 NONE = "\u2013"
 """Stands for a number that does not exist, such as the gain of the arm all are compared with."""
 

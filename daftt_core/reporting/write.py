@@ -25,8 +25,6 @@ from daftt_core.workspace import (
     stage_manifest,
 )
 
-__all__ = ["SUMMARY", "summarize", "write_report"]
-
 SUMMARY = "summary.md"
 
 

@@ -2,11 +2,8 @@
 
 from daftt_core.retraining.drift import inputs_differ, labels_differ, permutations_for
 from daftt_core.retraining.trigger import check_trigger
-from daftt_core.retraining.verdict import Comparison, Verdict
 
 __all__ = [
-    "Comparison",
-    "Verdict",
     "check_trigger",
     "inputs_differ",
     "labels_differ",

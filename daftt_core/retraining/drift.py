@@ -19,8 +19,6 @@ from scipy import sparse
 from daftt_core.data.population import weigh
 from daftt_core.errors import DataError
 
-__all__ = ["inputs_differ", "labels_differ", "permutations_for"]
-
 _AT_ONCE = 100
 _LEAST = 999
 _NEARLY = 1 - 1e-9  # equal statistics differ in their last digits

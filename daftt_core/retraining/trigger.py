@@ -21,8 +21,6 @@ from daftt_core.stages import TRIGGER, TriggerResult
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, run_stage
 
-__all__ = ["check_trigger"]
-
 # Those with the lowest places, whatever the run's seed: what one source has and another has not can
 # be told from their samples.
 _MOST_INPUTS, _SAMPLE_SEED = 100_000, 0

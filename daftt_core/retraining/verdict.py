@@ -12,9 +12,6 @@ from daftt_core.evaluation.statistics import holm
 from daftt_core.records import Example, seed_for
 from daftt_core.retraining.drift import inputs_differ, labels_differ, permutations_for
 
-__all__ = ["Comparison", "Verdict", "compare", "decide"]
-
-
 _DIFFERS = {"inputs": "the inputs differ", "labels": "the balance of labels differs"}
 
 

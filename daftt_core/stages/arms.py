@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-__all__ = ["ARMS", "Source", "augmented_arms", "baseline_arms", "left_out", "synthesis_shards"]
-
 Source = Literal["real", "annotated", "generated", "gold"]
 
 ARMS: dict[str, tuple[Source, ...]] = {

@@ -34,35 +34,6 @@ from daftt_core.stages.results import (
     VersionResult,
 )
 
-__all__ = [
-    "ASSESSMENT",
-    "BASELINES",
-    "CURATED",
-    "DATA",
-    "DEPTH",
-    "EVALUATION",
-    "MAKING",
-    "MIXTURE",
-    "POPULATIONS",
-    "PREDICTIONS",
-    "PREFLIGHT",
-    "PROMOTION",
-    "REPORT",
-    "REVIEW_MARKS",
-    "REVIEW_SHEET",
-    "STAGES",
-    "STUDENTS",
-    "SYNTHETIC",
-    "TEACHER",
-    "TEST",
-    "TRIGGER",
-    "VERSIONS",
-    "Stage",
-    "place_of",
-    "shard_of",
-    "stage_of",
-]
-
 R = TypeVar("R", bound=BaseModel)
 
 DEPTH = 2

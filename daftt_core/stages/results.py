@@ -13,38 +13,6 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-__all__ = [
-    "ArmScores",
-    "AssessmentResult",
-    "CuratedResult",
-    "DataResult",
-    "Diversity",
-    "EvaluationResult",
-    "Facts",
-    "Funnel",
-    "HoldoutResult",
-    "LabelFunnel",
-    "MarksResult",
-    "MetricLog",
-    "MixedTask",
-    "MixtureResult",
-    "PopulationResult",
-    "PredictionsResult",
-    "PreflightResult",
-    "PromotionResult",
-    "ReportResult",
-    "ShardResult",
-    "SheetResult",
-    "StudentsResult",
-    "TeacherResult",
-    "TriggerResult",
-    "VersionResult",
-    "log_numbers",
-    "numbers",
-    "references",
-    "students_by_arm",
-]
-
 
 def _absent() -> Any:
     """Return a field that a summary does not have while there is nothing to say."""

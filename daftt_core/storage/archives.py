@@ -12,8 +12,6 @@ from typing import IO
 
 from daftt_core.errors import StorageError
 
-__all__ = ["extract_file"]
-
 
 def extract_file(archive: Path, names: Sequence[str], target: Path) -> None:
     """Copy one file out of an archive. No path is taken from the archive, only from the caller.

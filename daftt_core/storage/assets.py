@@ -29,8 +29,6 @@ from daftt_core.storage.local import exclusively
 from daftt_core.storage.manifest import commit, sound_manifest
 from daftt_core.telemetry import log
 
-__all__ = ["Asset", "Member", "cache_folder", "fetch", "known_assets", "obtain", "verify"]
-
 _HASH_MISMATCH = "DO NOT MATCH THE HASHES"  # so pip words it, in every version since 8
 
 

@@ -26,8 +26,6 @@ from daftt_core.storage.manifest import (
 )
 from daftt_core.telemetry import log
 
-__all__ = ["Cache"]
-
 _held: dict[Path, int] = {}  # open lock files of what this process uses; they go with it
 
 

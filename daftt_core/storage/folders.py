@@ -18,8 +18,6 @@ from daftt_core.storage.manifest import MANIFEST, Manifest, differing, listed_na
 from daftt_core.storage.protocol import NOTHING, Storage
 from daftt_core.telemetry import metered
 
-__all__ = ["RemoteFolder"]
-
 _ATTEMPTS = 3
 
 

@@ -23,8 +23,6 @@ from daftt_core.storage.gcs_transfer import ChangedError, MissingError, Transfer
 from daftt_core.storage.protocol import NOTHING, Content, Entry
 from daftt_core.telemetry import count_bytes
 
-__all__ = ["GcsStorage"]
-
 _EMULATOR = "STORAGE_EMULATOR_HOST"
 _WRITER = "daftt-writer"
 _CHECK = ".daftt-check"

@@ -10,8 +10,6 @@ from typing import TypeVar
 
 from daftt_core.network import Retry, TransientError, pause_asked_for
 
-__all__ = ["DamagedError", "Patience", "is_damage", "known_errors", "sentence", "status_of"]
-
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
 _ATTEMPTS = 5  # at content that arrives damaged; what passes by itself is tried for longer
 _LONGEST_PAUSE_SECONDS = 5.0  # before damaged content is copied again

@@ -14,8 +14,6 @@ from requests.exceptions import InvalidJSONError
 
 from daftt_core.network import DeadlineAdapter
 
-__all__ = ["GcsAdapter"]
-
 _MOST_BYTES = 2**31
 
 

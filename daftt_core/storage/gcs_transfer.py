@@ -25,13 +25,6 @@ from daftt_core.storage.gcs_errors import (
 from daftt_core.storage.ranges import Journal, Mark, Slice, mark_of, marks_of_parts
 from daftt_core.telemetry import Progress, count_bytes
 
-__all__ = [
-    "ChangedError",
-    "MissingError",
-    "Transfer",
-    "TransferError",
-]
-
 _JOINS = 5  # as other processes may remove parts of the same file while these are joined
 _MOST_PARTS = 32  # that one compose request takes
 _BATCH = 256  # files between two reports of progress

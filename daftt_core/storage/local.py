@@ -21,13 +21,6 @@ from daftt_core.records import appearing
 from daftt_core.storage.protocol import NOTHING, Content, Entry
 from daftt_core.telemetry import log
 
-__all__ = [
-    "FileStorage",
-    "check_writable",
-    "exclusively",
-    "local_folder",
-]
-
 
 def local_folder(uri: str) -> Path:
     """The folder that a path or ``file://`` URI names.

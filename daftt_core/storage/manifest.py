@@ -30,24 +30,6 @@ from daftt_core.records import appearing, digest
 from daftt_core.records.files import write_text
 from daftt_core.telemetry import Count, Usage, log
 
-__all__ = [
-    "MANIFEST",
-    "FileEntry",
-    "Manifest",
-    "commit",
-    "copy_file",
-    "differing",
-    "is_inside",
-    "listed_name",
-    "parse_manifest",
-    "read_listed",
-    "read_manifest",
-    "sound_manifest",
-    "unlisted",
-    "verify",
-    "write_manifest",
-]
-
 MANIFEST = "manifest.json"
 _BLOCK_BYTES = 2**20
 

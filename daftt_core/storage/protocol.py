@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["NOTHING", "Content", "Entry", "Storage"]
-
 NOTHING = ""
 """As ``replaces`` of :meth:`Storage.write`: there must be no such object yet."""
 

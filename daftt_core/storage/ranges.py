@@ -8,8 +8,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, NamedTuple
 
-__all__ = ["Journal", "Mark", "Slice", "mark_of", "marks_of_parts"]
-
 _BLOCK_BYTES = 2**20
 
 

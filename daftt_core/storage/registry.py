@@ -9,8 +9,6 @@ from daftt_core.storage.gcs import GcsStorage
 from daftt_core.storage.local import FileStorage
 from daftt_core.storage.protocol import Storage
 
-__all__ = ["SCHEMES", "open_storage"]
-
 SCHEMES: dict[str, Callable[[str], Storage]] = {
     "file": FileStorage,  # a plain path is one as well
     "gs": GcsStorage,

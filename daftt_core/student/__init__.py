@@ -1,7 +1,7 @@
 """Students: small models trained on real examples alone, and on real and synthetic ones."""
 
-from daftt_core.student.arms import ArmExamples, read_arm
+from daftt_core.student.arms import read_arm
 from daftt_core.student.prediction import Questions
 from daftt_core.student.stages import predict_test, train_arm
 
-__all__ = ["ArmExamples", "Questions", "predict_test", "read_arm", "train_arm"]
+__all__ = ["Questions", "predict_test", "read_arm", "train_arm"]

@@ -10,8 +10,6 @@ from daftt_core.records import Example, SyntheticExample, read_jsonl
 from daftt_core.stages import ARMS, CURATED, DATA, Source
 from daftt_core.workspace import Run, read_examples, read_stage
 
-__all__ = ["ArmExamples", "read_arm"]
-
 
 @dataclass(frozen=True)
 class ArmExamples:

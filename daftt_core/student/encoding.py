@@ -21,15 +21,6 @@ from daftt_core.modeling import context_length, reads_forward
 from daftt_core.records import Example
 from daftt_core.tasks import Task
 
-__all__ = [
-    "CUE",
-    "IGNORED",
-    "Encoded",
-    "InTurn",
-    "Reading",
-    "encode",
-]
-
 _by_length: Any = get_length_grouped_indices  # comes without types
 
 

@@ -15,8 +15,6 @@ from daftt_core.records import Example, SyntheticExample
 from daftt_core.student.encoding import IGNORED
 from daftt_core.tasks import Task
 
-__all__ = ["DISTRIBUTION", "WEIGHT", "add_targets", "example_weights", "loss"]
-
 WEIGHT, DISTRIBUTION = "weight", "distribution"
 """Columns of what a model does not read itself; absent where all count the same, by label."""
 

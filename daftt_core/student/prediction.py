@@ -23,8 +23,6 @@ from daftt_core.student.encoding import Encoded, Reading, encode
 from daftt_core.tasks import Task
 from daftt_core.telemetry import count_tokens
 
-__all__ = ["Answer", "Questions", "answer"]
-
 _BATCH_SIZE = 64
 
 

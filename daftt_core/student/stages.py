@@ -30,8 +30,6 @@ from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
 from daftt_core.workspace.progress import keep
 
-__all__ = ["predict_test", "train_arm"]
-
 
 def train_arm(
     run: Run, config: StudentConfig, arm: str, data_digest: str, curated_digest: str = ""

@@ -19,8 +19,6 @@ from typing_extensions import override
 from daftt_core.errors import TrainingError
 from daftt_core.student.encoding import IGNORED
 
-__all__ = ["BestWeights", "dev_loss"]
-
 
 def dev_loss(model: PreTrainedModel, batches: Sequence[Mapping[str, torch.Tensor]]) -> float:
     """The mean loss over dev's examples, or over the tokens of their outputs.

@@ -32,8 +32,6 @@ from daftt_core.student.objective import DISTRIBUTION, WEIGHT, loss
 from daftt_core.student.stopping import BestWeights, dev_loss
 from daftt_core.telemetry import count_tokens
 
-__all__ = ["MAX_GRAD_NORM", "Fitted", "Lesson", "fit"]
-
 MAX_GRAD_NORM = 1.0
 _LOGGING_STEPS = 10
 _DEV_BATCH_SIZE = 64

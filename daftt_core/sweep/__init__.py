@@ -1,22 +1,16 @@
 """Sweeps: the same run with other amounts of labels, synthetic examples and tasks, in one table."""
 
-from daftt_core.sweep.curves import Curve, Point
-from daftt_core.sweep.mixtures import MixtureEffect, TeacherScores, effect_sentences
+from daftt_core.sweep.mixtures import effect_sentences
 from daftt_core.sweep.page import render, verdicts, write_table
 from daftt_core.sweep.plan import Cell, Sweep, commit_cells, plan_sweep, read_sweep_form
-from daftt_core.sweep.recommend import RECOMMENDED, Recommendation
+from daftt_core.sweep.recommend import RECOMMENDED
 from daftt_core.sweep.table import SweepTable, arm_rows, read_table
 
 __all__ = [
     "RECOMMENDED",
     "Cell",
-    "Curve",
-    "MixtureEffect",
-    "Point",
-    "Recommendation",
     "Sweep",
     "SweepTable",
-    "TeacherScores",
     "arm_rows",
     "commit_cells",
     "effect_sentences",

@@ -32,8 +32,6 @@ from daftt_core.sweep.plan import Cell
 from daftt_core.telemetry import log
 from daftt_core.workspace import read_file
 
-__all__ = ["Curve", "Point", "find_curves", "ratio_name"]
-
 _Scores = npt.NDArray[np.float64]
 
 

@@ -17,14 +17,6 @@ from daftt_core.sweep.plan import Cell
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, read_result, read_stage
 
-__all__ = [
-    "MixtureEffect",
-    "TeacherScores",
-    "effect_sentences",
-    "mixture_effects",
-    "read_teacher_scores",
-]
-
 _CAVEAT = (
     "Each of these teachers was trained once: the intervals cover the choice of the dev examples, "
     "not what another training would change."

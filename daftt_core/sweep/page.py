@@ -26,13 +26,6 @@ from daftt_core.sweep.recommend import RECOMMENDED, recommended_settings
 from daftt_core.sweep.table import TABLE, SweepTable, arm_rows, collect_table, table_csv
 from daftt_core.telemetry import log
 
-__all__ = [
-    "draw_curves",
-    "render",
-    "verdicts",
-    "write_table",
-]
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 

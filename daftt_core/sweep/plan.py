@@ -23,8 +23,6 @@ from daftt_core.records import digest
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run
 
-__all__ = ["Cell", "Sweep", "commit_cells", "plan_sweep", "read_sweep_form"]
-
 _VARIED = {
     "fractions": "data_labelled_fraction",
     "ratios": "curation_ratio",

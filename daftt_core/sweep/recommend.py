@@ -17,8 +17,6 @@ from daftt_core.reporting import text as formats
 from daftt_core.sweep.curves import Curve, ratio_name
 from daftt_core.sweep.plan import Cell
 
-__all__ = ["RECOMMENDED", "Recommendation", "recommend", "recommended_settings"]
-
 RECOMMENDED = "recommended.yaml"
 _OF_THE_SWEEP = ("name", "output")
 

@@ -25,16 +25,6 @@ from daftt_core.sweep.recommend import Recommendation, recommend
 from daftt_core.workspace import run_statuses
 from daftt_core.workspace.status import StageStatus
 
-__all__ = [
-    "TABLE",
-    "CellResult",
-    "SweepTable",
-    "arm_rows",
-    "collect_table",
-    "read_table",
-    "table_csv",
-]
-
 TABLE = "sweep.json"
 
 

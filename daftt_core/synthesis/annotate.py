@@ -13,8 +13,6 @@ from daftt_core.synthesis.labels import Outputs, open_teacher
 from daftt_core.synthesis.shards import deciding, run_streams, stream_of, streams_of
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, run_stage
 
-__all__ = ["annotate"]
-
 
 def annotate(
     run: Run, config: SynthesisConfig, shard: int, data: str, teacher: str, assessment: str

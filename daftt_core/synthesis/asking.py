@@ -36,14 +36,6 @@ from daftt_core.tasks import FIELD_NAME, Prompt, Task, answer_prompt, writing_pr
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run
 
-__all__ = [
-    "Requests",
-    "ask_each",
-    "find_problem",
-    "give_outputs",
-    "label_quotas",
-]
-
 
 class Requests:
     """The requests for all new examples of a run, by their numbers.

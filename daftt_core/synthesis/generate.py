@@ -22,12 +22,6 @@ from daftt_core.synthesis.shards import deciding, run_streams, streams_of
 from daftt_core.tasks import Form, parse_input
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, run_stage
 
-__all__ = [
-    "ALIKE",
-    "Novelty",
-    "generate",
-]
-
 ALIKE = 0.8
 """Jaccard similarity of character 5-grams from which an input is no longer new."""
 

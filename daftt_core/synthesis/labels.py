@@ -26,13 +26,6 @@ from daftt_core.stages import ASSESSMENT, TEACHER
 from daftt_core.tasks import Form, Task, answer_prompt, parse_answer
 from daftt_core.workspace import Run, read_stage
 
-__all__ = [
-    "Outputs",
-    "agreements",
-    "medoid",
-    "open_teacher",
-]
-
 
 def agreements(texts: Sequence[str | None], kind: str) -> list[float]:
     """The mean agreement of each text with the others.

@@ -31,15 +31,6 @@ from daftt_core.stages import ShardResult
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace.progress import keep
 
-__all__ = [
-    "BLOCK",
-    "Item",
-    "deciding",
-    "run_streams",
-    "stream_of",
-    "streams_of",
-]
-
 BLOCK = 64
 
 

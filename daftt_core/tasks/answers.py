@@ -14,8 +14,6 @@ from daftt_core.records import Example
 from daftt_core.tasks.prompts import TURN
 from daftt_core.tasks.task import Task
 
-__all__ = ["Form", "Forms", "parse_answer", "parse_input"]
-
 _BLANK_LINE = "\n\n"
 # servers take four at most
 _NEXT = tuple(

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["METRICS", "Metric", "primary_metrics"]
-
 
 @dataclass(frozen=True)
 class Metric:

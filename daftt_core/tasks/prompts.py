@@ -16,15 +16,6 @@ from dataclasses import dataclass
 from daftt_core.records import Example
 from daftt_core.tasks.task import Task
 
-__all__ = [
-    "FIELD_NAME",
-    "TURN",
-    "Prompt",
-    "answer_prompt",
-    "mixture_prompt",
-    "writing_prompt",
-]
-
 TURN = "Now complete the following example -"
 """What the format says between the solved examples and the one to be completed."""
 

@@ -13,8 +13,6 @@ from functools import cached_property
 from daftt_core.errors import DataError
 from daftt_core.tasks.task import Columns, spelling
 
-__all__ = ["propose_columns", "propose_kind", "propose_outputs", "several_labels"]
-
 _FEW_LABELS = 20
 _FEW_ROWS = 20
 _MOST_LABEL_CHARACTERS = 60

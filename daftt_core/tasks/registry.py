@@ -12,8 +12,6 @@ from daftt_core.records import explain, parse_yaml
 from daftt_core.storage import open_storage
 from daftt_core.tasks.task import Task
 
-__all__ = ["builtin_tasks", "is_task_text", "load_task", "parse_task", "read_task_file"]
-
 
 def builtin_tasks() -> list[str]:
     """Names of the tasks that come with DAFTT."""

@@ -14,20 +14,6 @@ from daftt_core.errors import did_you_mean
 from daftt_core.records import Example, composed, normalize
 from daftt_core.tasks.metrics import primary_metrics
 
-__all__ = [
-    "MOST_ID_CHARACTERS",
-    "MOST_LABELS",
-    "Columns",
-    "Hub",
-    "Label",
-    "Solved",
-    "Splits",
-    "Task",
-    "spelling",
-    "spoken",
-]
-
-
 MOST_ID_CHARACTERS = 64
 MOST_LABELS = 1_000
 """The teacher scores every label for every input, and each label needs labelled examples."""

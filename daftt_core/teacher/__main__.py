@@ -15,8 +15,6 @@ from daftt_core.distributed import this_rank
 from daftt_core.telemetry import stage_process
 from daftt_core.workspace import load_run
 
-__all__ = ["main"]
-
 
 def main(words: Sequence[str] | None = None) -> int:
     """Train the teacher as the words of a command line say.

@@ -14,8 +14,6 @@ from transformers import PreTrainedModel
 from daftt_core.config import TeacherConfig
 from daftt_core.errors import ModelError
 
-__all__ = ["add_adapter", "merge_adapter"]
-
 
 def add_adapter(model: PreTrainedModel, config: TeacherConfig) -> PreTrainedModel:
     """Freeze a model and add low-rank matrices beside its linear layers, the output layer excepted.

@@ -30,8 +30,6 @@ from daftt_core.tasks import Form, answer_prompt, parse_answer
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, read_stage, run_stage
 
-__all__ = ["Assessment", "assess"]
-
 
 @dataclass(frozen=True)
 class _Judged:

@@ -17,8 +17,6 @@ from daftt_core.storage import MANIFEST, commit, sound_manifest
 from daftt_core.telemetry import log
 from daftt_core.workspace.progress import keep
 
-__all__ = ["Best", "KeepBest", "best_weights", "lowest_loss", "take_weights"]
-
 
 @dataclass(frozen=True)
 class Best:

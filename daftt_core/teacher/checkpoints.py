@@ -27,15 +27,6 @@ from daftt_core.teacher.best import best_weights, lowest_loss
 from daftt_core.telemetry import Progress, count_tokens, log
 from daftt_core.workspace.progress import keep
 
-__all__ = [
-    "CommitCheckpoints",
-    "CountTokens",
-    "StopInGoodOrder",
-    "TellProgress",
-    "agreed_checkpoint",
-    "newest_checkpoint",
-]
-
 _GO_BACK = "going back to the checkpoint before it"
 
 

@@ -23,8 +23,6 @@ from daftt_core.config import TeacherConfig
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import be_quiet
 
-__all__ = ["ZeroTrainer", "deepspeed_settings", "divided", "whole_weights"]
-
 
 def deepspeed_settings(
     config: TeacherConfig, processes: int, *, bfloat16: bool, pin_memory: bool

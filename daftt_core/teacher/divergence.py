@@ -11,8 +11,6 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from daftt_core.errors import TrainingError
 from daftt_core.teacher.checkpoints import newest_checkpoint
 
-__all__ = ["EXPLODED", "ExplosionRule", "StopWhenDiverged"]
-
 EXPLODED = 2.5
 """How many times the lowest mean loss so far a mean loss must reach to count as an explosion."""
 

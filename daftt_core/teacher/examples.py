@@ -23,16 +23,6 @@ from daftt_core.tasks import Prompt, Task, answer_prompt, mixture_prompt, writin
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, read_stage
 
-__all__ = [
-    "IGNORED",
-    "TrainingSet",
-    "check_own_examples",
-    "mixture_prompts",
-    "reading_order",
-    "training_set",
-    "whole_batches",
-]
-
 
 def mixture_prompts(
     run: Run, mixture: str, tokenizer: PreTrainedTokenizerBase, max_length: int

@@ -27,8 +27,6 @@ from transformers import (
 from daftt_core.teacher.examples import IGNORED
 from daftt_core.telemetry import log
 
-__all__ = ["EXACT", "Collator", "choose_collator", "pack", "why_not_packed"]
-
 Collator = Callable[[list[dict[str, Any]]], dict[str, Any]]
 
 EXACT = ("gpt_neox", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3")

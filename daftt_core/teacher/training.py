@@ -54,8 +54,6 @@ from daftt_core.teacher.packing import choose_collator
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_examples
 
-__all__ = ["train"]
-
 _HISTORY = "history.json"
 _CHECKPOINTS = ".checkpoints"
 _DEV_EXAMPLES = 100

@@ -18,16 +18,6 @@ from dataclasses import dataclass
 
 from daftt_core.errors import DafttError
 
-__all__ = [
-    "LOG_EVERY_SECONDS",
-    "Progress",
-    "Snapshot",
-    "duration",
-    "log",
-    "stage_process",
-    "watched_by",
-]
-
 LOG_EVERY_SECONDS = 10.0
 _NOTIFY_EVERY_SECONDS = 0.5
 

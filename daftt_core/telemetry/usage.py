@@ -25,17 +25,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = [
-    "Count",
-    "Meter",
-    "Usage",
-    "count_bytes",
-    "count_tokens",
-    "include_usage",
-    "metered",
-    "use_gpus",
-]
-
 _CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # of cgroup v2: "200000 100000" are two CPUs
 _CPU_INFO = Path("/proc/cpuinfo")
 

@@ -16,8 +16,6 @@ from daftt_core.records import stale_partials
 from daftt_core.stages import DEPTH
 from daftt_core.storage import MANIFEST, Entry, RemoteFolder, Storage
 
-__all__ = ["find_leftovers"]
-
 _CONTENT = re.compile(r"(\.progress/)?([^./][^/]*(?:/[^./][^/]*)??)/([0-9a-f]{16})/.+")
 """``<stage>/<digest>/<file>``, or ``.progress/<stage>/<key>/<piece>``."""
 

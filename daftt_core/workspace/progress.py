@@ -24,8 +24,6 @@ from daftt_core.storage import Manifest, Storage, read_manifest
 from daftt_core.telemetry import log
 from daftt_core.workspace.progress_store import Kept
 
-__all__ = ["ALONE", "PROGRESS", "Machine", "forget", "keep", "keeping"]
-
 PROGRESS = ".progress"
 _HELD = ".keeping"
 _WAIT_SECONDS = 600.0

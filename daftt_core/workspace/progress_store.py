@@ -30,8 +30,6 @@ from daftt_core.storage import (
 )
 from daftt_core.telemetry import log
 
-__all__ = ["Kept"]
-
 _FETCHED = ".restoring"
 
 

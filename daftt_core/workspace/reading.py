@@ -25,19 +25,6 @@ from daftt_core.telemetry import log
 from daftt_core.workspace.run import Run, open_run, stage_cache
 from daftt_core.workspace.status import StageStatus, read_remote_statuses, read_statuses
 
-__all__ = [
-    "KEY_FILE",
-    "finished_stages",
-    "manifest_at",
-    "read_examples",
-    "read_file",
-    "read_forms",
-    "read_result",
-    "read_stage",
-    "run_statuses",
-    "stage_manifest",
-]
-
 R = TypeVar("R", bound=BaseModel)
 
 KEY_FILE = ".key"  # beside a stage's manifest: what the folder was begun for

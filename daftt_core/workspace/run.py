@@ -15,8 +15,6 @@ from daftt_core.storage import Cache, Storage, check_writable, local_folder, ope
 from daftt_core.storage.assets import cache_folder
 from daftt_core.tasks import Task
 
-__all__ = ["Run", "check_run", "is_distant", "open_run", "stage_cache", "working_folder"]
-
 _CACHE_GB = "100"  # two of the largest teachers, with room for what else a pod reads
 
 

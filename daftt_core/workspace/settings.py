@@ -12,8 +12,6 @@ from daftt_core.stages import PREFLIGHT
 from daftt_core.workspace.reading import manifest_at, read_file
 from daftt_core.workspace.run import Run
 
-__all__ = ["CONFIG_FILE", "RUN_FILE", "load_run"]
-
 CONFIG_FILE, RUN_FILE = "config.json", "run.json"
 
 

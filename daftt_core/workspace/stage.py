@@ -37,8 +37,6 @@ from daftt_core.workspace.run import Run, open_run, stage_cache, working_folder
 from daftt_core.workspace.status import write_status
 from daftt_core.workspace.usage import noted
 
-__all__ = ["StageResult", "joined_stage", "run_stage"]
-
 R = TypeVar("R", bound=BaseModel)
 
 

@@ -19,8 +19,6 @@ from daftt_core.records import write_text
 from daftt_core.storage import Storage
 from daftt_core.telemetry import Snapshot, log
 
-__all__ = ["StageStatus", "State", "read_remote_statuses", "read_statuses", "write_status"]
-
 State = Literal["running", "done", "failed"]
 _FOLDER = ".status"
 _END_OF_TIME = 253_402_300_800.0  # the last second that a date can name: the year 9999

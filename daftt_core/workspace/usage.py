@@ -26,8 +26,6 @@ from daftt_core.workspace.progress import PROGRESS, keep
 from daftt_core.workspace.reading import stage_manifest
 from daftt_core.workspace.run import Run, open_run
 
-__all__ = ["USAGE", "noted", "unfinished_usage"]
-
 USAGE = ".usage"
 _NOTE_SECONDS = 10.0
 _NOTES_TO_KEEP = 6  # a bucket charges for each write

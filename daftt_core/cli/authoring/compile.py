@@ -10,8 +10,6 @@ import click
 from daftt_core.cli.printing import say
 from daftt_core.config import Config
 
-__all__ = ["PIPELINES", "compile_command", "compile_pipeline", "is_up_to_date"]
-
 PIPELINES = ("daftt", "sweep")
 """The pipelines, by the names of their files."""
 

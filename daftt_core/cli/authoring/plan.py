@@ -16,8 +16,6 @@ from daftt_core.errors import ConfigError
 from daftt_core.planning import Assumptions, Choice, Plan, find_gpu, make_plan
 from daftt_core.stages import TEACHER, augmented_arms, baseline_arms
 
-__all__ = ["plan_command"]
-
 _GIB = 2**30
 
 

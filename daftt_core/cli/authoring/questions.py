@@ -24,8 +24,6 @@ from daftt_core.tasks import (
     spoken,
 )
 
-__all__ = ["KINDS", "Answers", "ask_fields"]
-
 KINDS: tuple[str, ...] = get_args(Task.model_fields["kind"].annotation)
 _WORD = re.compile(r"[^\W\d_]{2}")
 _MISSING = frozenset(

@@ -27,8 +27,6 @@ from daftt_core.tasks import (
     writing_prompt,
 )
 
-__all__ = ["task_command"]
-
 _NO_LIMIT = 10**9
 
 

@@ -15,8 +15,6 @@ from daftt_core.errors import ConfigError, TaskError
 if TYPE_CHECKING:
     from daftt_core.workspace import Run
 
-__all__ = ["validate_command"]
-
 
 @click.command(
     "validate",

@@ -21,8 +21,6 @@ from daftt_core.errors import JobError, StorageError
 from daftt_core.jobs.kubernetes import Patience, RefusedError, connect
 from daftt_core.storage import open_storage
 
-__all__ = ["Asked", "cluster_checks"]
-
 _PATIENCE = Patience(total_seconds=5.0, unauthorized_seconds=0.0, read_seconds=15.0)
 _OPERATOR = (
     "kubectl apply --server-side -k "

@@ -13,8 +13,6 @@ from daftt_core.cli.printing import say
 from daftt_core.errors import RemoteError, did_you_mean
 from daftt_core.records import visible_line
 
-__all__ = ["logs_command"]
-
 _PATIENCE_SECONDS = 60
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

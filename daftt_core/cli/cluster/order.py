@@ -30,8 +30,6 @@ from daftt_core.planning import check_teacher_fits
 from daftt_core.records import digest
 from daftt_core.tasks import load_task, read_task_file
 
-__all__ = ["Order", "place_order", "with_order"]
-
 _FILES = ("train", "dev", "test", "unlabelled")
 
 

@@ -12,8 +12,6 @@ from daftt_core.records import visible_line
 if TYPE_CHECKING:
     from daftt_core.jobs.reap import FoundJob
 
-__all__ = ["reap_command"]
-
 
 @click.command("reap", short_help="Remove training jobs that nobody waits for.")
 @click.option("--namespace", default="", help="Namespace; that of the kubeconfig if not given.")

@@ -27,16 +27,6 @@ from daftt_core.errors import ConfigError, RemoteError
 from daftt_core.network.addresses import address_problem
 from daftt_core.network.retry import within
 
-__all__ = [
-    "Connection",
-    "Remote",
-    "connect",
-    "equals",
-    "is_made_up",
-    "with_connection",
-    "with_dry_run",
-]
-
 _PATIENCE_SECONDS = 10  # for the first answer; what comes later may be a large upload
 _MESSAGE_CHARACTERS = 300
 _NOISE = re.compile(r"<[^<>]*>|HTTPS?Connection\([^()]*\):|\(Caused by.*")

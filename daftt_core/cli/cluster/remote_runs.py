@@ -13,8 +13,6 @@ from daftt_core.cli.cluster.remote import Remote
 from daftt_core.records import visible_line
 from daftt_core.telemetry import duration
 
-__all__ = ["RemoteRun", "find_remote_runs", "remote_table"]
-
 _NEWEST = 50
 
 

@@ -14,8 +14,6 @@ from daftt_core.cli.settings import SettingsCommand
 from daftt_core.config import read_preset, read_settings
 from daftt_core.errors import ConfigError
 
-__all__ = ["schedule_command", "six_fields"]
-
 _TRIGGER = "drift"
 _CONCURRENCY = 1  # two runs of the same settings would work in the same folder
 

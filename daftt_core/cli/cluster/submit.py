@@ -11,8 +11,6 @@ from daftt_core.cli.cluster.remote import equals
 from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.settings import SettingsCommand
 
-__all__ = ["submit_command"]
-
 _ALIVE = ("PENDING", "RUNNING", "PAUSED", "SUCCEEDED")
 
 

@@ -27,15 +27,6 @@ from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.settings import read_config
 from daftt_core.config import Config
 
-__all__ = [
-    "PIPELINES",
-    "Version",
-    "upload_command",
-    "upload_version",
-    "version_name",
-    "with_pipeline",
-]
-
 PIPELINES = {"daftt": "daftt", "sweep": "daftt-sweep"}
 """The name of each compiled pipeline in Kubeflow Pipelines."""
 

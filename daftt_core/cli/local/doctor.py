@@ -19,8 +19,6 @@ from daftt_core.config import Config
 from daftt_core.errors import DafttError
 from daftt_core.planning import disk_bytes
 
-__all__ = ["machine_checks"]
-
 _PROJECT = Path(__file__).parents[3]
 _INSTALL = 'python -m pip install -c constraints.txt -e ".[train]"'
 _NEEDED_MEMORY_BYTES = 6_000_000_000

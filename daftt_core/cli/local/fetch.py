@@ -8,8 +8,6 @@ from rich.text import Text
 from daftt_core.cli.printing import PlainConsole, say
 from daftt_core.records import visible_line
 
-__all__ = ["fetch_command"]
-
 
 @click.command("fetch", short_help="Fetch the bundled models and data.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")

@@ -28,16 +28,6 @@ from daftt_core.config import as_argument
 from daftt_core.errors import StorageError
 from daftt_core.storage import check_writable
 
-__all__ = [
-    "LOG",
-    "Attempt",
-    "Interrupted",
-    "compiled_pipeline",
-    "is_running",
-    "marked_as_running",
-    "run_pipeline",
-]
-
 
 @contextmanager
 def marked_as_running(folder: Path) -> Iterator[None]:

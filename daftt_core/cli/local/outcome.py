@@ -12,15 +12,6 @@ from daftt_core.cli.local.watch import statuses_since
 from daftt_core.errors import DafttError, StorageError
 from daftt_core.records import write_text
 
-__all__ = [
-    "INTERRUPTED",
-    "RunFailedError",
-    "StoppedError",
-    "explain_failure",
-    "forget_failure",
-    "last_failure",
-]
-
 INTERRUPTED = 128 + signal.SIGINT  # as shells report it
 
 _GO_ON = "run the same command again: finished stages are not done twice."

@@ -27,8 +27,6 @@ from typing import Any
 
 from daftt_core.cli.local.launch import marked_as_running
 
-__all__ = ["main"]
-
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STDIN = 0
 

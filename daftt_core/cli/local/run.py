@@ -22,8 +22,6 @@ from daftt_core.telemetry import duration
 if TYPE_CHECKING:
     from daftt_core.workspace import Run
 
-__all__ = ["run_command"]
-
 
 @click.command("run", cls=SettingsCommand, short_help="Run the whole pipeline on this machine.")
 @with_settings

@@ -27,8 +27,6 @@ from daftt_core.storage import local_folder
 if TYPE_CHECKING:
     from daftt_core.sweep import Sweep, SweepTable
 
-__all__ = ["sweep_command"]
-
 
 @click.command(
     "sweep", cls=SettingsCommand, short_help="Run fractions x ratios x modes x mixtures here."

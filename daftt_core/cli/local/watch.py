@@ -16,8 +16,6 @@ from daftt_core.storage import read_manifest
 from daftt_core.telemetry import LOG_EVERY_SECONDS, Snapshot, duration
 from daftt_core.workspace import StageStatus, read_statuses
 
-__all__ = ["Watch", "display_for", "statuses_since", "under"]
-
 
 class _Display(Protocol):
     def started(self, stage: str) -> None: ...

@@ -9,8 +9,6 @@ from daftt_core.cli.settings import FiniteRange
 from daftt_core.records import visible_line
 from daftt_core.storage import open_storage
 
-__all__ = ["clean_command"]
-
 
 @click.command("clean", short_help="Remove what nothing refers to from a run.")
 @click.argument("uri")

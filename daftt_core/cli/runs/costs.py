@@ -35,8 +35,6 @@ from daftt_core.workspace import read_file
 if TYPE_CHECKING:
     from daftt_core.workspace import Run
 
-__all__ = ["costs_command"]
-
 _AT_ONCE = 8
 _Row = tuple[str, str, Ledger]  # name, what became of it, what it used
 

@@ -9,8 +9,6 @@ import click
 from daftt_core.cli.printing import say
 from daftt_core.cli.runs.registry import open_registry, registry_place, with_registry
 
-__all__ = ["export_command"]
-
 
 @click.command("export", short_help="Write a champion as a folder that transformers loads.")
 @click.argument("task")

@@ -12,8 +12,6 @@ from daftt_core.cli.runs.stored_runs import read_stored_run
 from daftt_core.errors import ConfigError
 from daftt_core.notifications import URL_VARIABLE, Ending, body_of, ending_of, example_ending, send
 
-__all__ = ["notify_command"]
-
 
 @click.command("notify", short_help="Try out the message about a run's end.")
 @click.argument("run", metavar="[RUN]", default="")

@@ -17,8 +17,6 @@ from daftt_core.stages import VERSIONS
 if TYPE_CHECKING:
     from daftt_core.registry import Event, Ledger, Lineage, TaskRegistry
 
-__all__ = ["open_registry", "registry_command", "registry_place", "with_registry"]
-
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 

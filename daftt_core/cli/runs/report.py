@@ -19,8 +19,6 @@ from daftt_core.storage import open_storage
 if TYPE_CHECKING:
     from daftt_core.workspace import Run
 
-__all__ = ["find_run", "read_run", "report_command", "report_path"]
-
 _LATEST = "latest"
 
 

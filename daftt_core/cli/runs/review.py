@@ -10,8 +10,6 @@ from daftt_core.cli.printing import say
 from daftt_core.cli.runs.report import find_run, read_run, report_path
 from daftt_core.storage import open_storage
 
-__all__ = ["review_command"]
-
 
 @click.command("review", short_help="Let people check a sample of the kept examples.")
 @click.argument("run", metavar="[RUN]", default="latest")

@@ -15,8 +15,6 @@ from daftt_core.cli.runs.stored_runs import StoredRun, check_given, find_runs
 from daftt_core.records import visible_line
 from daftt_core.telemetry import duration
 
-__all__ = ["runs_command"]
-
 
 @click.command("runs", short_help="List the runs of this machine, a bucket or a cluster.")
 @click.argument("place", default="")

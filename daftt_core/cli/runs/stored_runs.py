@@ -30,8 +30,6 @@ from daftt_core.telemetry import log
 from daftt_core.workspace import read_file
 from daftt_core.workspace.status import StageStatus, read_remote_statuses, read_statuses
 
-__all__ = ["StoredRun", "check_given", "find_runs", "read_stored_run"]
-
 # People may look at a run's examples long after it has ended; and a task's part of a registry keeps
 # what it holds as stages, but is no run.
 _NOT_OF_A_RUN = (REVIEW_SHEET, REVIEW_MARKS, VERSIONS, POPULATIONS)
