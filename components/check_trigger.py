@@ -24,7 +24,7 @@ def check_trigger(
     """
     from pathlib import Path
 
-    from daftt_core.registry import escape
+    from daftt_core.records import escape_markdown
     from daftt_core.retraining import check_trigger as check
     from daftt_core.stages import log_numbers
     from daftt_core.telemetry import stage_process
@@ -35,5 +35,5 @@ def check_trigger(
         result = check(here, config.trigger, config.data, config.promotion)
         train, reason = result.summary["train"], result.summary["reason"]
         log_numbers(metrics, {**result.summary, "train": float(train)})
-        Path(verdict.path).write_text(f"{escape(reason)}\n", encoding="utf-8")
+        Path(verdict.path).write_text(f"{escape_markdown(reason)}\n", encoding="utf-8")
         return ("yes" if train else "no", reason)

@@ -36,8 +36,9 @@ def promote(
     import shutil
     from pathlib import Path
 
-    from daftt_core.registry import escape, who
+    from daftt_core.records import escape_markdown
     from daftt_core.registry import promote as compare
+    from daftt_core.registry import who
     from daftt_core.reporting import write_report
     from daftt_core.stages import log_numbers
     from daftt_core.telemetry import stage_process
@@ -59,7 +60,7 @@ def promote(
             promoted, reason = result.summary["promoted"], result.summary["reason"]
             log_numbers(metrics, {**result.summary, "promoted": float(promoted)})
             report = write_report(here).digest
-        Path(decision.path).write_text(f"{escape(reason)}\n", encoding="utf-8")
+        Path(decision.path).write_text(f"{escape_markdown(reason)}\n", encoding="utf-8")
         folder, _ = read_stage(here, "report", report)
         shutil.copyfile(folder / "report.html", page.path)
         return (promoted, reason)

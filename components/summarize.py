@@ -35,19 +35,24 @@ def summarize(
 
     from daftt_core.config import from_argument, read_form
     from daftt_core.errors import DafttError
-    from daftt_core.notifications import notify
+    from daftt_core.jobs import why_steps_died
+    from daftt_core.notifications import ending_of, notify
     from daftt_core.preflight import resolve
     from daftt_core.reporting import summarize as describe
     from daftt_core.telemetry import stage_process
+    from daftt_core.workspace import current_attempt
 
     with stage_process():
         final, shown = form.pop("status"), form.pop("summary")
-        run, channel, message = None, "none", final.error_message or ""
+        run, channel, promotes = None, "none", False
+        message = final.error_message or why_steps_died()
         try:
             config = read_form(from_argument(form))
-            channel = config.notify.format
+            channel, promotes = config.notify.format, config.promotion.enabled
             run = resolve(config)
         except DafttError as error:  # preflight has said so, too
-            message = message or str(error)
-        notify(run, channel, final.state, message)  # first: the run's folder may be unwritable
-        Path(shown.path).write_text(describe(run, final.state, message), encoding="utf-8")
+            message = str(error)
+        attempt = current_attempt()
+        ending = ending_of(run, final.state, message, promotes=promotes, attempt=attempt)
+        notify(ending, channel)  # first: the run's folder may be unwritable
+        Path(shown.path).write_text(describe(run, ending), encoding="utf-8")

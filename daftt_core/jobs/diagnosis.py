@@ -55,9 +55,14 @@ class PodEnd:
         return f"pod {self.pod}: {self.reason}{code}"
 
 
-def failed_pods(pods: list[dict[str, Any]]) -> list[PodEnd]:
-    """The pods that failed, the first to end first."""
-    ends = [_end(pod) for pod in pods]
+def failed_pods(pods: list[dict[str, Any]], memory_setting: str = "job_memory") -> list[PodEnd]:
+    """Return how the pods ended that failed, the first to end first.
+
+    Args:
+        pods: The pods.
+        memory_setting: The setting that gives them their memory.
+    """
+    ends = [_end(pod, memory_setting) for pod in pods]
     return sorted((end for end in ends if end), key=lambda end: end.finished or "9")
 
 
@@ -112,7 +117,7 @@ def describe(
     return "\n".join(lines)
 
 
-def _end(pod: dict[str, Any]) -> PodEnd | None:
+def _end(pod: dict[str, Any], memory_setting: str) -> PodEnd | None:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     terminated = _first_failure(status)
     if status.get("phase") != "Failed" and terminated is None:
@@ -134,7 +139,7 @@ def _end(pod: dict[str, Any]) -> PodEnd | None:
         reason = f"{status['reason']}: {message}" if message else status["reason"]
         return PodEnd(name, reason, code, True, finished)
     if terminated and terminated.get("reason") == "OOMKilled":
-        return PodEnd(name, "OOMKilled: it used more than job_memory", code, True, finished)
+        return PodEnd(name, f"OOMKilled: it used more than {memory_setting}", code, True, finished)
     reason = _KILLED.get(code or 0) or status.get("reason") or (terminated or {}).get("reason")
     return PodEnd(name, reason or "failed", code, False, finished)
 

@@ -1,9 +1,10 @@
 """Telling somebody that a run has ended: a webhook of one's own, or Slack."""
 
-from daftt_core.notifications.ending import Ending, ending_of, example_ending
+from daftt_core.notifications.ending import TITLES, Ending, ending_of, example_ending
 from daftt_core.notifications.sending import URL_VARIABLE, body_of, notify, send
 
 __all__ = [
+    "TITLES",
     "URL_VARIABLE",
     "Ending",
     "body_of",

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from daftt_core.stages import EVALUATION, PROMOTION, TRIGGER
-from daftt_core.workspace import Run, read_result, run_statuses
+from daftt_core.stages import EVALUATION, PROMOTION, REPORT, TRIGGER, last_stages
+from daftt_core.workspace import Run, StageStatus, read_result, run_statuses
 
 Outcome = Literal[
     "succeeded", "no-gain", "promoted", "not-promoted", "not-trained", "failed", "test"
 ]
-_SUCCEEDED = "SUCCEEDED"  # in the words of Kubeflow Pipelines
+TITLES: dict[Outcome, str] = {
+    "succeeded": "A run succeeded",
+    "no-gain": "A run ended without a proven gain",
+    "promoted": "A run ended and its student is the new champion",
+    "not-promoted": "A run ended and its student was not promoted",
+    "not-trained": "A run ended without a reason to train",
+    "failed": "A run failed",
+    "test": "A test message",
+}
+"""What is said of each outcome before anything else."""
+
+_WENT_WELL = ("SUCCEEDED", "COMPLETE", "CACHED")
+"""What an exit handler is told of a run that went well.
+
+kfp.local says SUCCEEDED. The driver of Kubeflow Pipelines 2.17 hands on the state in its metadata
+store (backend/src/v2/driver/resolve.go, line 472): COMPLETE, CACHED, FAILED, or RUNNING where a pod
+died.
+"""
 
 
 class Failure(BaseModel):
@@ -50,33 +68,84 @@ class Ending(BaseModel):
     failures: tuple[Failure, ...] = ()
 
 
-def ending_of(run: Run | None, state: str, message: str = "") -> Ending:
-    """How a run ended.
+def ending_of(
+    run: Run | None, state: str, message: str = "", *, promotes: bool = False, attempt: str = ""
+) -> Ending:
+    """Return how a run ended, judged by what its stages left.
+
+    A failed stage makes a failed run, and a run whose last stages have finished succeeded, whatever
+    ``state`` says. It decides where the stages leave it open: stages of the same folder may have
+    been left by an earlier attempt, and a pod that dies before its program starts (for its image, a
+    quota, a node) leaves nothing.
 
     Args:
         run: The run; None when its settings make none.
-        state: How it ended, in the words of Kubeflow Pipelines, such as ``SUCCEEDED``.
-        message: What Kubeflow Pipelines says about a failure; may be empty.
+        state: How it ended in the words of Kubeflow Pipelines, such as ``COMPLETE``.
+        message: What the cluster says about a failure; may be empty.
+        promotes: Whether promotion is among the run's last stages.
+        attempt: The run in Kubeflow Pipelines that has ended; empty if that is not known.
 
     Raises:
         StorageError: The run cannot be read.
     """
     if run is None:
-        why = message or "its settings make no run; the preflight says why"
-        return Ending(outcome="failed", sentence=why)
+        return Ending(outcome="failed", sentence=message or "its settings make no run")
     about = {"run": run.name, "task": run.task.id, "uri": run.uri}
-    if state != _SUCCEEDED:
-        failures = tuple(
-            Failure(stage=each.stage, message=each.message, exit_code=each.exit_code)
-            for each in run_statuses(run)
-            if each.state == "failed"
-        )
-        said = "; ".join(f"stage {each.stage}: {each.message}" for each in failures)
-        why = said or message or f"it ended as {state}, and no stage says why"
+    statuses = _of_attempt(run_statuses(run), attempt)
+    failures = tuple(
+        Failure(stage=status.stage, message=status.message, exit_code=status.exit_code)
+        for status in statuses
+        if status.state == "failed"
+    )
+    if failures and (attempt or state not in _WENT_WELL):
+        why = "; ".join(f"stage {failure.stage}: {failure.message}" for failure in failures)
         return Ending(outcome="failed", sentence=why, failures=failures, **about)
+    if state not in _WENT_WELL and not _came_to_its_end(run, statuses, promotes, attempt):
+        why = message or f"it ended as {state}, and no stage says why; see the events of its pods"
+        place = f"{_dead_step(statuses)}: " if attempt else ""
+        return Ending(outcome="failed", sentence=f"{place}{why}", **about)
     trigger = read_result(run, TRIGGER)
     if trigger and not trigger.train:
         return Ending(outcome="not-trained", sentence=trigger.reason, **about)
+    return _result(run, about)
+
+
+def _came_to_its_end(run: Run, statuses: list[StageStatus], promotes: bool, attempt: str) -> bool:
+    """Tell whether the attempt's last stages have finished."""
+    done = {status.stage for status in statuses if status.state == "done"}
+    trigger = read_result(run, TRIGGER) if TRIGGER.name in done else None
+    last = last_stages(promotes=promotes) if trigger is None or trigger.train else (REPORT,)
+    return bool(attempt) and all(stage.name in done for stage in last)
+
+
+def _of_attempt(statuses: list[StageStatus], attempt: str) -> list[StageStatus]:
+    """Return the statuses that an attempt changed; all of them where it is not known.
+
+    A job of several pods does not know its attempt: what it changed since the first stage counts.
+    """
+    if not attempt:
+        return statuses
+    begun = min((each.updated for each in statuses if each.attempt == attempt), default=math.inf)
+    return [
+        each
+        for each in statuses
+        if each.attempt == attempt or (not each.attempt and each.updated >= begun)
+    ]
+
+
+def _dead_step(statuses: list[StageStatus]) -> str:
+    """Return where a run broke off of which no stage says why it failed."""
+    cut_off = [status.stage for status in statuses if status.state == "running"]
+    if cut_off:
+        place = f"stage {', '.join(cut_off)} was cut off in its work"
+    elif statuses:
+        place = f"the step after stage {statuses[-1].stage} did not begin its work"
+    else:
+        place = "its first step did not begin its work"
+    return place
+
+
+def _result(run: Run, about: dict[str, str]) -> Ending:
     evaluation, promotion = read_result(run, EVALUATION), read_result(run, PROMOTION)
     headline = evaluation.headline if evaluation else "it ended without an evaluation"
     if promotion:  # which model serves outranks whether synthetic examples helped

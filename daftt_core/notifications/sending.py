@@ -19,22 +19,12 @@ from typing import Any, Literal
 from daftt_core import __version__
 from daftt_core.errors import ConfigError, DafttError, RemoteError
 from daftt_core.network import Retry, TransientError, address_problem, pause_asked_for
-from daftt_core.notifications.ending import Ending, ending_of
+from daftt_core.notifications.ending import TITLES, Ending
 from daftt_core.telemetry import log
-from daftt_core.workspace import Run
 
 # Once escaped a text is five times as long at most, and Slack takes 3,000 characters in a block.
 _MOST_OF_SENTENCE = 590
 _MOST_OF_LINE = 180
-_TITLES = {
-    "succeeded": "A run succeeded",
-    "no-gain": "A run ended without a proven gain",
-    "promoted": "A run ended and its student is the new champion",
-    "not-promoted": "A run ended and its student was not promoted",
-    "not-trained": "A run ended without a reason to train",
-    "failed": "A run failed",
-    "test": "A test message",
-}
 
 
 def body_of(ending: Ending, form: Literal["webhook", "slack"]) -> dict[str, Any]:
@@ -45,7 +35,7 @@ def body_of(ending: Ending, form: Literal["webhook", "slack"]) -> dict[str, Any]
 
 
 def _slack(ending: Ending) -> dict[str, Any]:
-    title = f"DAFTT: {_TITLES[ending.outcome]}"
+    title = f"DAFTT: {TITLES[ending.outcome]}"
     about = {"Run": ending.run, "Task": ending.task, "Place": ending.uri}
     lines = [f"{name}: {_escaped(value, _MOST_OF_LINE)}" for name, value in about.items() if value]
     texts = (f"*{title}*", _escaped(ending.sentence, _MOST_OF_SENTENCE), "\n".join(lines))
@@ -79,19 +69,17 @@ _RETRY = Retry(
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-def notify(run: Run | None, form: str, state: str, message: str = "") -> None:
+def notify(ending: Ending, form: str) -> None:
     """Tell how a run ended, if that was asked for; a failure to do so is only warned about.
 
     Args:
-        run: The run; None when its settings make none.
+        ending: How it ended.
         form: ``webhook`` or ``slack``; nothing else is sent.
-        state: How it ended, in the words of Kubeflow Pipelines, such as ``SUCCEEDED``.
-        message: What Kubeflow Pipelines says about a failure; may be empty.
     """
     if form not in ("webhook", "slack"):
         return
     try:
-        send(ending_of(run, state, message), "slack" if form == "slack" else "webhook")
+        send(ending, "slack" if form == "slack" else "webhook")
     except DafttError as error:
         log.warning("nobody was notified, and the run is what it is: %s", error)
 

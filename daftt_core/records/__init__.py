@@ -21,7 +21,7 @@ from daftt_core.records.examples import (
 from daftt_core.records.files import appearing, link_file, remove_stale, stale_partials, write_text
 from daftt_core.records.fingerprints import FORM, Fingerprint, Heldout, write_fingerprints
 from daftt_core.records.parsing import explain, parse_json, parse_yaml
-from daftt_core.records.plain_text import visible, visible_line
+from daftt_core.records.plain_text import escape_markdown, visible, visible_line
 from daftt_core.records.words import IGNORED, MARKS, apart, bare, is_character, words_of
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "composed",
     "content_id",
     "digest",
+    "escape_markdown",
     "explain",
     "is_character",
     "iterate_jsonl",

@@ -15,6 +15,7 @@ _HIDDEN = re.compile(
     "\u2028\u2029\u202a-\u202e\u2066-\u2069"  # separators, direction overrides and isolates
     "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"  # lone surrogates and non-characters
 )
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 
 
 def visible(text: str) -> str:
@@ -28,6 +29,12 @@ def visible(text: str) -> str:
 def visible_line(text: str) -> str:
     """The same for a name or what else stands on one line: breaks and tabs are symbols, too."""
     return visible(text).replace("\n", _symbol(0x0A)).replace("\t", _symbol(0x09))
+
+
+def escape_markdown(text: str) -> str:
+    """Return the text as one line in which nothing is Markdown or HTML."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return _MARKDOWN.sub(r"\\\1", line)
 
 
 def _symbol(code: int) -> str:

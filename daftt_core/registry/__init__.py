@@ -3,7 +3,6 @@
 What loads torch is imported where it is used, inside functions.
 """
 
-from daftt_core.registry.card import escape
 from daftt_core.registry.ledger import TaskRegistry, registered_tasks, who
 from daftt_core.registry.lineage import known_population, run_config
 from daftt_core.registry.models import Decision, Event, Ledger, Lineage
@@ -17,7 +16,6 @@ __all__ = [
     "Ledger",
     "Lineage",
     "TaskRegistry",
-    "escape",
     "known_population",
     "promote",
     "read_decision",

@@ -5,11 +5,11 @@ Its heading is written by the Hub's own library. Nothing in it names a place on 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from daftt_core import __version__
+from daftt_core.records import escape_markdown
 from daftt_core.records.parsing import hub_id
 from daftt_core.registry.models import Decision, Lineage
 from daftt_core.storage.assets import known_assets
@@ -40,7 +40,7 @@ def write_card(lineage: Lineage, decision: Decision, *, causal: bool = False) ->
     parts = [
         f"---\n{_heading(lineage, decision)}\n---",
         f"# {task.id}, version {lineage.version}",
-        escape(task.description),
+        escape_markdown(task.description),
         *([f"Its labels are {labels}."] if labels else []),
         _section("How good it is", _results(decision)),
         _section("What it learned from", _origins(lineage)),
@@ -85,7 +85,7 @@ def _heading(lineage: Lineage, decision: Decision) -> str:
 
 
 def _results(decision: Decision) -> Iterator[str]:
-    yield escape(decision.reason)
+    yield escape_markdown(decision.reason)
     yield ""
     yield _row(["metric", f"on {decision.test_examples:,} test examples"])
     yield _row(["---", "---:"])
@@ -104,8 +104,9 @@ def _origins(lineage: Lineage) -> Iterator[str]:
     counts = ", ".join(f"{n:,} {source}" for source, n in lineage.training_examples.items() if n)
     yield f"- Examples: {counts or 'not known'}. Arm: {lineage.arm}"
     data = lineage.data
-    yield f"- Real data: {escape(str(data.get('source') or 'not known'))}. " + escape(
-        f"License: {data.get('license') or 'not stated; ask its owner'}"
+    yield (
+        f"- Real data: {escape_markdown(str(data.get('source') or 'not known'))}. "
+        + escape_markdown(f"License: {data.get('license') or 'not stated; ask its owner'}")
     )
     for name, sha256 in (data.get("sha256") or {}).items():
         yield f"- SHA-256 of `data_{_code(name)}`: `{_code(str(sha256))}`"
@@ -123,11 +124,11 @@ def _making(lineage: Lineage) -> Iterator[str]:
     yield f"- Run `{_code(lineage.run)}`, seed {lineage.run_seed}, student {lineage.seed}"
     for name in _SHOWN:
         if name in lineage.settings:
-            yield f"- `{name}`: {escape(str(lineage.settings[name]))}"
+            yield f"- `{name}`: {escape_markdown(str(lineage.settings[name]))}"
     for name, number in lineage.code.items():
-        yield f"- {escape(name)}: {escape(number)}"
+        yield f"- {escape_markdown(name)}: {escape_markdown(number)}"
     for name, image in lineage.images.items():
-        yield f"- Image {escape(name)}: `{_code(image)}`"
+        yield f"- Image {escape_markdown(name)}: `{_code(image)}`"
 
 
 def _use(lineage: Lineage, causal: bool) -> Iterator[str]:
@@ -154,7 +155,7 @@ def _limits(lineage: Lineage) -> Iterator[str]:
 def _named(model: str) -> str:
     """A model by its name; of a folder on some machine, only the last part."""
     is_folder = model not in known_assets() and Path(model).exists()
-    return escape(model.rstrip("/").rpartition("/")[2] if is_folder else model)
+    return escape_markdown(model.rstrip("/").rpartition("/")[2] if is_folder else model)
 
 
 def _section(title: str, lines: Iterable[str]) -> str:
@@ -162,13 +163,7 @@ def _section(title: str, lines: Iterable[str]) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(escape(cell) for cell in cells)} |"
-
-
-def escape(text: str) -> str:
-    """Text as one line in which nothing is Markdown or HTML."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", line)
+    return f"| {' | '.join(escape_markdown(cell) for cell in cells)} |"
 
 
 def _code(text: str) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from daftt_core.errors import StorageError
-from daftt_core.evaluation import read_evaluation
-from daftt_core.records import write_text
+from daftt_core.notifications import TITLES, Ending
+from daftt_core.records import escape_markdown, visible_line, write_text
 from daftt_core.reporting.card import DATA_CARD, write_card
-from daftt_core.reporting.data import collect, read_trigger
+from daftt_core.reporting.data import collect
 from daftt_core.reporting.page import look, render
 from daftt_core.stages import REPORT, ReportResult
 from daftt_core.storage import open_storage
@@ -58,29 +58,28 @@ def write_report(run: Run) -> StageResult[ReportResult]:
     return run_stage(run, REPORT, [data, look()], work)
 
 
-def summarize(run: Run | None, state: str, message: str) -> str:
+def summarize(run: Run | None, ending: Ending) -> str:
     """Describe how a run ended, as Markdown; it is kept in the run's folder too.
 
     Args:
         run: The run; None when its settings make none.
-        state: How it ended, in the words of Kubeflow Pipelines, such as ``SUCCEEDED``.
-        message: What Kubeflow Pipelines says about a failure; may be empty.
+        ending: How it ended.
 
     Raises:
         StorageError: The run's folder cannot be read or written.
     """
+    title = f"# {TITLES[ending.outcome]}"
     if run is None:
-        return _lines(f"# {state}", "The settings make no run; preflight says why.", message)
+        return _lines(title, escape_markdown(ending.sentence))
     statuses = run_statuses(run)
+    place = visible_line(run.uri).replace("`", "'")
     text = _lines(
-        f"# {state}: {run.name}",
-        _headline(run),
-        *[f"- {each.stage} failed: {each.message}" for each in statuses if each.state == "failed"],
-        message,
+        f"{title}: {escape_markdown(run.name)}",
+        escape_markdown(ending.sentence),
         "\n".join(["| stage | state | time |", "|---|---|---|", *(_row(run, s) for s in statuses)])
         if statuses
         else "No stage has begun.",
-        f"All of it is in {run.uri}",
+        f"All of it is in `{place}`",
     )
     if statuses:
         open_storage(run.uri).write(SUMMARY, text.encode())
@@ -89,16 +88,6 @@ def summarize(run: Run | None, state: str, message: str) -> str:
 
 def _lines(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _headline(run: Run) -> str:
-    trigger = read_trigger(run.uri)
-    if trigger and not trigger.train:
-        return trigger.reason
-    try:
-        return read_evaluation(run).headline
-    except StorageError:  # it did not come that far
-        return ""
 
 
 def _row(run: Run, status: StageStatus) -> str:

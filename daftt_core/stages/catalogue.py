@@ -158,6 +158,16 @@ STAGES = tuple(stage for line in _ORDER for stage in line if stage not in BASELI
 MAKING: tuple[Stage[Any], ...] = (DATA, MIXTURE, TEACHER, ASSESSMENT, SYNTHETIC, CURATED)
 """The stages that synthetic examples take; what else they need would be made without them too."""
 
+
+def last_stages(*, promotes: bool) -> tuple[Stage[Any], ...]:
+    """Return the stages that have finished where a run that trains has come to its end.
+
+    Args:
+        promotes: Whether its best student may become the champion.
+    """
+    return (EVALUATION, PROMOTION, REPORT) if promotes else (EVALUATION, REPORT)
+
+
 _BY_NAME: dict[str, Stage[Any]] = {stage.name: stage for stage in (*STAGES, VERSIONS, POPULATIONS)}
 
 

@@ -30,7 +30,7 @@ from daftt_core.workspace.reading import (
 from daftt_core.workspace.run import Run, check_run, is_distant, working_folder
 from daftt_core.workspace.settings import CONFIG_FILE, RUN_FILE, load_run
 from daftt_core.workspace.stage import StageResult, joined_stage, run_stage
-from daftt_core.workspace.status import StageStatus, read_statuses
+from daftt_core.workspace.status import StageStatus, current_attempt, read_statuses
 from daftt_core.workspace.usage import unfinished_usage
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "StageResult",
     "StageStatus",
     "check_run",
+    "current_attempt",
     "finished_stages",
     "is_distant",
     "joined_stage",

@@ -8,6 +8,8 @@ A failure to write is no failure.
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
 from pathlib import Path
 from typing import Literal
@@ -21,6 +23,7 @@ from daftt_core.telemetry import Snapshot, log
 
 State = Literal["running", "done", "failed"]
 _FOLDER = ".status"
+_STEP_OF_A_RUN = re.compile(r"(.{1,200}?)-(?:retry-)?system-container-")  # Argo's names of pods
 _END_OF_TIME = 253_402_300_800.0  # the last second that a date can name: the year 9999
 
 
@@ -34,6 +37,7 @@ class StageStatus(BaseModel):
         progress: The work inside the stage, where it counts any.
         message: Why it failed.
         exit_code: The code of the error it failed with; 0 while it has not failed.
+        attempt: The run in Kubeflow Pipelines that changed it last (:func:`current_attempt`).
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -44,6 +48,7 @@ class StageStatus(BaseModel):
     progress: Snapshot | None = None
     message: str = ""
     exit_code: int = Field(default=0, ge=0, le=255)
+    attempt: str = ""
 
     @field_validator("progress")
     @classmethod
@@ -51,6 +56,16 @@ class StageStatus(BaseModel):
         if progress and not all(0 <= n < 2**63 for n in (progress.done, progress.total)):
             raise ValueError("holds a count that is none")
         return progress
+
+
+def current_attempt() -> str:
+    """Return the run in Kubeflow Pipelines that this process works for; empty outside a cluster.
+
+    It is the name of Argo's workflow, with which the names of all the run's pods begin. A run that
+    is retried keeps it; one that is started again on the same folder has another.
+    """
+    step = _STEP_OF_A_RUN.match(os.environ.get("KFP_POD_NAME", ""))
+    return step[1] if step else ""
 
 
 def read_statuses(folder: Path) -> list[StageStatus]:
@@ -105,6 +120,7 @@ def write_status(
         "progress": vars(snapshot) if snapshot else None,
         "message": str(failure or ""),
         "exit_code": failure.exit_code if failure else 0,
+        "attempt": current_attempt(),
     }
     name, text = f"{_FOLDER}/{stage}.json", json.dumps(status)
     try:

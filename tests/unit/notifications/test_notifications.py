@@ -34,7 +34,9 @@ from daftt_core.records import Prediction
 from daftt_core.registry import Decision
 from daftt_core.registry.decide import Challenger, Champion, decide
 from daftt_core.tasks import Task, load_task
-from daftt_core.workspace import Run, run_stage
+from daftt_core.workspace import Run, current_attempt, run_stage
+from daftt_core.workspace.run import open_run
+from daftt_core.workspace.status import write_status
 
 SECRET = "T0PS3CR3T"
 HOSTILE = "<!channel> <http://evil.example|click> @here & <@U1>\u202e\x1b[31m"
@@ -118,6 +120,52 @@ def test_each_way_to_end_is_told_apart(run: Run) -> None:
     }
 
 
+# The driver of Kubeflow Pipelines 2.17.0 hands an exit handler the state of the metadata store
+# (backend/src/v2/driver/resolve.go, line 472), in which a dead pod leaves RUNNING behind.
+@pytest.mark.parametrize("state", ["COMPLETE", "FAILED", "RUNNING"])
+def test_in_kubeflow_a_run_is_judged_by_its_stages(
+    run: Run, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KFP_POD_NAME", "daftt-x7k2p-system-container-impl-1234567")
+    evaluated(run, low=1.0)
+    run_stage(run, "report", [], lambda _: {"headline": ""})
+    ending = ending_of(run, state, attempt=current_attempt())
+    assert (ending.outcome, ending.sentence) == ("succeeded", "It reaches 80%.")
+    fail(run, "the loss became nan")
+    ending = ending_of(run, state, attempt=current_attempt())
+    assert (ending.outcome, ending.sentence) == ("failed", "stage teacher: the loss became nan")
+
+
+@pytest.mark.parametrize("state", ["FAILED", "RUNNING"])
+def test_a_step_that_died_before_its_program_is_told_and_an_older_attempt_is_not_its_success(
+    run: Run, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KFP_POD_NAME", "daftt-aaaaa-system-container-impl-1")
+    evaluated(run, low=1.0)
+    run_stage(run, "report", [], lambda _: {"headline": ""})
+    monkeypatch.setenv("KFP_POD_NAME", "daftt-bbbbb-retry-system-container-impl-2")
+    why = "pod p does not start: ImagePullBackOff"
+    nothing = ending_of(run, state, why, attempt=current_attempt())
+    assert nothing.outcome == "failed"
+    assert nothing.sentence == f"its first step did not begin its work: {why}"
+    run_stage(run, "data", [], lambda _: {})
+    later = ending_of(run, state, attempt=current_attempt())
+    assert later.sentence.startswith("the step after stage data did not begin its work")
+    write_status(Path(run.uri), open_run(run.uri), "teacher", "running")
+    cut_off = ending_of(run, state, attempt=current_attempt())
+    assert cut_off.sentence.startswith("stage teacher was cut off in its work")
+
+
+def test_a_run_that_promotes_has_not_succeeded_before_its_promotion(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KFP_POD_NAME", "daftt-aaaaa-system-container-impl-1")
+    evaluated(run, low=1.0)
+    run_stage(run, "report", [], lambda _: {"headline": ""})
+    ending = ending_of(run, "RUNNING", promotes=True, attempt=current_attempt())
+    assert ending.outcome == "failed"
+
+
 @pytest.mark.parametrize(
     ("right", "outcome", "begin"),
     [(100, "promoted", "Promoted: "), (50, "not-promoted", "Not promoted: ")],
@@ -187,7 +235,7 @@ def test_a_failure_without_words_of_a_stage_has_those_of_the_pipeline(run: Run) 
 
 def test_the_webhook_gets_json(run: Run, server: Server) -> None:
     evaluated(run, low=1.0)
-    notify(run, "webhook", "SUCCEEDED")
+    notify(ending_of(run, "SUCCEEDED"), "webhook")
     [body] = server.bodies
     assert body["event"] == "run-ended"
     assert (body["outcome"], body["task"]) == ("succeeded", "movie-reviews")
@@ -195,7 +243,7 @@ def test_the_webhook_gets_json(run: Run, server: Server) -> None:
 
 
 def test_nothing_is_sent_unless_asked_for(run: Run, server: Server) -> None:
-    notify(run, "none", "SUCCEEDED")
+    notify(ending_of(run, "SUCCEEDED"), "none")
     assert server.bodies == []
 
 
@@ -252,7 +300,7 @@ def test_a_server_that_hangs_holds_nobody_up(
         port = silent.getsockname()[1]
         monkeypatch.setenv(URL_VARIABLE, f"http://127.0.0.1:{port}/{SECRET}")
         monkeypatch.setattr(sending, "_RETRY", replace(sending._RETRY, deadline_seconds=0.3))
-        notify(run, "slack", "FAILED", "stopped")
+        notify(ending_of(run, "FAILED", "stopped"), "slack")
     assert "does not answer within" in caplog.text
 
 
@@ -263,7 +311,7 @@ def test_a_server_that_dribbles_holds_nobody_up(
         server.answers, server.dribbles = [b"HTTP/1.1 200 OK\r\nX: "], True
         monkeypatch.setenv(URL_VARIABLE, f"{server.url}/{SECRET}")
         monkeypatch.setattr(sending, "_RETRY", replace(sending._RETRY, deadline_seconds=0.3))
-        notify(run, "webhook", "FAILED", "stopped")
+        notify(ending_of(run, "FAILED", "stopped"), "webhook")
     assert "does not answer within" in caplog.text
 
 
@@ -292,11 +340,11 @@ def test_no_log_line_has_the_url_whatever_happens(
 ) -> None:
     caplog.set_level(logging.INFO)
     server.statuses = [500]
-    notify(run, "webhook", "FAILED")
+    notify(ending_of(run, "FAILED"), "webhook")
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     monkeypatch.setenv(URL_VARIABLE, f"http://127.0.0.1:{port}/{SECRET}")
-    notify(run, "webhook", "FAILED")
+    notify(ending_of(run, "FAILED"), "webhook")
     assert caplog.text.count("nobody was notified") == 2
     assert SECRET not in caplog.text
 

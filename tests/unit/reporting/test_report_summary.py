@@ -10,6 +10,7 @@ from sample_run import make_run
 from components.summarize import summarize as component
 from daftt_core.config import FORM_SETTINGS, ClusterConfig, json_argument
 from daftt_core.errors import DataError
+from daftt_core.notifications import ending_of
 from daftt_core.reporting import summarize
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, run_stage
@@ -21,8 +22,8 @@ def _fail(folder: Path) -> dict[str, object]:
 
 def test_a_run_that_succeeded_says_its_result(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    text = summarize(run, "SUCCEEDED", "")
-    assert text.startswith("# SUCCEEDED: run\n")
+    text = summarize(run, ending_of(run, "COMPLETE"))
+    assert text.startswith("# A run ended without a proven gain: run\n")
     assert "| evaluation | done |" in text
     assert "real" in text.splitlines()[2]  # the headline
     assert (tmp_path / "run" / "summary.md").read_text(encoding="utf-8") == text
@@ -32,15 +33,15 @@ def test_a_run_that_failed_says_why(tmp_path: Path) -> None:
     run = Run(uri=str(tmp_path / "run"), seed=1, task=load_task("movie-reviews"))
     with pytest.raises(DataError):
         run_stage(run, "data", [], _fail)
-    text = summarize(run, "FAILED", "Task data failed.")
-    assert "- data failed: my.csv, line 3: the label 'mabye' is not known" in text
-    assert "Task data failed." in text
+    text = summarize(run, ending_of(run, "FAILED", "Task data failed."))
+    assert text.startswith("# A run failed: run\n")
+    assert "stage data: my.csv, line 3: the label 'mabye' is not known" in text
     assert "| data | failed |  |" in text
 
 
 def test_a_run_that_did_not_begin_leaves_no_folder(tmp_path: Path) -> None:
     run = Run(uri=str(tmp_path / "run"), seed=1, task=load_task("movie-reviews"))
-    assert "No stage has begun." in summarize(run, "FAILED", "")
+    assert "No stage has begun." in summarize(run, ending_of(run, "FAILED"))
     assert not (tmp_path / "run").exists()
 
 
@@ -59,7 +60,7 @@ def test_the_component_finds_the_run_by_its_settings_or_says_that_there_is_none(
     component.python_func(**form, status=Ended, summary=Shown)
     assert str(tmp_path / "movie-reviews-") in Path(Shown.path).read_text(encoding="utf-8")
     component.python_func(**form | {"student_seeds": "0"}, status=Ended, summary=Shown)
-    assert "The settings make no run" in Path(Shown.path).read_text(encoding="utf-8")
+    assert "# A run failed" in Path(Shown.path).read_text(encoding="utf-8")
 
 
 def test_settings_that_make_no_run_are_named_where_kubeflow_says_nothing(tmp_path: Path) -> None:
@@ -73,4 +74,4 @@ def test_settings_that_make_no_run_are_named_where_kubeflow_says_nothing(tmp_pat
     form |= {"compiled_in": json_argument(ClusterConfig())}
     component.python_func(**form, status=Ended, summary=Shown)
     summary = Path(Shown.path).read_text(encoding="utf-8")
-    assert "student_epochs: 0 should be greater than or equal to 1" in summary
+    assert "student\\_epochs: 0 should be greater than or equal to 1" in summary

@@ -12,6 +12,7 @@ from champions import add_event, decided
 
 from daftt_core.config import DataConfig, PromotionConfig, TriggerConfig, from_flat
 from daftt_core.errors import ConfigError
+from daftt_core.notifications import ending_of
 from daftt_core.reporting import read_trigger, summarize, write_report
 from daftt_core.retraining import check_trigger
 from daftt_core.tasks import Label, Task
@@ -168,7 +169,7 @@ def test_a_run_that_does_not_train_says_so_wherever_runs_are_shown(champion: Pat
     page = (run.folder / "report" / "report.html").read_text("utf-8")
     assert reason.removesuffix(".") in page
     assert "not complete" not in page
-    assert reason in summarize(run, "SUCCEEDED", "")
+    assert reason in summarize(run, ending_of(run, "SUCCEEDED"))
     found = next(one for one in find_runs(str(champion / "runs")) if one.name == "week-2")
     assert (found.status, found.headline) == ("done", reason)
 
