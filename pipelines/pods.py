@@ -5,9 +5,12 @@ Nodes, tolerations and secrets are compiled in (``daftt upload --settings``), be
 them at the top level of a pipeline only.
 
 kfp.local takes no notice of any of this, so the same pipeline runs on one machine. KFP's cache is
-off for every task (docs/adr/0003): it compares names, not content. A stage resumes from its
-manifest, which makes a retry safe; it is worth one only where the work is long enough to meet a
-node that fails or a library that is out of memory.
+off for every task (docs/adr/0003): it compares names, not content.
+
+No task sets a retry of its own. Since 2.17 Kubeflow Pipelines runs a pod again that the cluster
+lost, which resumes from its manifests. With a retry of its own a task that fails by itself is not
+run again either, but its pause is waited out, and a run with a mistake in it ends minutes later.
+Remotes are retried within a step.
 """
 
 from dataclasses import dataclass, replace
@@ -20,6 +23,7 @@ __all__ = ["ModelPod", "Pods"]
 
 _HOUR_SECONDS = 3600
 _LIGHT_HOURS = 2
+_USER = 1000  # of our images; a namespace with the pod security "restricted" wants it said
 _SHARED_MEMORY = "2Gi"  # PyTorch's workers hand tensors over in /dev/shm; the default is 64 MB
 _KEYS = {"token": "HF_TOKEN", "server_api_key": "DAFTT_SERVER_API_KEY"}
 _NOTIFY_KEYS = {"url": "DAFTT_NOTIFY_URL"}
@@ -40,8 +44,21 @@ class Pods:
     def light(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
         """Run a task in a pod that runs no model."""
         _request(task, str(self.cluster.light_cpus), self.cluster.light_memory)
-        kubernetes.set_timeout(task, _LIGHT_HOURS * _HOUR_SECONDS)
-        kubernetes.set_image_pull_secrets(task, [self.cluster.pull_secret])
+        return self.finish(task, hours=_LIGHT_HOURS)
+
+    def finish(self, task: dsl.PipelineTask, *, hours: int) -> dsl.PipelineTask:
+        """Give a task what all pods have in common.
+
+        Args:
+            task: The task.
+            hours: The pod is ended after this time.
+        """
+        kubernetes.set_security_context(task, _USER, _USER, run_as_non_root=True)
+        kubernetes.set_timeout(task, hours * _HOUR_SECONDS)
+        if self.cluster.pull_secret:
+            kubernetes.set_image_pull_secrets(task, [self.cluster.pull_secret])
+        for name, value in self.cluster.environment.items():
+            task.set_env_variable(name, value)
         return task.set_caching_options(False)
 
     def notifying(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
@@ -82,13 +99,12 @@ class ModelPod:
         """Return the same pod with another number of GPUs."""
         return replace(self, gpus=gpus)
 
-    def run(self, task: dsl.PipelineTask, *, hours: int, retries: int) -> dsl.PipelineTask:
+    def run(self, task: dsl.PipelineTask, *, hours: int) -> dsl.PipelineTask:
         """Run a task in such a pod.
 
         Args:
             task: The task.
             hours: The pod is ended after this time.
-            retries: How often a failed task is retried, after one minute and then two.
         """
         _request(task, self.cpus, self.memory)
         task.register_pipeline_channels([self.gpu_resource, self.gpus])
@@ -100,11 +116,7 @@ class ModelPod:
             kubernetes.add_toleration_json(task, cluster.tolerations)
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", "Memory", _SHARED_MEMORY)  # noqa: S108
         kubernetes.use_secret_as_env(task, cluster.hub_secret, _KEYS, optional=True)
-        kubernetes.set_image_pull_secrets(task, [cluster.pull_secret])
-        kubernetes.set_timeout(task, hours * _HOUR_SECONDS)
-        if retries:
-            task.set_retry(retries, "60s", 2.0, "600s")
-        return task.set_caching_options(False)
+        return self.pods.finish(task, hours=hours)
 
 
 def _request(task: dsl.PipelineTask, cpus: str, memory: str) -> None:

@@ -62,7 +62,7 @@ class Stages:
         teacher = train_teacher(
             run=run, settings=settings, data=data, mixture=prepared.outputs["mixture"]
         )
-        pod.with_gpus(teacher_gpus).run(teacher, hours=7 * 24, retries=2)
+        pod.with_gpus(teacher_gpus).run(teacher, hours=7 * 24)
         assessment = assess_teacher(
             run=run,
             settings=settings,
@@ -70,7 +70,7 @@ class Stages:
             teacher=teacher.outputs["digest"],
             baseline=baseline.output,
         )
-        pod.run(assessment, hours=12, retries=0)  # a gate that is not passed is an answer
+        pod.run(assessment, hours=12)  # a gate that is not passed is an answer
         synthetic = self._synthesize_shards(
             shards=assessment.outputs["shards"],
             run=run,
@@ -98,7 +98,7 @@ class Stages:
             baseline=baseline.output,
             augmented=augmented.output,
         )
-        pod.run(predictions, hours=12, retries=2)
+        pod.run(predictions, hours=12)
         evaluation = pods.light(
             evaluate(
                 run=run,
@@ -119,7 +119,7 @@ class Stages:
                 report=report.outputs["Output"],
                 images={"core": CORE_IMAGE, "train": TRAIN_IMAGE, "serve": SERVE_IMAGE},
             )
-            pod.run(promoted, hours=12, retries=2)
+            pod.run(promoted, hours=12)
 
 
 # A loop is a pipeline of its own: within its body kfp.local takes an outer task's output for the
@@ -150,7 +150,7 @@ def _synthesize_shards(pods: Pods):
                 teacher=teacher,
                 assessment=assessment,
             )
-            pod.run(written, hours=24, retries=2)
+            pod.run(written, hours=24)
         return dsl.Collected(written.outputs["reference"])
 
     return synthesize_shards
@@ -175,7 +175,7 @@ def _train_arms(pods: Pods):
             trained = train_students(
                 arm=item.arm, run=run, settings=settings, data=data, curated=curated
             )
-            pod.run(trained, hours=24, retries=2)
+            pod.run(trained, hours=24)
         return dsl.Collected(trained.outputs["reference"])
 
     return train_arms

@@ -29,12 +29,14 @@ _NAME = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"
 _CPUS = r"^([0-9]{1,6}(\.[0-9]{1,3})?|[0-9]{1,9}m)$"
 _BYTES = r"^[0-9]{1,15}(\.[0-9]{1,3})?([KMGTPE]i?)?$"
 _LABEL_TEXT = re.compile(r"[A-Za-z0-9._/-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 _TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
 
 
 _COMPILED_IN_NAMES = (
     *("light_cpus", "light_memory", "node_selector", "tolerations", "hub_secret", "pull_secret"),
+    "environment",
 )
 _COMPILED_IN = "Fixed when the pipeline is uploaded (daftt upload --settings)."
 
@@ -267,11 +269,29 @@ class ClusterConfig(PodConfig):
         f"{_COMPILED_IN}",
     )
     pull_secret: str = Field(
-        default="daftt-registry",
-        pattern=_OBJECT_NAME,
-        description="Secret that opens a private image registry; it may be missing. "
+        default="",
+        pattern=_NAME,
+        description=f"Secret that opens a private image registry. Empty: none. {_COMPILED_IN}",
+    )
+    environment: Annotated[dict[str, str], BeforeValidator(_parse_json)] = Field(
+        default={},
+        description="Environment variables of every pod, as JSON, such as "
+        '{"HTTPS_PROXY": "http://proxy.example:3128"}; nothing secret. '
         f"{_COMPILED_IN}",
     )
+
+    @field_validator("environment")
+    @classmethod
+    def _check_environment(cls, environment: dict[str, str]) -> dict[str, str]:
+        for name, value in environment.items():
+            if not _VARIABLE.fullmatch(name):
+                raise ValueError(f"{shortened(repr(name))} is no name of an environment variable")
+            if "{{" in value or "$(" in value or not value.isprintable():
+                raise ValueError(
+                    f"{name}: {shortened(repr(value))} holds a placeholder of Argo or Kubernetes "
+                    "({{ or $() or a character that cannot be printed"
+                )
+        return environment
 
     @property
     def compiled_in(self) -> dict[str, Any]:

@@ -204,16 +204,10 @@ def _rights(api: _Api, asked: Asked) -> Iterator[Check]:
 
 def _secrets(api: _Api, asked: Asked) -> Iterator[Check]:
     pods, job = asked.config.cluster, asked.config.job
-    file = f"{pods.pull_secret} --from-file=DOCKER_CONFIG_FILE"
     yield _secret(api, asked.namespace, pods.hub_secret, "token", "private models")
-    yield _secret(
-        api,
-        asked.namespace,
-        pods.pull_secret,
-        ".dockerconfigjson",
-        "a private registry",
-        f"docker-registry {file}",
-    )
+    if pods.pull_secret:
+        made_by = f"docker-registry {pods.pull_secret} --from-file=DOCKER_CONFIG_FILE"
+        yield _secret(api, asked.namespace, pods.pull_secret, ".dockerconfigjson", "", made_by)
     for name, key in job.secret_keys().values():
         yield _secret(api, job.namespace or asked.namespace, name, key)
 

@@ -42,7 +42,6 @@ def cluster(monkeypatch, tmp_path):
                 "preferredVersion": {"groupVersion": "kueue.x-k8s.io/v1beta2"}
             },
             f"{SECRETS}/daftt-hub": {"data": {"token": "eA=="}},
-            f"{SECRETS}/daftt-registry": {"data": {".dockerconfigjson": "e30="}},
             QUEUE: {"status": {"conditions": [{"type": "Active", "status": "True"}]}},
             "/api/v1/nodes": {
                 "items": [
