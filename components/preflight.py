@@ -45,12 +45,15 @@ def preflight(
     import os
 
     from daftt_core.config import as_argument, from_argument, read_form
+    from daftt_core.preflight import check_for_pods, resolve
     from daftt_core.preflight import preflight as commit
-    from daftt_core.preflight import resolve
     from daftt_core.telemetry import stage_process
 
     with stage_process():
-        config = read_form(from_argument(form), on_cluster="KFP_POD_NAME" in os.environ)
+        on_cluster = "KFP_POD_NAME" in os.environ
+        config = read_form(from_argument(form), on_cluster=on_cluster)
+        if on_cluster:
+            check_for_pods(config)
         run = resolve(config)
         committed = commit(config, run)
         return (as_argument(run.uri), committed.digest, *config.cluster.resources.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import yaml
 from daftt_core import __version__
 from daftt_core.accounting import PRICES_FILE, read_prices
 from daftt_core.config import Config
-from daftt_core.errors import ConfigError, StorageError, did_you_mean
+from daftt_core.errors import ConfigError, ModelError, StorageError, did_you_mean, shortened
 from daftt_core.planning import check_teacher_fits, disk_bytes
 from daftt_core.records import digest, write_text
 from daftt_core.stages import PREFLIGHT, PreflightResult
-from daftt_core.storage import open_storage
-from daftt_core.tasks import load_task
+from daftt_core.storage import SCHEMES, open_storage
+from daftt_core.storage.models import find_remote_model, is_remote_model
+from daftt_core.tasks import builtin_tasks, load_task
+from daftt_core.tasks.registry import is_task_text
 from daftt_core.workspace import (
     CONFIG_FILE,
     RUN_FILE,
@@ -78,6 +81,79 @@ def check_settings(config: Config, run: Run) -> None:
         read_prices(config.run.prices)
 
 
+def check_for_pods(config: Config) -> None:
+    """Check that pods can reach everything that the settings name; opens nothing.
+
+    A pod sees storage, the Hub, what is bundled, and no file of the machine that submits a run.
+
+    Raises:
+        ConfigError: Names every setting that a pod cannot see.
+    """
+    reasons = ((name, place, _unseen(place)) for name, place in _places(config))
+    mistakes = [f"{name}: {shortened(repr(place))} {why}" for name, place, why in reasons if why]
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+
+
+def _places(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the settings that must be a place in a storage, with their values."""
+    yield "output", config.run.output
+    for name in ("train", "dev", "test", "unlabelled"):
+        place = getattr(config.data, name)
+        if place and not place.startswith("hub:"):
+            yield f"data_{name}", place
+    task = config.run.task
+    if not is_task_text(task) and task not in builtin_tasks():
+        yield "task", task
+    for name, place in (
+        ("prices", config.run.prices),
+        ("promotion_registry", config.promotion.registry),
+    ):
+        if place:
+            yield name, place
+    for name, model in (
+        ("teacher_model", config.teacher.model),
+        ("student_model", config.student.model),
+        ("mixture_source", config.mixture.source),
+    ):
+        if _is_file_here(model):
+            yield name, model
+
+
+def _is_file_here(name: str) -> bool:
+    """Tell whether a name that may be of the Hub is a path, or a place in a storage."""
+    return bool(name) and ("://" in name or name[0] in "/.~" or Path(name).exists())
+
+
+def _unseen(place: str) -> str:
+    """Return why a pod cannot see a place; empty where it can."""
+    if "://" not in place or place.startswith("file://"):
+        schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES if scheme != "file")
+        return f"is on this machine, which no pod sees; copy it to storage ({schemes}...)"
+    try:
+        open_storage(place)
+    except StorageError as error:
+        return f"cannot be reached by pods: {error}"
+    return ""
+
+
+def check_models(config: Config) -> None:
+    """Check that models in a bucket are there and complete.
+
+    Raises:
+        ModelError: One is not, or its storage cannot be read.
+    """
+    for name, model in (
+        ("teacher_model", config.teacher.model),
+        ("student_model", config.student.model),
+    ):
+        if is_remote_model(model):
+            try:
+                find_remote_model(model)
+            except (ModelError, StorageError) as error:
+                raise ModelError(f"{name}: {error}") from None
+
+
 def preflight(config: Config, run: Run | None = None) -> StageResult[PreflightResult]:
     """Check that a run can begin, and commit its settings for the stages that follow.
 
@@ -88,10 +164,12 @@ def preflight(config: Config, run: Run | None = None) -> StageResult[PreflightRe
     Raises:
         TaskError: The task is unknown or wrong.
         ConfigError: Settings do not fit together (:func:`check_settings`).
+        ModelError: A model in a bucket is not there, or lacks something.
         StorageError: The folder or bucket of the run or of the registry cannot be written, or the
             disk is too full.
     """
     run = run or resolve(config)
+    check_models(config)
     check_settings(config, run)
     # in a storage at a distance the stages may be worked on by as many machines, each with its disk
     check_run(run, 0 if is_distant(run) else disk_bytes(config))

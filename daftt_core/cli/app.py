@@ -15,6 +15,7 @@ from daftt_core.cli.authoring.plan import plan_command
 from daftt_core.cli.authoring.task import task_command
 from daftt_core.cli.authoring.validate import validate_command
 from daftt_core.cli.cluster.logs import logs_command
+from daftt_core.cli.cluster.models import models_command
 from daftt_core.cli.cluster.reap import reap_command
 from daftt_core.cli.cluster.schedule import schedule_command
 from daftt_core.cli.cluster.submit import submit_command
@@ -137,6 +138,7 @@ for _command in (
     reap_command,
     clean_command,
     compile_command,
+    models_command,
     upload_command,
     submit_command,
     schedule_command,

@@ -26,7 +26,7 @@ class TeacherConfig(Section):
     model: str = Field(
         default="smollm2-135m-instruct",
         min_length=1,
-        description="Teacher: a bundled model, a model folder, or a Hugging Face Hub id "
+        description="Teacher: a bundled model, a model folder, here or in a bucket, or a Hub id "
         "(org/name or org/name@revision).",
     )
     epochs: int = Field(
@@ -167,7 +167,7 @@ class StudentConfig(Section):
     model: str = Field(
         default="all-minilm-l6-v2",
         min_length=1,
-        description="Student: a bundled model, a model folder, or a Hugging Face Hub id "
+        description="Student: a bundled model, a model folder, here or in a bucket, or a Hub id "
         "(org/name or org/name@revision).",
     )
     seeds: int = Field(default=3, ge=1, le=50, description="Students per arm.")

@@ -1,4 +1,4 @@
-"""Where a model's files are: a bundled model, a folder, a GGUF file, or the Hugging Face Hub.
+"""Where a model's files are: a bundled model, a folder, a GGUF file, a bucket, or the Hub.
 
 Whatever the name was, the loaders see a folder that has been looked over: what is missing is said
 in one sentence before a library stumbles over it.
@@ -23,18 +23,9 @@ from daftt_core.modeling.identity import BYTE_BART
 from daftt_core.records.parsing import hub_id
 from daftt_core.storage import read_manifest, unlisted
 from daftt_core.storage.assets import fetch, known_assets
+from daftt_core.storage.models import MODEL_FILES, fetch_model, is_remote_model, lacking
 from daftt_core.telemetry import log
 
-# Pickled weights run code when they are read, so they are never fetched.
-_WANTED = ["*.safetensors", "*.json", "*.model", "*.txt"]
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "vocab.txt",
-    "vocab.json",
-)
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -42,8 +33,9 @@ def find_model(name: str | Path) -> Path:
     """The folder of a model, checked to be complete.
 
     Args:
-        name: A bundled model's name, the path of a folder or ``.gguf`` file, or a Hub id such as
-            ``org/name`` or ``org/name@revision``, which is asked for only when no such path exists.
+        name: A bundled model's name, the path of a folder or ``.gguf`` file, a folder in a bucket,
+            which is fetched once, or a Hub id such as ``org/name`` or ``org/name@revision``, which
+            is asked for only when no such path exists.
 
     Raises:
         ModelError: There is no such model, or its folder lacks weights or a tokenizer, or holds
@@ -51,6 +43,8 @@ def find_model(name: str | Path) -> Path:
     """
     if str(name) == BYTE_BART:
         return find_byte_bart()
+    if is_remote_model(str(name)):
+        return fetch_model(str(name))
     assets = [asset.name for asset in known_assets().values() if asset.kind == "model"]
     path = fetch(str(name)) if str(name) in assets else Path(name).expanduser()
     if not path.exists():
@@ -68,12 +62,14 @@ def _download(name: str, bundled: list[str]) -> Path:
     if asked is None:
         raise ModelError(
             f"model {name!r}: there is no bundled model or folder of this name"
-            f"{did_you_mean(name, bundled)} (bundled: {', '.join(sorted(bundled))}; "
-            "a Hugging Face Hub id has the form org/name or org/name@revision)"
+            f"{did_you_mean(name, bundled)} (bundled: {', '.join(sorted(bundled))}; a Hugging Face "
+            "Hub id has the form org/name or org/name@revision, a place in a bucket gs://...)"
         )
     log.info("model %s: no such folder here; asking the Hugging Face Hub", name)
     try:
-        return Path(snapshot_download(asked.name, revision=asked.revision, allow_patterns=_WANTED))
+        return Path(
+            snapshot_download(asked.name, revision=asked.revision, allow_patterns=list(MODEL_FILES))
+        )
     except RevisionNotFoundError:
         reason = f"has no revision {asked.revision!r} of it"
     except RepositoryNotFoundError:
@@ -101,14 +97,12 @@ def _check_folder(folder: Path) -> None:
             f"{folder / extra[0]}: is not listed by the manifest beside it, so it is no part of "
             "the model and might change what is loaded; remove it"
         )
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder}: has no config.json, so it is not a model folder")
-    if not any(folder.glob("*.safetensors")):
-        if any(path for pattern in _PICKLED for path in folder.glob(pattern)):
-            raise ModelError(
-                f"{folder}: holds only pickled weights (.bin, .pt), which can run code when they "
-                "are read; convert them to model.safetensors"
-            )
-        raise ModelError(f"{folder}: has no weights (no .safetensors file)")
-    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
-        raise ModelError(f"{folder}: has no tokenizer (such as tokenizer.json)")
+    reason = lacking(path.name for path in folder.iterdir() if path.is_file())
+    pickled = any(path for pattern in _PICKLED for path in folder.glob(pattern))
+    if "no weights" in reason and pickled:
+        reason = (
+            "holds only pickled weights (.bin, .pt), which can run code when they are read; "
+            "convert them to model.safetensors"
+        )
+    if reason:
+        raise ModelError(f"{folder}: {reason}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from daftt_core.config import Config, Precision, TeacherConfig
-from daftt_core.errors import ConfigError
+from daftt_core.errors import ConfigError, ModelError, StorageError
 from daftt_core.planning.architectures import read_shape
 from daftt_core.planning.fit import misfit, nearest_that_fit
 from daftt_core.planning.machines import Gpu, find_gpu
@@ -33,7 +33,7 @@ def check_teacher_fits(config: Config) -> None:
         return
     try:
         shape = model_shape("teacher", config.teacher.model)
-    except ConfigError as error:
+    except (ConfigError, ModelError, StorageError) as error:
         log.info("whether the teacher fits its GPUs cannot be told: %s", error)
         return
     gpu = find_gpu(config.job.gpu_model)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from daftt_core.errors import ConfigError
 from daftt_core.records.parsing import hub_id
+from daftt_core.storage.models import find_remote_model, is_remote_model
 
 Kind = Literal["causal", "classifier", "seq2seq"]
 _MODELS = Path(__file__).parent / "models"
@@ -96,16 +97,19 @@ def find_model_config(name: str) -> dict[str, Any] | None:
 
     Args:
         name: A bundled name, a Hub id (with a revision or without) whose configuration is bundled,
-            a model folder, or the path of a ``config.json``.
+            a model folder here or in a bucket, or the path of a ``config.json``.
 
     Raises:
         ConfigError: The file cannot be read.
+        ModelError: There is no model in the bucket's folder.
     """
     asked = hub_id(name)
     for path in _MODELS.glob("*.json"):
         settings = _read(path)
         if name == path.stem or (asked and asked.name == settings["_name_or_path"]):
             return settings
+    if is_remote_model(name):
+        return find_remote_model(name).config()
     path = Path(name).expanduser()
     path = path / "config.json" if path.is_dir() else path
     return _read(path) if path.suffix == ".json" and path.is_file() else None

@@ -18,7 +18,7 @@ from daftt_core.config import (
     to_flat,
 )
 from daftt_core.errors import ConfigError
-from daftt_core.preflight import preflight, resolve
+from daftt_core.preflight import check_for_pods, preflight, resolve
 from daftt_core.records import digest
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run
@@ -31,6 +31,7 @@ _VARIED = {
 }
 """What a sweep varies, and the setting that each stands for."""
 
+MOST_CELLS_OF_A_WORKFLOW = 20
 _MOST_CELLS = 500  # each is a run of its own, and a line of the table and of the display
 
 
@@ -141,7 +142,25 @@ def read_sweep_form(form: Mapping[str, Any], *, on_cluster: bool = False) -> Swe
     settings = merge_form(form)
     if on_cluster:
         check_compiled_in(form, from_flat(settings))
-    return plan_sweep(settings, **{plural: form[plural] for plural in _VARIED})
+    sweep = plan_sweep(settings, **{plural: form[plural] for plural in _VARIED})
+    if on_cluster:
+        check_sweep_for_pods(sweep)
+    return sweep
+
+
+def check_sweep_for_pods(sweep: Sweep) -> None:
+    """Check that a sweep can be one run in Kubeflow Pipelines.
+
+    Raises:
+        ConfigError: It has too many cells, or names what pods cannot see.
+    """
+    if len(sweep.cells) > MOST_CELLS_OF_A_WORKFLOW:
+        raise ConfigError(
+            f"a sweep on a cluster has at most {MOST_CELLS_OF_A_WORKFLOW} cells, because Argo "
+            f"keeps a whole run in one object of 1 MiB, and this one has {len(sweep.cells)}; "
+            "submit it in parts, each with a name of its own"
+        )
+    check_for_pods(sweep.cells[0].config)
 
 
 def commit_cells(sweep: Sweep) -> list[dict[str, str]]:

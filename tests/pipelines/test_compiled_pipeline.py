@@ -152,7 +152,9 @@ def test_nodes_and_secrets_are_compiled_in(tmp_path: Path) -> None:
     for name, pod in executors.items():
         assert pod["imagePullSecret"][0]["secretName"] == "team-registry"
         container = spec["deploymentSpec"]["executors"][name]["container"]
-        assert {"name": "STORAGE_EMULATOR_HOST", "value": "http://fake-gcs:4443"} in container["env"]
+        assert {"name": "STORAGE_EMULATOR_HOST", "value": "http://fake-gcs:4443"} in container[
+            "env"
+        ]
     light = spec["deploymentSpec"]["executors"]["exec-curate"]["container"]["resources"]
     assert light["resourceMemoryLimit"] == "3Gi"
     checked = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]["preflight"]

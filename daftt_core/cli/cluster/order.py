@@ -27,10 +27,9 @@ from daftt_core.cli.settings import (
 from daftt_core.config import Config, form_arguments, from_flat, read_presets, to_flat
 from daftt_core.errors import ConfigError
 from daftt_core.planning import check_teacher_fits
+from daftt_core.preflight import check_for_pods
 from daftt_core.records import digest
 from daftt_core.tasks import load_task, read_task_file
-
-_FILES = ("train", "dev", "test", "unlabelled")
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,8 @@ def place_order(
     presets, settings = read_given(settings_file, given)
     settings = _carry_task(settings)
     config = from_flat(read_presets(presets) | settings)
-    _check_for_cluster(config)
+    check_for_pods(config)
+    check_teacher_fits(config)
     if pipeline == "sweep":
         name, parameters = _sweep(config, presets, settings, variations)
     else:
@@ -125,11 +125,13 @@ def _sweep(
     settings: dict[str, object],
     variations: Mapping[str, str | None],
 ) -> tuple[str, dict[str, Any]]:
-    from daftt_core.sweep import plan_sweep
+    from daftt_core.sweep import check_sweep_for_pods, plan_sweep
 
     planned = sweep_parameters(to_flat(config), variations)
     form = form_arguments(presets=presets, settings=settings, fields=("name", "output", "task"))
-    return plan_sweep(**planned).name, planned | {"settings": {}} | form
+    sweep = plan_sweep(**planned)
+    check_sweep_for_pods(sweep)
+    return sweep.name, planned | {"settings": {}} | form
 
 
 def _carry_task(settings: dict[str, object]) -> dict[str, object]:
@@ -144,31 +146,6 @@ def _check_no_variation(variations: Mapping[str, str | None]) -> None:
     for name, value in variations.items():
         if value is not None:
             raise ConfigError(f"--{name}: is for a sweep: add --pipeline sweep, or leave it out")
-
-
-def _check_for_cluster(config: Config) -> None:
-    """Make sure that pods can reach what the settings name.
-
-    Raises:
-        ConfigError: Names every setting that only this machine understands, or says that the
-            teacher cannot fit its GPUs.
-    """
-    mistakes = []
-    if "://" not in config.run.output or config.run.output.startswith("file://"):
-        mistakes.append(
-            f"output: {config.run.output!r} would be a folder of a single pod; give a storage "
-            "prefix such as gs://my-bucket/daftt"
-        )
-    for name in _FILES:
-        path = getattr(config.data, name)
-        if path and "://" not in path and not path.startswith("/"):
-            mistakes.append(
-                f"data_{name}: {path!r} is a file of this machine, which pods do not see; copy it "
-                "to storage and give its URI"
-            )
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
-    check_teacher_fits(config)
 
 
 def _run_name(config: Config) -> str:

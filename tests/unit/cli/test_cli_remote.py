@@ -124,8 +124,43 @@ def test_a_run_that_failed_is_started_again(server: KfpServer, capsys) -> None:
 def test_what_pods_cannot_reach_is_refused_before_anything_is_asked(server, capsys) -> None:
     assert main(["submit", "--data-train", "my.csv"]) == 2
     said = capsys.readouterr().err
-    assert "output: 'runs' would be a folder of a single pod" in said
-    assert "data_train: 'my.csv' is a file of this machine" in said
+    assert "output: 'runs' is on this machine, which no pod sees; copy it to storage (gs" in said
+    assert "data_train: 'my.csv' is on this machine" in said
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("output", "s3://bucket/daftt"),
+        ("output", "memory://daftt"),
+        ("output", "gs://"),
+        ("output", "file:///data"),
+        ("data-test", "/data/test.csv"),
+        ("data-unlabelled", "s3://bucket/pool.csv"),
+        ("prices", "prices.yaml"),
+        ("mixture-source", "/data/tasks"),
+        ("promotion-registry", "champions"),
+        ("teacher-model", "./teacher"),
+        ("student-model", "s3://bucket/student"),
+    ],
+)
+@pytest.mark.parametrize("command", ["submit", "schedule"])
+def test_each_place_that_pods_do_not_see_is_refused(
+    command: str, setting: str, value: str, server: KfpServer, capsys
+) -> None:
+    words = [command, *OUTPUT, f"--{setting}", value]
+    words += ["--cron", "0 3 * * 1"] if command == "schedule" else []
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {setting.replace('-', '_')}: {value!r} ")
+    assert server.requests == []
+
+
+def test_a_sweep_that_one_workflow_cannot_hold_is_refused(server: KfpServer, capsys) -> None:
+    words = ["submit", "--pipeline", "sweep", *OUTPUT, "--ratios", "1,2,3,4,5,6"]
+    assert main([*words, "--fractions", "0.01,0.02,0.03,0.04"]) == 2
+    assert "at most 20 cells" in capsys.readouterr().err
     assert server.requests == []
 
 

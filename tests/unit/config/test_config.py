@@ -242,6 +242,9 @@ def test_json_that_cannot_be_used_is_refused_in_a_sentence(name: str, text: str,
         {"cluster_tolerations": [{"key": "{{$.x}}"}]},
         {"cluster_tolerations": [{"value": {"deep": "x"}}]},
         {"cluster_tolerations": [{"tolerationSeconds": 2**60}]},
+        {"cluster_environment": {"A": "{{workflow.name}}"}},
+        {"cluster_environment": {"A": "$(HF_TOKEN)"}},
+        {"cluster_environment": {"A B": "x"}},
     ],
 )
 def test_what_kubeflow_puts_into_pods_by_itself_holds_nothing_it_would_replace(
