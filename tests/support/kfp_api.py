@@ -149,7 +149,7 @@ def _respond(state: KfpServer, method: str, path: str, query: dict[str, str], bo
     if found := re.fullmatch(r"/(pipelines|experiments|runs|recurringruns)", path):
         return _collection(tables[found[1]], found[1], method, query, body)
     if found := re.fullmatch(r"/(runs|recurringruns)/([^/:]+)(:\w+)?", path):
-        return _one(tables[found[1]], found[1], found[2], method, found[3])
+        return _one(state, found[1], found[2], method, found[3])
     return 404, {"message": f"no {method} {path}"}
 
 
@@ -178,15 +178,16 @@ def _collection(
     return 200, made
 
 
-def _one(
-    table: list[dict[str, Any]], name: str, which: str, method: str, action: str | None
-) -> Any:
-    key = _NAMES[name][0]
+def _one(state: KfpServer, name: str, which: str, method: str, action: str | None) -> Any:
+    table, key = state.tables[name], _NAMES[name][0]
     found = next((each for each in table if each[key] == which), None)
     if found is None:
         return 404, {"message": f"{which} not found"}
     if method == "DELETE":
         table.remove(found)
+        if name == "recurringruns":  # it owns its workflows, seen with 2.17.0: they go with it,
+            for run in state.tables["runs"]:  # and their runs are shown as running for ever
+                run["workflow_deleted"] = run.get("recurring_run_id") == which
         return 200, {}
     if action in (":disable", ":enable"):
         found["mode"] = action[1:].upper()

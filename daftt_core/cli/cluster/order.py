@@ -13,6 +13,7 @@ from daftt_core.cli.cluster.remote import (
     Connection,
     Remote,
     connect,
+    equals,
     with_connection,
     with_dry_run,
 )
@@ -39,7 +40,7 @@ class Order:
     Attributes:
         remote: The connection.
         version: The uploaded pipeline.
-        experiment_id: Where its runs belong.
+        experiment_id: Where its runs belong; empty where a dry run did not create it.
         service_account: As whom its pods run; empty: the installation's own.
         name: Name of the run.
         parameters: Every parameter.
@@ -94,7 +95,7 @@ def place_order(
         ca_cert: File of certificates.
         experiment: Name of the experiment, which is created where it is missing.
         service_account: As whom the pods run.
-        dry_run: Show requests that would change something, and do not send them.
+        dry_run: Show changes and do not make them.
         given: Values of the settings' options and of a sweep's; None where one was not given.
 
     Raises:
@@ -114,9 +115,23 @@ def place_order(
         name, parameters = _run_name(config), form_arguments(presets=presets, settings=settings)
     remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
     version = upload_version(remote, pipeline, config)
-    with remote.doing(f"find or create the experiment {experiment!r}"):
-        found = remote.client.create_experiment(experiment, namespace=namespace or None)
-    return Order(remote, version, str(found.experiment_id), service_account, name, parameters)
+    experiment_id = _experiment(remote, experiment)
+    return Order(remote, version, experiment_id, service_account, name, parameters)
+
+
+def _experiment(remote: Remote, name: str) -> str:
+    """Return the id of the experiment of this name, which is created where it is missing."""
+    namespace = remote.connection.namespace or None
+    with remote.doing("list the experiments"):
+        experiments = remote.client.list_experiments(
+            namespace=namespace, filter=equals("display_name", name)
+        ).experiments
+    if experiments:
+        return str(experiments[0].experiment_id)
+    made = remote.change(
+        "create the experiment", remote.client.create_experiment, name=name, namespace=namespace
+    )
+    return str(made.experiment_id) if made else ""
 
 
 def _sweep(

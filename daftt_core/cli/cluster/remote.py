@@ -1,16 +1,14 @@
 """Speaking to a Kubeflow Pipelines installation: where it is, what it answers, what it refuses.
 
-Everything goes through ``kfp.Client``. A dry run asks what is there and shows each request that
-would change something, word for word, in place of sending it. The token is never shown.
+Everything goes through ``kfp.Client``. A dry run reads what is there and shows each change instead
+of making it. The token is never shown.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -22,7 +20,7 @@ from typing import Any, TypeVar
 
 import click
 
-from daftt_core.cli.printing import say_json
+from daftt_core.cli.printing import say, say_json
 from daftt_core.errors import ConfigError, RemoteError
 from daftt_core.network.addresses import address_problem
 from daftt_core.network.retry import within
@@ -30,8 +28,8 @@ from daftt_core.network.retry import within
 _PATIENCE_SECONDS = 10  # for the first answer; what comes later may be a large upload
 _MESSAGE_CHARACTERS = 300
 _NOISE = re.compile(r"<[^<>]*>|HTTPS?Connection\([^()]*\):|\(Caused by.*")
-_NEW = "<new "
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -63,10 +61,36 @@ class Remote:
     Attributes:
         client: The ``kfp.Client``.
         connection: Where it leads.
+        dry_run: Whether changes are shown and not made.
+        several_users: Whether each user has a namespace there.
     """
 
     client: Any
     connection: Connection
+    dry_run: bool = False
+    several_users: bool = False
+
+    def change(
+        self, what: str, call: Callable[..., _Answer], /, **arguments: Any
+    ) -> _Answer | None:
+        """Make a change, or show it in a dry run.
+
+        Args:
+            what: What is done, such as ``start the run``.
+            call: Makes the change.
+            arguments: What it is called with; all of it is shown.
+
+        Raises:
+            RemoteError: It was refused, or nothing answered.
+
+        Returns:
+            The answer; None in a dry run.
+        """
+        if self.dry_run:
+            say_json({"would": what, "with": {k: v for k, v in arguments.items() if v is not None}})
+            return None
+        with self.doing(what):
+            return call(**arguments)
 
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:
@@ -102,7 +126,7 @@ def with_connection(command: _Decorated) -> _Decorated:
 
 def with_dry_run(command: _Decorated) -> _Decorated:
     """Give a command the option to show what it would send."""
-    text = "Ask what is there, show each request that would change something, and send none."
+    text = "Read what is there, show each change that would be made, and make none."
     return click.option("--dry-run", is_flag=True, help=text)(command)
 
 
@@ -111,7 +135,7 @@ def connect(connection: Connection, *, dry_run: bool = False) -> Remote:
 
     Args:
         connection: Where to.
-        dry_run: Show requests that would change something, and do not send them.
+        dry_run: Show changes and do not make them.
 
     Raises:
         ConfigError: No address or no namespace was given where one is needed.
@@ -134,20 +158,18 @@ def connect(connection: Connection, *, dry_run: bool = False) -> Remote:
             f"{connection.shown} has several users: say which namespace is yours with --namespace "
             "or DAFTT_KFP_NAMESPACE"
         )
-    remote = Remote(_client(connection), connection)
-    if dry_run:
-        _show_and_do_not_send(remote)
-    return remote
+    if connection.namespace and not several_users:
+        say(
+            f"--namespace {connection.namespace} is not used: {connection.shown} has one user, and "
+            "all runs go to the namespace it is installed in",
+            err=True,
+        )
+    return Remote(_client(connection), connection, dry_run, several_users)
 
 
 def equals(key: str, value: str) -> str:
-    """The filter of a list for entries whose ``key`` is ``value``."""
+    """Return the filter of a list for entries whose ``key`` is ``value``."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "stringValue": value}]})
-
-
-def is_made_up(identifier: str) -> bool:
-    """Whether an id is one that a dry run puts in the place of one that does not exist yet."""
-    return identifier.startswith(_NEW)
 
 
 def _greet(connection: Connection) -> bool:
@@ -245,55 +267,3 @@ def _cause(error: Exception) -> str:
     reason = getattr(error, "reason", None) or error
     text = " ".join(str(reason).split())
     return _NOISE.sub("", text).strip(" :") or "silence"
-
-
-@dataclass
-class _Answer:
-    """What a dry run puts in the place of an answer: the request itself, with names for ids.
-
-    Not frozen: the client puts the decoded text in the place of the bytes.
-    """
-
-    data: bytes
-    status: int = 200
-
-    def getheader(self, name: str, default: str | None = None) -> str | None:
-        return "application/json" if name.lower() == "content-type" else default
-
-    def getheaders(self) -> dict[str, str]:
-        return {"content-type": "application/json"}
-
-
-def _show_and_do_not_send(remote: Remote) -> None:
-    rest = remote.client._run_api.api_client.rest_client
-    base = remote.connection.host.rstrip("/")
-    terminal = sys.stdout  # what kfp prints is swallowed, but not this
-
-    def show(method: str) -> Callable[..., _Answer]:
-        def request(url: str, **parts: Any) -> _Answer:
-            shown: dict[str, Any] = {"method": method, "path": url.removeprefix(base)}
-            if parts.get("query_params"):
-                shown["query"] = dict(parts["query_params"])
-            if parts.get("body"):
-                shown["body"] = parts["body"]
-            if parts.get("post_params"):
-                shown["files"] = [_file(*part) for part in parts["post_params"]]
-            say_json(shown, file=terminal)
-            return _Answer(json.dumps(_made_up(shown)).encode())
-
-        return request
-
-    rest.POST, rest.DELETE = show("POST"), show("DELETE")
-
-
-def _file(field_name: str, content: tuple[str, bytes, str]) -> dict[str, object]:
-    name, data, _ = content
-    digest = hashlib.sha256(data).hexdigest()
-    return {"field": field_name, "name": name, "bytes": len(data), "sha256": digest}
-
-
-def _made_up(shown: dict[str, Any]) -> dict[str, Any]:
-    """The request's body with ids that say what they stand for."""
-    ids = ("pipeline_id", "pipeline_version_id", "experiment_id", "run_id", "recurring_run_id")
-    body = shown.get("body") or {}
-    return {**{name: f"{_NEW}{name}>" for name in ids}, **body}

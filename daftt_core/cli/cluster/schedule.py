@@ -8,13 +8,15 @@ from typing import Any
 import click
 
 from daftt_core.cli.cluster.order import Order, place_order, with_order
-from daftt_core.cli.cluster.remote import Remote, equals, is_made_up
+from daftt_core.cli.cluster.remote import Remote, equals
 from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.settings import SettingsCommand
 from daftt_core.config import read_preset, read_settings
 from daftt_core.errors import ConfigError
+from daftt_core.records import visible_line
 
 _TRIGGER = "drift"
+_ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 _CONCURRENCY = 1  # two runs of the same settings would work in the same folder
 
 
@@ -28,10 +30,11 @@ def schedule_command(
 ) -> None:
     """Create the recurring run of that name, or replace the one that is there.
 
-    Each run reads the data anew, files that have come to match a pattern among them, and trains
-    when there is reason to: unless settings say otherwise, trigger_when is drift. One run at a
-    time; times that were missed are not made up for. A recurring run that is the same already is
-    left alone. A run does again only what depends on data that has changed.
+    Each run reads the data again, with files that have come to match a pattern, and trains when
+    there is reason to: unless settings say otherwise, trigger_when is drift. One run at a time;
+    missed times are not caught up. A recurring run that is the same already is left alone, and one
+    that is replaced stays, switched off, while a run of it is in progress. A run repeats only what
+    depends on data that has changed.
 
     \b
     Examples:
@@ -46,12 +49,13 @@ def schedule_command(
     present = _find(order, name)
     same = [run for run in present if _is_same(run, expression, order)]
     if same:
-        _remove(remote, [each for each in present if each is not same[0]])
+        _remove_idle(remote, [each for each in present if each is not same[0]], order)
         schedule, changed = same[0], False
     else:
         schedule = _replace(
             remote,
             present,
+            order,
             experiment_id=order.experiment_id,
             job_name=name,
             cron_expression=expression,
@@ -63,7 +67,7 @@ def schedule_command(
             service_account=order.service_account or None,
         )
         changed = True
-    if dry_run and changed:
+    if schedule is None:  # a dry run
         return
     if as_json and not dry_run:
         answer = {"recurring_run_id": schedule.recurring_run_id, "cron": expression}
@@ -103,7 +107,7 @@ def six_fields(cron: str) -> str:
 
 
 def _find(order: Order, name: str) -> list[Any]:
-    if is_made_up(order.experiment_id):
+    if not order.experiment_id:  # a dry run did not create it
         return []
     with order.remote.doing("list the recurring runs"):
         found = order.remote.client.list_recurring_runs(
@@ -129,25 +133,51 @@ def _is_same(run: Any, cron: str, order: Order) -> bool:
     )
 
 
-def _replace(remote: Remote, old: Sequence[Any], **new: Any) -> Any:
+def _replace(remote: Remote, old: Sequence[Any], order: Order, **new: Any) -> Any:
     """Put a recurring run in the place of others; on failure the others stay as they were."""
-    enabled = [run for run in old if run.mode == "ENABLE"]
-    with remote.doing("disable the recurring run that is replaced"):
-        for run in enabled:
-            remote.client.disable_recurring_run(run.recurring_run_id)
+    enabled = [schedule for schedule in old if schedule.mode == "ENABLE"]
+    for schedule in enabled:
+        remote.change(
+            "switch off the recurring run that is replaced",
+            remote.client.disable_recurring_run,
+            recurring_run_id=schedule.recurring_run_id,
+        )
     try:
-        with remote.doing("create the recurring run"):
-            made = remote.client.create_recurring_run(**new)
+        made = remote.change("create the recurring run", remote.client.create_recurring_run, **new)
     except BaseException:
-        with remote.doing("enable the recurring run again"):
-            for run in enabled:
-                remote.client.enable_recurring_run(run.recurring_run_id)
+        with remote.doing("switch on the recurring run again"):
+            for schedule in enabled:
+                remote.client.enable_recurring_run(schedule.recurring_run_id)
         raise
-    _remove(remote, old)
+    _remove_idle(remote, old, order)
     return made
 
 
-def _remove(remote: Remote, runs: Sequence[Any]) -> None:
-    with remote.doing("delete the recurring run that is replaced"):
-        for run in runs:
-            remote.client.delete_recurring_run(run.recurring_run_id)
+def _remove_idle(remote: Remote, schedules: Sequence[Any], order: Order) -> None:
+    """Delete recurring runs that were replaced, but none with a run in progress.
+
+    Kubeflow Pipelines deletes the workflows of a recurring run with it, so such a run would end at
+    once and be shown as running for ever.
+    """
+    if not schedules:
+        return
+    with remote.doing("list the runs in progress"):
+        runs = remote.client.list_runs(
+            experiment_id=order.experiment_id, sort_by="created_at desc", page_size=100
+        ).runs
+    busy = {run.recurring_run_id: run for run in runs or [] if run.state not in _ENDED}
+    for schedule in schedules:
+        run = busy.get(schedule.recurring_run_id)
+        if run is None:
+            remote.change(
+                "delete the recurring run that is replaced",
+                remote.client.delete_recurring_run,
+                recurring_run_id=schedule.recurring_run_id,
+            )
+            continue
+        say(
+            f"the recurring run {schedule.recurring_run_id} is switched off and stays until its "
+            f"run {visible_line(run.display_name)} ({run.run_id}) has ended; daftt schedule "
+            "deletes it the next time",
+            err=True,
+        )

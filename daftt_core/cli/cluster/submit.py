@@ -35,22 +35,23 @@ def submit_command(dry_run: bool, again: bool, as_json: bool, **given: Any) -> N
     run = None if again or order.version.is_new else _find(order)
     started = run is None
     if run is None:
-        with order.remote.doing("start the run"):
-            run = order.remote.client.run_pipeline(
-                order.experiment_id,
-                order.name,
-                params=order.parameters,
-                pipeline_id=order.version.pipeline_id,
-                version_id=order.version.version_id,
-                service_account=order.service_account or None,
-            )
+        run = order.remote.change(
+            "start the run",
+            order.remote.client.run_pipeline,
+            experiment_id=order.experiment_id,
+            job_name=order.name,
+            params=order.parameters,
+            pipeline_id=order.version.pipeline_id,
+            version_id=order.version.version_id,
+            service_account=order.service_account or None,
+        )
+    if run is None:  # a dry run
+        return
     _tell(order, run, started=started, dry_run=dry_run, as_json=as_json)
 
 
 def _tell(order: Order, run: Any, *, started: bool, dry_run: bool, as_json: bool) -> None:
     name, link = order.name, order.remote.link(f"runs/details/{run.run_id}")
-    if dry_run and started:
-        return
     if as_json and not dry_run:
         answer = {"run_id": run.run_id, "name": name, "started": started, "link": link}
         say_json(answer)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,32 +147,43 @@ def _upload(remote: Remote, there: str, path: Path) -> Version:
         pipeline_id = _create_pipeline(remote, there)
     else:
         with remote.doing("list the pipeline's versions"):
-            found = remote.client.list_pipeline_versions(
+            versions = remote.client.list_pipeline_versions(
                 pipeline_id, filter=equals("display_name", name)
             ).pipeline_versions
-        if found:
-            version_id = found[0].pipeline_version_id
+        if versions:
+            version_id = versions[0].pipeline_version_id
             return Version(pipeline_id, version_id, there, name, is_new=False)
-    with remote.doing("upload the pipeline"):
-        made = remote.client.upload_pipeline_version(str(path), name, pipeline_id=pipeline_id)
-    return Version(pipeline_id, made.pipeline_version_id, there, name, is_new=True)
+    made = remote.change(
+        "upload the pipeline",
+        remote.client.upload_pipeline_version,
+        pipeline_package_path=str(path),
+        pipeline_version_name=name,
+        pipeline_id=pipeline_id,
+    )
+    return Version(pipeline_id, made.pipeline_version_id if made else "", there, name, is_new=True)
 
 
 def _find_pipeline(remote: Remote, name: str) -> str | None:
     with remote.doing("list the pipelines"):
-        found = remote.client.list_pipelines(
+        pipelines = remote.client.list_pipelines(
             namespace=remote.connection.namespace, filter=equals("display_name", name)
         ).pipelines
-    return str(found[0].pipeline_id) if found else None
+    return str(pipelines[0].pipeline_id) if pipelines else None
 
 
 def _create_pipeline(remote: Remote, name: str) -> str:
+    # not upload_pipeline: that would make a first version without a digest in its name
+    made = remote.change(
+        "create the pipeline",
+        partial(_send_pipeline, remote),
+        name=name,
+        namespace=remote.connection.namespace or None,
+    )
+    return str(made.pipeline_id) if made else ""
+
+
+def _send_pipeline(remote: Remote, name: str, namespace: str | None) -> Any:
     from kfp_server_api import V2beta1Pipeline
 
-    pipeline: Any = V2beta1Pipeline(
-        name=name, display_name=name, namespace=remote.connection.namespace or None
-    )
-    with remote.doing("create the pipeline"):
-        # not upload_pipeline: that would make a first version without a digest in its name
-        made = remote.client.pipelines.pipeline_service_create_pipeline(pipeline=pipeline)
-    return str(made.pipeline_id)
+    pipeline: Any = V2beta1Pipeline(name=name, display_name=name, namespace=namespace)
+    return remote.client.pipelines.pipeline_service_create_pipeline(pipeline=pipeline)

@@ -173,20 +173,18 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(command, server, c
     shown = capsys.readouterr().out
     assert server.writes == []
     assert TOKEN not in shown
+    decoder, changes = json.JSONDecoder(), []
+    while shown:
+        change, end = decoder.raw_decode(shown)
+        changes.append(change)
+        shown = shown[end:].lstrip()
     assert main(words) == 0
     capsys.readouterr()
-    decoder, wanted = json.JSONDecoder(), [r for r in server.requests if r[0] != "GET"]
-    for method, path, body in wanted:
-        request, end = decoder.raw_decode(shown)
-        shown = shown[end:].lstrip()
-        assert (request["method"], request["path"]) == (method, f"/apis/v2beta1{path}")
-        if "files" in request:
-            assert request["files"][0]["bytes"] == len(body.encode())
-        else:
-            assert set(request["body"]) == set(body)
-            for key in ("display_name", "runtime_config", "trigger", "max_concurrency"):
-                assert request["body"].get(key) == body.get(key)
-    assert shown == ""
+    assert len(changes) == len(server.writes)
+    if command != "upload":
+        sent = server.body_of("POST /runs" if command == "submit" else "POST /recurringruns")
+        assert changes[-1]["with"]["params"] == sent["runtime_config"]["parameters"]
+        assert changes[-1]["with"]["job_name"] == sent["display_name"]
 
 
 def test_a_schedule_is_created_left_alone_and_replaced(server: KfpServer, capsys) -> None:
@@ -228,13 +226,41 @@ def test_a_schedule_trains_when_there_is_reason_to_unless_told_otherwise(
     assert parameters["data_train"] == "gs://bucket/labels/*.csv"
 
 
+def test_a_schedule_with_a_run_in_progress_is_switched_off_and_deleted_later(
+    server: KfpServer, capsys
+) -> None:
+    first = call(capsys, "schedule", *OUTPUT, "--cron", "0 3 * * 1")["recurring_run_id"]
+    call(capsys, "submit", *OUTPUT)
+    (run,) = server.tables["runs"]
+    run |= {"state": "RUNNING", "recurring_run_id": first}
+    words = ["schedule", *OUTPUT, "--cron", "0 4 * * 1"]
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert f"the recurring run {first} is switched off" in said
+    assert "workflow_deleted" not in run
+    modes = {each["recurring_run_id"]: each["mode"] for each in server.tables["recurringruns"]}
+    assert modes[first] == "DISABLE"
+    assert sorted(modes.values()) == ["DISABLE", "ENABLE"]
+    run["state"] = "SUCCEEDED"
+    assert main(words) == 0
+    assert [each["mode"] for each in server.tables["recurringruns"]] == ["ENABLE"]
+
+
+def test_a_namespace_that_is_not_used_is_said(server: KfpServer, capsys) -> None:
+    assert main(["submit", *OUTPUT, "--namespace", "team-a"]) == 0
+    assert "--namespace team-a is not used" in capsys.readouterr().err
+    server.multi_user = True
+    assert main(["submit", *OUTPUT, "--namespace", "team-a", "--again"]) == 0
+    assert "is not used" not in capsys.readouterr().err
+
+
 def test_a_schedule_that_cannot_be_replaced_goes_on(server: KfpServer, capsys) -> None:
     call(capsys, "schedule", *OUTPUT, "--cron", "0 3 * * 1")
     (run,) = server.tables["recurringruns"]
     disable = f"POST /recurringruns/{run['recurring_run_id']}:disable"
     server.refusals = {disable: 403}
     assert main(["schedule", *OUTPUT, "--cron", "0 4 * * 1"]) == 10
-    assert "cannot disable the recurring run that is replaced (403)" in capsys.readouterr().err
+    assert "cannot switch off the recurring run that is replaced (403)" in capsys.readouterr().err
     server.refusals = {"POST /recurringruns ": 500}  # creating, not what follows an id
     assert main(["schedule", *OUTPUT, "--cron", "0 4 * * 1"]) == 10
     assert server.writes[-3:] == [disable, "POST /recurringruns", disable.replace("dis", "en")]
