@@ -6,6 +6,14 @@ to the cluster and how its state is read; a *launcher* runs a request and waits 
 
 from daftt_core.jobs.launcher import KINDS, launcher_for
 from daftt_core.jobs.requests import JobRequest, teacher_request
-from daftt_core.jobs.steps import why_steps_died
+from daftt_core.jobs.steps import read_steps, step_log, why_steps_died
 
-__all__ = ["KINDS", "JobRequest", "launcher_for", "teacher_request", "why_steps_died"]
+__all__ = [
+    "KINDS",
+    "JobRequest",
+    "launcher_for",
+    "read_steps",
+    "step_log",
+    "teacher_request",
+    "why_steps_died",
+]

@@ -1,8 +1,10 @@
-"""What became of the pods of a pipeline's own steps, as an exit handler can tell."""
+"""The pods of a pipeline's own steps: what became of them, and what they wrote."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from typing import Any
 
 from daftt_core.errors import JobError
 from daftt_core.jobs.cluster import Cluster
@@ -15,6 +17,7 @@ RUN_LABEL = "pipeline/runid"
 
 _PATIENCE = Patience(total_seconds=10.0, unauthorized_seconds=0.0, read_seconds=10.0)
 _SHOWN = 3
+_FUNCTION = "--function_to_execute"
 
 
 def why_steps_died() -> str:
@@ -27,7 +30,7 @@ def why_steps_died() -> str:
     if not name:
         return ""
     try:
-        cluster = Cluster(connect(_PATIENCE))
+        cluster = _cluster()
         own = cluster.pod(name) or {}
         run = (own.get("metadata", {}).get("labels") or {}).get(RUN_LABEL)
         pods = cluster.pods(f"{RUN_LABEL}={run}") if run else []
@@ -37,3 +40,68 @@ def why_steps_died() -> str:
     others = [pod for pod in pods if pod["metadata"]["name"] != name]
     ends = [str(end) for end in failed_pods(others, "cluster_memory")]
     return "; ".join((holdups(others) + ends)[:_SHOWN])
+
+
+@dataclass(frozen=True)
+class Step:
+    """A pod in which a component of a pipeline runs.
+
+    Attributes:
+        name: The component's, such as ``train-teacher``.
+        pod: The pod's.
+        state: What it is doing: ``pending``, ``running``, ``succeeded`` or ``failed``.
+        reason: Why it failed or does not start; empty if neither.
+    """
+
+    name: str
+    pod: str
+    state: str
+    reason: str
+
+
+def read_steps(namespace: str, run_id: str) -> list[Step]:
+    """Return the steps of a run that have pods, in the order in which they were created.
+
+    Drivers are among them only where they failed.
+
+    Args:
+        namespace: Where the pods are.
+        run_id: The run's id in Kubeflow Pipelines.
+
+    Raises:
+        JobError: No cluster is known, it cannot be reached, or pods may not be listed.
+    """
+    pods = _cluster(namespace).pods(f"{RUN_LABEL}={run_id}")
+    pods.sort(key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
+    steps = [_step(pod) for pod in pods]
+    return [step for step in steps if step.state == "failed" or step.name != step.pod]
+
+
+def _step(pod: dict[str, Any]) -> Step:
+    name = pod["metadata"]["name"]
+    reasons = [str(end) for end in failed_pods([pod], "cluster_memory")] + holdups([pod])
+    state = str(pod.get("status", {}).get("phase", "Pending")).lower()
+    return Step(_component(pod) or name, name, state, "; ".join(reasons))
+
+
+def _component(pod: dict[str, Any]) -> str:
+    """Return the component that a pod runs, which its command names; empty for a driver."""
+    for container in pod.get("spec", {}).get("containers") or []:
+        words = [*(container.get("command") or []), *(container.get("args") or [])]
+        if _FUNCTION in words[:-1]:
+            return str(words[words.index(_FUNCTION) + 1]).replace("_", "-")
+    return ""
+
+
+def step_log(namespace: str, pod: str) -> list[str]:
+    """Return what a step's program wrote.
+
+    Raises:
+        JobError: It cannot be read.
+    """
+    lines = _cluster(namespace).log_lines(pod, "main")
+    return [line.partition(" ")[2] for line in lines]  # each begins with its time
+
+
+def _cluster(namespace: str = "") -> Cluster:
+    return Cluster(connect(_PATIENCE), namespace)
