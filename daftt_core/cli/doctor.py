@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from daftt_core.cli.checks import show_checks
-from daftt_core.cli.cluster.doctor import Asked, cluster_checks
+from daftt_core.cli.cluster.doctor import Target, cluster_checks
 from daftt_core.cli.local.doctor import machine_checks
 from daftt_core.cli.settings import read_config
 
@@ -61,7 +61,7 @@ def doctor_command(
     """
     if cluster:
         config = read_config(settings_file, {"output": output, "preset": preset})
-        checks = cluster_checks(Asked(config, namespace, service_account, queue))
+        checks = cluster_checks(Target(config, namespace, service_account, queue))
     else:
         checks = machine_checks()
     return 0 if show_checks(checks, as_json=as_json) else 1

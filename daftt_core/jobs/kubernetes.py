@@ -258,3 +258,16 @@ def _words(error: Any) -> str:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError, RecursionError):
         return f"{error.status} {error.reason}"
+
+
+def amount(quantity: str) -> float:
+    """Return an amount that Kubernetes writes as text: ``500m`` is 0.5, ``2Ki`` is 2048.
+
+    What is no such amount is 0.
+    """
+    from kubernetes.utils import parse_quantity
+
+    try:
+        return float(parse_quantity(quantity))
+    except ValueError:
+        return 0.0

@@ -1,27 +1,27 @@
-"""``daftt doctor --cluster``: what a cluster lacks for a run, and what mends it.
+"""``daftt doctor --cluster``: what a cluster lacks for a run, and what fixes it.
 
-It asks the Kubernetes API alone, as the kubeconfig's user or, with a service account's name, as
-that account (which is what the pods of a run are). It changes nothing but one small object in the
-run's storage, which it writes, reads and deletes.
+It reads the Kubernetes API, as the kubeconfig's user; rights are those of the account that the pods
+of a run have. It changes nothing but one small object in the run's storage, which it writes, reads
+and deletes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import yaml
 
 from daftt_core.cli.checks import Check
-from daftt_core.cli.local.launch import compiled_pipeline
+from daftt_core.cli.cluster.capacity import capacity_checks, image_checks
+from daftt_core.cli.cluster.kube import KubeReader, refusal_status
 from daftt_core.config import Config
-from daftt_core.errors import JobError, StorageError
-from daftt_core.jobs.kubernetes import Patience, RefusedError, connect
+from daftt_core.errors import ConfigError, JobError, ModelError, StorageError
+from daftt_core.jobs.kubernetes import RefusedError
+from daftt_core.preflight import check_for_pods, check_models
 from daftt_core.storage import open_storage
 
-_PATIENCE = Patience(total_seconds=5.0, unauthorized_seconds=0.0, read_seconds=15.0)
 _OPERATOR = (
     "kubectl apply --server-side -k "
     "'github.com/kubeflow/training-operator.git/manifests/overlays/standalone?ref=v1.9.4'"
@@ -32,16 +32,20 @@ _TRAINER = (
     "kubectl apply --server-side -k "
     "'github.com/kubeflow/trainer.git/manifests/overlays/runtimes?ref=VERSION'"
 )
-_APIS = (
-    # group and version, resource, launcher, mended by
-    ("kubeflow.org/v1", "pytorchjobs", "pytorchjob", _OPERATOR),
-    ("trainer.kubeflow.org/v1alpha1", "trainjobs", "trainjob", _TRAINER),
-)
+_APIS = {
+    # launcher: group and version, resource, fixed by
+    "pytorchjob": ("kubeflow.org/v1", "pytorchjobs", _OPERATOR),
+    "trainjob": ("trainer.kubeflow.org/v1alpha1", "trainjobs", _TRAINER),
+}
 _KUEUE = "kueue.x-k8s.io"
 _INSTALL_KUEUE = (
     "kubectl apply --server-side -f "
     "https://github.com/kubernetes-sigs/kueue/releases/download/VERSION/manifests.yaml"
 )
+_FRAMEWORKS = {
+    "pytorchjob": "kubeflow.org/pytorchjob",
+    "trainjob": "trainer.kubeflow.org/trainjob",
+}
 _RIGHTS = (
     # group, resource, subresource, verbs
     ("", "pods", "", ("get", "list")),
@@ -49,17 +53,22 @@ _RIGHTS = (
     ("", "events", "", ("list",)),
 )
 _JOB_VERBS = ("create", "get", "list", "patch", "delete")
-_NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
+_KFP = "ml-pipeline"
+_KFP_NAMESPACE = "kubeflow"
+_OLDEST_KFP = (2, 17)
+_ENFORCE = "pod-security.kubernetes.io/enforce"
+_STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - its name
 
 
 @dataclass(frozen=True)
-class Asked:
+class Target:
     """What the doctor is to look at.
 
     Attributes:
         config: Settings of the run: its storage, GPUs and secrets.
         namespace: Where the pods run.
-        service_account: As whom they run; empty: the kubeconfig's user is looked at.
+        service_account: As whom they run; empty: the default of the installation, and the rights
+            that are looked at are the kubeconfig's own.
         queue: Kueue's queue that jobs go to; empty: the one that the settings name.
     """
 
@@ -68,11 +77,18 @@ class Asked:
     service_account: str = ""
     queue: str = ""
 
+    @property
+    def launcher(self) -> str:
+        """What trains the teacher: ``local``, ``pytorchjob`` or ``trainjob``."""
+        return self.config.job.launcher
 
-def cluster_checks(asked: Asked) -> list[Check]:
-    """Look at everything that a run needs of the cluster."""
+
+def cluster_checks(target: Target) -> list[Check]:
+    """Return what was found of everything that a run needs of the cluster."""
+    account = target.service_account
+    user = f"system:serviceaccount:{target.namespace}:{account}" if account else ""
     try:
-        api = _Api(asked)
+        api = KubeReader(user)
         version = api.version()
     except JobError as error:
         sentence = str(error)
@@ -80,105 +96,164 @@ def cluster_checks(asked: Asked) -> list[Check]:
             sentence = "the API server does not know you (401): log in to the cluster again"
         mend = "kubectl config get-contexts; kubectl config use-context NAME"
         return [Check("Kubernetes", False, sentence, mend)]
+    several_users, pipelines = _pipelines(api, target)
     return [
         Check("Kubernetes", True, version),
-        *_resources(api, asked.config),
-        _kueue(api),
-        *_rights(api, asked),
-        *_secrets(api, asked),
-        _bucket(asked.config.run.output),
-        _gpus(api, asked.config),
-        *_queue(api, asked),
-        *_images(api, asked),
+        pipelines,
+        *_namespace(api, target, several_users),
+        *_job_api(api, target),
+        *_rights(api, target),
+        *_secrets(api, target, several_users),
+        *_places(target.config),
+        *capacity_checks(api, target.config, target.namespace),
+        *_queue(api, target),
+        *image_checks(api, target.namespace),
     ]
 
 
-class _Api:
-    """What the checks ask of the Kubernetes API."""
-
-    def __init__(self, asked: Asked) -> None:
-        self._client = connect(_PATIENCE)
-        self._as = {}
-        if asked.service_account:
-            user = f"system:serviceaccount:{asked.namespace}:{asked.service_account}"
-            self._as = {"Impersonate-User": user}
-
-    def version(self) -> str:
-        """Return the version of the cluster.
-
-        Raises:
-            JobError: Nothing answers, or the credentials are refused.
-        """
-        return str(self._client.request("GET", "/version").get("gitVersion", "answers"))
-
-    def get(self, path: str) -> dict[str, Any]:
-        """Return an object; ``{"refused": STATUS}`` where it is refused.
-
-        Raises:
-            JobError: Nothing answers.
-        """
-        try:
-            return self._client.request("GET", path)
-        except RefusedError as error:
-            return {"refused": error.status}
-
-    def may(self, namespace: str, attributes: dict[str, str]) -> bool | None:
-        """Tell whether an action is allowed; None where that cannot be told."""
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {"namespace": namespace, **attributes}},
-        }
-        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        try:
-            answer = self._client.request("POST", path, body=review, headers=self._as)
-        except RefusedError:
-            return None
-        status = answer.get("status")
-        return bool(status.get("allowed")) if isinstance(status, dict) else None
+def _pipelines(api: KubeReader, target: Target) -> tuple[bool, Check]:
+    """Return whether Kubeflow Pipelines has several users, and how it is."""
+    name = "Kubeflow Pipelines"
+    path = f"/apis/apps/v1/namespaces/{_KFP_NAMESPACE}/deployments/{_KFP}"
+    answer = api.get(path)
+    status = refusal_status(answer)
+    if status == 403:
+        found = f"cannot be told: you may not read deployments in {_KFP_NAMESPACE}"
+        mend = f"kubectl -n {_KFP_NAMESPACE} get deployment {_KFP}"
+        return False, Check(name, False, found, mend, needed=False)
+    if status:
+        found = f"there is no deployment {_KFP} in the namespace {_KFP_NAMESPACE}"
+        return False, Check(name, False, found, "see docs/operations.md, Install")
+    container = answer["spec"]["template"]["spec"]["containers"][0]
+    variables = {each["name"]: each.get("value") for each in container.get("env") or []}
+    several_users = variables.get("MULTIUSER") == "true"
+    mode = "several users" if several_users else "one user"
+    version = re.search(r":v?(\d+)\.(\d+)[^:@]*", container.get("image", ""))
+    shown = f"{version[0].lstrip(':')}, {mode}" if version else f"version not known, {mode}"
+    if not answer.get("status", {}).get("availableReplicas"):
+        mend = f"kubectl -n {_KFP_NAMESPACE} describe deployment {_KFP}"
+        return several_users, Check(name, False, f"{shown}: no pod of {_KFP} is ready", mend)
+    if version and (int(version[1]), int(version[2])) < _OLDEST_KFP:
+        found = f"{shown}: older than 2.17, with which DAFTT was tried"
+        return several_users, Check(name, False, found, "upgrade it", needed=False)
+    if not several_users and target.namespace != _KFP_NAMESPACE:
+        found = f"{shown}: its runs go to {_KFP_NAMESPACE}, and {target.namespace} is not used"
+        mend = f"daftt doctor --cluster --namespace {_KFP_NAMESPACE}"
+        return several_users, Check(name, False, found, mend)
+    return several_users, Check(name, True, shown)
 
 
-def _refused(answer: dict[str, Any]) -> int:
-    """Return the status of a refusal; 0 for an answer."""
-    return int(answer.get("refused", 0))
+def _namespace(api: KubeReader, target: Target, several_users: bool) -> Iterator[Check]:
+    """Yield whether the namespace is there, lets pods run, and has the account they run as."""
+    space = target.namespace
+    answer = api.get(f"/api/v1/namespaces/{space}")
+    status = refusal_status(answer)
+    if status == 404:
+        yield Check(f"namespace {space}", False, "is missing", f"kubectl create namespace {space}")
+        return
+    if status:
+        found = f"cannot be told: you may not read it ({status})"
+        mend = f"kubectl get namespace {space}"
+        yield Check(f"namespace {space}", False, found, mend, needed=False)
+    else:
+        yield Check(f"namespace {space}", True, "is there")
+        yield from _pod_security(api, target, (answer["metadata"].get("labels") or {}))
+    account = target.service_account or ("default-editor" if several_users else "pipeline-runner")
+    status = refusal_status(api.get(f"/api/v1/namespaces/{space}/serviceaccounts/{account}"))
+    found = {0: "is there", 404: "is missing"}.get(status, f"cannot be told ({status})")
+    mend = f"kubectl -n {space} create serviceaccount {account}" if status else ""
+    yield Check(f"account {account}", not status, found, mend, needed=status == 404)
 
 
-def _launcher(config: Config) -> str:
-    """The kind of job that trains the teacher; a local one may become a PyTorchJob."""
-    return "trainjob" if config.job.launcher == "trainjob" else "pytorchjob"
-
-
-def _resources(api: _Api, config: Config) -> Iterator[Check]:
-    for version, resource, launcher, mend in _APIS:
-        found = api.get(f"/apis/{version}").get("resources", [])
-        ok = any(each.get("name") == resource for each in found)
-        said = f"served as {version}" if ok else f"{version} is not served"
-        yield Check(
-            f"CRD {resource}", ok, said, "" if ok else mend, needed=launcher == _launcher(config)
-        )
-
-
-def _kueue(api: _Api) -> Check:
-    version = _served_version(api, _KUEUE)
-    if version:
-        return Check("CRD localqueues", True, f"served as {version}")
-    said = f"no version of {_KUEUE} is served"
-    return Check("CRD localqueues", False, said, _INSTALL_KUEUE, needed=False)
-
-
-def _served_version(api: _Api, group: str) -> str:
-    """Group and version in which the cluster prefers a group's objects; empty for none."""
-    preferred = api.get(f"/apis/{group}").get("preferredVersion") or {}
-    return str(preferred.get("groupVersion", ""))
-
-
-def _rights(api: _Api, asked: Asked) -> Iterator[Check]:
-    space, account = asked.namespace, asked.service_account or "pipeline-runner"
-    jobs = next(
-        (version.partition("/")[0], resource, "", _JOB_VERBS)
-        for version, resource, launcher, _ in _APIS
-        if launcher == _launcher(asked.config)
+def _pod_security(api: KubeReader, target: Target, labels: dict[str, str]) -> Iterator[Check]:
+    level = labels.get(_ENFORCE, "privileged")
+    several_pods = target.launcher == "pytorchjob" and target.config.job.nodes > 1
+    if level != "restricted" or not several_pods:
+        yield Check("pod security", True, f"{level}: the pipeline's pods are allowed")
+        return
+    operator = api.get(f"/apis/apps/v1/namespaces/{_KFP_NAMESPACE}/deployments/training-operator")
+    spec = operator.get("spec", {}).get("template", {}).get("spec", {})
+    mounted = {
+        mount.get("mountPath")
+        for container in spec.get("containers") or []
+        for mount in container.get("volumeMounts") or []
+    }
+    if "/etc/config" in mounted:
+        yield Check("pod security", True, f"{level}: the operator has its own init container")
+        return
+    found = (
+        f"{level}: it refuses the init container that the training operator adds to workers; "
+        "a job of several nodes waits for ever"
     )
+    mend = "mount a template as initContainer.yaml at the operator's /etc/config (docs/security.md)"
+    yield Check("pod security", False, found, mend)
+
+
+def _job_api(api: KubeReader, target: Target) -> Iterator[Check]:
+    """Yield whether the kind of job that trains the teacher is served, and what it builds on."""
+    if target.launcher == "local":
+        return
+    version, resource, mend = _APIS[target.launcher]
+    resources = api.get(f"/apis/{version}").get("resources") or []
+    served = any(each.get("name") == resource for each in resources)
+    found = f"served as {version}" if served else f"{version} is not served"
+    yield Check(f"CRD {resource}", served, found, "" if served else mend)
+    if served and target.launcher == "trainjob":
+        runtime = target.config.job.runtime
+        status = refusal_status(api.get(f"/apis/{version}/clustertrainingruntimes/{runtime}"))
+        found = {0: "is there", 404: "is missing"}.get(status, f"cannot be read ({status})")
+        mend = "kubectl get clustertrainingruntimes" if status else ""
+        yield Check(f"runtime {runtime}", not status, found, mend, needed=status == 404)
+
+
+def _places(config: Config) -> Iterator[Check]:
+    """Yield whether pods can see what the settings name, and whether it is there."""
+    try:
+        check_for_pods(config)
+    except ConfigError as error:
+        mend = "daftt doctor --cluster --output gs://BUCKET/daftt --settings FILE"
+        for line in str(error).splitlines():
+            name, _, found = line.partition(": ")
+            yield Check(name, False, found, mend)
+        return
+    try:
+        open_storage(config.run.output).check_writable()
+    except StorageError as error:
+        mend = f"gcloud storage buckets describe {config.run.output}"
+        yield Check("storage", False, str(error), mend)
+    else:
+        yield Check("storage", True, f"{config.run.output}: written, read and deleted from here")
+    try:
+        check_models(config)
+    except ModelError as error:
+        yield Check("models", False, str(error), "daftt models copy MODEL gs://BUCKET/models/NAME")
+    else:
+        yield Check("models", True, f"{config.teacher.model}, {config.student.model}")
+    for name in ("train", "dev", "test", "unlabelled"):
+        place = getattr(config.data, name)
+        if "://" in place:
+            yield _data(f"data_{name}", place)
+
+
+def _data(setting: str, place: str) -> Check:
+    fixed = re.split(r"[*?\[]", place, maxsplit=1)[0]
+    parent, _, start = fixed.rpartition("/")
+    try:
+        count = len(open_storage(parent).entries(start))
+    except StorageError as error:
+        return Check(setting, False, str(error), f"gcloud storage ls '{place}'")
+    if not count:
+        return Check(setting, False, f"{place}: nothing is there", f"gcloud storage ls '{place}'")
+    return Check(setting, True, f"{place}: is there")
+
+
+def _rights(api: KubeReader, target: Target) -> Iterator[Check]:
+    """Yield what the account of the steps may do with jobs, pods and events."""
+    space, account = target.namespace, target.service_account or "pipeline-runner"
+    if target.launcher == "local":  # no step touches the cluster
+        return
+    version, plural, _ = _APIS[target.launcher]
+    jobs = (version.partition("/")[0], plural, "", _JOB_VERBS)
     for group, resource, sub, verbs in (jobs, *_RIGHTS):
         name = f"{resource}/{sub}" if sub else resource
         attributes = {"group": group, "resource": resource} | ({"subresource": sub} if sub else {})
@@ -198,24 +273,26 @@ def _rights(api: _Api, asked: Asked) -> Iterator[Check]:
             f"kubectl -n {space} create rolebinding {role} --role={role} "
             f"--serviceaccount={space}:{account}"
         )
-        said = f"no {', '.join(lacking)}" if lacking else ", ".join(verbs)
-        yield Check(f"right to {name}", not lacking, said, mend if lacking else "")
+        found = f"no {', '.join(lacking)}" if lacking else ", ".join(verbs)
+        yield Check(f"right to {name}", not lacking, found, mend if lacking else "")
 
 
-def _secrets(api: _Api, asked: Asked) -> Iterator[Check]:
-    pods, job = asked.config.cluster, asked.config.job
-    yield _secret(api, asked.namespace, pods.hub_secret, "token", "private models")
+def _secrets(api: KubeReader, target: Target, several_users: bool) -> Iterator[Check]:
+    pods, job = target.config.cluster, target.config.job
+    if several_users:
+        yield _secret(api, target.namespace, _STORE_SECRET, "accesskey")
+    yield _secret(api, target.namespace, pods.hub_secret, "token", "private models")
     if pods.pull_secret:
         made_by = f"docker-registry {pods.pull_secret} --from-file=DOCKER_CONFIG_FILE"
-        yield _secret(api, asked.namespace, pods.pull_secret, ".dockerconfigjson", "", made_by)
+        yield _secret(api, target.namespace, pods.pull_secret, ".dockerconfigjson", "", made_by)
     for name, key in job.secret_keys().values():
-        yield _secret(api, job.namespace or asked.namespace, name, key)
+        yield _secret(api, job.namespace or target.namespace, name, key)
 
 
 def _secret(
-    api: _Api, space: str, name: str, key: str, only_for: str = "", made_by: str = ""
+    api: KubeReader, space: str, name: str, key: str, only_for: str = "", made_by: str = ""
 ) -> Check:
-    """Whether a secret has a key.
+    """Return whether a secret has a key.
 
     Args:
         api: The cluster.
@@ -226,118 +303,70 @@ def _secret(
         made_by: The end of the command that makes it.
     """
     answer = api.get(f"/api/v1/namespaces/{space}/secrets/{name}")
-    refused = _refused(answer)
-    if not refused and key in answer.get("data", {}):
+    status = refusal_status(answer)
+    if not status and key in answer.get("data", {}):
         return Check(f"secret {name}", True, f"has {key}")
-    said = {404: "is missing", 403: "cannot be told: you may not read secrets"}.get(
-        refused, f"cannot be read ({refused})" if refused else f"has no key {key!r}"
+    found = {404: "is missing", 403: "cannot be told: you may not read secrets"}.get(
+        status, f"cannot be read ({status})" if status else f"has no key {key!r}"
     )
     made_by = made_by or f"generic {name} --from-file={key}={key.upper()}_FILE"
-    needed = not only_for and refused != 403
+    needed = not only_for and status != 403
     return Check(
         f"secret {name}",
         False,
-        f"{said}; needed for {only_for} only" if only_for else said,
+        f"{found}; needed for {only_for} only" if only_for else found,
         f"kubectl -n {space} create secret {made_by}",
         needed=needed,
     )
 
 
-def _bucket(output: str) -> Check:
-    if "://" not in output:
-        mend = "daftt doctor --cluster --output gs://BUCKET/daftt"
-        return Check("storage", False, f"{output!r} would be a folder of a single pod", mend)
-    try:
-        open_storage(output).check_writable()
-    except StorageError as error:
-        return Check("storage", False, str(error), f"gcloud storage buckets describe {output}")
-    return Check("storage", True, f"{output}: written, read and deleted from this machine")
-
-
-def _gpus(api: _Api, config: Config) -> Check:
-    kind, pods = config.cluster.gpu_resource, config.cluster
-    wanted = max(pods.gpus, pods.teacher_gpus)
-    answer = api.get("/api/v1/nodes")
-    if _refused(answer):
-        said = f"cannot be told: you may not list nodes; a pod wants {wanted}"
-        return Check(f"GPUs ({kind})", False, said, "kubectl get nodes", needed=False)
-    selector = pods.node_selector.items()
-    nodes = [n for n in answer.get("items", []) if selector <= _labels(n).items()]
-    each = [int(n.get("status", {}).get("allocatable", {}).get(kind, 0)) for n in nodes]
-    said = f"{sum(each)} allocatable on {sum(map(bool, each))} nodes; a pod wants {wanted}"
-    ok = max(each, default=0) >= wanted
-    if not nodes and pods.node_selector:
-        ok, said = False, f"no node has the labels {pods.node_selector}"
-    mend = "" if ok else "add nodes with GPUs, or: daftt submit --cluster-gpus 0"
-    return Check(f"GPUs ({kind})", ok, said, mend)
-
-
-def _labels(node: dict[str, Any]) -> dict[str, str]:
-    return dict(node.get("metadata", {}).get("labels") or {})
-
-
-def _queue(api: _Api, asked: Asked) -> Iterator[Check]:
-    queue = asked.queue or asked.config.job.queue
+def _queue(api: KubeReader, target: Target) -> Iterator[Check]:
+    queue = target.queue or target.config.job.queue
     if not queue:
         return
-    name, space = f"queue {queue}", asked.config.job.namespace or asked.namespace
-    version = _served_version(api, _KUEUE)
+    name, space = f"queue {queue}", target.config.job.namespace or target.namespace
+    version = api.served_version(_KUEUE)
     if not version:
         yield Check(name, False, "Kueue is not installed", _INSTALL_KUEUE)
         return
     answer = api.get(f"/apis/{version}/namespaces/{space}/localqueues/{queue}")
-    if refused := _refused(answer):
-        said = "is missing" if refused == 404 else f"cannot be read ({refused})"
+    if status := refusal_status(answer):
+        found = "is missing" if status == 404 else f"cannot be read ({status})"
         manifest = (
             f"kubectl apply -f - <<< '{{apiVersion: {version}, kind: LocalQueue, "
             f"metadata: {{name: {queue}, namespace: {space}}}, "
             "spec: {clusterQueue: CLUSTER_QUEUE}}'"
         )
-        yield Check(name, False, said, manifest, needed=refused == 404)
+        yield Check(name, False, found, manifest, needed=status == 404)
         return
     conditions = answer.get("status", {}).get("conditions", [])
     stopped = [c for c in conditions if c.get("type") == "Active" and c.get("status") != "True"]
     if stopped:
-        said = f"is not active: {stopped[0].get('message', '')}"
-        yield Check(name, False, said, f"kubectl -n {space} describe localqueue {queue}")
+        found = f"is not active: {stopped[0].get('message', '')}"
+        yield Check(name, False, found, f"kubectl -n {space} describe localqueue {queue}")
     else:
         yield Check(name, True, "is active")
+    yield from _managed(api, target, name)
 
 
-def _images(api: _Api, asked: Asked) -> Iterator[Check]:
-    on_nodes = {
-        name
-        for node in api.get("/api/v1/nodes").get("items", [])
-        for image in node.get("status", {}).get("images", [])
-        for name in image.get("names", [])
-    }
-    failing = _failing_images(api, asked.namespace)
-    for image in _pipeline_images(compiled_pipeline()):
-        pull = (
-            f"kubectl -n {asked.namespace} run daftt-pull --rm -i --restart=Never "
-            f"--image={image} --command -- true"
-        )
-        if any(known == image or known.endswith(f"/{image}") for known in on_nodes):
-            yield Check(f"image {image}", True, "is on a node")
-        elif image in failing:
-            yield Check(f"image {image}", False, f"could not be pulled: {failing[image]}", pull)
-        else:
-            said = "is on no node yet; whether it can be pulled shows only when it is"
-            yield Check(f"image {image}", False, said, pull, needed=False)
+def _managed(api: KubeReader, target: Target, name: str) -> Iterator[Check]:
+    """Yield whether Kueue starts the kind of job that trains the teacher.
 
-
-def _failing_images(api: _Api, namespace: str) -> dict[str, str]:
-    """Images that pods wait for in vain, and what is said about each."""
-    pods = api.get(f"/api/v1/namespaces/{namespace}/pods").get("items", [])
-    return {
-        status["image"]: f"{waiting['reason']} {waiting.get('message', '')}".strip()
-        for pod in pods
-        for status in pod.get("status", {}).get("containerStatuses") or []
-        if (waiting := status.get("state", {}).get("waiting") or {}).get("reason") in _NOT_PULLED
-    }
-
-
-def _pipeline_images(path: Path) -> list[str]:
-    spec = next(yaml.load_all(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
-    executors = spec["deploymentSpec"]["executors"].values()
-    return sorted({each["container"]["image"] for each in executors})
+    Since 0.19 its default configuration leaves out PyTorchJobs: they stay suspended for ever.
+    """
+    framework = _FRAMEWORKS.get(target.launcher)
+    config = api.get("/api/v1/namespaces/kueue-system/configmaps/kueue-manager-config")
+    text = (config.get("data") or {}).get("controller_manager_config.yaml")
+    if framework is None or text is None:
+        return
+    try:
+        settings = yaml.safe_load(text)
+        managed = settings["integrations"]["frameworks"] or []
+    except (yaml.YAMLError, KeyError, TypeError):
+        return
+    if framework in managed:
+        yield Check(f"{name} starts", True, f"Kueue manages {framework}")
+        return
+    mend = "kubectl -n kueue-system edit configmap kueue-manager-config"
+    found = f"Kueue does not manage {framework}: such a job stays suspended for ever"
+    yield Check(f"{name} starts", False, f"{found}; add it to integrations.frameworks", mend)
