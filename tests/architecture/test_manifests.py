@@ -14,9 +14,15 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from programs import missing_program
+
+from daftt_core.jobs.pods import JOB_LABEL
 
 _K8S = Path(__file__).parents[2] / "k8s"
-_OVERLAYS = sorted(path.name for path in (_K8S / "overlays").iterdir())
+_OVERLAYS = ("kind", "gke")
+"""Those that bring a namespace of DAFTT's own."""
+_GUESTS = {"single-user": "kubeflow", "profile": "team-a"}
+"""Those that go into a namespace of Kubeflow's, and that namespace."""
 _VERSIONS = ("1.31", "1.37")
 """Kubernetes' own schemas: the oldest version that is still in wide use, and the newest."""
 _KUBECTL = shutil.which("kubectl", path=str(Path(sys.executable).parent)) or shutil.which("kubectl")
@@ -25,7 +31,7 @@ _CLUSTER_WIDE = {"Namespace", "PriorityClass", "ResourceFlavor", "ClusterQueue"}
 
 def _build(folder: Path) -> list[dict[str, Any]]:
     if _KUBECTL is None:
-        pytest.skip("kubectl is missing; install it: apt-get install kubernetes-client")
+        missing_program("kubectl is missing; install it: apt-get install kubernetes-client")
     done = subprocess.run([_KUBECTL, "kustomize", str(folder)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not done.stderr
@@ -121,6 +127,32 @@ def test_the_namespace_enforces_the_restricted_standard(objects: list[dict[str, 
         assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
 
 
+def test_every_overlay_is_looked_at() -> None:
+    assert {path.name for path in (_K8S / "overlays").iterdir()} == {*_OVERLAYS, *_GUESTS}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "account"), [("single-user", "pipeline-runner"), ("profile", "default-editor")]
+)
+def test_a_namespace_of_kubeflow_gets_rights_and_one_policy_and_nothing_else(
+    overlay: str, account: str
+) -> None:
+    objects, namespace = _build(_K8S / "overlays" / overlay), _GUESTS[overlay]
+    for thing in objects:
+        _check(thing)
+        assert thing["metadata"]["namespace"] == namespace
+    kinds = {thing["kind"] for thing in objects}
+    assert kinds == {"ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"}
+    subjects = _of(objects, "RoleBinding")["daftt-launcher"]["subjects"]
+    assert {(subject["name"], subject["namespace"]) for subject in subjects} == {
+        ("daftt-pipeline", namespace),
+        (account, namespace),
+    }
+    (policy,) = _of(objects, "NetworkPolicy").values()
+    selected = policy["spec"]["podSelector"]["matchExpressions"]
+    assert selected == [{"key": JOB_LABEL, "operator": "Exists"}]  # no pod of Kubeflow's own
+
+
 def test_no_role_is_wider_than_documented(objects: list[dict[str, Any]]) -> None:
     table = (_K8S.parent / "docs" / "operations.md").read_text(encoding="utf-8")
     assert not _of(objects, "ClusterRole")
@@ -198,7 +230,7 @@ def test_the_queue_offers_no_more_than_the_quota(objects: list[dict[str, Any]]) 
 def test_no_secret_is_applied_and_templates_hold_no_value(objects: list[dict[str, Any]]) -> None:
     assert not _of(objects, "Secret")
     templates = list((_K8S / "secret-templates").glob("*.yaml"))
-    assert len(templates) == 4
+    assert len(templates) == 5
     for path in templates:
         secret = yaml.safe_load(path.read_text(encoding="utf-8"))
         _check(secret)

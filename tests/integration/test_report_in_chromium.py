@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import missing_program
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "reporting"))
 
@@ -91,7 +92,7 @@ def look(server: Server, tmp_path: Path) -> Look:
     names = ("chromium", "chromium-browser", "google-chrome")
     browser = next(filter(None, map(shutil.which, names)), None)
     if browser is None:
-        pytest.skip("no Chromium; install it with: apt-get install chromium")
+        missing_program("no Chromium; install it with: apt-get install chromium")
 
     def work(html: str, width: int = 390, *options: str) -> dict[str, Any]:
         server.pages = {"/report.html": html, "/probe": PROBE.format(width=width)}

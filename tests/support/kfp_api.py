@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 __all__ = ["KfpServer", "kfp_server"]
 
 TOKEN = "a-secret-token"
+COOKIE = "authservice_session=a-secret-session"
 CREATED = "2026-01-02T03:04:05Z"
 
 
@@ -38,6 +39,7 @@ class KfpServer:
     url: str = ""
     multi_user: bool = False
     needs_token: bool = False
+    needs_cookie: bool = False
     page: str = ""
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
     refusals: dict[str, int] = field(default_factory=dict)
@@ -113,8 +115,8 @@ def _handler(state: KfpServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - 
                     return status, {"message": f"refused, you sent {sent}", "code": status}
             if state.needs_token and sent != f"Bearer {TOKEN}":
                 return 401, {"message": f"Unauthorized: {sent}"}
-            if state.page:
-                return 200, state.page
+            if state.page or (state.needs_cookie and self.headers.get("Cookie") != COOKIE):
+                return 200, state.page or "<html>Log in</html>"
             return _respond(state, method, path, query, body)
 
         def _body(self) -> Any:

@@ -44,10 +44,7 @@ _DEFAULT_NAMESPACE = "kubeflow"
 @click.option("--tail", type=click.IntRange(min=1), help="Only so many last lines of each log.")
 def logs_command(
     run: str,
-    host: str,
-    namespace: str,
-    token: str,
-    ca_cert: str,
+    connection: Connection,
     task: str,
     failed: bool,
     tail: int | None,
@@ -63,7 +60,7 @@ def logs_command(
       daftt logs movie-reviews-1a2b3c4d --failed --tail 20
       daftt logs 0b7f6a52-5a3f-4c6c-9f0e-0d8a2b3c4d5e --task train-teacher
     """
-    remote = connect(Connection(host, namespace, token, ca_cert))
+    remote = connect(connection)
     found = _find(remote, run)
     say(visible_line(f"{found.display_name}: {(found.state or 'PENDING').lower()}"))
     say(remote.link(f"runs/details/{found.run_id}"))

@@ -75,10 +75,7 @@ def place_order(
     *,
     settings_file: Path | None,
     pipeline: str,
-    host: str,
-    namespace: str,
-    token: str,
-    ca_cert: str,
+    connection: Connection,
     experiment: str,
     service_account: str,
     dry_run: bool,
@@ -89,10 +86,7 @@ def place_order(
     Args:
         settings_file: A YAML file of flat settings, or None.
         pipeline: Which pipeline, ``daftt`` or ``sweep``.
-        host: Address of Kubeflow Pipelines.
-        namespace: Namespace to work in.
-        token: Opens it.
-        ca_cert: File of certificates.
+        connection: Where Kubeflow Pipelines is.
         experiment: Name of the experiment, which is created where it is missing.
         service_account: As whom the pods run.
         dry_run: Show changes and do not make them.
@@ -113,7 +107,7 @@ def place_order(
     else:
         _check_no_variation(variations)
         name, parameters = _run_name(config), form_arguments(presets=presets, settings=settings)
-    remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
+    remote = connect(connection, dry_run=dry_run)
     version = upload_version(remote, pipeline, config)
     experiment_id = _experiment(remote, experiment)
     return Order(remote, version, experiment_id, service_account, name, parameters)

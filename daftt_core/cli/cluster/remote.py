@@ -13,10 +13,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -25,6 +25,14 @@ from daftt_core.errors import ConfigError, RemoteError
 from daftt_core.network.addresses import address_problem
 from daftt_core.network.retry import within
 
+_OPTIONS = {
+    "ca_cert": "File of the certificates that sign the address.",
+    "cookie": "Cookie of a platform with a page to log in, such as authservice_session=...; better "
+    "in the variable than on a command line.",
+    "token": "Token; better in the variable than on a command line.",
+    "namespace": "Namespace; empty where there is one user.",
+    "host": "Address of Kubeflow Pipelines.",
+}
 _PATIENCE_SECONDS = 10  # for the first answer; what comes later may be a large upload
 _MESSAGE_CHARACTERS = 300
 _NOISE = re.compile(r"<[^<>]*>|HTTPS?Connection\([^()]*\):|\(Caused by.*")
@@ -40,12 +48,14 @@ class Connection:
         host: Its address.
         namespace: The namespace to work in; empty where the installation has one user.
         token: Opens it; empty where it is open.
+        cookie: Opens a platform with a page to log in, in place of the token.
         ca_cert: File of certificates that the address may be signed by; empty: the usual ones.
     """
 
     host: str
     namespace: str = ""
     token: str = field(default="", repr=False)
+    cookie: str = field(default="", repr=False)
     ca_cert: str = ""
 
     @property
@@ -111,17 +121,27 @@ class Remote:
 
 
 def with_connection(command: _Decorated) -> _Decorated:
-    """Give a command the options that say where Kubeflow Pipelines is."""
-    for flag, variable, text in (
-        ("--ca-cert", "DAFTT_KFP_CA_CERT", "File of the certificates that sign the address."),
-        ("--token", "DAFTT_KFP_TOKEN", "Token; better in the variable than on a command line."),
-        ("--namespace", "DAFTT_KFP_NAMESPACE", "Namespace; empty where there is one user."),
-        ("--host", "DAFTT_KFP_HOST", "Address of Kubeflow Pipelines."),
-    ):
-        command = click.option(
-            flag, default="", envvar=variable, show_envvar=True, metavar="TEXT", help=text
-        )(command)
-    return command
+    """Give a command the options that say where Kubeflow Pipelines is.
+
+    The command gets them as one argument, ``connection``.
+    """
+
+    @wraps(command)
+    def connected(*args: Any, **given: Any) -> Any:
+        parts = {name: given.pop(name) for name in _OPTIONS}
+        return command(*args, connection=Connection(**parts), **given)
+
+    decorated: Any = connected
+    for name, text in _OPTIONS.items():
+        decorated = click.option(
+            f"--{name.replace('_', '-')}",
+            default="",
+            envvar=f"DAFTT_KFP_{name.upper()}",
+            show_envvar=True,
+            metavar="TEXT",
+            help=text,
+        )(decorated)
+    return cast(_Decorated, decorated)
 
 
 def with_dry_run(command: _Decorated) -> _Decorated:
@@ -180,6 +200,7 @@ def _greet(connection: Connection) -> bool:
     if connection.ca_cert:
         settings.ssl_ca_cert = connection.ca_cert
     headers = {"authorization": f"Bearer {connection.token}"} if connection.token else {}
+    headers |= {"Cookie": connection.cookie} if connection.cookie else {}
     settings.retries = False  # no redirect is followed either: the token goes nowhere else
     with ApiClient(settings) as client:
         ask = partial(
@@ -199,7 +220,7 @@ def _greet(connection: Connection) -> bool:
     except (ValueError, AttributeError, RecursionError):
         raise RemoteError(
             f"{connection.shown}: answers with something that is not Kubeflow Pipelines, perhaps "
-            "a page to log in: check the address and DAFTT_KFP_TOKEN"
+            "a page to log in: check the address, and DAFTT_KFP_TOKEN or DAFTT_KFP_COOKIE"
         ) from None
 
 
@@ -213,6 +234,7 @@ def _client(connection: Connection) -> Any:
             # kfp takes its own default for "none given"
             namespace=connection.namespace or "kubeflow",
             existing_token=connection.token or None,
+            cookies=connection.cookie or None,
             ssl_ca_cert=connection.ca_cert or None,
         )
 
@@ -237,7 +259,8 @@ def _refusal(connection: Connection, what: str, status: int, body: str | bytes |
     place = f"namespace {connection.namespace!r}" if connection.namespace else "it"
     said = _message(connection, body)
     because = {
-        401: "the token is missing, wrong or has expired; set DAFTT_KFP_TOKEN",
+        401: "the token or cookie is missing, wrong or has expired; set DAFTT_KFP_TOKEN or "
+        "DAFTT_KFP_COOKIE",
         403: f"this is not allowed in {place}; ask for the right, or choose another --namespace",
         404: "there is no such thing there; check the name, and that the address is the one of "
         "the API",
@@ -258,8 +281,8 @@ def _message(connection: Connection, body: str | bytes | None) -> str:
         text = str(answer.get("message") or answer.get("error") or "")
     except (ValueError, AttributeError):
         text = "" if text.lstrip().startswith("<") else text  # a page, not a message
-    if connection.token:
-        text = text.replace(connection.token, "***")
+    for secret in filter(None, (connection.token, connection.cookie)):
+        text = text.replace(secret, "***")
     return " ".join(text.split())[:_MESSAGE_CHARACTERS]
 
 

@@ -77,10 +77,7 @@ def with_pipeline(command: Any) -> Any:
 def upload_command(
     pipeline: str,
     settings_file: Path | None,
-    host: str,
-    namespace: str,
-    token: str,
-    ca_cert: str,
+    connection: Connection,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -93,7 +90,7 @@ def upload_command(
       daftt upload --pipeline sweep --dry-run
     """
     config = read_config(settings_file, {})
-    remote = connect(Connection(host, namespace, token, ca_cert), dry_run=dry_run)
+    remote = connect(connection, dry_run=dry_run)
     version = upload_version(remote, pipeline, config)
     if as_json and not dry_run:
         say_json(asdict(version))

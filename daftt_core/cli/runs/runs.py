@@ -31,10 +31,7 @@ def runs_command(
     place: str,
     output: str,
     remote: bool,
-    host: str,
-    namespace: str,
-    token: str,
-    ca_cert: str,
+    connection: Connection,
     as_json: bool,
 ) -> None:
     """List the runs of this machine, of a bucket, or of a cluster, the newest first.
@@ -49,7 +46,6 @@ def runs_command(
       daftt runs --remote --host http://localhost:8888
     """
     if remote:
-        connection = Connection(host, namespace, token, ca_cert)
         there = find_remote_runs(connect(connection))
         nothing = f"There is no run in {connection.shown}; start one with: daftt submit"
         _show(there, remote_table(there), nothing, as_json)

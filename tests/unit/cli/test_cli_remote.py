@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import raw_server
 import yaml
-from kfp_api import TOKEN, KfpServer, kfp_server
+from kfp_api import COOKIE, TOKEN, KfpServer, kfp_server
 from kube_api import kube_api, pod
 
 from daftt_core.cli.app import main
@@ -447,6 +447,19 @@ def test_a_page_to_log_in_is_told_apart(server: KfpServer, capsys) -> None:
     server.page = "<html>Log in</html>"
     assert main(["upload"]) == 10
     assert "perhaps a page to log in" in capsys.readouterr().err
+
+
+def test_a_platform_with_a_page_to_log_in_takes_its_cookie(
+    server: KfpServer, capsys, monkeypatch
+) -> None:
+    server.needs_cookie = True
+    assert main(["upload"]) == 10
+    assert "DAFTT_KFP_COOKIE" in capsys.readouterr().err
+    monkeypatch.setenv("DAFTT_KFP_COOKIE", COOKIE)
+    assert call(capsys, "upload")["is_new"]
+    server.refusals = {"GET /pipelines": 403}
+    assert main(["upload"]) == 10
+    assert COOKIE not in capsys.readouterr().err
 
 
 def test_nobody_there(monkeypatch, capsys) -> None:
