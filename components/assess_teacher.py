@@ -1,4 +1,16 @@
-"""Component: the gate between the teacher and what it may teach."""
+"""Component: the gate between the teacher and what it may teach.
+
+Args:
+    run: The run's folder or prefix.
+    settings: Digest of its settings.
+    data: Digest of the data.
+    teacher: Digest of the teacher.
+    baseline: The baseline students.
+    metrics: Dev scores and calibration errors.
+
+Returns:
+    Digest of the assessment, and the shards that the teacher is to write.
+"""
 
 from typing import NamedTuple
 
@@ -16,19 +28,7 @@ def assess_teacher(
     baseline: list,
     metrics: dsl.Output[dsl.Metrics],
 ) -> NamedTuple("Outputs", [("digest", str), ("shards", list)]):
-    """Score the teacher on dev, calibrate it, and compare it with the baseline student.
-
-    Args:
-        run: The run's folder or prefix.
-        settings: Digest of its settings.
-        data: Digest of the data.
-        teacher: Digest of the teacher.
-        baseline: The baseline students.
-        metrics: Dev scores and calibration errors.
-
-    Returns:
-        Digest of the assessment, and the shards that the teacher is to write.
-    """
+    """Score the teacher on dev, calibrate it, and compare it with the baseline student."""
     from daftt_core.stages import log_numbers, references, synthesis_shards
     from daftt_core.teacher import assess
     from daftt_core.telemetry import stage_process

@@ -1,4 +1,14 @@
-"""Component: whether there is a reason to train."""
+"""Component: whether there is a reason to train.
+
+Args:
+    run: The run's folder or prefix.
+    settings: Digest of its settings.
+    metrics: New labelled rows and inputs, and the tests for drift.
+    verdict: Why the run trains, or why not, in one sentence.
+
+Returns:
+    ``yes`` or ``no``, and why: no reason to train is a normal end.
+"""
 
 from typing import NamedTuple
 
@@ -11,17 +21,7 @@ from components.images import CORE_IMAGE
 def check_trigger(
     run: str, settings: str, metrics: dsl.Output[dsl.Metrics], verdict: dsl.Output[dsl.Markdown]
 ) -> NamedTuple("Outputs", [("train", str), ("reason", str)]):
-    """Compare the data with the champion's, before anything is trained.
-
-    Args:
-        run: The run's folder or prefix.
-        settings: Digest of its settings.
-        metrics: New labelled rows and inputs, and the tests for drift.
-        verdict: Why the run trains, or why not, in one sentence.
-
-    Returns:
-        ``yes`` or ``no``, and why: no reason to train is a normal end.
-    """
+    """Compare the data with the champion's, before anything is trained."""
     from pathlib import Path
 
     from daftt_core.records import escape_markdown

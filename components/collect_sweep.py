@@ -1,4 +1,8 @@
-"""Component: the table of a sweep, whether all of its cells ended well or not."""
+"""Component: the table of a sweep, whether all of its cells ended well or not.
+
+It lays out the cells again, as it is told nothing by other stages: it runs after a failure of
+any of them.
+"""
 
 from kfp import dsl
 
@@ -19,11 +23,7 @@ def collect_sweep(
     compiled_in: str,
     table: dsl.Output[dsl.HTML],
 ):
-    """Collect the results of all cells; a cell that failed leaves its error there.
-
-    It lays out the cells again, as it is told nothing by other stages: it runs after a failure of
-    any of them.
-    """
+    """Collect the results of all cells; a cell that failed leaves its error there."""
     form = dict(locals())
     from pathlib import Path
 

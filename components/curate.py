@@ -1,4 +1,15 @@
-"""Component: keep the synthetic examples that are worth learning from."""
+"""Component: keep the synthetic examples that are worth learning from.
+
+Args:
+    run: The run's folder or prefix.
+    settings: Digest of its settings.
+    data: Digest of the data.
+    synthetic: The shards.
+    metrics: The funnel.
+
+Returns:
+    Digest of the curated examples, and the arms whose sources have any.
+"""
 
 from typing import NamedTuple
 
@@ -11,18 +22,7 @@ from components.images import CORE_IMAGE
 def curate(
     run: str, settings: str, data: str, synthetic: list, metrics: dsl.Output[dsl.Metrics]
 ) -> NamedTuple("Outputs", [("digest", str), ("arms", list)]):
-    """Run every filter, and count each rejection by its reason.
-
-    Args:
-        run: The run's folder or prefix.
-        settings: Digest of its settings.
-        data: Digest of the data.
-        synthetic: The shards.
-        metrics: The funnel.
-
-    Returns:
-        Digest of the curated examples, and the arms whose sources have any.
-    """
+    """Run every filter, and count each rejection by its reason."""
     from daftt_core.curation import curate as run_filters
     from daftt_core.stages import augmented_arms, log_numbers, references
     from daftt_core.telemetry import stage_process

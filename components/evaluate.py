@@ -1,4 +1,17 @@
-"""Component: the arms against each other, from the saved predictions alone."""
+"""Component: the arms against each other, from the saved predictions alone.
+
+Args:
+    run: The run's folder or prefix.
+    settings: Digest of its settings.
+    predictions: Digest of the predictions.
+    baseline: The arms without a teacher.
+    augmented: The arms with synthetic examples.
+    metrics: Scores and gains.
+    confusion: Confusion matrix of the arm that dev chose.
+
+Returns:
+    Digest of the evaluation.
+"""
 
 from typing import NamedTuple
 
@@ -17,20 +30,7 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
 ) -> NamedTuple("Outputs", [("digest", str)]):
-    """Compare every arm with real examples alone, with intervals and tests.
-
-    Args:
-        run: The run's folder or prefix.
-        settings: Digest of its settings.
-        predictions: Digest of the predictions.
-        baseline: The arms without a teacher.
-        augmented: The arms with synthetic examples.
-        metrics: Scores and gains.
-        confusion: Confusion matrix of the arm that dev chose.
-
-    Returns:
-        Digest of the evaluation.
-    """
+    """Compare every arm with real examples alone, with intervals and tests."""
     from daftt_core.evaluation import evaluate as compare
     from daftt_core.evaluation import read_evaluation
     from daftt_core.stages import log_numbers, students_by_arm

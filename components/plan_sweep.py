@@ -1,4 +1,9 @@
-"""Component: lay out the cells of a sweep."""
+"""Component: lay out the cells of a sweep.
+
+Returns:
+    The items of the loop over cells: the run, the digest of its settings, and what its pods
+    with a model get.
+"""
 
 from kfp import dsl
 
@@ -18,12 +23,7 @@ def plan_sweep(
     task: str,
     compiled_in: str,
 ) -> list:
-    """Check every cell's settings, report every mistake at once, and commit each cell's.
-
-    Returns:
-        The items of the loop over cells: the run, the digest of its settings, and what its pods
-        with a model get.
-    """
+    """Check every cell's settings, report every mistake at once, and commit each cell's."""
     form = dict(locals())
     import os
 

@@ -1,4 +1,15 @@
-"""Component: the only one that reads the test examples' texts."""
+"""Component: the only one that reads the test examples' texts.
+
+Args:
+    run: The run's folder or prefix.
+    settings: Digest of its settings.
+    test: Digest of the test examples.
+    baseline: The arms without a teacher.
+    augmented: The arms with synthetic examples.
+
+Returns:
+    Digest of the predictions.
+"""
 
 from typing import NamedTuple
 
@@ -11,18 +22,7 @@ from components.images import TRAIN_IMAGE
 def predict_test(run: str, settings: str, test: str, baseline: list, augmented: list) -> NamedTuple(
     "Outputs", [("digest", str)]
 ):
-    """Let every student of every arm answer the test examples.
-
-    Args:
-        run: The run's folder or prefix.
-        settings: Digest of its settings.
-        test: Digest of the test examples.
-        baseline: The arms without a teacher.
-        augmented: The arms with synthetic examples.
-
-    Returns:
-        Digest of the predictions.
-    """
+    """Let every student of every arm answer the test examples."""
     from daftt_core.stages import students_by_arm
     from daftt_core.student import predict_test as predict
     from daftt_core.telemetry import stage_process

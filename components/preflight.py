@@ -1,4 +1,8 @@
-"""Component: merge and check every setting before anything costs money."""
+"""Component: merge and check every setting before anything costs money.
+
+Returns:
+    The run's folder or prefix, the digest of its settings, and what pods with a model get.
+"""
 
 from typing import NamedTuple
 
@@ -36,11 +40,7 @@ def preflight(
         ("memory", str),
     ],
 ):
-    """Merge the form, presets and settings, report every mistake at once, and commit the result.
-
-    Returns:
-        The run's folder or prefix, the digest of its settings, and what pods with a model get.
-    """
+    """Merge the form, presets and settings, report every mistake at once, and commit the result."""
     form = dict(locals())
     import os
 

@@ -1,4 +1,14 @@
-"""Component: read the sources and split them."""
+"""Component: read the sources and split them.
+
+Args:
+    run: The run's folder or prefix.
+    settings: Digest of its settings.
+    metrics: Counts of examples.
+    tasks: The mixture's tasks, with their licenses.
+
+Returns:
+    Digests of the data, the test examples and the mixture, and the arms that need no teacher.
+"""
 
 from typing import NamedTuple
 
@@ -13,17 +23,7 @@ def prepare_data(
 ) -> NamedTuple(
     "Outputs", [("data", str), ("test", str), ("mixture", str), ("baseline_arms", list)]
 ):
-    """Read the sources, split them, check that no split leaks, and choose the mixture.
-
-    Args:
-        run: The run's folder or prefix.
-        settings: Digest of its settings.
-        metrics: Counts of examples.
-        tasks: The mixture's tasks, with their licenses.
-
-    Returns:
-        Digests of the data, the test examples and the mixture, and the arms that need no teacher.
-    """
+    """Read the sources, split them, check that no split leaks, and choose the mixture."""
     from pathlib import Path
 
     from daftt_core.data import describe_mixture, prepare, prepare_mixture

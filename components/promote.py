@@ -1,4 +1,18 @@
-"""Component: the run's best student against the task's champion."""
+"""Component: the run's best student against the task's champion.
+
+Args:
+    run: The run's folder or prefix.
+    settings: Digest of its settings.
+    evaluation: Digest of the evaluation.
+    report: Digest of the report, which is written before this and again with the decision.
+    images: The container images by kind, for the lineage.
+    metrics: The student's score on test, and its gain.
+    decision: The decision in one sentence.
+    page: The report with the decision.
+
+Returns:
+    Whether the student was promoted, and why or why not: not to be promoted is a normal end.
+"""
 
 from typing import NamedTuple
 
@@ -18,21 +32,7 @@ def promote(
     decision: dsl.Output[dsl.Markdown],
     page: dsl.Output[dsl.HTML],
 ) -> NamedTuple("Outputs", [("promoted", bool), ("reason", str)]):
-    """Let the student take the champion's place where it is proven better; else say why not.
-
-    Args:
-        run: The run's folder or prefix.
-        settings: Digest of its settings.
-        evaluation: Digest of the evaluation.
-        report: Digest of the report, which is written before this and again with the decision.
-        images: The container images by kind, for the lineage.
-        metrics: The student's score on test, and its gain.
-        decision: The decision in one sentence.
-        page: The report with the decision.
-
-    Returns:
-        Whether the student was promoted, and why or why not: not to be promoted is a normal end.
-    """
+    """Let the student take the champion's place where it is proven better; else say why not."""
     import shutil
     from pathlib import Path
 

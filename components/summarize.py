@@ -1,4 +1,8 @@
-"""Component: what became of the run, whether it ended well or not."""
+"""Component: what became of the run, whether it ended well or not.
+
+It takes the form and not the run that preflight made of it: it is told nothing by other
+stages, because it runs after a failure of any of them.
+"""
 
 from kfp import dsl
 
@@ -25,11 +29,7 @@ def summarize(
     status: dsl.PipelineTaskFinalStatus,
     summary: dsl.Output[dsl.Markdown],
 ):
-    """Say in a few lines how the run ended and how far each stage came.
-
-    It takes the form and not the run that preflight made of it: it is told nothing by other
-    stages, because it runs after a failure of any of them.
-    """
+    """Say in a few lines how the run ended and how far each stage came."""
     form = dict(locals())
     from pathlib import Path
 

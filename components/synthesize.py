@@ -1,4 +1,18 @@
-"""Component: one shard of what the teacher writes."""
+"""Component: one shard of what the teacher writes.
+
+Args:
+    source: annotated or generated.
+    shard: Which shard, from 0.
+    run: The run's folder or prefix.
+    settings: Digest of its settings.
+    data: Digest of the data.
+    teacher: Digest of the teacher.
+    assessment: Digest of the assessment.
+    metrics: Counts of examples.
+
+Returns:
+    Name and digest of the shard.
+"""
 
 from typing import NamedTuple
 
@@ -18,21 +32,7 @@ def synthesize(
     assessment: str,
     metrics: dsl.Output[dsl.Metrics],
 ) -> NamedTuple("Outputs", [("reference", str)]):
-    """Annotate unlabelled inputs or generate new pairs; resumes after its last finished chunk.
-
-    Args:
-        source: annotated or generated.
-        shard: Which shard, from 0.
-        run: The run's folder or prefix.
-        settings: Digest of its settings.
-        data: Digest of the data.
-        teacher: Digest of the teacher.
-        assessment: Digest of the assessment.
-        metrics: Counts of examples.
-
-    Returns:
-        Name and digest of the shard.
-    """
+    """Annotate unlabelled inputs or generate new pairs; resumes after its last finished chunk."""
     from daftt_core.stages import log_numbers
     from daftt_core.synthesis import annotate, generate
     from daftt_core.telemetry import stage_process

@@ -1,4 +1,16 @@
-"""Component: the students of one arm."""
+"""Component: the students of one arm.
+
+Args:
+    arm: The arm.
+    run: The run's folder or prefix.
+    settings: Digest of its settings.
+    data: Digest of the data.
+    curated: Digest of the curated examples; empty for arms without any.
+    metrics: Counts of examples.
+
+Returns:
+    Name and digest of the arm's students.
+"""
 
 from typing import NamedTuple
 
@@ -11,19 +23,7 @@ from components.images import TRAIN_IMAGE
 def train_students(
     arm: str, run: str, settings: str, data: str, curated: str, metrics: dsl.Output[dsl.Metrics]
 ) -> NamedTuple("Outputs", [("reference", str)]):
-    """Train every seed of one arm; resumes after its last finished seed.
-
-    Args:
-        arm: The arm.
-        run: The run's folder or prefix.
-        settings: Digest of its settings.
-        data: Digest of the data.
-        curated: Digest of the curated examples; empty for arms without any.
-        metrics: Counts of examples.
-
-    Returns:
-        Name and digest of the arm's students.
-    """
+    """Train every seed of one arm; resumes after its last finished seed."""
     from daftt_core.stages import log_numbers
     from daftt_core.student import train_arm
     from daftt_core.telemetry import stage_process

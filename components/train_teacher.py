@@ -1,4 +1,15 @@
-"""Component: fine-tune the teacher."""
+"""Component: fine-tune the teacher.
+
+Args:
+    run: The run's folder or prefix.
+    settings: Digest of its settings, which say whether it is trained here or as a job.
+    data: Digest of the data.
+    mixture: Digest of the mixture; empty where there is none.
+    metrics: Examples, tokens and steps.
+
+Returns:
+    Digest of the teacher.
+"""
 
 from typing import NamedTuple
 
@@ -11,18 +22,7 @@ from components.images import TRAIN_IMAGE
 def train_teacher(
     run: str, settings: str, data: str, mixture: str, metrics: dsl.Output[dsl.Metrics]
 ) -> NamedTuple("Outputs", [("digest", str)]):
-    """Fine-tune the teacher on the labelled examples; resumes from its newest checkpoint.
-
-    Args:
-        run: The run's folder or prefix.
-        settings: Digest of its settings, which say whether it is trained here or as a job.
-        data: Digest of the data.
-        mixture: Digest of the mixture; empty where there is none.
-        metrics: Examples, tokens and steps.
-
-    Returns:
-        Digest of the teacher.
-    """
+    """Fine-tune the teacher on the labelled examples; resumes from its newest checkpoint."""
     from components.images import TRAIN_IMAGE
     from daftt_core.jobs import launcher_for, teacher_request
     from daftt_core.stages import log_numbers

@@ -1,4 +1,15 @@
-"""Component: the report."""
+"""Component: the report.
+
+Args:
+    run: The run's folder or prefix.
+    settings: Digest of its settings.
+    evaluation: Digest of the evaluation, which the report needs finished; empty where the
+        run does not train.
+    report: The report.
+
+Returns:
+    Digest of the report.
+"""
 
 from kfp import dsl
 
@@ -7,18 +18,7 @@ from components.images import CORE_IMAGE
 
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
 def write_report(run: str, settings: str, evaluation: str, report: dsl.Output[dsl.HTML]) -> str:
-    """Write the run's report as one self-contained HTML file.
-
-    Args:
-        run: The run's folder or prefix.
-        settings: Digest of its settings.
-        evaluation: Digest of the evaluation, which the report needs finished; empty where the
-            run does not train.
-        report: The report.
-
-    Returns:
-        Digest of the report.
-    """
+    """Write the run's report as one self-contained HTML file."""
     import shutil
 
     from daftt_core.reporting import write_report as write

@@ -54,7 +54,7 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         name: str = "",
         output: str = "",
         preset: str = "",
-        ratios: list = [1, 4, 16, 0],  # noqa: B006
+        ratios: list = [4, 0],  # noqa: B006
         settings: dict = {},  # noqa: B006
         task: str = "",
     ):

@@ -202,7 +202,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[_Decorated], _Decorated]:
 
 _DEFAULTS = {
     "fractions": "0.01,0.02,0.05,0.1",
-    "ratios": "1,4,16,0",
+    "ratios": "4,0",
     "modes": "both",
     "mixtures": str(Config().mixture.tasks),
 }
