@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from daftt_core.jobs.kinds import JobKind
@@ -39,7 +40,10 @@ class Cluster:
         self._object("PATCH", self._jobs(kind, name), kind=kind, body=body)
 
     def delete(self, kind: JobKind, name: str, uid: str) -> None:
-        """Delete a job, but no other one of the same name; its pods go first."""
+        """Delete a job, but no other one of the same name; its pods go first.
+
+        It is one request, for who has only a second left.
+        """
         body = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
         try:
             self._object("DELETE", self._jobs(kind, name), kind=kind, body=body)
@@ -59,9 +63,26 @@ class Cluster:
         """A pod, or None where there is none of this name."""
         return self._found(f"{self._core('pods')}/{name}")
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The events about the object of this name."""
-        return self._items(self._core("events"), ("fieldSelector", f"involvedObject.name={name}"))
+    def events(self, uid: str) -> list[dict[str, Any]]:
+        """Return the events about an object, and about no earlier one of its name."""
+        return self._items(self._core("events"), ("fieldSelector", f"involvedObject.uid={uid}"))
+
+    def has_workload(self, uid: str) -> bool | None:
+        """Tell whether Kueue has made a Workload for a job; None where that may not be read."""
+        workloads = None
+        for version in ("v1beta2", "v1beta1"):
+            path = f"/apis/kueue.x-k8s.io/{version}/namespaces/{self.namespace}/workloads"
+            with suppress(RefusedError):
+                workloads = self._items(path, ("limit", "500"))
+                break
+        if workloads is None:
+            return None
+        owners = (
+            owner["uid"]
+            for workload in workloads
+            for owner in workload["metadata"].get("ownerReferences") or []
+        )
+        return uid in owners
 
     def log_lines(
         self, pod: str, container: str, *, since: str = "", last: int | None = None
@@ -119,8 +140,17 @@ def _explained(
     error: RefusedError, kind: JobKind | None, method: str, namespace: str
 ) -> RefusedError:
     """The same refusal, with what to do about it."""
-    what = kind.plural if kind else "objects"
-    if error.status == 403:
+    what, said = kind.plural if kind else "objects", str(error)
+    if error.status == 403 and "exceeded quota" in said:
+        message = (
+            f"namespace {namespace}: its quota is used up ({error}); finished jobs count until "
+            "they are removed (job_ttl_seconds): see daftt reap --finished, or raise the quota"
+        )
+    elif error.status == 403 and "violates PodSecurity" in said:
+        message = f"namespace {namespace}: its pod security does not allow this ({error})"
+    elif "admission webhook" in said:
+        message = f"namespace {namespace}: the cluster's policy refuses these {what} ({error})"
+    elif error.status == 403:
         message = (
             f"namespace {namespace}: the service account may not {method} {what} ({error}); "
             "give it a Role that allows this"

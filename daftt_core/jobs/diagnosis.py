@@ -1,13 +1,17 @@
 """Why a job failed: what became of its pods, and whether it is worth another try.
 
-A pod is ended by the cluster (evicted, preempted, its node lost, out of memory, killed) or by its
-own program. One such pod makes its peers fail too, and theirs then look like a program's error, so
-the cluster's doing counts wherever it is found.
+A pod is ended by the cluster (evicted, preempted, deleted, its node lost, out of memory, killed) or
+by its own program. One such pod makes its peers fail too, and theirs then look like a program's
+error, so the cluster's doing counts wherever it is found.
+
+The training operator counts a running pod that is being deleted as failed, and fails the job within
+a second; then it deletes the peers that still run, or they exit because a connection was closed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from daftt_core.jobs.cluster import Cluster
@@ -28,6 +32,7 @@ _CLUSTER_REASONS = {
     "UnexpectedAdmissionError",
 }
 _KILLED = {137: "killed (SIGKILL)", 143: "told to end (SIGTERM)"}
+_REPLICA_LABEL = "training.kubeflow.org/replica-type"
 _SHOWN_PODS = 3
 _SHOWN_EVENTS = 8
 
@@ -42,6 +47,8 @@ class PodEnd:
         exit_code: Of its container; None where it never got that far.
         certain: Whether the cluster says itself that it ended the pod.
         finished: When, as the cluster writes times; empty where unknown.
+        deleted: When somebody asked for its deletion, in the same form; empty where nobody did.
+        replica: ``master`` or ``worker``; empty where the job makes no difference.
     """
 
     pod: str
@@ -49,6 +56,8 @@ class PodEnd:
     exit_code: int | None
     certain: bool
     finished: str
+    deleted: str = ""
+    replica: str = ""
 
     def __str__(self) -> str:
         code = "" if self.exit_code is None else f", exit code {self.exit_code}"
@@ -66,16 +75,32 @@ def failed_pods(pods: list[dict[str, Any]], memory_setting: str = "job_memory") 
     return sorted((end for end in ends if end), key=lambda end: end.finished or "9")
 
 
-def ended_by_cluster(ends: list[PodEnd]) -> PodEnd | None:
-    """The pod that the cluster ended, if that is why the job failed.
+def interruption(ends: list[PodEnd], failed_replicas: set[str]) -> PodEnd | None:
+    """Return the pod that the cluster ended, if that is why the job failed.
 
-    A pod that was merely killed, or that was told to end and has stored its checkpoint, counts only
-    if it was the first to end: once one has failed by itself, the rest are ended to clean up. Times
-    are whole seconds, and cleaning up takes longer.
+    Args:
+        ends: How pods ended, the first to end first; those that are gone too, as last seen.
+        failed_replicas: The kinds of pods of which the job says that some failed; empty where it
+            makes no difference.
     """
     certain = next((end for end in ends if end.certain), None)
+    if certain:
+        return certain
+    suspects = [end for end in ends if not failed_replicas or end.replica in failed_replicas]
+    own = [end for end in suspects if end.exit_code not in {None, 0, *_KILLED} and not end.deleted]
+    deleted = sorted((end for end in suspects if end.deleted), key=lambda end: end.deleted)
+    # one that was deleted after another had failed was only cleaned up
+    if deleted and (not own or deleted[0].deleted < own[0].finished):
+        return replace(deleted[0], reason="deleted, by somebody or by a drain of its node")
+    # A pod that was merely killed, or that was told to end and has stored its checkpoint, counts
+    # only if it was the first to end. Times are whole seconds, and cleaning up takes longer.
     first = [end for end in ends if end.finished == ends[0].finished]
-    return certain or next((end for end in first if end.exit_code in _KILLED), None)
+    return next((end for end in first if end.exit_code in _KILLED and not end.deleted), None)
+
+
+def has_ended(pod: dict[str, Any]) -> bool:
+    """Tell whether a pod's program is at its end."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def holdups(pods: list[dict[str, Any]]) -> list[str]:
@@ -96,52 +121,95 @@ def holdups(pods: list[dict[str, Any]]) -> list[str]:
 def describe(
     cluster: Cluster,
     kind: JobKind,
-    name: str,
+    job: dict[str, Any],
     state: JobState,
     pods: list[dict[str, Any]],
 ) -> str:
-    """Everything that helps to understand a failed job, for its error.
+    """Return everything that helps to understand a failed job, for its error.
 
     Condition, reason, how its pods ended, the last warnings about it, and the end of their logs.
     """
+    name = job["metadata"]["name"]
     said = ": ".join(filter(None, (state.reason, state.message))) or "no reason is given"
     lines = [f"{kind.name} {name} failed: {said}"]
     ends = failed_pods(pods)
     lines += [str(end) for end in ends]
     lines += holdups(pods)
-    shown = [end.pod for end in ends][:_SHOWN_PODS]
-    lines += _warnings(cluster, [name, *(shown or [p["metadata"]["name"] for p in pods])])
-    for pod in shown:
-        tail = last_lines(cluster, kind, pod)
-        lines += [f"the log of pod {pod} ends with:", *(f"    {line}" for line in tail)]
+    shown = {end.pod for end in ends[:_SHOWN_PODS]}
+    failed = [pod for pod in pods if pod["metadata"]["name"] in shown]
+    lines += warnings_about(cluster, [job, *(failed or pods)])
+    for pod in failed:
+        tail = last_lines(cluster, pod["metadata"]["name"], _failed_container(pod, kind.container))
+        lines += [f"the log of pod {pod['metadata']['name']} ends with:"]
+        lines += [f"    {line}" for line in tail]
     return "\n".join(lines)
 
 
+def _failed_container(pod: dict[str, Any], main: str) -> str:
+    """Return the init container that failed, or the main one."""
+    inits = (pod.get("status") or {}).get("initContainerStatuses") or []
+    for container in inits:
+        terminated = (container.get("state") or {}).get("terminated")
+        if terminated and terminated.get("exitCode") != 0:
+            return str(container.get("name", main))
+    return main
+
+
 def _end(pod: dict[str, Any], memory_setting: str) -> PodEnd | None:
-    name, status = pod["metadata"]["name"], pod.get("status") or {}
-    terminated = _first_failure(status)
-    if status.get("phase") != "Failed" and terminated is None:
-        return None
-    code = terminated.get("exitCode") if terminated else None
-    finished = (terminated or {}).get("finishedAt") or ""
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    terminated, deleted = _first_failure(status), _deleted(metadata)
     disrupted = next(
         (
-            each
-            for each in status.get("conditions") or []
-            if each.get("type") == "DisruptionTarget" and each.get("status") == "True"
+            condition
+            for condition in status.get("conditions") or []
+            if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True"
         ),
         None,
     )
+    if not (status.get("phase") == "Failed" or terminated or deleted or disrupted):
+        return None
+    code = terminated.get("exitCode") if terminated else None
+    reason, certain = _reason(status, terminated, disrupted, memory_setting)
+    return PodEnd(
+        pod=metadata["name"],
+        reason=reason,
+        exit_code=code,
+        certain=certain,
+        finished=(terminated or {}).get("finishedAt") or "",
+        deleted=deleted,
+        replica=(metadata.get("labels") or {}).get(_REPLICA_LABEL, ""),
+    )
+
+
+def _reason(
+    status: dict[str, Any],
+    terminated: dict[str, Any] | None,
+    disrupted: dict[str, Any] | None,
+    memory_setting: str,
+) -> tuple[str, bool]:
+    """Return why a pod ended, and whether the cluster says itself that it ended it."""
     if disrupted:
-        return PodEnd(name, disrupted.get("reason", "disrupted"), code, True, finished)
+        return disrupted.get("reason", "disrupted"), True
     if status.get("reason") in _CLUSTER_REASONS:
         message = status.get("message", "").strip()
-        reason = f"{status['reason']}: {message}" if message else status["reason"]
-        return PodEnd(name, reason, code, True, finished)
-    if terminated and terminated.get("reason") == "OOMKilled":
-        return PodEnd(name, f"OOMKilled: it used more than {memory_setting}", code, True, finished)
-    reason = _KILLED.get(code or 0) or status.get("reason") or (terminated or {}).get("reason")
-    return PodEnd(name, reason or "failed", code, False, finished)
+        return (f"{status['reason']}: {message}" if message else status["reason"]), True
+    terminated = terminated or {}
+    if terminated.get("reason") == "OOMKilled":
+        return f"OOMKilled: it used more than {memory_setting}", True
+    killed = _KILLED.get(terminated.get("exitCode") or 0)
+    return killed or status.get("reason") or terminated.get("reason") or "failed", False
+
+
+def _deleted(metadata: dict[str, Any]) -> str:
+    """Return when the deletion of an object was asked for; empty where it was not.
+
+    Its time stamp is when it has to be gone, which is later by its grace.
+    """
+    if not metadata.get("deletionTimestamp"):
+        return ""
+    gone = datetime.fromisoformat(metadata["deletionTimestamp"])
+    asked = gone - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+    return f"{asked.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _first_failure(status: dict[str, Any]) -> dict[str, Any] | None:
@@ -163,21 +231,27 @@ def _holdup(pod: dict[str, Any], said: dict[str, Any]) -> str:
     return f"pod {pod['metadata']['name']} does not start: {words}"
 
 
-def _warnings(cluster: Cluster, names: list[str]) -> list[str]:
-    """The last warnings among the events about these objects."""
-    found = []
-    for name in names:
+def warnings_about(cluster: Cluster, objects: list[dict[str, Any]]) -> list[str]:
+    """Return the last warnings among the events about these objects."""
+    events: list[tuple[str, str, dict[str, Any]]] = []
+    for thing in objects:
+        name, uid = thing["metadata"]["name"], thing["metadata"]["uid"]
         try:
-            events = cluster.events(name)
+            about = cluster.events(uid)
         except RefusedError as error:
             return [f"events cannot be read: {error}"]
-        found += [
+        events += [
             (event.get("lastTimestamp") or event.get("eventTime") or "", name, event)
-            for event in events
+            for event in about
             if event.get("type") == "Warning"
         ]
-    found.sort(key=lambda item: item[:2])
+    events.sort(key=lambda item: item[:2])
     return [
         f"event about {name}: {event.get('reason')}: {event.get('message', '').strip()}"
-        for _, name, event in found[-_SHOWN_EVENTS:]
+        for _, name, event in events[-_SHOWN_EVENTS:]
     ]
+
+
+def never_heals(warning: str) -> bool:
+    """Tell whether what a warning says stays as it is, however long a job waits for its pods."""
+    return "forbidden" in warning and "exceeded quota" not in warning

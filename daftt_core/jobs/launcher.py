@@ -58,6 +58,7 @@ class ClusterLauncher:
     ) -> None:
         self._cluster, self._kind = cluster, kind
         self._poll_seconds, self._deletion_seconds = poll_seconds, deletion_seconds
+        self._uid = ""  # of the job that is waited for
 
     def launch(self, request: JobRequest) -> None:
         """Run the request as a job and wait until it has succeeded.
@@ -78,10 +79,9 @@ class ClusterLauncher:
                 job = self._submit(request, manifest)
                 self._until_success(request, manifest, job)
             except _ToldToEndError:
-                log.warning("told to end: deleting %s %s", self._kind.name, request.name)
-                live = self._cluster.get(self._kind, request.name)
-                if live is not None:
-                    self._cluster.delete(self._kind, request.name, live["metadata"]["uid"])
+                if self._uid:  # first of all: there may be no more than a second
+                    self._cluster.delete(self._kind, request.name, self._uid)
+                log.warning("told to end: deleted %s %s", self._kind.name, request.name)
                 raise JobError(
                     f"the step was told to end, so {self._kind.name} {request.name} was deleted"
                 ) from None
@@ -91,7 +91,7 @@ class ClusterLauncher:
     ) -> None:
         pod_log = PodLog(self._cluster, self._kind)
         while True:
-            uid = job["metadata"]["uid"]
+            self._uid = uid = job["metadata"]["uid"]
             watch = JobWatch(self._cluster, self._kind, request, uid, pod_log, self._poll_seconds)
             ending = watch.until_over()
             if ending.succeeded:
@@ -120,6 +120,7 @@ class ClusterLauncher:
                 if error.status != _CONFLICT:
                     raise
             else:
+                self._uid = job["metadata"]["uid"]
                 log.info("%s %s: created in %s", self._kind.name, name, self._cluster.namespace)
                 return job
             existing = self._cluster.get(self._kind, name)
@@ -178,6 +179,7 @@ def _told_to_end() -> Iterator[None]:
         return
 
     def tell(_number: int, _frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would leave the job behind
         raise _ToldToEndError
 
     before = signal.signal(signal.SIGTERM, tell)

@@ -77,10 +77,10 @@ class PodLog:
             self._show(found[4])
 
 
-def last_lines(cluster: Cluster, kind: JobKind, pod: str, count: int = 20) -> list[str]:
-    """The end of a pod's log; empty where it cannot be read."""
+def last_lines(cluster: Cluster, pod: str, container: str, count: int = 20) -> list[str]:
+    """Return the end of a container's log; empty where it cannot be read."""
     try:
-        lines = list(cluster.log_lines(pod, kind.container, last=count))
+        lines = list(cluster.log_lines(pod, container, last=count))
     except RefusedError as error:
         log.debug("the log of %s cannot be read: %s", pod, error)
         return []

@@ -11,13 +11,28 @@ from typing import Any
 
 from daftt_core.errors import JobError
 from daftt_core.jobs.cluster import Cluster
-from daftt_core.jobs.diagnosis import describe, ended_by_cluster, failed_pods, holdups
+from daftt_core.jobs.diagnosis import (
+    describe,
+    failed_pods,
+    has_ended,
+    holdups,
+    interruption,
+    never_heals,
+    warnings_about,
+)
 from daftt_core.jobs.kinds import JobKind, JobState
 from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.jobs.logs import PodLog
 from daftt_core.jobs.pods import JOB_LABEL
 from daftt_core.jobs.requests import JobRequest
 from daftt_core.telemetry import duration, log
+
+_LOOK_AT_EVENTS_SECONDS = 15.0
+_WORKLOAD_SECONDS = 60.0
+_UNMANAGED = (
+    "Kueue has made no Workload for it: its kind must be in integrations.frameworks of Kueue's "
+    "configuration, and the queue must be there"
+)
 
 
 @dataclass(frozen=True)
@@ -61,8 +76,11 @@ class JobWatch:
         self._waiting_since = time.monotonic()
         self._started = False
         self._alive: dict[str, str] = {}  # uids and names of the pods that were at work
+        self._seen: dict[str, dict[str, Any]] = {}  # each pod by its uid, as it was last seen
         self._said = ""
         self._pods_unreadable = False
+        self._looks_at_events = 0
+        self._managed = False  # by Kueue
 
     def until_over(self) -> Ending:
         """Wait.
@@ -88,30 +106,54 @@ class JobWatch:
         state = self._kind.state(job)
         self._log.look(pods)
         if state.phase in ("succeeded", "failed"):
-            return self._over(state)
+            return self._over(state, job)
         if state.phase == "suspended":
-            self._say(f"queued: {state.message or 'waiting to be admitted'}")
-            self._waiting_since, self._started = time.monotonic(), False
+            if self._started:
+                self._waiting_since, self._started = time.monotonic(), False
             self._alive.clear()
+            self._seen.clear()
+            self._wait_in_queue(state, job)
             return None
         lost = self._lost(pods)
         if lost:
             return Ending(False, f"pod {lost} has vanished", f"pod {lost} has vanished")
-        self._wait_for_start(state, pods)
+        self._wait_for_start(state, pods, job)
         return None
 
-    def _over(self, state: JobState) -> Ending:
-        pods = self._pods()
-        self._log.look(pods)
+    def _over(self, state: JobState, job: dict[str, Any]) -> Ending:
+        self._log.look(self._pods())
         if state.phase == "succeeded":
             return Ending(True)
-        report = describe(self._cluster, self._kind, self._request.name, state, pods)
-        by_cluster = ended_by_cluster(failed_pods(pods))
-        if "deadline" in f"{state.reason} {state.message}".lower():
-            by_cluster = None  # its pods are killed too, and another try would be as long
-        return Ending(False, str(by_cluster or ""), report)
+        # at a deadline pods are killed too, and another try would take as long
+        overdue = "deadline" in f"{state.reason} {state.message}".lower()
+        interrupted = "" if overdue else self._interruption(job)
+        pods = self._pods()
+        self._log.look(pods)
+        report = describe(self._cluster, self._kind, job, state, pods)
+        return Ending(False, interrupted, report)
 
-    def _wait_for_start(self, state: JobState, pods: list[dict[str, Any]]) -> None:
+    def _interruption(self, job: dict[str, Any]) -> str:
+        """Return what of the cluster's doing ended the job; empty where it was its own program.
+
+        A pod that is being deleted still stores its checkpoint: whether its program failed can
+        be told when it has ended.
+        """
+        replicas = (job.get("status") or {}).get("replicaStatuses") or {}
+        failed = {name.lower() for name, each in replicas.items() if each.get("failed")}
+        deadline = time.monotonic() + self._request.config.grace_seconds
+        while True:
+            present = {pod["metadata"]["uid"] for pod in self._pods()}
+            seen = self._seen.values()
+            unfinished = [
+                pod for pod in seen if pod["metadata"]["uid"] in present and not has_ended(pod)
+            ]
+            if not unfinished or time.monotonic() > deadline:
+                return str(interruption(failed_pods(list(seen)), failed) or "")
+            time.sleep(self._poll_seconds)
+
+    def _wait_for_start(
+        self, state: JobState, pods: list[dict[str, Any]], job: dict[str, Any]
+    ) -> None:
         phases = [(pod.get("status") or {}).get("phase", "Pending") for pod in pods]
         complete = len(pods) >= self._request.config.nodes or self._pods_unreadable
         if state.phase == "running" and complete and "Pending" not in phases:
@@ -121,17 +163,42 @@ class JobWatch:
             return
         waited = time.monotonic() - self._waiting_since
         reasons = holdups(pods)
+        if not complete and waited > _LOOK_AT_EVENTS_SECONDS * (self._looks_at_events + 1):
+            self._looks_at_events += 1
+            warnings = warnings_about(self._cluster, [job])
+            reasons += warnings
+            if any(map(never_heals, warnings)):
+                self._give_up(state, pods, job, "its pods are refused")
         self._say("; ".join(reasons) or f"waiting for its pods to start ({len(pods)} so far)")
         if waited > self._request.config.start_timeout_seconds:
-            self._give_up(state, pods, waited)
+            self._give_up(state, pods, job, f"not started within {duration(waited)}")
 
-    def _give_up(self, state: JobState, pods: list[dict[str, Any]], waited: float) -> None:
-        name = self._request.name
+    def _wait_in_queue(self, state: JobState, job: dict[str, Any]) -> None:
+        """Wait to be admitted, which has no clock; unless nothing manages the queue.
+
+        Kueue makes a Workload for each job that it manages, at once. Since 0.19 its default
+        configuration leaves PyTorchJobs out.
+        """
+        waited = time.monotonic() - self._waiting_since
+        if not (self._managed or state.message) and waited > _WORKLOAD_SECONDS:
+            self._managed = self._cluster.has_workload(self._uid) is not False
+            if not self._managed:
+                self._say(_UNMANAGED)
+                if waited > self._request.config.start_timeout_seconds:
+                    self._give_up(state, [], job, _UNMANAGED)
+                return
+        if self._managed or state.message:
+            self._waiting_since = time.monotonic()
+        self._say(f"queued: {state.message or 'waiting to be admitted'}")
+
+    def _give_up(
+        self, state: JobState, pods: list[dict[str, Any]], job: dict[str, Any], why: str
+    ) -> None:
         nothing = f"nothing was heard from {self._kind.provider}; is it at work?"
         reason = "" if pods or state.phase != "waiting" else nothing
-        never = JobState("failed", f"not started within {duration(waited)}", reason)
-        report = describe(self._cluster, self._kind, name, never, pods)
-        self._cluster.delete(self._kind, name, self._uid)  # or it would start later, unseen
+        never = JobState("failed", why, reason)
+        report = describe(self._cluster, self._kind, job, never, pods)
+        self._cluster.delete(self._kind, self._request.name, self._uid)  # or it would start later
         raise JobError(report)
 
     def _lost(self, pods: list[dict[str, Any]]) -> str:
@@ -149,13 +216,15 @@ class JobWatch:
         if self._pods_unreadable:
             return []
         try:
-            return self._cluster.pods(f"{JOB_LABEL}={self._request.name}")
+            pods = self._cluster.pods(f"{JOB_LABEL}={self._request.name}")
         except RefusedError as error:
             if error.status != 403:
                 raise
             self._pods_unreadable = True
             log.warning("pods and their logs cannot be shown: %s", error)
             return []
+        self._seen |= {pod["metadata"]["uid"]: pod for pod in pods}
+        return pods
 
     def _say(self, what: str) -> None:
         if what != self._said:

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from job_requests import job_request
 from kube_api import EPOCH, Fault, KubeApi, Step, kube_api, pod
 
 from daftt_core.errors import JobError
-from daftt_core.jobs import KINDS
+from daftt_core.jobs import KINDS, watching
 from daftt_core.jobs.cluster import Cluster
 from daftt_core.jobs.kubernetes import Patience, connect
 from daftt_core.jobs.launcher import ClusterLauncher
@@ -179,6 +180,107 @@ def test_a_gang_that_was_told_to_end_is_started_again(api: KubeApi) -> None:
     api.scripts = [[Step(("Failed",), pods=pods)], [SUCCEEDED]]
     launch(job_request(nodes=2))
     assert api.jobs()[0]["metadata"]["annotations"]["daftt/restarts"] == "1"
+
+
+def leaving(
+    name: str, role: str, asked: str, phase: str = "Running", **more: Any
+) -> dict[str, Any]:
+    """A pod whose deletion was asked for; its time stamp is later by its grace."""
+    made = pod(name, phase, role=role, **more)
+    gone = datetime.fromisoformat(asked) + timedelta(seconds=60)
+    made["metadata"] |= {
+        "deletionTimestamp": f"{gone:%Y-%m-%dT%H:%M:%SZ}",
+        "deletionGracePeriodSeconds": 60,
+    }
+    return made
+
+
+# The training operator 1.9 counts a running pod with a deletionTimestamp as failed, and the job is
+# Failed within a second; then it deletes the peers, or they exit 1 for a closed connection.
+@pytest.mark.parametrize("role", ["master", "worker"])
+@pytest.mark.parametrize("peer", ["exits 1", "is deleted, too"])
+def test_a_deleted_pod_starts_the_gang_again(api: KubeApi, role: str, peer: str) -> None:
+    other = "worker" if role == "master" else "master"
+    deleted = leaving("a", role, "2026-11-01T10:05:00Z")
+    peers = {
+        "exits 1": ended("b", 1, role=other, finished="2026-11-01T10:05:01Z"),
+        "is deleted, too": leaving("b", other, "2026-11-01T10:05:01Z"),
+    }
+    running = Step(("Running",), pods=(pod("a", role=role), pod("b", role=other)))
+    counted = (role.title(),)
+    failed = Step(("Failed",), pods=(deleted, peers[peer]), failed_replicas=counted)
+    api.scripts = [[running, failed], [running, SUCCEEDED]]
+    launch(job_request(nodes=2))
+    assert api.jobs()[0]["metadata"]["annotations"]["daftt/restarts"] == "1"
+
+
+def test_peers_deleted_after_a_program_error_do_not_hide_it(api: KubeApi) -> None:
+    pods = (
+        ended("a", 1, role="worker", finished="2026-11-01T10:05:00Z"),
+        leaving("b", "master", "2026-11-01T10:05:01Z", "Failed"),
+    )
+    api.scripts = [[Step(("Failed",), pods=pods, failed_replicas=("Worker", "Master"))]]
+    assert "pod a: Error, exit code 1" in failure(job_request(nodes=2))
+    assert api.count("POST", JOBS) == 1
+
+
+def test_an_init_container_that_failed_is_the_one_whose_log_is_told(api: KubeApi) -> None:
+    terminated = {"exitCode": 1, "reason": "Error", "finishedAt": EPOCH}
+    inits = [{"name": "init-pytorch", "state": {"terminated": terminated}}]
+    api.scripts = [
+        [Step(("Failed",), pods=(pod("m", "Failed", initContainerStatuses=inits),))],
+    ]
+    failure()
+    asked = [query["container"] for _, path, query in api.requests if path.endswith("/log")]
+    assert asked[-1] == ["init-pytorch"]
+
+
+def test_events_of_an_earlier_pod_of_the_name_are_not_told(api: KubeApi) -> None:
+    api.scripts = [[RUNNING, Step(("Failed",), pods=(ended("m", 1),))]]
+    api.warn("m", "Unhealthy", "of the pod before")
+    api.events[-1]["involvedObject"]["uid"] = "of the pod before"
+    assert "of the pod before" not in failure()
+
+
+def test_pods_that_are_refused_for_good_end_the_job_early(
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_LOOK_AT_EVENTS_SECONDS", 0.05)
+    api.scripts = [[Step(("Created",), pods=())]]
+    api.warn(
+        job_request().name,
+        "FailedCreatePod",
+        'pods "m" is forbidden: violates PodSecurity "restricted:latest"',
+    )
+    said = failure(job_request(start_timeout_seconds=1800))
+    assert "its pods are refused" in said
+    assert 'violates PodSecurity "restricted:latest"' in said
+
+
+def test_a_queue_that_nobody_manages_is_said_and_has_a_clock(
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watching, "_WORKLOAD_SECONDS", 0.05)
+    api.installed |= {"workloads"}
+    api.scripts = [[Step() for _ in range(500)]]
+    said = failure(job_request(queue="gpus", start_timeout_seconds=1))
+    assert "Kueue has made no Workload for it" in said
+    assert "Kueue has made no Workload for it" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("exceeded quota: daftt, requested: pods=1", "its quota is used up"),
+        ('violates PodSecurity "restricted"', "its pod security does not allow this"),
+        ('admission webhook "policy" denied the request', "the cluster's policy refuses"),
+    ],
+)
+def test_refusals_are_told_from_missing_rights(api: KubeApi, message: str, said: str) -> None:
+    api.faults = [Fault("POST", JOBS, 403, message=message)]
+    told = failure()
+    assert said in told
+    assert "give it a Role" not in told
 
 
 def test_restarts_have_a_limit(api: KubeApi) -> None:

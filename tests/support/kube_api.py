@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Fault:
     what: int | str | bytes
     times: int = 1
     headers: dict[str, str] = field(default_factory=dict)
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Step:
     log: tuple[str, ...] = ()
     deleted: bool = False
     suspend: bool | None = None
+    failed_replicas: tuple[str, ...] = ()  # as the training operator counts them
 
 
 def pod(
@@ -120,11 +122,7 @@ class KubeApi:
             for index, fault in enumerate(self.faults):
                 if fault.method == method and fault.path in path:
                     left = fault.times - 1
-                    self.faults[index : index + 1] = (
-                        [Fault(fault.method, fault.path, fault.what, left, fault.headers)]
-                        if left
-                        else []
-                    )
+                    self.faults[index : index + 1] = [replace(fault, times=left)] if left else []
                     return fault
         return None
 
@@ -174,8 +172,11 @@ class KubeApi:
 
     def _list(self, plural: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         if plural == "events":
-            (_, name) = query["fieldSelector"][0].split("=")
-            return [e for e in self.events if e["involvedObject"]["name"] == name]
+            field_name, value = query["fieldSelector"][0].split("=")
+            key = field_name.removeprefix("involvedObject.")
+            return [e for e in self.events if self._about(e, key) == value]
+        if plural == "pods":
+            self._let_go()
         wanted = dict(
             part.split("=") for part in query.get("labelSelector", [""])[0].split(",") if part
         )
@@ -184,6 +185,24 @@ class KubeApi:
             for (kind, _), each in self.objects.items()
             if kind == plural and wanted.items() <= (each["metadata"].get("labels") or {}).items()
         ]
+
+    def _let_go(self) -> None:
+        """Remove pods that are being deleted, after they were looked at a few times."""
+        for (plural, name), each in list(self.objects.items()):
+            if plural != "pods" or "deletionTimestamp" not in each["metadata"]:
+                continue
+            looks = self._leaving.get(each["metadata"]["uid"], self.linger + 2) - 1
+            self._leaving[each["metadata"]["uid"]] = looks
+            if looks <= 0:
+                del self.objects[plural, name]
+
+    def _about(self, event: dict[str, Any], key: str) -> str:
+        """A field of the object that an event is about; if not told, of the present one."""
+        about = event["involvedObject"]
+        if key in about:
+            return str(about[key])
+        there = [o for (_, name), o in self.objects.items() if name == about["name"]]
+        return str(there[0]["metadata"][key]) if there else ""
 
     def _advance(self, plural: str, name: str) -> None:
         job = self.objects.get((plural, name))
@@ -210,6 +229,8 @@ class KubeApi:
             said = {"reason": step.reason, "message": step.message, "status": "True"}
             false = {"type": "Restarting", "status": "False"}
             job["status"] = {"conditions": [{"type": t, **said} for t in step.conditions] + [false]}
+            counts = {name: {"failed": 1} for name in step.failed_replicas}
+            job["status"]["replicaStatuses"] = counts
             if "Running" in step.conditions:
                 job["status"]["jobsStatus"] = [{"name": "node", "ready": 1}]
         if step.pods is not None:
@@ -273,7 +294,7 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "drop":
             self._hang_up()
         elif isinstance(what, int) and fault:
-            status, answer = _status(what, f"injected {what}")
+            status, answer = _status(what, fault.message or f"injected {what}")
             self._send(status, json.dumps(answer).encode(), fault.headers)
         elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
             status, answer = _status(401, "Unauthorized")
