@@ -133,9 +133,7 @@ def training_parts(shape: ModelShape, setup: Setup) -> MemoryParts:
     table = shape.vocabulary * shape.hidden * setup.weight_bytes * (setup.method == "full")
     moments = [
         states.parts("loss", gradients=0.0, activations=kept + logits),
-        states.parts(
-            "first layer", gradients=float(table), activations=kept + again + flowing
-        ),
+        states.parts("first layer", gradients=float(table), activations=kept + again + flowing),
         # the embedding's gradient stands beside the one it is added to
         states.parts(
             "last layer",

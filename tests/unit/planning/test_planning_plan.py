@@ -58,7 +58,8 @@ def test_stages_that_are_switched_off_are_not_planned():
 def test_shorter_examples_have_fewer_tokens():
     long, short = _plan(), _plan(64)
     assert short.stages[0].tokens == long.stages[0].tokens / 4
-    assert all(less.tokens < more.tokens for less, more in zip(short.stages, long.stages, strict=True))
+    stages = zip(short.stages, long.stages, strict=True)
+    assert all(less.tokens < more.tokens for less, more in stages)
 
 
 def test_the_setup_is_read_off_the_settings():
