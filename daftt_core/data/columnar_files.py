@@ -105,5 +105,5 @@ def _values(column: pa.Array) -> list[Any]:
             column = column.dictionary_decode()
         values = column.cast(pa.large_binary()).to_pylist()
         return [
-            None if value is None else value.decode("utf-8", "surrogateescape") for value in raw
+            None if value is None else value.decode("utf-8", "surrogateescape") for value in values
         ]
