@@ -23,7 +23,7 @@ from pathlib import Path
 
 from daftt_core.data.columnar_files import read_columns
 from daftt_core.data.locate import DataFile
-from daftt_core.data.rows import UNKNOWN_LABEL, Fields, Mistakes, Problem, Row, list_names, unit_of
+from daftt_core.data.rows import UNKNOWN_LABEL, Fields, Mistakes, Row, RowError, list_names, unit_of
 from daftt_core.data.sni import parse_task
 from daftt_core.data.text_files import read_json_file, read_lines
 from daftt_core.errors import DataError, did_you_mean
@@ -81,15 +81,15 @@ def read_file(
             reads_output = with_output and not (
                 may_lack_output and _is_blank(fields[task.columns.output])
             )
-            example = _example(fields, task, reads_output)
-            sliced_by = fields.get(slice_column) if slice_column else None
-            value, problem = _slice_value(sliced_by, slice_column)
-            if isinstance(example, Problem):
-                mistakes.add(line, example)
-            elif problem:
-                mistakes.add(line, problem)
+            try:
+                example = _example(fields, task, reads_output)
+                slice_value = (
+                    _slice_value(fields[slice_column], slice_column) if slice_column else ""
+                )
+            except RowError as error:
+                mistakes.add(line, error)
             else:
-                yield Row(example, file.name, line, value)
+                yield Row(example, file.name, line, slice_value)
     except FileNotFoundError:
         raise DataError(f"{mistakes.file}: there is no such file") from None
     except OSError as error:
@@ -196,43 +196,42 @@ def _is_blank(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _example(fields: Mapping[str, object], task: Task, with_output: bool) -> Example | Problem:
-    """Return the example that a row holds, or what is wrong with it."""
-    inputs = []
-    for column in (task.columns.text, task.columns.text_pair):
-        if column is not None:
-            text, problem = _text(fields[column], column)
-            if problem:
-                return problem
-            inputs.append(text)
+def _example(fields: Mapping[str, object], task: Task, with_output: bool) -> Example:
+    columns = task.columns
+    text = _text(fields[columns.text], columns.text)
+    pair = columns.text_pair and _text(fields[columns.text_pair], columns.text_pair)
     if not with_output:
-        return Example.of(*inputs)
-    value = fields[task.columns.output]
-    output, problem = (
-        _label(value, task) if task.is_classification else _text(value, task.columns.output)
-    )
-    if problem and problem.reason == _NOTHING:
-        return Problem(_NOTHING, f"{problem.message}; {_FOR_THE_TEACHER}")
-    return problem or Example.of(inputs[0], inputs[1] if len(inputs) > 1 else None, output=output)
+        return Example.of(text, pair)
+    value = fields[columns.output]
+    try:
+        output = _label(value, task) if task.is_classification else _text(value, columns.output)
+    except RowError as error:
+        if error.reason == _NOTHING:
+            raise RowError(_NOTHING, f"{error.message}; {_FOR_THE_TEACHER}") from None
+        raise
+    return Example.of(text, pair, output=output)
 
 
-def _text(value: object, column: str) -> tuple[str, Problem | None]:
-    """Return a text without white space around it, and what is wrong with it, if anything."""
+def _text(value: object, column: str) -> str:
+    """Return a text without white space around it.
+
+    Raises:
+        RowError: It is not text, or empty.
+    """
     if value is None:
-        return "", Problem(_NOTHING, f"has no {column!r}")
+        raise RowError(_NOTHING, f"has no {column!r}")
     if not isinstance(value, str):
-        return "", Problem(
-            "not text", f"{column!r} must be text, not {json.dumps(value, default=str)[:40]}"
-        )
+        shown = json.dumps(value, default=str)[:40]
+        raise RowError("not text", f"{column!r} must be text, not {shown}")
     if _NO_TEXT.search(value):
         if _RAW_BYTE.search(value):
-            return "", Problem("not UTF-8", f"{column!r} holds bytes that are not UTF-8")
+            raise RowError("not UTF-8", f"{column!r} holds bytes that are not UTF-8")
         problem = f"{column!r} holds a NUL or half a surrogate pair, which is no text"
-        return "", Problem("not text", problem)
+        raise RowError("not text", problem)
     text = value.strip()
     if not text or not (text.isascii() or normalize(text)):
-        return "", Problem(_NOTHING, f"has no {column!r}")
-    return text, None
+        raise RowError(_NOTHING, f"has no {column!r}")
+    return text
 
 
 def _as_text(value: object) -> object:
@@ -242,29 +241,28 @@ def _as_text(value: object) -> object:
     return json.dumps(value) if isinstance(value, bool | int | float) else value
 
 
-def _slice_value(value: object, column: str) -> tuple[str, Problem | None]:
-    """Return a value on one line that a table can show, and what is wrong with it.
+def _slice_value(value: object, column: str) -> str:
+    """Return a value on one line that a table can show.
 
     A long value is cut and gets a digest of the whole, because others may begin like it.
     """
     if value is None or (isinstance(value, str) and not normalize(value)):
-        return "", None
-    text, problem = _text(_as_text(value), column)
-    text = composed(" ".join(text.split()))
+        return ""
+    text = composed(" ".join(_text(_as_text(value), column).split()))
     if len(text) > _MAX_SLICE_CHARACTERS:
         mark = f"... ({digest(text, length=8)})"
         text = text[: _MAX_SLICE_CHARACTERS - len(mark)] + mark
-    return text, problem
+    return text
 
 
-def _label(value: object, task: Task) -> tuple[str, Problem | None]:
-    spelling, problem = _text(_as_text(value), task.columns.output)
+def _label(value: object, task: Task) -> str:
+    spelling = _text(_as_text(value), task.columns.output)
     label = task.label_for(spelling)
-    if problem or label is not None:
-        return label or "", problem
-    spellings = [name for label in task.labels for name in (label.name, *label.aliases)]
-    return "", Problem(
-        UNKNOWN_LABEL,
-        f"the label {spelling[:40]!r} is not known{did_you_mean(spelling, spellings)} "
-        f"(allowed: {list_names(spellings)})",
-    )
+    if label is None:
+        spellings = [name for label in task.labels for name in (label.name, *label.aliases)]
+        raise RowError(
+            UNKNOWN_LABEL,
+            f"the label {spelling[:40]!r} is not known{did_you_mean(spelling, spellings)} "
+            f"(allowed: {list_names(spellings)})",
+        )
+    return label

@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import NamedTuple
 
 from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import Example
@@ -22,16 +21,17 @@ Fields = Iterator[tuple[int, Mapping[str, object]]]
 """Rows with the line, or the number, of each."""
 
 
-class Problem(NamedTuple):
-    """Why a row cannot be used.
+class RowError(Exception):
+    """A row that cannot be used.
 
-    Attributes:
+    Args:
         reason: The kind of problem, by which rows are counted.
         message: What is wrong with this row.
     """
 
-    reason: str
-    message: str
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +93,15 @@ class Mistakes:
     messages: list[str] = field(default_factory=list)
     _reported: set[str] = field(default_factory=set)
 
-    def add(self, line: int, problem: Problem) -> None:
+    def add(self, line: int, error: RowError) -> None:
         """Note a row that cannot be used.
 
         Raises:
             DataError: There are too many mistakes to continue.
         """
-        message = f"{self.file}, {self.unit} {line}: {problem.message}"
-        if not self.strict and problem.reason != UNKNOWN_LABEL:
-            self.pass_over(problem.reason, message)
+        message = f"{self.file}, {self.unit} {line}: {error.message}"
+        if not self.strict and error.reason != UNKNOWN_LABEL:
+            self.pass_over(error.reason, message)
             return
         if len(self.messages) == _MAX_MISTAKES:
             self.messages.append(f"{self.file}: there are more mistakes after these")

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daftt_core.data.rows import MALFORMED, Fields, Mistakes, Problem, list_names
+from daftt_core.data.rows import MALFORMED, Fields, Mistakes, RowError, list_names
 from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import composed, parse_json
 
@@ -188,7 +188,7 @@ def _table_fields(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fie
                 mistakes.pass_over("repeated header", f"{where}, as where files were joined")
             elif len(values) != len(header):
                 problem = f"has {len(values)} fields, but the header has {len(header)}"
-                mistakes.add(line, Problem(MALFORMED, problem))
+                mistakes.add(line, RowError(MALFORMED, problem))
             else:
                 yield line, dict(zip(header, values, strict=True))
 
@@ -225,9 +225,9 @@ def _json_lines(
             value = parse_json(line)
         except json.JSONDecodeError as error:
             problem = f"is not JSON: {error.msg} at column {error.colno}"
-            mistakes.add(number, Problem(MALFORMED, problem))
+            mistakes.add(number, RowError(MALFORMED, problem))
         except ValueError as error:  # a number too long, nesting too deep, a key twice
-            mistakes.add(number, Problem(MALFORMED, f"cannot be read as JSON: {error}"))
+            mistakes.add(number, RowError(MALFORMED, f"cannot be read as JSON: {error}"))
         else:
             yield from _checked(number, value, columns, mistakes, may_lack)
 
@@ -312,7 +312,7 @@ def _checked(
     """Yield the fields of an object, or note why it cannot be used."""
     if not isinstance(value, dict):
         problem = 'is not a JSON object such as {"text": "...", "label": "..."}'
-        mistakes.add(number, Problem(MALFORMED, problem))
+        mistakes.add(number, RowError(MALFORMED, problem))
         return
     fields = {composed(name): field for name, field in value.items()}
     for column in columns:
@@ -323,6 +323,6 @@ def _checked(
             fields[column] = None
         else:
             problem = f"has no {column!r}{hint} (keys found: {list_names(fields)})"
-            mistakes.add(number, Problem(MALFORMED, problem))
+            mistakes.add(number, RowError(MALFORMED, problem))
             return
     yield number, fields
