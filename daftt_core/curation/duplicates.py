@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,27 +88,7 @@ _LEAST_RECALL = 0.95
 _MAX_CANDIDATES = 64
 
 
-class _Entry(Protocol):
-    """An input that is read when it is needed."""
-
-    @property
-    def id(self) -> str: ...
-
-    def read(self) -> Example: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """An input in memory."""
-
-    example: Example
-
-    @property
-    def id(self) -> str:
-        return self.example.id
-
-    def read(self) -> Example:
-        return self.example
+_Entry = Row | Example  # on disk, or in memory
 
 
 def bands_for(threshold: float) -> tuple[int, int]:
@@ -160,20 +138,19 @@ class NearIndex:
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
         self._bands, self._width = bands_for(threshold)
-        self._kept: list[dict[int, list[_Held]]] = [defaultdict(list) for _ in range(self._bands)]
+        self._kept: list[dict[int, list[Example]]] = [defaultdict(list) for _ in range(self._bands)]
 
     def add(self, example: Example) -> tuple[float, str] | None:
         """Return the similarity to, and the id of, an earlier input that this one is like.
 
         None where there is none; then later inputs are compared with this one.
         """
-        held = _Held(example)
-        (keys,) = _band_keys([held], self._bands, self._width)
+        (keys,) = _band_keys([example], self._bands, self._width)
         buckets = [kept[int(key)] for kept, key in zip(self._kept, keys, strict=True)]
-        duplicate = _first(held, buckets, self._threshold)
+        duplicate = _first(example, buckets, self._threshold)
         if duplicate is None:
             for bucket in buckets:
-                bucket.append(held)
+                bucket.append(example)
         return duplicate
 
 
@@ -191,12 +168,16 @@ def _first(
     }
     if not candidates:
         return None
-    example = row.read()
+    example = _read(row)
     for candidate in islice(candidates.values(), _MAX_CANDIDATES):
-        likeness = similarity(example, candidate.read())
+        likeness = similarity(example, _read(candidate))
         if likeness >= threshold:
             return likeness, candidate.id
     return None
+
+
+def _read(entry: _Entry) -> Example:
+    return entry.read() if isinstance(entry, Row) else entry
 
 
 def _band_keys(rows: Sequence[_Entry], bands: int, width: int) -> NDArray[np.uint64]:
@@ -204,7 +185,7 @@ def _band_keys(rows: Sequence[_Entry], bands: int, width: int) -> NDArray[np.uin
     odd = np.random.default_rng(_SEED).integers(2**63, size=width, dtype=np.uint64) * 2 + 1
     keys = np.empty((len(rows), bands), np.uint64)
     for start in range(0, len(rows), _BATCH):
-        tokens = [_tokens(row.read()) for row in rows[start : start + _BATCH]]
+        tokens = [_tokens(_read(row)) for row in rows[start : start + _BATCH]]
         digests = RMinHash.digests_from_token_sets(tokens, _SIGNATURE, _SEED)
         values = np.array(digests, np.uint64)[:, : bands * width].reshape(-1, bands, width)
         keys[start : start + len(tokens)] = ((values + 1) * odd).sum(axis=2, dtype=np.uint64)

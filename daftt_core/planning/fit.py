@@ -37,7 +37,7 @@ class Gpu:
 
     @property
     def usable_bytes(self) -> float:
-        """Bytes for tensors: without 1.5 GiB for CUDA and NCCL, and 5% lost to fragmentation."""
+        """Return the bytes for tensors: CUDA and NCCL take 1.5 GiB, fragmentation 5%."""
         return _USABLE_SHARE * self.memory_mib * 2**20 - _RESERVED_BYTES
 
 
@@ -162,7 +162,7 @@ def _neighbours(setup: Setup) -> Iterator[Setup]:
 
 
 def _gpus_per_node(setup: Setup, factor: int) -> int:
-    """A single machine takes more GPUs as long as it can; then there are more machines."""
+    """Fill up a single machine with GPUs before there are more machines."""
     more = factor * setup.gpus_per_node
     alone = setup.gpus == setup.gpus_per_node
     return more if alone and more <= _GPUS_PER_NODE else setup.gpus_per_node

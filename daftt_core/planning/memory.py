@@ -51,7 +51,7 @@ def _kept_bytes(block: Blocks, setup: Setup) -> float:
 
 
 def _norm_bytes(block: Blocks, width: int, number: int, setup: Setup) -> float:
-    """A LayerNorm keeps its input; transformers' RMSNorm that in float32, and the scaled one."""
+    """Return the bytes a norm keeps: its input; RMSNorm in float32, and the scaled one."""
     if not block.rms_norm:
         return float(number * width)
     scaled = number if setup.method == "full" else 0  # only a weight that learns needs it
@@ -113,7 +113,7 @@ class MemoryParts:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Return the sum."""
         return self.parameters + self.gradients + self.optimizer + self.activations + self.buffers
 
 

@@ -53,12 +53,12 @@ class Blocks:
 
     @property
     def parameters(self) -> int:
-        """Parameters of one."""
+        """Return the parameters of one."""
         return sum(width_in * width_out for width_in, width_out in self.linears) + self.vectors
 
     @property
     def adapted(self) -> int:
-        """Parameters that LoRA adds to one for each rank: width in plus width out."""
+        """Return the parameters that LoRA adds to one for each rank."""
         return sum(width_in + width_out for width_in, width_out in self.linears)
 
 
@@ -169,21 +169,21 @@ class Setup:
 
     @property
     def tokens(self) -> int:
-        """Tokens in one forward pass of one process."""
+        """Return the tokens in one forward pass of one process."""
         return self.micro_batch_size * self.row_tokens
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of a weight: DeepSpeed casts the model, autocast leaves it in float32."""
+        """Return the bytes of a weight: DeepSpeed casts the model, autocast keeps float32."""
         return BFLOAT16 if self.bf16 and self.zero_stage else FLOAT32
 
     @property
     def compute_bytes(self) -> int:
-        """Bytes of a number that goes into a matrix product."""
+        """Return the bytes of a number that goes into a matrix product."""
         return BFLOAT16 if self.bf16 else FLOAT32
 
     def trained(self, shape: ModelShape) -> int:
-        """Parameters that learn."""
+        """Return how many parameters learn."""
         if self.method == "lora":
             return shape.lora_parameters(self.lora_rank)
         return shape.parameters
