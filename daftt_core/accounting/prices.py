@@ -122,10 +122,8 @@ def parse_prices(where: str, data: bytes) -> Prices:
     try:
         return Prices.model_validate(content)
     except ValidationError as error:
-        lines = [
-            f"prices: {where}: {field or 'the file'}: {problem}"
-            for field, problem in explain(error, Prices)
-        ]
+        found = explain(error, Prices)
+        lines = [f"prices: {where}: {field or 'the file'}: {said}" for field, said in found]
         raise ConfigError("\n".join(lines)) from None
 
 
