@@ -23,7 +23,6 @@ from peers import peer_folder
 
 from daftt_core.config import Config
 from daftt_core.errors import DataError
-from daftt_core.evaluation import metric_for_task
 from daftt_core.evaluation.answers import read_answers
 from daftt_core.evaluation.scoring import score_examples
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
@@ -64,7 +63,7 @@ def main() -> None:
     arms = sorted(path.stem for path in (given.run / "predictions").glob("*.jsonl"))
     answers = read_answers(given.run / "predictions", run.task, arms)
     peer, seconds = _setfit(run, config, answers.ids, answers.seeds)
-    metric = metric_for_task(run.task)
+    metric = run.task.primary_metric
     outputs = {"SetFit": peer, **answers.outputs}
     scores = {
         name: np.array([score_examples(metric, list(row), list(answers.gold)) for row in rows])

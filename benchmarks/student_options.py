@@ -23,7 +23,6 @@ import numpy as np
 from daftt_core.config import Config
 from daftt_core.data import prepare
 from daftt_core.errors import DataError
-from daftt_core.evaluation import metric_for_task
 from daftt_core.evaluation.scoring import score_examples
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Example
@@ -97,7 +96,7 @@ def _scores(run: Run, config: Config, arm: str, dev: list[Example]) -> list[list
             folder = own.folder / "students" / arm / f"seed-{seed}"
             answers = questions.ask(folder, arm, seed, [].append)
             outputs, golds = [one.output for one in answers], [one.gold for one in answers]
-            scores.append(list(score_examples(metric_for_task(run.task), outputs, golds)))
+            scores.append(list(score_examples(run.task.primary_metric, outputs, golds)))
     return scores
 
 

@@ -1,20 +1,20 @@
-"""What a run has used and cost, stage by stage, and for what.
+"""Adds up what a run has used and cost, stage by stage.
 
-What counts, and what does not count twice:
+Nothing counts twice:
 
-- Everything that the run's folder holds counts: finished stages with all their attempts, and the
-  attempts at stages that never finished. What was done under other settings and then cleared does
-  not; nor do reports and reviews.
-- A stage that was found done, or whose chunk, student or checkpoint was, counts once, where it was
-  done. A retry adds its time and what it really did.
-- A stage that was *copied* from another run of its family (a sweep's cell) is not in what this run
-  has ``spent``, so that runs can be added up. It is in the ``whole``, what the result would have
-  cost alone, by which examples and points are priced.
+- Everything in the run's folder counts: finished stages with all their attempts, and attempts at
+  stages that never finished. Work under other settings that was cleared does not count; nor do
+  reports and reviews.
+- A stage, chunk, student or checkpoint that is reused counts once, where the work was done. A retry
+  adds its own time and work.
+- A stage *copied* from another run of its family (a sweep's cell) is not in what this run has
+  ``spent``, so that runs can be added up. It is in the ``whole``: what the result would have cost
+  alone, by which examples and points are priced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -54,12 +54,12 @@ class Amount(_Part):
 
     @property
     def gpu_hours(self) -> float:
-        """Hours of one GPU."""
+        """Return the hours of one GPU."""
         return sum(self.usage.gpu_seconds.values()) / _HOUR
 
     @property
     def cpu_hours(self) -> float:
-        """Hours of one CPU."""
+        """Return the hours of one CPU."""
         return sum(self.usage.cpu_seconds.values()) / _HOUR
 
 
@@ -85,10 +85,10 @@ class Ledger(_Part):
     Attributes:
         stages: Its stages, the earliest finished first, and then those that never finished.
         kept_examples: Synthetic examples that curation kept; None where it did not run.
-        gain: Points that the chosen students are better than those without synthetic examples;
-            None where they were not compared.
-        currency: Of the costs; empty where there are no prices.
-        prices: Where the prices are from; empty where there are none.
+        gain: Points by which the chosen students beat those without synthetic examples; None where
+            they were not compared.
+        currency: Currency of the costs; empty where there are no prices.
+        prices: Source of the prices; empty where there are none.
         unpriced: Devices that were used and have no price.
     """
 
@@ -101,32 +101,32 @@ class Ledger(_Part):
 
     @property
     def spent(self) -> Amount:
-        """What this run itself used."""
+        """Return what this run itself used."""
         return add_up(stage for stage in self.stages if not stage.copied)
 
     @property
     def whole(self) -> Amount:
-        """What it would have used alone, with the stages that it copied."""
+        """Return what it would have used alone, with the stages that it copied."""
         return add_up(self.stages)
 
     @property
     def making(self) -> Amount:
-        """What the synthetic examples took: data, teacher, its assessment, synthesis, curation."""
+        """Return what the synthetic examples took, from data and teacher to curation."""
         return add_up(each for each in self.stages if stage_of(each.name) in MAKING)
 
     @property
     def per_kept_example(self) -> Amount | None:
-        """What each kept synthetic example took; None where none was kept."""
-        return _share(self.making, self.kept_examples)
+        """Return what each kept synthetic example took; None where none was kept."""
+        return _divided(self.making, self.kept_examples)
 
     @property
     def per_point(self) -> Amount | None:
-        """What each point of gain took, of the whole; None where nothing was gained."""
-        return _share(self.whole, self.gain)
+        """Return what each point of gain took, of the whole; None where nothing was gained."""
+        return _divided(self.whole, self.gain)
 
 
 def add_up(amounts: Iterable[Amount]) -> Amount:
-    """The sum; without a cost where one of the amounts has none."""
+    """Return the sum; without a cost where one of the amounts has none."""
     usage, costs = Usage(), []
     for amount in amounts:
         usage += amount.usage
@@ -135,7 +135,7 @@ def add_up(amounts: Iterable[Amount]) -> Amount:
     return Amount(usage=usage, cost=sum(known) if len(known) == len(costs) else None)
 
 
-def _share(amount: Amount, parts: float | None) -> Amount | None:
+def _divided(amount: Amount, parts: float | None) -> Amount | None:
     if parts is None or parts <= 0:
         return None
     used = amount.usage
@@ -148,37 +148,43 @@ def _share(amount: Amount, parts: float | None) -> Amount | None:
 
 
 def read_ledger(run: Run, prices: Prices | None = None) -> Ledger:
-    """What a run has used so far.
+    """Return what a run has used so far.
 
     Args:
         run: The run.
-        prices: What things cost; None leaves costs out.
+        prices: The prices; None leaves costs out.
 
     Raises:
         StorageError: The run cannot be read.
     """
     committed = finished_stages(run)
     names = [name for name in sorted(committed, key=lambda name: committed[name]) if _counts(name)]
-    manifests = {name: found for name in names if (found := stage_manifest(run, name))}
-    unfinished = {name: usage for name, usage in unfinished_usage(run).items() if _counts(name)}
+    stages = [
+        _finished(name, manifest, prices)
+        for name in names
+        if (manifest := stage_manifest(run, name))
+    ]
+    for name, usage in unfinished_usage(run).items():
+        if _counts(name):
+            cost = prices.cost(usage) if prices else None
+            stages.append(StageAmount(name=name, usage=usage, cost=cost, finished=False))
+    unpriced = set[str]()
+    if prices:
+        unpriced.update(*(prices.unpriced(stage.usage) for stage in stages))
     curated = read_result(run, CURATED)
     evaluation = read_result(run, EVALUATION)
-    stages = [
-        *(_finished(name, manifest, prices) for name, manifest in manifests.items()),
-        *_unfinished(unfinished, prices),
-    ]
     return Ledger(
         stages=tuple(stages),
         kept_examples=curated.kept if curated else None,
         gain=evaluation.chosen.gain if evaluation else None,
         currency=prices.currency if prices else "",
         prices=prices.source if prices else "",
-        unpriced=tuple(sorted(_unpriced(stages, prices))) if prices else (),
+        unpriced=tuple(sorted(unpriced)),
     )
 
 
 def run_prices(run: Run) -> Prices | None:
-    """The prices that a run was started with; None where it was started without.
+    """Return the prices that a run was started with; None where there were none.
 
     Raises:
         StorageError: The run's preflight has not finished, or cannot be read.
@@ -202,13 +208,3 @@ def _finished(name: str, manifest: Manifest, prices: Prices | None) -> StageAmou
         copied=manifest.copied,
         measured=usage is not None,
     )
-
-
-def _unfinished(found: Mapping[str, Usage], prices: Prices | None) -> Iterator[StageAmount]:
-    for name, usage in found.items():
-        cost = prices.cost(usage) if prices else None
-        yield StageAmount(name=name, usage=usage, cost=cost, finished=False)
-
-
-def _unpriced(stages: Iterable[StageAmount], prices: Prices) -> set[str]:
-    return set().union(*(prices.unpriced(stage.usage) for stage in stages))

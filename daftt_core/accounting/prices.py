@@ -1,9 +1,9 @@
-"""What things cost, from a file of the user's own: prices differ by provider, region and contract.
+"""Reads prices from a file of the user's: they differ by provider, region and contract.
 
-A price file is YAML; ``daftt costs --example-prices`` prints one to begin with. The keys of
+A price file is YAML; ``daftt costs --example-prices`` prints one to start from. The keys of
 ``gpu_hour`` and ``cpu_hour`` are words of a device's name as its driver gives it, such as
-``A100-SXM4-80GB`` or ``EPYC 7B12``; of several that fit the longest counts, and ``other`` is for
-devices that none fits.
+``A100-SXM4-80GB`` or ``EPYC 7B12``; of several that match the longest counts, and ``other`` is
+for devices that match none.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Prices(BaseModel):
     """Prices in one currency.
 
     Attributes:
-        source: Where and when they are from; shown wherever an amount of money is.
+        source: Where and when they are from; shown beside every cost.
         currency: Such as EUR.
         gpu_hour: One GPU for an hour, by words of its name.
         cpu_hour: One CPU for an hour, by words of its name.
         gpu_hour_covers_cpus: Whether a GPU's price includes its machine, so that the CPUs of a
             stage that has GPUs cost nothing more.
-        stored_gb: Each GB (10^9 bytes) that arrives in a storage at a distance.
-        fetched_gb: Each GB that arrives from there.
+        stored_gb: Each GB (10^9 bytes) uploaded to a remote storage.
+        fetched_gb: Each GB downloaded from there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -50,7 +50,7 @@ class Prices(BaseModel):
     fetched_gb: _Price = 0.0
 
     def cost(self, usage: Usage) -> float | None:
-        """The price of what some work used; None where a device has no price."""
+        """Return the price of what some work used; None where a device has no price."""
         amounts = [
             usage.bytes_stored / _GB * self.stored_gb,
             usage.bytes_fetched / _GB * self.fetched_gb,
@@ -64,7 +64,7 @@ class Prices(BaseModel):
         return sum(amounts)
 
     def unpriced(self, usage: Usage) -> set[str]:
-        """The devices among those that some work used that have no price."""
+        """Return the devices that some work used and that have no price."""
         return {
             kind
             for seconds, prices in self._charged(usage)
@@ -80,12 +80,12 @@ class Prices(BaseModel):
 
 def _price(kind: str, prices: dict[str, float]) -> float | None:
     # whole words, so that the price of an L4 is not taken for an L40S
-    fitting = [
+    matching = [
         words
         for words in prices
         if re.search(rf"(?<![A-Za-z0-9]){re.escape(words)}(?![A-Za-z0-9])", kind, re.IGNORECASE)
     ]
-    return prices[max(fitting, key=len)] if fitting else prices.get(_OTHER)
+    return prices[max(matching, key=len)] if matching else prices.get(_OTHER)
 
 
 def read_prices(uri: str) -> Prices:
@@ -106,7 +106,7 @@ def read_prices(uri: str) -> Prices:
 
 
 def parse_prices(where: str, data: bytes) -> Prices:
-    """The prices that a file holds.
+    """Return the prices that a file holds.
 
     Args:
         where: The file, for messages.
@@ -128,6 +128,6 @@ def parse_prices(where: str, data: bytes) -> Prices:
 
 
 def example_prices() -> str:
-    """A price file to begin with; its numbers are made up."""
+    """Return a price file to start from; its numbers are made up."""
     file = resources.files("daftt_core.accounting") / "example-prices.yaml"
     return file.read_text(encoding="utf-8")

@@ -1,10 +1,9 @@
 """Which synthetic examples are kept, and why the others are not."""
 
-from daftt_core.curation.context import Surroundings
 from daftt_core.curation.curate import FUNNEL, SOURCES, curate
 from daftt_core.curation.detectors import check_language
 from daftt_core.curation.duplicates import NearIndex
-from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
+from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS, FilterContext
 from daftt_core.curation.review import Review, make_sheet, read_marks, read_review
 from daftt_core.curation.runner import run_filters
 from daftt_core.curation.sheet import QUESTIONS
@@ -15,9 +14,9 @@ __all__ = [
     "QUESTIONS",
     "SET_FILTERS",
     "SOURCES",
+    "FilterContext",
     "NearIndex",
     "Review",
-    "Surroundings",
     "check_language",
     "curate",
     "make_sheet",

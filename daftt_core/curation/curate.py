@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daftt_core.config import CurationConfig
-from daftt_core.curation.context import Surroundings, field_names
 from daftt_core.curation.diversity import measure_diversity
 from daftt_core.curation.duplicates import EchoIndex
-from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS
+from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS, FilterContext, field_names
 from daftt_core.curation.rows import Spool
 from daftt_core.curation.runner import KEPT, READ, Outcome, run_filters
 from daftt_core.errors import DataError
@@ -33,12 +32,13 @@ from daftt_core.stages import (
     LabelFunnel,
     left_out,
 )
+from daftt_core.tasks import Task
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
 FUNNEL = "funnel.json"
 SOURCES = ("annotated", "generated")
-_COMPARED = 2000  # examples of a source; more would say the same and take memory
+_COMPARED = 2000  # examples of a source; more would show the same and take memory
 
 
 def curate(
@@ -50,44 +50,44 @@ def curate(
 ) -> StageResult[CuratedResult]:
     """Filter what the teacher wrote.
 
-    Writes ``annotated.jsonl``, ``generated.jsonl``, ``rejected.jsonl`` and ``funnel.json``, which
-    is the result with the rejections of each label by filter. Diversity is that of at most 2,000 of
-    the kept examples of a source, drawn by the run's seed.
+    Writes ``annotated.jsonl``, ``generated.jsonl``, ``rejected.jsonl`` and ``funnel.json``, the
+    result with the rejections of each label by filter. Diversity is measured on at most 2,000 kept
+    examples of a source, drawn by the run's seed.
 
     Args:
         run: The run.
         config: The settings.
         data_digest: Digest of the stage ``data``.
         synthetic: Digest of each stage of synthesis, by its name.
-        arms: The arms that are to learn from what is kept.
+        arms: The arms that learn from what is kept.
 
     Raises:
         StorageError: A stage that is read is not finished, or was changed.
-        DataError: A file does not hold what it should, or so little is kept that no arm can be
-            trained.
+        DataError: A file is damaged, or too little is kept for any arm.
     """
     inputs = [config, data_digest, dict(synthetic), list(arms)]
 
     def work(folder: Path) -> CuratedResult:
-        around = _surroundings(run, config, data_digest)
+        context = _context(run, config, data_digest)
         tally = _Tally()
         with Spool(folder) as spool:
-            outcome = run_filters(tally.of(_read(run, synthetic)), around, spool)
+            outcome = run_filters(tally.of(_read(run, synthetic)), context, spool)
             for source in SOURCES:
-                kept = _checked(outcome.kept(source), around.heldout, tally)
+                kept = _checked(outcome.kept(source), context.heldout, tally)
                 write_jsonl(folder / f"{source}.jsonl", kept)
             write_jsonl(folder / "rejected.jsonl", outcome.rejected())
             diversity = _diversity(run, data_digest, outcome)
         funnels = {
-            source: _funnel(source, outcome, around, tally, diversity[source]) for source in SOURCES
+            source: _funnel(source, outcome, run.task, tally, diversity[source])
+            for source in SOURCES
         }
         _warn_of_gaps(funnels)
-        without = _leave_out(arms, funnels)
+        untrainable = _leave_out(arms, funnels)
         result = CuratedResult(
             funnel=funnels,
             label_agreement=tally.label_agreement,
-            arms=tuple(arm for arm in arms if arm not in without),
-            left_out=without,
+            arms=tuple(arm for arm in arms if arm not in untrainable),
+            left_out=untrainable,
         )
         write_text(folder / FUNNEL, json.dumps(result.model_dump(mode="json"), indent=1) + "\n")
         short = {source: _short(funnel) for source, funnel in funnels.items()}
@@ -96,11 +96,11 @@ def curate(
     return run_stage(run, CURATED, inputs, work)
 
 
-def _surroundings(run: Run, config: CurationConfig, data_digest: str) -> Surroundings:
+def _context(run: Run, config: CurationConfig, data_digest: str) -> FilterContext:
     folder, _ = read_stage(run, DATA, data_digest)
     labelled = list(iterate_jsonl(folder / "labelled.jsonl", Example))
     unlabelled = iterate_jsonl(folder / "unlabelled.jsonl", Example)
-    return Surroundings(
+    return FilterContext(
         config=config,
         seed=run.seed,
         task=run.task,
@@ -109,7 +109,7 @@ def _surroundings(run: Run, config: CurationConfig, data_digest: str) -> Surroun
         unlabelled_ids=frozenset(example.id for example in unlabelled),
         echoes=EchoIndex(run.task, labelled, config.echo_words),
         own_fields=frozenset(
-            name.casefold() for one in labelled for name in field_names(one.output or "")
+            name.casefold() for each in labelled for name in field_names(each.output or "")
         ),
     )
 
@@ -126,13 +126,13 @@ def _read(run: Run, synthetic: Mapping[str, str]) -> Iterator[SyntheticExample]:
 def _checked(
     kept: Iterable[SyntheticExample], heldout: Heldout, tally: _Tally
 ) -> Iterator[SyntheticExample]:
-    """A last look, whatever the filters did: a leak would make every score worthless."""
+    """Check for leaks once more: one would make every score worthless."""
     for example in kept:
-        other = heldout.collides(example.text, example.text_pair)
-        if other is not None:
+        collision = heldout.collides(example.text, example.text_pair)
+        if collision is not None:
             raise DataError(
                 f"curation kept example {example.id} although it overlaps with the dev or test "
-                f"example {other}; the filter 'overlap' is missing or broken"
+                f"example {collision}; the filter 'overlap' is missing or broken"
             )
         tally.redacted[example.source] += example.origin is not None
         yield example
@@ -180,12 +180,12 @@ class _Tally:
 def _funnel(
     source: str,
     outcome: Outcome,
-    around: Surroundings,
+    task: Task,
     tally: _Tally,
     diversity: Diversity | None,
 ) -> Funnel:
     names = [*EXAMPLE_FILTERS, *SET_FILTERS]
-    total, by_label = Counter[str](), {label: Counter[str]() for label in around.task.label_names}
+    total, by_label = Counter[str](), {label: Counter[str]() for label in task.label_names}
     for (of_source, name, label), count in outcome.counts.items():
         if of_source == source:
             total[name] += count
@@ -222,9 +222,9 @@ def _short(funnel: Funnel) -> Funnel:
 def _warn_of_gaps(funnels: Mapping[str, Funnel]) -> None:
     for source, funnel in funnels.items():
         if funnel.read and not funnel.kept:
-            why = ", ".join(f"{name} {count}" for name, count in funnel.rejected.items())
+            reasons = ", ".join(f"{name} {count}" for name, count in funnel.rejected.items())
             log.warning(
-                "%s: none of %d %s examples is kept (%s)", CURATED, funnel.read, source, why
+                "%s: none of %d %s examples is kept (%s)", CURATED, funnel.read, source, reasons
             )
             continue
         missing = [label for label, part in funnel.by_label.items() if not part.kept]
@@ -233,23 +233,23 @@ def _warn_of_gaps(funnels: Mapping[str, Funnel]) -> None:
 
 
 def _leave_out(arms: Sequence[str], funnels: Mapping[str, Funnel]) -> dict[str, str]:
-    """The arms that cannot be trained, and why.
+    """Return the arms that cannot be trained, and why.
 
     Raises:
         DataError: None of them can.
     """
-    without = left_out(arms, {source: funnel.kept for source, funnel in funnels.items()})
-    if arms and len(without) == len(arms):
+    untrainable = left_out(arms, {source: funnel.kept for source, funnel in funnels.items()})
+    if arms and len(untrainable) == len(arms):
         counts = "; ".join(_account(source, funnel) for source, funnel in funnels.items())
         raise DataError(
             f"curation kept nothing that {' or '.join(arms)} could learn from ({counts}): loosen "
             "the curation settings, or let the teacher write more"
         )
-    for arm, why in without.items():
-        log.warning("%s is left out: %s", arm, why)
-    return without
+    for arm, reason in untrainable.items():
+        log.warning("%s is left out: %s", arm, reason)
+    return untrainable
 
 
 def _account(source: str, funnel: Funnel) -> str:
-    why = ", ".join(f"{count} by {name}" for name, count in funnel.rejected.items())
-    return f"{source}: {funnel.read} read" + (f", rejected {why}" if why else "")
+    reasons = ", ".join(f"{count} by {name}" for name, count in funnel.rejected.items())
+    return f"{source}: {funnel.read} read" + (f", rejected {reasons}" if reasons else "")

@@ -1,8 +1,8 @@
-"""How different the synthetic inputs are from each other and from the real ones.
+"""Measures how different the synthetic inputs are from each other and from the real ones.
 
 A teacher that writes the same sentence in other words adds examples and no information. The three
 measures catch it at three sizes: words and pairs of words that repeat, whole texts that are alike,
-and texts that are a real example over again.
+and texts that repeat a real example.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _AT_ONCE = 100  # texts compared with the real ones at once: bounds memory by th
 
 
 def distinct_share(texts: Sequence[str], words: int) -> float:
-    """The number of different runs of ``words`` words over the number of all of them.
+    """Return the number of different runs of ``words`` words over the number of all of them.
 
     Runs do not cross from one text into the next. 0 where there is none.
     """
@@ -49,8 +49,8 @@ def measure_diversity(texts: Sequence[str], real: Sequence[str]) -> Diversity | 
         return None
     if not texts:
         return None
-    own, others = every[: len(texts)], every[len(texts) :]
-    nearest = _nearest(own, others) if real else None
+    own, real_rows = every[: len(texts)], every[len(texts) :]
+    nearest = _nearest(own, real_rows) if real else None
     return Diversity(
         texts=len(texts),
         distinct_1=distinct_share(texts, 1),
@@ -61,15 +61,15 @@ def measure_diversity(texts: Sequence[str], real: Sequence[str]) -> Diversity | 
     )
 
 
-def _nearest(own: Any, others: Any) -> Any:
-    """For each row of ``own`` the cosine with the closest row of ``others``."""
+def _nearest(own: Any, real: Any) -> Any:
+    """Return for each row of ``own`` the cosine with the closest row of ``real``."""
     starts = range(0, own.shape[0], _AT_ONCE)
-    parts = ((own[start : start + _AT_ONCE] @ others.T).max(axis=1) for start in starts)
+    parts = ((own[start : start + _AT_ONCE] @ real.T).max(axis=1) for start in starts)
     return np.concatenate([part.toarray().ravel() for part in parts])
 
 
 def _mean_similarity(vectors: Any) -> float | None:
-    """Mean cosine of two different rows of unit (or zero) length, from the length of their sum."""
+    """Return the mean cosine of different rows of length 1 or 0, from the length of their sum."""
     count = vectors.shape[0]
     if count < 2:
         return None

@@ -1,4 +1,4 @@
-"""Texts that were there before: near duplicates, and echoes of prompts and labelled examples.
+"""Finds near duplicates, and echoes of prompts and labelled examples.
 
 Inputs are compared as sets of character 5-grams: words are too few in a sentence. rensa makes the
 signatures. Two inputs become candidates when one *band* of their signatures is equal, which has the
@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,29 +41,29 @@ class EchoIndex:
         self._words = words
         self._holders: dict[_Run, list[str | None]] = {}
         solved = map(task.example_of, (*task.positive_examples, *task.negative_examples))
-        own = [text for one in solved for text in (one.text, one.text_pair)]
+        own = [text for each in solved for text in (each.text, each.text_pair)]
         shown: list[tuple[str | None, Iterable[_Run]]] = [
             (_PROMPT, self._runs(task.definition, task.writing_definition, TURN, *own)),
-            *((one.id, self._runs(one.text, one.text_pair)) for one in labelled),
+            *((each.id, self._runs(each.text, each.text_pair)) for each in labelled),
         ]
         for holder, runs in shown:
             for run in runs:
                 self._holders.setdefault(run, []).append(holder)
 
     def closest(self, example: Example, least: float) -> tuple[float, str | None] | None:
-        """What an example repeats.
+        """Return what an example repeats.
 
         Args:
             example: Only its input counts.
             least: The containment from which it is an echo.
 
         Returns:
-            The containment and the id of the example that is repeated most, or None in its place
-            where that is the prompt; None when nothing is repeated enough.
+            The containment and the id of the example that is repeated most, where the id of the
+            prompt is None; None when nothing is repeated enough.
         """
         runs = self._runs(example.text, example.text_pair)
         known = [run for run in runs if run in self._holders]
-        # only a suspect is compared with each text by itself: that takes longer
+        # only suspects are compared with each text by itself, which takes longer
         if not runs or len(known) / len(runs) < least:
             return None
         hits = Counter(holder for run in known for holder in self._holders[run])
@@ -76,7 +74,7 @@ class EchoIndex:
         return {run for text in texts if text for run in self._runs_of(words_of(text))}
 
     def _runs_of(self, words: list[str]) -> Iterator[_Run]:
-        """The runs of a text; of a shorter one the whole, which equals a whole text or nothing."""
+        """Yield the runs of a text; of a shorter text the whole."""
         for start in range(max(len(words) - self._words + 1, bool(words))):
             yield tuple(words[start : start + self._words])
 
@@ -86,35 +84,15 @@ _SEED = 42
 _GRAM = 5
 _BATCH = 2000
 _LEAST_RECALL = 0.95
-# Texts of one template are candidates of each other; an example is compared with so many.
-_MOST_CANDIDATES = 64
+# All texts of one template are candidates of each other; an example is compared with this many.
+_MAX_CANDIDATES = 64
 
 
-class _Entry(Protocol):
-    """An input that can be had when it is needed."""
-
-    @property
-    def id(self) -> str: ...
-
-    def read(self) -> Example: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """An input in memory."""
-
-    example: Example
-
-    @property
-    def id(self) -> str:
-        return self.example.id
-
-    def read(self) -> Example:
-        return self.example
+_Entry = Row | Example  # on disk, or in memory
 
 
 def bands_for(threshold: float) -> tuple[int, int]:
-    """The fewest bands, and their width, that find 95% of the pairs just at the threshold."""
+    """Return the fewest bands, and their width, that find 95% of the pairs at the threshold."""
     widths = range(_SIGNATURE, 0, -1)
     return next(
         (_SIGNATURE // width, width)
@@ -124,10 +102,10 @@ def bands_for(threshold: float) -> tuple[int, int]:
 
 
 def near_duplicates(rows: Sequence[Row], threshold: float) -> Iterator[tuple[float, str] | None]:
-    """For each row the first earlier one, of those not rejected, that it is a near duplicate of.
+    """Yield for each row the first earlier row, not rejected, that it is a near duplicate of.
 
     Args:
-        rows: In the order in which they have precedence.
+        rows: The rows, those with precedence first.
         threshold: Jaccard similarity from which two inputs are near duplicates.
 
     Yields:
@@ -143,11 +121,11 @@ def near_duplicates(rows: Sequence[Row], threshold: float) -> Iterator[tuple[flo
             continue
         bands = np.flatnonzero(shared[place])
         buckets = [kept[band][int(keys[place, band])] for band in bands]
-        found = _first(row, buckets, threshold)
-        if found is None:
+        duplicate = _first(row, buckets, threshold)
+        if duplicate is None:
             for bucket in buckets:
                 bucket.append(row)
-        yield found
+        yield duplicate
 
 
 class NearIndex:
@@ -160,26 +138,25 @@ class NearIndex:
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
         self._bands, self._width = bands_for(threshold)
-        self._kept: list[dict[int, list[_Held]]] = [defaultdict(list) for _ in range(self._bands)]
+        self._kept: list[dict[int, list[Example]]] = [defaultdict(list) for _ in range(self._bands)]
 
     def add(self, example: Example) -> tuple[float, str] | None:
-        """The similarity to, and the id of, an earlier input that this one is like.
+        """Return the similarity to, and the id of, an earlier input that this one is like.
 
-        None where there is none; then it is one of those that later ones are compared with.
+        None where there is none; then later inputs are compared with this one.
         """
-        held = _Held(example)
-        (keys,) = _band_keys([held], self._bands, self._width)
+        (keys,) = _band_keys([example], self._bands, self._width)
         buckets = [kept[int(key)] for kept, key in zip(self._kept, keys, strict=True)]
-        found = _first(held, buckets, self._threshold)
-        if found is None:
+        duplicate = _first(example, buckets, self._threshold)
+        if duplicate is None:
             for bucket in buckets:
-                bucket.append(held)
-        return found
+                bucket.append(example)
+        return duplicate
 
 
-def similarity(one: Example, other: Example) -> float:
-    """Jaccard similarity of two inputs; of two pairs, that of the parts that differ more."""
-    parts = ((one.text, other.text), (one.text_pair or "", other.text_pair or ""))
+def similarity(first: Example, second: Example) -> float:
+    """Return the Jaccard similarity of two inputs; of pairs, that of the less similar parts."""
+    parts = ((first.text, second.text), (first.text_pair or "", second.text_pair or ""))
     return min(_jaccard(_grams(a), _grams(b)) for a, b in parts)
 
 
@@ -187,24 +164,28 @@ def _first(
     row: _Entry, buckets: Sequence[Sequence[_Entry]], threshold: float
 ) -> tuple[float, str] | None:
     candidates = {
-        other.id: other for bucket in buckets for other in islice(bucket, _MOST_CANDIDATES)
+        entry.id: entry for bucket in buckets for entry in islice(bucket, _MAX_CANDIDATES)
     }
     if not candidates:
         return None
-    example = row.read()
-    for other in islice(candidates.values(), _MOST_CANDIDATES):
-        found = similarity(example, other.read())
-        if found >= threshold:
-            return found, other.id
+    example = _read(row)
+    for candidate in islice(candidates.values(), _MAX_CANDIDATES):
+        likeness = similarity(example, _read(candidate))
+        if likeness >= threshold:
+            return likeness, candidate.id
     return None
 
 
+def _read(entry: _Entry) -> Example:
+    return entry.read() if isinstance(entry, Row) else entry
+
+
 def _band_keys(rows: Sequence[_Entry], bands: int, width: int) -> NDArray[np.uint64]:
-    """One number for each row and band, of shape [rows, bands]."""
+    """Return one number for each row and band, shape [rows, bands]."""
     odd = np.random.default_rng(_SEED).integers(2**63, size=width, dtype=np.uint64) * 2 + 1
     keys = np.empty((len(rows), bands), np.uint64)
     for start in range(0, len(rows), _BATCH):
-        tokens = [_tokens(row.read()) for row in rows[start : start + _BATCH]]
+        tokens = [_tokens(_read(row)) for row in rows[start : start + _BATCH]]
         digests = RMinHash.digests_from_token_sets(tokens, _SIGNATURE, _SEED)
         values = np.array(digests, np.uint64)[:, : bands * width].reshape(-1, bands, width)
         keys[start : start + len(tokens)] = ((values + 1) * odd).sum(axis=2, dtype=np.uint64)
@@ -212,7 +193,7 @@ def _band_keys(rows: Sequence[_Entry], bands: int, width: int) -> NDArray[np.uin
 
 
 def _shared(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which keys another row has too in the same band."""
+    """Return which keys another row shares in the same band."""
     shared = np.zeros(keys.shape, np.bool_)
     for band in range(keys.shape[1]):
         order = np.argsort(keys[:, band])
@@ -223,7 +204,7 @@ def _shared(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
 
 
 def _tokens(example: Example) -> list[str]:
-    """The grams of both inputs; a mark keeps those of a pair's second apart."""
+    """Return the grams of both inputs, those of a pair's second input marked."""
     second = () if example.text_pair is None else _grams(example.text_pair)
     return [*_grams(example.text), *(f"\n{gram}" for gram in second)]
 
@@ -233,6 +214,6 @@ def _grams(text: str) -> set[str]:
     return {plain[start : start + _GRAM] for start in range(max(1, len(plain) - _GRAM + 1))}
 
 
-def _jaccard(one: set[str], other: set[str]) -> float:
-    common = len(one & other)
-    return common / (len(one) + len(other) - common)
+def _jaccard(first: set[str], second: set[str]) -> float:
+    common = len(first & second)
+    return common / (len(first) + len(second) - common)

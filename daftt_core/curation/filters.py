@@ -2,9 +2,9 @@
 
 There are two kinds, and neither depends on the order in which examples come:
 
-- an *example filter* looks at one example. It returns it, changed or not, or the reason against it;
-- a *set filter* looks at all examples that are left together, one row each, in the order of their
-  ids. It yields for each row None, or the reason against it.
+- an *example filter* gets one example. It returns it, changed or not, or the reason to reject it;
+- a *set filter* gets all remaining examples together, one row each, in the order of their ids. It
+  yields for each row None, or the reason to reject it.
 
 A new filter is a function and a line in ``EXAMPLE_FILTERS`` or ``SET_FILTERS``.
 """
@@ -15,21 +15,73 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from daftt_core.config import CurationConfig
-from daftt_core.curation.context import Reason, Surroundings, field_names
 from daftt_core.curation.detectors import find_in_example, foreign_language
-from daftt_core.curation.duplicates import near_duplicates
+from daftt_core.curation.duplicates import EchoIndex, near_duplicates
 from daftt_core.curation.rows import Row
-from daftt_core.records import SyntheticExample, content_id, is_character, seed_for, words_of
-from daftt_core.tasks import Task
+from daftt_core.records import (
+    Heldout,
+    SyntheticExample,
+    content_id,
+    is_character,
+    seed_for,
+    words_of,
+)
+from daftt_core.tasks import FIELD_NAME, Task
 
-ExampleFilter = Callable[[SyntheticExample, Surroundings], SyntheticExample | Reason]
-SetFilter = Callable[[Sequence[Row], Surroundings], Iterable[Reason | None]]
+
+@dataclass(frozen=True)
+class FilterContext:
+    """What the filters know besides the examples.
+
+    Attributes:
+        config: The settings.
+        seed: The run's seed.
+        task: The task.
+        heldout: Fingerprints of the dev and test examples.
+        labelled_ids: Ids of the real labelled examples.
+        unlabelled_ids: Ids of the real inputs that were offered for annotation.
+        echoes: What the teacher was shown: its prompt and the labelled examples.
+        own_fields: Names of a prompt's fields with which lines of the user's own outputs begin, in
+            lowercase.
+    """
+
+    config: CurationConfig
+    seed: int
+    task: Task
+    heldout: Heldout
+    labelled_ids: frozenset[str]
+    unlabelled_ids: frozenset[str]
+    echoes: EchoIndex
+    own_fields: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an example is rejected.
+
+    Attributes:
+        detail: The finding in words.
+        collides_with: Id of the example it is too close to, where that is the reason.
+    """
+
+    detail: str
+    collides_with: str | None = None
+
+
+ExampleFilter = Callable[[SyntheticExample, FilterContext], SyntheticExample | Reason]
+SetFilter = Callable[[Sequence[Row], FilterContext], Iterable[Reason | None]]
+
+
+def field_names(text: str) -> list[str]:
+    """Return the names of a prompt's fields with which lines of a text begin."""
+    return [" ".join(match.group().split()) for match in FIELD_NAME.finditer(text)]
 
 
 def settle(example: SyntheticExample, config: CurationConfig, task: Task) -> SyntheticExample:
-    """An example with the output it is to be used with, should it be kept.
+    """Return an example with the output it is used with if it is kept.
 
     With ``verify`` off, a generated example keeps the label it was asked to have, and the
     confidence is that label's.
@@ -41,25 +93,25 @@ def settle(example: SyntheticExample, config: CurationConfig, task: Task) -> Syn
     return example.model_copy(update={"output": asked, "confidence": confidence})
 
 
-def _unusable(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """The teacher's answer could not be read, or is no label of the task."""
-    labels = around.task.label_names
+def _unusable(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
+    """Reject an answer that could not be read or is not a label of the task."""
+    labels = context.task.label_names
     if example.problem is not None:
         return Reason(example.problem)
     if example.output is None:
         return Reason("it has no output")
-    for said in (example.output, example.asked):
-        if around.task.is_classification and said is not None and said not in labels:
-            return Reason(f"{said!r} is not one of the labels {', '.join(labels)}")
+    for label in (example.output, example.asked):
+        if context.task.is_classification and label is not None and label not in labels:
+            return Reason(f"{label!r} is not one of the labels {', '.join(labels)}")
     return example
 
 
-def _personal(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """There is an e-mail address, a phone or a card number in it, and such are to be dropped."""
-    config = around.config
+def _personal(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
+    """Redact or reject an example with an e-mail address, a phone or a card number."""
+    config = context.config
     if config.personal_data == "keep":
         return example
-    changed, kinds = find_in_example(example, around.task, config.phone_region)
+    changed, kinds = find_in_example(example, context.task, config.phone_region)
     if not changed:
         return example
     if config.personal_data == "drop":
@@ -69,9 +121,9 @@ def _personal(example: SyntheticExample, around: Surroundings) -> SyntheticExamp
     return redacted.model_copy(update={"id": new_id, "origin": example.origin or example.id})
 
 
-def _length(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """The input is too short or too long."""
-    least, most = around.config.min_characters, around.config.max_characters
+def _length(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
+    """Reject an input that is too short or too long."""
+    least, most = context.config.min_characters, context.config.max_characters
     count = len(example.text.strip()) + len((example.text_pair or "").strip())
     if least <= count <= most:
         return example
@@ -83,22 +135,22 @@ _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd]"
 _RUN_WORDS, _LEAST_ROUNDS = 3, 4
 
 
-def _format(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """The input is no proper text, or what the teacher wrote goes round in circles."""
-    if not around.config.check_format:
+def _format(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
+    """Reject an input that is not proper text, and what the teacher wrote in circles."""
+    if not context.config.check_format:
         return example
     inputs = [text for text in (example.text, example.text_pair) if text is not None]
     for text in inputs:
-        if odd := _NO_TEXT.search(text):
-            return Reason(f"the character U+{ord(odd.group()):04X}, which is no text")
+        if character := _NO_TEXT.search(text):
+            return Reason(f"the character U+{ord(character.group()):04X}, which is no text")
         if not words_of(text):
             return Reason("no word")
     written = inputs if example.source == "generated" else []
-    if not around.task.is_classification and example.output is not None:
+    if not context.task.is_classification and example.output is not None:
         written = [*written, example.output]
     for text in written:
         for name in field_names(text):
-            if name.casefold() not in around.own_fields:
+            if name.casefold() not in context.own_fields:
                 return Reason(f"the prompt's field {name!r}")
         if (circle := _circle(words_of(text))) is not None:
             return Reason(f"it says {circle!r} over and over")
@@ -106,84 +158,84 @@ def _format(example: SyntheticExample, around: Surroundings) -> SyntheticExample
 
 
 def _circle(words: Sequence[str]) -> str | None:
-    """The run of words that fills half of a text or more, over and over.
+    """Return the run of words that fills half of a text or more, over and over.
 
     Where the run is one word again and again, it must fill three quarters.
     """
     runs = list(zip(*(words[start:] for start in range(_RUN_WORDS)), strict=False))
     for run, count in Counter(runs).most_common(1):
-        starts = [start for start, other in enumerate(runs) if other == run]
+        starts = [start for start, each in enumerate(runs) if each == run]
         filled = {start + step for start in starts for step in range(_RUN_WORDS)}
-        # who laughs or stresses a word writes it several times: that alone is no circle
+        # a word repeated for emphasis, or laughter, is no circle
         least = 0.5 if len(set(run)) > 1 else 0.75
         if count >= _LEAST_ROUNDS and len(filled) >= least * len(words):
             return ("" if all(map(is_character, run)) else " ").join(run)
     return None
 
 
-def _language(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """The input is clearly in another language."""
-    wanted = around.config.language
-    if wanted:
+def _language(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
+    """Reject an input that is clearly in another language."""
+    expected = context.config.language
+    if expected:
         text = f"{example.text}\n{example.text_pair or ''}".strip()
-        found = foreign_language(text, wanted)
-        if found is not None:
-            return Reason(f"its language is {found}, not {wanted}")
+        language = foreign_language(text, expected)
+        if language is not None:
+            return Reason(f"its language is {language}, not {expected}")
     return example
 
 
-def _copy(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """The input is that of a labelled example or, where it should be new, of an unlabelled one."""
+def _copy(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
+    """Reject the input of a labelled example or, where it should be new, an unlabelled one."""
     for own_id in filter(None, (example.id, example.origin)):
-        if own_id in around.labelled_ids:
+        if own_id in context.labelled_ids:
             return Reason("a labelled example has this input", own_id)
-        if example.source == "generated" and own_id in around.unlabelled_ids:
+        if example.source == "generated" and own_id in context.unlabelled_ids:
             return Reason("an echo: a real unlabelled example has this input", own_id)
     return example
 
 
-def _echo(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """The input repeats the prompt or an example that the teacher learned from."""
-    if example.source == "annotated" or not around.config.echo_share:
+def _echo(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
+    """Reject an input that repeats the prompt or an example that the teacher learned from."""
+    if example.source == "annotated" or not context.config.echo_share:
         return example
-    found = around.echoes.closest(example, around.config.echo_share)
-    if found is None:
+    echo = context.echoes.closest(example, context.config.echo_share)
+    if echo is None:
         return example
-    share, other = found
-    what = "the prompt" if other is None else "a labelled example"
-    what += " that its prompt showed" if other in example.shown else ""
-    words = around.config.echo_words
-    return Reason(f"{share:.0%} of its runs of {words} words are those of {what}", other)
+    share, repeated = echo
+    source = "the prompt" if repeated is None else "a labelled example"
+    source += " that its prompt showed" if repeated in example.shown else ""
+    words = context.config.echo_words
+    return Reason(f"{share:.0%} of its runs of {words} words are those of {source}", repeated)
 
 
-def _overlap(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """The input is a dev or test example, nearly one, or shares a run of words with one."""
-    other = around.heldout.collides(example.text, example.text_pair)
-    if example.origin is not None and example.origin in around.heldout:
-        other = example.origin
-    if other is None:
+def _overlap(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
+    """Reject a dev or test input, nearly one, or one that shares a run of words with it."""
+    heldout = context.heldout.collides(example.text, example.text_pair)
+    if example.origin is not None and example.origin in context.heldout:
+        heldout = example.origin
+    if heldout is None:
         return example
-    if other in (example.id, example.origin):
-        return Reason("a dev or test example has this input", other)
-    words = around.config.overlap_words
+    if heldout in (example.id, example.origin):
+        return Reason("a dev or test example has this input", heldout)
+    words = context.config.overlap_words
     return Reason(
-        f"it is nearly a dev or test example, or shares {words} words in a row with one", other
+        f"it is nearly a dev or test example, or shares {words} words in a row with one", heldout
     )
 
 
-def _verify(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """The teacher, asked again, gives another label than the one it wrote the input for."""
-    settled = settle(example, around.config, around.task)
-    if around.config.verify != "drop" or not around.task.is_classification:
+def _verify(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
+    """Reject an input to which the teacher now gives another label than it wrote it for."""
+    settled = settle(example, context.config, context.task)
+    if context.config.verify != "drop" or not context.task.is_classification:
         return settled
     if example.asked is None or example.asked == example.output:
         return settled
     return Reason(f"written for {example.asked!r}, labelled {example.output!r}")
 
 
-def _confidence(example: SyntheticExample, around: Surroundings) -> SyntheticExample | Reason:
-    """The confidence is below the threshold."""
-    least = around.config.min_confidence
+def _confidence(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
+    """Reject a confidence below the threshold."""
+    least = context.config.min_confidence
     if example.confidence >= least:
         return example
     return Reason(f"{example.confidence:.3f} is below {least:g}")
@@ -191,9 +243,9 @@ def _confidence(example: SyntheticExample, around: Surroundings) -> SyntheticExa
 
 def _duplicate(
     rows: Sequence[Row],
-    around: Surroundings,  # noqa: ARG001  (every set filter is called like this)
+    context: FilterContext,  # noqa: ARG001  (every set filter is called like this)
 ) -> Iterator[Reason | None]:
-    """Another synthetic example has the input."""
+    """Reject an input that another synthetic example has."""
     before = ""
     for row in rows:
         same = row.id == before
@@ -201,18 +253,18 @@ def _duplicate(
         yield Reason("another synthetic example has this input", row.id) if same else None
 
 
-def _near_duplicate(rows: Sequence[Row], around: Surroundings) -> Iterable[Reason | None]:
-    """Another synthetic example has nearly the same input."""
-    threshold = around.config.near_duplicate
+def _near_duplicate(rows: Sequence[Row], context: FilterContext) -> Iterable[Reason | None]:
+    """Reject an input that is nearly that of another synthetic example."""
+    threshold = context.config.near_duplicate
     if not threshold:
         return [None] * len(rows)
-    found = near_duplicates(rows, threshold)
-    return (hit and Reason(f"{hit[0]:.3f} like another synthetic example", hit[1]) for hit in found)
+    hits = near_duplicates(rows, threshold)
+    return (hit and Reason(f"{hit[0]:.3f} like another synthetic example", hit[1]) for hit in hits)
 
 
-def _share(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | None]:
-    """The confidence is low among the annotated ones, of its label if it has one."""
-    share = around.config.keep_share
+def _share(rows: Sequence[Row], context: FilterContext) -> Iterator[Reason | None]:
+    """Reject the least confident annotated examples, of each label if there are labels."""
+    share = context.config.keep_share
     ranked = [row for row in rows if row.source == "annotated"]
     counts = Counter(row.label for row in ranked)
     # rounded first: 0.1 * 30 is 3.0000000000000004, and must not keep a fourth
@@ -228,13 +280,13 @@ def _share(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | None]
             yield None
 
 
-def _balance(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | None]:
-    """There are more generated examples of this label than of the rarest one."""
+def _balance(rows: Sequence[Row], context: FilterContext) -> Iterator[Reason | None]:
+    """Reject generated examples of a label beyond the number of the rarest one."""
     generated = [row for row in rows if row.source == "generated"]
-    if not around.config.balance or not around.task.is_classification:
+    if not context.config.balance or not context.task.is_classification:
         generated = []
     counts = Counter(row.label for row in generated)
-    places = min((counts[label] for label in around.task.label_names), default=0)
+    places = min((counts[label] for label in context.task.label_names), default=0)
     ranks = _ranks(generated)
     for row in rows:
         if row.id not in ranks or ranks[row.id] < places:
@@ -243,14 +295,14 @@ def _balance(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | Non
             yield Reason(f"{places} of the {counts[row.label]} generated {row.label!r} stay")
 
 
-def _ratio(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | None]:
-    """There are more examples of this source than the ratio to the labelled ones allows."""
-    if not around.config.ratio:
+def _ratio(rows: Sequence[Row], context: FilterContext) -> Iterator[Reason | None]:
+    """Reject examples of a source beyond the ratio to the labelled ones."""
+    if not context.config.ratio:
         yield from [None] * len(rows)
         return
-    limit = round(around.config.ratio * len(around.labelled_ids))
+    limit = round(context.config.ratio * len(context.labelled_ids))
     counts = Counter(row.source for row in rows)
-    places = {source: _drawing(rows, source, around.seed) for source in counts}
+    places = {source: _drawing(rows, source, context.seed) for source in counts}
     for row in rows:
         if places[row.source][row.id] < limit:
             yield None
@@ -259,9 +311,9 @@ def _ratio(rows: Sequence[Row], around: Surroundings) -> Iterator[Reason | None]
 
 
 def _drawing(rows: Sequence[Row], source: str, seed: int) -> Mapping[str, int]:
-    """For each id its place in a random order in which every beginning has all labels' shares.
+    """Return for each id its place in a random order in which every prefix has all labels' shares.
 
-    A smaller ratio's examples are so among a larger one's.
+    So the examples of a smaller ratio are among those of a larger one.
     """
     by_label: dict[str | None, list[str]] = {}
     for row in rows:
@@ -275,7 +327,7 @@ def _drawing(rows: Sequence[Row], source: str, seed: int) -> Mapping[str, int]:
 
 
 def _ranks(rows: Sequence[Row]) -> Mapping[str, int]:
-    """For each id its place among the examples of its label, the most confident being 0."""
+    """Return for each id its rank among the examples of its label, 0 the most confident."""
     seen: Counter[str | None] = Counter()
     ranks = {}
     for row in sorted(rows, key=lambda row: (-row.confidence, row.id)):
@@ -296,7 +348,7 @@ EXAMPLE_FILTERS: dict[str, ExampleFilter] = {
     "verify": _verify,
     "confidence": _confidence,
 }
-"""The filters that look at one example, by name, in the order in which they are applied."""
+"""The filters of single examples by name, in the order in which they are applied."""
 
 SET_FILTERS: dict[str, SetFilter] = {
     "duplicate": _duplicate,
@@ -305,7 +357,4 @@ SET_FILTERS: dict[str, SetFilter] = {
     "balance": _balance,
     "ratio": _ratio,
 }
-"""The filters that look at all that are left then, by name, in the order of their application."""
-
-RELATIVE = frozenset({"share"})
-"""Filters that keep a part of whatever they get; the others reject nothing a second time."""
+"""The filters of all remaining examples by name, in the order in which they are applied."""

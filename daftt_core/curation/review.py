@@ -1,7 +1,7 @@
-"""People look at some of the kept examples: a sheet for them, and what they found.
+"""Lets people review a sample of the kept examples.
 
-``review/sheet`` holds the examples that were drawn and says from which curation; ``review/marks``
-holds what was found. The sheet itself is a copy that leaves the run and comes back filled in.
+``review/sheet`` holds the examples that were drawn and names their curation; ``review/marks`` holds
+the findings. The sheet itself is a copy that leaves the run and comes back filled in.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Finding(BaseModel):
         group: ``all``, or a source.
         question: The column that was marked.
         faults: Examples with the fault.
-        count: Examples looked at.
+        count: Examples reviewed.
         low: Lower end of Wilson's 95% interval of the share of faults.
         high: Its upper end.
     """
@@ -57,7 +57,7 @@ class Finding(BaseModel):
 
     @classmethod
     def of(cls, group: str, question: Question, faults: int, count: int) -> Finding:
-        """A finding with its interval (Wilson, 1927; without continuity correction)."""
+        """Return a finding with its interval (Wilson, 1927; without continuity correction)."""
         interval = binomtest(faults, count).proportion_ci(_CONFIDENCE, method="wilson")
         return cls(
             group=group,
@@ -70,10 +70,10 @@ class Finding(BaseModel):
 
 
 class Review(BaseModel):
-    """What people found in a sheet.
+    """The findings of a reviewed sheet.
 
     Attributes:
-        curated: Digest of the curation that the examples are from.
+        curated: Digest of the curation that kept the examples.
         findings: By group and question.
     """
 
@@ -86,12 +86,12 @@ class Review(BaseModel):
 def make_sheet(run: Run, path: Path, count: int) -> int:
     """Write a sheet of kept examples for people to mark.
 
-    They are drawn at random by the run's seed, from each source and label in proportion, and at
-    least one from each; each is in a random place.
+    They are drawn at random by the run's seed, in proportion to each source and label, at least one
+    of each, and are in random order.
 
     Args:
         run: The run, with its curation finished.
-        path: Where the sheet is written; it must not be there yet.
+        path: Where the sheet is written; the file must not exist yet.
         count: Examples to draw; all, where there are fewer.
 
     Returns:
@@ -124,18 +124,18 @@ def make_sheet(run: Run, path: Path, count: int) -> int:
 
 
 def read_marks(run: Run, path: Path) -> StageResult[MarksResult]:
-    """Read a marked sheet and keep what was found, as the stage ``review/marks``.
+    """Read a marked sheet and commit its findings as the stage ``review/marks``.
 
     Raises:
-        StorageError: No sheet was made, or the curation was made anew since.
-        DataError: The sheet cannot be read as one; names file and line of every mistake.
+        StorageError: No sheet was made, or the run was curated again since.
+        DataError: The sheet cannot be read; names file and line of every mistake.
     """
     if stage_manifest(run, REVIEW_SHEET) is None:
         raise StorageError(f"{run.uri}: no sheet was made of this run; make one with: daftt review")
     folder, manifest = read_stage(run, REVIEW_SHEET)
     curated = read_stage(run, CURATED)[1].digest
     if REVIEW_SHEET.parse(manifest.summary, str(folder)).curated != curated:
-        raise StorageError(f"{run.uri}: was curated anew since the sheet was made; make another")
+        raise StorageError(f"{run.uri}: was curated again since the sheet was made; make another")
     drawn = {example.id: example for example in read_jsonl(folder / _EXAMPLES, SyntheticExample)}
     marks = read_sheet(path, drawn)
 
@@ -151,7 +151,7 @@ def read_marks(run: Run, path: Path) -> StageResult[MarksResult]:
 
 
 def read_review(run: Run) -> Review | None:
-    """What people found in this run's kept examples; None where nobody has looked at them."""
+    """Return the findings about this run's kept examples; None where nobody reviewed them."""
     if stage_manifest(run, REVIEW_MARKS) is None:
         return None
     folder, _ = read_stage(run, REVIEW_MARKS)
@@ -181,7 +181,7 @@ def _choose(run: Run, folder: Path, count: int) -> list[SyntheticExample]:
 
 
 def _shares(sizes: Mapping[tuple[str, str], int], count: int) -> dict[tuple[str, str], int]:
-    """How many to draw from each stratum: in proportion, by the largest remainders, at least 1."""
+    """Return how many to draw from each stratum: in proportion, by largest remainder, minimum 1."""
     total = sum(sizes.values())
     count = min(count, total)
     exact = {name: count * size / total for name, size in sizes.items()}
@@ -197,7 +197,7 @@ def _findings(
     drawn: Mapping[str, SyntheticExample], marks: Mapping[str, Mapping[str, str]]
 ) -> Iterator[Finding]:
     for group in (_ALL, *SOURCES):
-        members = [marks[own_id] for own_id, one in drawn.items() if group in (_ALL, one.source)]
+        members = [marks[id_] for id_, each in drawn.items() if group in (_ALL, each.source)]
         for question, (fault, _) in QUESTIONS.items():
             faults = sum(mark[question] == fault for mark in members)
             if members:

@@ -1,7 +1,7 @@
-"""Examples on disk, and of each the little that is kept in memory.
+"""Keeps examples on disk, and in memory only what the filters compare.
 
-A million examples do not fit into the memory of a small pod, but what the filters need to compare
-them does: an id, a label, a confidence, and where the rest is to be found.
+A million examples do not fit into the memory of a small pod, but an id, a label, a confidence and
+the place of the rest do.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from daftt_core.records import SyntheticExample
 
 
 class Spool:
-    """A file of JSON lines that are read back in any order; it vanishes when it is closed.
+    """A temporary file of JSON lines that are read back in any order.
 
     Args:
-        folder: Where there is room for it; None takes the system's folder for such files.
+        folder: Where it is; None: the system's folder for temporary files.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -29,7 +29,7 @@ class Spool:
         self._end = 0
 
     def add(self, record: BaseModel) -> tuple[int, bytes]:
-        """Append a record; returns its place and its line."""
+        """Append a record; return its place and its line."""
         line = record.model_dump_json().encode() + b"\n"
         place = self._end
         self._file.seek(place)
@@ -38,7 +38,7 @@ class Spool:
         return place, line
 
     def line(self, place: int) -> bytes:
-        """The line at a place that :meth:`add` returned."""
+        """Return the line at a place that :meth:`add` returned."""
         self._file.seek(place)
         return self._file.readline()
 
@@ -57,10 +57,10 @@ class Row:
         id: The example's id.
         source: ``annotated`` or ``generated``.
         label: Its label; None in a task without labels.
-        confidence: Of its output.
-        place: Where it is in the spool.
-        tie: Checksum of its line: orders what is equal otherwise, whatever shard it came from.
-        spool: Where the rest of it is.
+        confidence: Confidence of its output.
+        place: Its place in the spool.
+        tie: Checksum of its line: orders rows that are otherwise equal, whatever their shard.
+        spool: Holds the rest of it.
     """
 
     id: str
@@ -81,9 +81,9 @@ class Row:
 
     @property
     def order(self) -> tuple[str, str, int]:
-        """Sorts rows; "annotated" is before "generated": of two equal inputs the real one stays."""
+        """Return a sort key; "annotated" sorts first: of equal inputs the real one stays."""
         return (self.id, self.source, self.tie)
 
     def read(self) -> SyntheticExample:
-        """The whole example."""
+        """Return the whole example."""
         return SyntheticExample.model_validate_json(self.spool.line(self.place))

@@ -1,4 +1,4 @@
-"""Sending examples through the filters, with only a row of each in memory."""
+"""Sends examples through the filters, with only a row of each in memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from zlib import crc32
 
-from daftt_core.curation.context import Reason, Surroundings
-from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS, settle
+from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS, FilterContext, Reason, settle
 from daftt_core.curation.rows import Row, Spool
 from daftt_core.records import Rejection, SyntheticExample, seed_for
 
@@ -16,11 +15,11 @@ READ, KEPT = "read", "kept"
 
 
 class Outcome:
-    """Where each example ended: kept, or rejected by one filter.
+    """The fate of each example: kept, or rejected by one filter.
 
     Attributes:
-        counts: Number of examples by source, by what became of them (``read`` for all, then
-            ``kept`` or a filter's name), and by label.
+        counts: Number of examples by source, outcome (``read`` for all, then ``kept`` or a
+            filter's name) and label.
     """
 
     def __init__(self, spool: Spool) -> None:
@@ -30,11 +29,11 @@ class Outcome:
         self._rejected: list[tuple[int, str, str, int, int]] = []
 
     def kept(self, source: str | None = None) -> Iterator[SyntheticExample]:
-        """The kept examples by id; of one source only, where one is named."""
+        """Return the kept examples by id; of one source only, where one is named."""
         return (row.read() for row in self._kept if source in (None, row.source))
 
     def draw(self, source: str, count: int, seed: int) -> Iterator[SyntheticExample]:
-        """Kept examples of one source drawn at random, in the order of the draw.
+        """Return kept examples of one source drawn at random, in the order of the draw.
 
         Args:
             source: The source.
@@ -46,21 +45,21 @@ class Outcome:
         return (row.read() for row in drawn)
 
     def rejected(self) -> Iterator[Rejection]:
-        """The rejected examples by filter, in the filters' order, and then by id."""
+        """Yield the rejected examples by filter, in the filters' order, and then by id."""
         for *_, place in sorted(self._rejected):
             yield Rejection.model_validate_json(self._spool.line(place))
 
     def keep(self, rows: list[Row]) -> None:
-        """Note what no filter has rejected."""
+        """Note the rows that no filter has rejected."""
         self._kept = rows
         self.counts.update((row.source, KEPT, row.label) for row in rows)
 
     def reject(self, number: int, rejection: Rejection, label: str | None) -> None:
-        """Note what a filter rejects.
+        """Note an example that a filter rejects.
 
         Args:
             number: The filter's place in the order of all.
-            rejection: What it rejects and why.
+            rejection: The example and the reason.
             label: The label it is counted under.
         """
         example = rejection.example
@@ -70,28 +69,28 @@ class Outcome:
 
 
 def run_filters(
-    examples: Iterable[SyntheticExample], around: Surroundings, spool: Spool
+    examples: Iterable[SyntheticExample], context: FilterContext, spool: Spool
 ) -> Outcome:
     """Send examples through all filters.
 
     Args:
-        examples: Of both sources, in any order.
-        around: What the filters know besides.
+        examples: The examples of both sources, in any order.
+        context: What the filters know besides the examples.
         spool: Holds the examples; the outcome can be read until it is closed.
     """
     outcome = Outcome(spool)
-    labelled = around.task.is_classification
+    labelled = context.task.is_classification
     rows = []
     for example in examples:
-        label = settle(example, around.config, around.task).output if labelled else None
+        label = settle(example, context.config, context.task).output if labelled else None
         outcome.counts[example.source, READ, label] += 1
-        left = _one(example, around, outcome, label)
-        if left is not None:
-            rows.append(Row.of(left, spool, labelled=labelled))
+        passed_example = _filter_one(example, context, outcome, label)
+        if passed_example is not None:
+            rows.append(Row.of(passed_example, spool, labelled=labelled))
     rows.sort(key=lambda row: row.order)
     for number, (name, filter_set) in enumerate(SET_FILTERS.items(), start=len(EXAMPLE_FILTERS)):
         passed = []
-        for row, reason in zip(rows, filter_set(rows, around), strict=True):
+        for row, reason in zip(rows, filter_set(rows, context), strict=True):
             if reason is None:
                 passed.append(row)
             else:
@@ -101,18 +100,17 @@ def run_filters(
     return outcome
 
 
-def _one(
-    example: SyntheticExample, around: Surroundings, outcome: Outcome, label: str | None
+def _filter_one(
+    example: SyntheticExample, context: FilterContext, outcome: Outcome, label: str | None
 ) -> SyntheticExample | None:
-    """The example as it passes all filters for single examples, or None."""
-    left = example
-    for number, (name, look) in enumerate(EXAMPLE_FILTERS.items()):
-        found = look(left, around)
-        if isinstance(found, Reason):
-            outcome.reject(number, _rejection(left, name, found), label)
+    """Return the example as it passes all filters of single examples; None if one rejects it."""
+    for number, (name, filter_example) in enumerate(EXAMPLE_FILTERS.items()):
+        result = filter_example(example, context)
+        if isinstance(result, Reason):
+            outcome.reject(number, _rejection(example, name, result), label)
             return None
-        left = found
-    return left
+        example = result
+    return example
 
 
 def _rejection(example: SyntheticExample, name: str, reason: Reason) -> Rejection:

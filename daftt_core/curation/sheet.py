@@ -1,6 +1,6 @@
-"""The sheet that people mark: a CSV file that every spreadsheet program opens and saves.
+"""Writes and reads the sheet that people mark: CSV, for any spreadsheet program.
 
-What a teacher wrote may be hostile: no cell may be taken for a formula. What comes back is read
+What a teacher wrote may be hostile: no cell may be taken for a formula. A marked sheet is read
 strictly: a mark that is missing or misspelled is an error with its line, never a guess.
 """
 
@@ -23,16 +23,16 @@ QUESTIONS: dict[Question, tuple[str, str]] = {
     "hallucination": ("y", "hallucinations"),
     "usable": ("n", "unusable texts"),
 }
-"""For each column to be marked the answer that is a fault, and what the fault is called."""
+"""For each column to mark the answer that is a fault, and the name of the fault."""
 
-# A spreadsheet program takes a cell that begins so for a formula (OWASP, "CSV Injection").
+# Spreadsheet programs take a cell that begins like this for a formula (OWASP, "CSV Injection").
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SHOWN_MISTAKES = 20
 
 
 def sheet_of(drawn: Sequence[SyntheticExample]) -> str:
-    """The sheet as CSV, with empty cells for the marks."""
+    """Return the sheet as CSV, with empty cells for the marks."""
     text = io.StringIO()
     # quoted throughout: a program that splits at semicolons must not find a cell inside a text
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
@@ -46,20 +46,20 @@ def sheet_of(drawn: Sequence[SyntheticExample]) -> str:
 
 
 def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet program takes for a formula."""
+    """Return a cell that no spreadsheet program takes for a formula."""
     shown = _CONTROL.sub("\ufffd", cell.replace("\r\n", "\n"))
     return f"'{shown}" if _FORMULA.match(shown) else shown
 
 
 def read_sheet(path: Path, drawn: Mapping[str, object]) -> dict[str, dict[str, str]]:
-    """The marks on a sheet by id, and for each question ``y`` or ``n``.
+    """Return the marks on a sheet by id and question: ``y`` or ``n``.
 
     Args:
         path: The marked sheet.
         drawn: The examples that must be on it, by id.
 
     Raises:
-        DataError: The file is no sheet, or not each example is marked; names line and column.
+        DataError: The file is not a sheet, or an example is not marked; names line and column.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -73,15 +73,15 @@ def read_sheet(path: Path, drawn: Mapping[str, object]) -> dict[str, dict[str, s
     for line, row in rows:
         own_id = row["id"].strip().removeprefix("#")
         if own_id not in drawn or own_id in marks:
-            what = "is on the sheet twice" if own_id in marks else "is not on this run's sheet"
-            mistakes.append(f"{path}, line {line}: id: {row['id']!r} {what}")
+            problem = "is on the sheet twice" if own_id in marks else "is not on this run's sheet"
+            mistakes.append(f"{path}, line {line}: id: {row['id']!r} {problem}")
             continue
         marks[own_id] = {}
         for question in QUESTIONS:
             mark = row[question].strip().lower()
             if mark not in ("y", "n"):
-                found = repr(row[question]) if mark else "it is empty"
-                mistakes.append(f"{path}, line {line}: {question}: {found}; write y or n")
+                actual = repr(row[question]) if mark else "it is empty"
+                mistakes.append(f"{path}, line {line}: {question}: {actual}; write y or n")
             marks[own_id][question] = mark
     missing = [example_id for example_id in drawn if example_id not in marks]
     if missing:
@@ -96,7 +96,7 @@ def read_sheet(path: Path, drawn: Mapping[str, object]) -> dict[str, dict[str, s
 
 
 def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row with the line it begins in; programs write commas, semicolons or tabs between."""
+    """Yield each row with the line it begins on; separators are commas, semicolons or tabs."""
     heading = (text.splitlines() or [""])[0].strip()
     delimiter = max(",;\t", key=heading.count)
     names = next(csv.reader([heading], delimiter=delimiter), [])
@@ -116,7 +116,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
             if line > 1 and any(cell.strip() for cell in cells):
                 if len(cells) != len(names):
                     raise DataError(
-                        f"{path}, line {line}: has {len(cells)} cells; {len(names)} are wanted"
+                        f"{path}, line {line}: has {len(cells)} cells; {len(names)} are expected"
                     )
                 yield line, dict(zip(names, cells, strict=True))
             line = reader.line_num + 1

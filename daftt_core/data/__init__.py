@@ -1,5 +1,6 @@
 """Preparing data: reading sources, cutting splits, and keeping test away from everything else."""
 
+from daftt_core.data.files import look_at, try_reading
 from daftt_core.data.gather import FILES, Gathered, gather
 from daftt_core.data.mixture import describe_mixture, prepare_mixture
 from daftt_core.data.population import (
@@ -10,7 +11,6 @@ from daftt_core.data.population import (
     write_population,
 )
 from daftt_core.data.prepare import prepare
-from daftt_core.data.preview import look_at, try_reading
 from daftt_core.data.splits import take
 
 __all__ = [

@@ -1,9 +1,8 @@
-"""Which tasks may go into a mixture, and which of their instances.
+"""Decides which tasks may go into a mixture, and which of their instances.
 
 N tasks are drawn at random by their names; one task at a time is read, so that the size of the
-collection does not matter. What was made from the target's own data stays out: by rule (the names
-and sources that task and settings exclude) and by looking (instances that hold a text of the
-target).
+collection does not matter. Tasks made from the target's own data stay out: by rule (the names and
+sources that task and settings exclude) and by content (instances that hold a text of the target).
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from daftt_core.stages import DATA
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, read_examples, read_stage
 
-_LOOKED_AT = 1000
-"""Instances of a task that are looked at for overlap: enough to see where its data comes from."""
+_CHECKED = 1000
+"""Instances of a task that are checked for overlap: enough to see where its data comes from."""
 _SAME_SOURCE_SHARE, _SAME_SOURCE_COUNT = 0.02, 3
-"""From so many overlapping instances on, a task counts as made from the target's data.
+"""From this many overlapping instances on, a task counts as made from the target's data.
 
 Dev, test and the other examples of the target are the larger part of a data set, or some percent
 of a very large one; chance brings single hits, such as a proverb or a greeting.
@@ -60,7 +59,7 @@ class MixtureTask(BaseModel):
         source: The data sets it was made from.
         license: License of its instances, ``unknown`` where its file names none.
         size: Instances it has.
-        overlapping: Of those looked at, how many hold a text of the target and were left out.
+        overlapping: Of those checked, how many hold a text of the target and were left out.
         examples: Instances taken.
         sha256: Of its file, or of its rows in a data set.
     """
@@ -80,7 +79,7 @@ class MixtureTask(BaseModel):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A task that may go in, with the instances that are free to be taken, the first ones first."""
+    """A task that may go in, with the instances that may be taken, in order."""
 
     task: MixtureTask
     instances: list[MixtureExample]
@@ -88,7 +87,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was found.
+    """The tasks that were drawn.
 
     Attributes:
         candidates: The tasks that may go in.
@@ -119,7 +118,7 @@ class Target:
             self._own |= {example.id, *map(content_id, texts)}
 
     def is_in(self, *texts: str) -> bool:
-        """Whether any of the texts is or holds one of the target's."""
+        """Return whether any of the texts is or holds one of the target's."""
         parts = {part for text in texts for part in _parts(text)}
         return any(self._is_known(*part) for part in parts)
 
@@ -129,7 +128,7 @@ class Target:
 
 
 def _parts(text: str) -> Iterator[tuple[str, str | None]]:
-    """A text, its lines with and without a name before them, and each two lines that follow."""
+    """Yield a text, its lines with and without a name before them, and each two adjacent lines."""
     yield text, None
     lines = [line for line in text.splitlines() if line.strip()]
     bare = [line.partition(": ")[2] or line for line in lines]
@@ -143,24 +142,24 @@ class _Rules:
     """Which tasks stay out whatever they hold."""
 
     def __init__(self, run: Run, config: MixtureConfig) -> None:
-        named = [*config.exclude.split(","), *run.task.mixture_exclude, run.task.source or ""]
+        names = [*config.exclude.split(","), *run.task.mixture_exclude, run.task.source or ""]
         self._excluded = {
-            " ".join(words_of(name)): name.strip() for name in named if words_of(name)
+            " ".join(words_of(name)): name.strip() for name in names if words_of(name)
         }
         self._languages = {name.strip().casefold() for name in config.languages.split(",")} - {""}
 
     def on_name(self, name: str) -> str | None:
-        """Why a task of this name stays out, or None."""
-        return self._named([name])
+        """Return why a task of this name stays out, or None."""
+        return self._exclusion([name])
 
     def on_task(self, task: SniTask) -> str | None:
-        """Why this task stays out, or None."""
-        other = [name for name in task.languages if name.casefold() not in self._languages]
-        if self._languages and other:
-            return f"its language is {other[0]}"
-        return self._named([*task.source, *task.url])
+        """Return why this task stays out, or None."""
+        foreign = [name for name in task.languages if name.casefold() not in self._languages]
+        if self._languages and foreign:
+            return f"its language is {foreign[0]}"
+        return self._exclusion([*task.source, *task.url])
 
-    def _named(self, texts: Iterable[str]) -> str | None:
+    def _exclusion(self, texts: Iterable[str]) -> str | None:
         for text in texts:
             words = f" {' '.join(words_of(text))} "
             for excluded, name in self._excluded.items():
@@ -174,7 +173,7 @@ def choose(run: Run, config: MixtureConfig, target: Target) -> Choice:
 
     Args:
         run: The run; its seed decides.
-        config: Where the tasks are, how many are wanted, and which ones stay out.
+        config: Where the tasks are, how many to draw, and which ones stay out.
         target: The target's own texts.
 
     Raises:
@@ -192,37 +191,36 @@ def choose(run: Run, config: MixtureConfig, target: Target) -> Choice:
             task, choice.digests[name] = source.read(name)
             reason = rules.on_task(task)
         if reason is None:
-            found = _look_over(run, config, target, name, task, choice.digests[name])
-            if isinstance(found, Candidate):
-                choice.candidates.append(found)
+            candidate = _inspect(run, config, target, name, task, choice.digests[name])
+            if isinstance(candidate, Candidate):
+                choice.candidates.append(candidate)
                 progress.advance()
                 continue
-            reason = found
+            reason = candidate
         choice.excluded[name] = reason
         log.info("mixture: %r is left out: %s", name, reason)
     return choice
 
 
-def _look_over(
+def _inspect(
     run: Run, config: MixtureConfig, target: Target, name: str, task: SniTask, sha256: str
 ) -> Candidate | str:
-    """A task with the instances that may be taken from it, or why there are none."""
-    known = _instances(run, name, task.instances)
-    looked_at = known[: max(config.instances, _LOOKED_AT)]
+    """Return a task with the instances that may be taken from it, or why there are none."""
+    checked = _instances(run, name, task.instances)[: max(config.instances, _CHECKED)]
     # an output may hold a text of the target as well: some tasks ask for what another one reads
-    free = [one for one, outputs in looked_at if not target.is_in(one.text, *outputs)]
-    overlapping = len(looked_at) - len(free)
-    if overlapping >= max(_SAME_SOURCE_COUNT, _SAME_SOURCE_SHARE * len(looked_at)):
+    free = [example for example, outputs in checked if not target.is_in(example.text, *outputs)]
+    overlapping = len(checked) - len(free)
+    if overlapping >= max(_SAME_SOURCE_COUNT, _SAME_SOURCE_SHARE * len(checked)):
         return (
-            f"{overlapping} of {len(looked_at)} instances hold texts of the target task, so it is "
+            f"{overlapping} of {len(checked)} instances hold texts of the target task, so it is "
             "made from the same data"
         )
     if not free:
         return "it has no instance that can be used"
     shown = [
-        (one.text, one.output)
-        for one, outputs in _instances(run, name, task.positive_examples)
-        if not target.is_in(one.text, *outputs)
+        (example.text, example.output)
+        for example, outputs in _instances(run, name, task.positive_examples)
+        if not target.is_in(example.text, *outputs)
     ]
     described = MixtureTask(
         name=name,
@@ -241,7 +239,7 @@ def _look_over(
 def _instances(
     run: Run, name: str, instances: Iterable[SniInstance]
 ) -> list[tuple[MixtureExample, list[str]]]:
-    """A task's instances in the order in which they are taken, each with all of its outputs.
+    """Return a task's instances in the order in which they are taken, each with all its outputs.
 
     Instances of the same input are one. The order in the file does not matter.
     """
@@ -251,19 +249,18 @@ def _instances(
         text = _tidy(instance.input)
         tidied = {_tidy(output) for output in instance.output} - {""}
         if text and tidied:
-            known = content_id(text)
-            texts[known] = min(text, texts.get(known, text))
-            outputs.setdefault(known, set()).update(tidied)
-    ordered = sorted(texts, key=lambda known: (seed_for(run.seed, "mixture", name, known), known))
-    found = []
-    for known in ordered:
-        right = sorted(outputs[known])
-        output = right[seed_for(run.seed, "mixture output", name, known) % len(right)]
-        found.append((MixtureExample(id=known, task=name, text=texts[known], output=output), right))
-    return found
+            id_ = content_id(text)
+            texts[id_] = min(text, texts.get(id_, text))
+            outputs.setdefault(id_, set()).update(tidied)
+    examples = []
+    for id_ in sorted(texts, key=lambda id_: (seed_for(run.seed, "mixture", name, id_), id_)):
+        right = sorted(outputs[id_])
+        output = right[seed_for(run.seed, "mixture output", name, id_) % len(right)]
+        examples.append((MixtureExample(id=id_, task=name, text=texts[id_], output=output), right))
+    return examples
 
 
 def _tidy(text: str) -> str:
-    """A text whose lines are kept, and no other white space than single blanks."""
+    """Return a text whose lines are kept, with single blanks as the only other white space."""
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)

@@ -1,11 +1,11 @@
-"""What must hold of data before anything is learned from it."""
+"""Checks of the data before anything is learned from it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from daftt_core.data.rows import Row, list_names, said_left_out, unit_of
+from daftt_core.data.rows import Row, left_out_words, list_names, unit_of
 from daftt_core.data.splits import count_labels
 from daftt_core.errors import DataError, shortened
 from daftt_core.tasks import Task
@@ -25,10 +25,10 @@ def check_apart(splits: Mapping[str, Sequence[Row]]) -> None:
         known = {row.example.id: row for row in first}
         both = [(known[row.example.id], row) for row in second if row.example.id in known]
         if both:
-            one, other = min(both, key=lambda pair: pair[0].line)
+            row, twin = min(both, key=lambda pair: pair[0].line)
             mistakes.append(
                 f"{first_name} and {second_name}: inputs in both: {len(both)}; the first one is "
-                f"{shortened(one.example.text)!r} ({_place(one)}; {_place(other)}); "
+                f"{shortened(row.example.text)!r} ({_place(row)}; {_place(twin)}); "
                 "remove them from one of the two"
             )
     if mistakes:
@@ -42,7 +42,7 @@ def check_pool(
 
     Args:
         task: The task.
-        pool: Where they are taken from.
+        pool: The rows they are taken from.
         count: How many.
         setting: The parameter that says how many.
         left_out: How many rows of the source cannot be used, by reason.
@@ -53,7 +53,7 @@ def check_pool(
     if not pool:
         raise DataError(
             "data_train: no example is left to learn from; give more examples"
-            + said_left_out(left_out)
+            + left_out_words(left_out)
         )
     needed = len(task.labels) if task.is_classification else 1
     if count < needed:
@@ -62,8 +62,8 @@ def check_pool(
             f"are needed, {'one for each label' if task.is_classification else 'to learn from'}"
         )
     _check_not_one_label(task, pool, "data_train")
-    found = count_labels(pool)
-    missing = [name for name in task.label_names if name not in found]
+    counts = count_labels(pool)
+    missing = [name for name in task.label_names if name not in counts]
     if missing:
         raise DataError(
             f"data_train: no example to learn from has the label {list_names(missing)}; "
@@ -72,7 +72,7 @@ def check_pool(
 
 
 def check_labels(task: Task, rows: Sequence[Row], split: str) -> None:
-    """Make sure that a split can tell good answers from bad ones.
+    """Make sure that a split can distinguish good answers from bad ones.
 
     Raises:
         DataError: It is empty, or all its examples have the same label.
@@ -85,12 +85,12 @@ def check_labels(task: Task, rows: Sequence[Row], split: str) -> None:
     _check_not_one_label(task, rows, f"data_{split}")
 
 
-def _check_not_one_label(task: Task, rows: Sequence[Row], where: str) -> None:
+def _check_not_one_label(task: Task, rows: Sequence[Row], setting: str) -> None:
     labels = list(count_labels(rows))
     if task.is_classification and len(labels) == 1:
-        whose = f"all {len(rows)} examples have" if len(rows) > 1 else "its only example has"
+        subject = f"all {len(rows)} examples have" if len(rows) > 1 else "its only example has"
         raise DataError(
-            f"{where}: has only one class: {whose} the label {labels[0]!r}; "
+            f"{setting}: has only one class: {subject} the label {labels[0]!r}; "
             f"at least two of {list_names(task.label_names)} are needed"
         )
 

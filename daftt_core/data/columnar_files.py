@@ -1,4 +1,4 @@
-"""Rows of Parquet and Arrow files, a few thousand at a time, of the columns that are asked for.
+"""Reads chosen columns of Parquet and Arrow files, a few thousand rows at a time.
 
 ``.arrow`` is Arrow's IPC format, either of its two forms; ``datasets`` keeps its data as the one of
 them that is called a stream.
@@ -24,15 +24,15 @@ _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def read_columns(path: Path, columns: Sequence[str], mistakes: Mistakes) -> Fields:
-    """The fields of every row of a ``.parquet`` or ``.arrow`` file, with its number.
+    """Yield the fields of every row of a ``.parquet`` or ``.arrow`` file, with its number.
 
     Args:
         path: The file.
-        columns: Those that are read.
+        columns: The columns to read.
         mistakes: Names the file in messages.
 
     Raises:
-        DataError: It is no such file, is damaged, or lacks a column.
+        DataError: It is not such a file, is damaged, or lacks a column.
         OSError: It cannot be opened.
     """
     batches = _parquet if path.suffix.lower() == ".parquet" else _arrow
@@ -75,14 +75,14 @@ def _arrow(file: Any, columns: Sequence[str], mistakes: Mistakes) -> Iterator[li
 
 
 def _names(schema: pa.Schema, columns: Sequence[str], mistakes: Mistakes) -> list[str]:
-    """The columns as the file spells them."""
+    """Return the columns as the file spells them."""
     known = [composed(name) for name in schema.names]
     mistakes.check_columns(known, columns)
     return [schema.names[known.index(name)] for name in columns]
 
 
 def _check_end(file: Any, mistakes: Mistakes) -> None:
-    """A stream that was cut between two batches reads like a shorter one, but for its end mark."""
+    """Refuse a stream that was cut between two batches: it reads like a shorter one."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - len(_END_OF_STREAM)))
     end = file.read()
@@ -95,7 +95,7 @@ def _check_end(file: Any, mistakes: Mistakes) -> None:
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """What a column holds; bytes that are not UTF-8 become surrogates, to be seen in their row."""
+    """Return a column's values; bytes that are not UTF-8 become surrogates, found in their row."""
     if pa.types.is_floating(column.type):  # pandas writes NaN where there is no number
         column = compute.if_else(compute.is_nan(column), pa.scalar(None, column.type), column)
     try:
@@ -103,5 +103,7 @@ def _values(column: pa.Array) -> list[Any]:
     except UnicodeDecodeError:
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
-        raw = column.cast(pa.large_binary()).to_pylist()
-        return [None if one is None else one.decode("utf-8", "surrogateescape") for one in raw]
+        values = column.cast(pa.large_binary()).to_pylist()
+        return [
+            None if value is None else value.decode("utf-8", "surrogateescape") for value in values
+        ]

@@ -1,4 +1,4 @@
-"""All sources of a run, as they are at this moment."""
+"""Gathers all sources of a run, as they are at this moment."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from daftt_core.config import DataConfig
 from daftt_core.data.checks import check_apart
 from daftt_core.data.files import read_file
-from daftt_core.data.lines import SAVE_AS_UTF8
-from daftt_core.data.locate import DataFile, locate
-from daftt_core.data.rows import Row, Source, drop_duplicates, said_left_out
-from daftt_core.data.sources import HUB, hub_place, own_source
+from daftt_core.data.locate import HUB, DataFile, hub_place, locate
+from daftt_core.data.rows import Row, Source, drop_duplicates, left_out_words
+from daftt_core.data.sources import own_source
 from daftt_core.data.splits import Regions, Sampler, cut
+from daftt_core.data.text_files import SAVE_AS_UTF8
 from daftt_core.errors import DataError
 from daftt_core.storage.assets import known_assets
 from daftt_core.tasks import Task
@@ -42,9 +42,9 @@ class Gathered:
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of every source, by the name of the setting it stands for.
+        """Return the SHA-256 of every source, by the setting that names it.
 
-        Of several files it is the digest of theirs, in order: content counts, and not names.
+        Of several files it is the digest of their sorted digests: content counts, not names.
         """
         digests = {}
         for setting, files in self._files.items():
@@ -58,11 +58,11 @@ class Gathered:
 
     @cached_property
     def sources(self) -> dict[str, Source]:
-        """What the labelled ones hold; ``train`` is always there.
+        """Return what the labelled sources hold; ``train`` is always there.
 
         Raises:
-            DataError: A file cannot be used, or an input is in two of the sources, of which a user
-                could edit one.
+            DataError: A file cannot be used, or an input is in two sources, one of which a user
+                could edit.
         """
         labelled = [name for name in FILES if name != "unlabelled" and name in self._files]
         sources = {setting: self._read_labelled(setting) for setting in labelled}
@@ -74,18 +74,18 @@ class Gathered:
         return sources
 
     def sample_inputs(self, count: int, seed: int, used: Mapping[str, str]) -> dict[str, Source]:
-        """Draw from the inputs without outputs, those of ``train`` and the unlabelled source's.
+        """Draw from the inputs without outputs: of ``train`` and of the unlabelled source.
 
-        Of the latter no more is held than what is drawn. Were an input of the dev or test region
-        labelled later, it would be dev or test: nothing may learn from it now, so none is drawn.
+        Only what is drawn of the latter is held in memory. An input of the dev or test region that
+        is labelled later will be dev or test: nothing may learn from it, so none is drawn.
 
         Args:
             count: How many inputs to draw from each, at most.
             seed: The run's seed.
-            used: What each id is used for already; none of these is drawn.
+            used: The split of each id that is used already; none of these is drawn.
 
         Returns:
-            The samples by source, lowest place first; what has no such inputs is left out.
+            The samples by source, lowest place first; a source without such inputs is left out.
 
         Raises:
             DataError: A file cannot be used, or none holds a row that can be.
@@ -118,11 +118,11 @@ class Gathered:
         return Source(drawn.rows, dict(sorted((left_out + Counter(drawn.dropped)).items())))
 
     def regions(self, seed: int) -> Regions:
-        """``train``, cut; a split that has a file of its own takes nothing of it."""
+        """Cut ``train`` into regions; a split that has a file of its own takes nothing of it."""
         return cut(self.sources["train"].rows, seed, *self._shares())
 
     def _shares(self) -> tuple[float, float]:
-        """Lengths of the test and the dev region."""
+        """Return the lengths of the test and the dev region."""
         return (
             0.0 if "test" in self._files else self._config.test_share,
             0.0 if "dev" in self._files else self._config.dev_share,
@@ -156,7 +156,7 @@ class Gathered:
             )
 
     def _is_public(self, setting: str) -> bool:
-        """Whether a hub delivers it, so that no user can edit it."""
+        """Return whether a hub delivers a source, so that no user can edit it."""
         return any(file.name.startswith(HUB) for file in self._files.get(setting, ()))
 
     def _nothing_in(
@@ -177,14 +177,14 @@ class Gathered:
             are = "is" if len(files) == 1 else "are"
             problem = f"{where} {are} empty; there must be at least one example"
         hint = f"; {SAVE_AS_UTF8}" if left_out["not UTF-8"] else ""
-        return DataError(f"{problem}{said_left_out(left_out)}{hint}")
+        return DataError(f"{problem}{left_out_words(left_out)}{hint}")
 
 
 @contextmanager
 def gather(task: Task, config: DataConfig) -> Iterator[Gathered]:
     """Find the files that the settings name, or else those of the task's own public data set.
 
-    What is in a bucket is fetched and removed again; what a hub delivers stays in its own cache.
+    Files of a bucket are fetched and removed again; what a hub delivers stays in its cache.
 
     Args:
         task: The task.
@@ -199,26 +199,26 @@ def gather(task: Task, config: DataConfig) -> Iterator[Gathered]:
             task,
             config,
             {
-                setting: locate(whose, place, Path(scratch) / setting)
-                for setting, (whose, place) in _places(task, config).items()
+                setting: locate(label, place, Path(scratch) / setting)
+                for setting, (label, place) in _places(task, config).items()
             },
         )
 
 
 def _without(sources: Mapping[str, Source], setting: str) -> Source:
-    """A source without the inputs of those that it must be apart from."""
+    """Return a source without the inputs of the sources that it must be apart from."""
     rows, dropped = sources[setting].rows, Counter(sources[setting].dropped)
-    for other in FILES[FILES.index(setting) + 1 :]:
-        held = {row.example.id for row in sources[other].rows} if other in sources else set()
-        kept = [row for row in rows if row.example.id not in held]
-        if len(kept) < len(rows):
-            dropped[f"also in {other}"] = len(rows) - len(kept)
-        rows = kept
+    for later in filter(sources.__contains__, FILES[FILES.index(setting) + 1 :]):
+        held = {row.example.id for row in sources[later].rows}
+        free = [row for row in rows if row.example.id not in held]
+        if len(free) < len(rows):
+            dropped[f"also in {later}"] = len(rows) - len(free)
+        rows = free
     return Source(rows, dict(sorted(dropped.items())), sources[setting].without_output)
 
 
 def _places(task: Task, config: DataConfig) -> dict[str, tuple[str, str]]:
-    """For each setting its name in messages, and the place."""
+    """Return for each setting its name in messages, and the place."""
     places = {name: (f"data_{name}", getattr(config, name)) for name in FILES}
     if task.hub and not (config.train or task.source):
         for name, split in task.hub.splits:

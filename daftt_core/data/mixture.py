@@ -1,7 +1,7 @@
 """The stage that chooses what the teacher learns beside the target task.
 
-How many instances each task gives is decided by weights, and all of them together by the share
-that the target's own examples keep in the training.
+Weights decide how many instances each task gives; the share that the target's own examples keep in
+the training decides how many there are in all.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def prepare_mixture(
 
 
 def read_mixture(run: Run, expected: str) -> tuple[dict[str, MixtureTask], list[MixtureExample]]:
-    """What :func:`prepare_mixture` committed: tasks by name, and the examples.
+    """Return what :func:`prepare_mixture` committed: tasks by name, and the examples.
 
     Raises:
         StorageError: The stage cannot be trusted.
@@ -91,7 +91,7 @@ def read_mixture(run: Run, expected: str) -> tuple[dict[str, MixtureTask], list[
 
 
 def describe_mixture(result: StageResult[MixtureResult] | None) -> str:
-    """What went in, as a table in Markdown."""
+    """Return the tasks that went in, as a table in Markdown."""
     if result is None:
         return "No mixture was asked for (mixture_tasks is 0).\n"
     lines = ["| task | source | license | examples | SHA-256 |", "|---|---|---|---|---|"]
@@ -103,14 +103,14 @@ def describe_mixture(result: StageResult[MixtureResult] | None) -> str:
 
 
 def allot(weights: Mapping[str, float], limits: Mapping[str, int], total: int) -> dict[str, int]:
-    """Share out ``total`` places by weight, by the largest remainder method, within limits.
+    """Distribute ``total`` places by weight, by the largest remainder method, within limits.
 
-    What a limit takes from one goes to the others, again by weight.
+    What a limit takes from one name goes to the others, again by weight.
 
     Args:
         weights: A positive weight for each name.
         limits: The most that each name can have.
-        total: Places to share out; no more than the limits allow are.
+        total: Places to distribute; at most the sum of the limits.
     """
     total = min(total, sum(limits.values()))
     shares = dict.fromkeys(weights, 0.0)
@@ -134,21 +134,21 @@ def allot(weights: Mapping[str, float], limits: Mapping[str, int], total: int) -
 def _take(
     config: MixtureConfig, candidates: list[Candidate], learned: int
 ) -> tuple[list[MixtureTask], list[MixtureExample]]:
-    """As many instances of each task as its weight says.
+    """Take as many instances of each task as its weight says.
 
     Proportional mixing with a limit, and its temperature, are those of Raffel et al., "Exploring
     the Limits of Transfer Learning" (arXiv 1910.10683, section 3.5.2).
     """
-    limits = {one.task.name: len(one.instances) for one in candidates}
+    limits = {each.task.name: len(each.instances) for each in candidates}
     power = 1 / config.temperature if config.weighting == "temperature" else 1.0
     weights = {name: size**power for name, size in limits.items()}
-    wanted = round(learned * (1 - config.share) / config.share)
-    counts = allot(weights, limits, wanted)
-    if wanted > sum(limits.values()):
+    count = round(learned * (1 - config.share) / config.share)
+    counts = allot(weights, limits, count)
+    if count > sum(limits.values()):
         log.warning(
             "mixture_share: %g would take %d instances; there are only %d, and all are used",
-            *(config.share, wanted, sum(limits.values())),
+            *(config.share, count, sum(limits.values())),
         )
-    candidates = sorted(candidates, key=lambda one: one.task.name)
+    candidates = sorted(candidates, key=lambda each: each.task.name)
     tasks = [c.task.model_copy(update={"examples": counts[c.task.name]}) for c in candidates]
-    return tasks, [one for c in candidates for one in c.instances[: counts[c.task.name]]]
+    return tasks, [example for c in candidates for example in c.instances[: counts[c.task.name]]]

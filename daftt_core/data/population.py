@@ -1,14 +1,12 @@
-"""What is remembered of a run's data, so that a later run can tell what is new.
+"""Summarizes a run's data, so that a later run can tell what is new.
 
-No text is kept: of each labelled row and each input a hash of 64 bits, of labelled rows the label,
-and of a sample of inputs the counts of hashed n-grams. That is 18 bytes a labelled row and 8 an
+No text is kept: a hash of 64 bits of each labelled row and each input, the label of each labelled
+row, and counts of hashed n-grams of a sample of inputs. That is 18 bytes a labelled row and 8 an
 input, and less than a megabyte for the sample.
 
-Texts as counts of hashed n-grams: an embedding that needs no model and keeps no text.
-
-Three letters in a row, within words, say enough of topic, style and language, in any script. The
-hash (MurmurHash3, as scikit-learn has it) is the same on every machine, so counts that were kept
-can be compared with counts that are made later.
+Counts of hashed n-grams are an embedding that needs no model. Three letters in a row, within words,
+tell topic, style and language apart, in any script. The hash (MurmurHash3, as in scikit-learn) is
+the same on every machine, so stored counts can be compared with later ones.
 """
 
 from __future__ import annotations
@@ -31,11 +29,11 @@ from daftt_core.records import Example, digest, normalize
 WIDTH = 2**14
 """Columns; some n-grams share one."""
 
-_MOST = 255  # a count is kept in one byte
+_MAX_COUNT = 255  # a count is kept in one byte
 
 
 def count_ngrams(examples: Sequence[Example]) -> sparse.csr_array:
-    """Counts of hashed n-grams, shape [examples, :data:`WIDTH`], unsigned bytes."""
+    """Count hashed n-grams; shape [examples, :data:`WIDTH`], unsigned bytes."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
     if not examples:
@@ -48,24 +46,24 @@ def count_ngrams(examples: Sequence[Example]) -> sparse.csr_array:
         norm=None,
         preprocessor=normalize,
     )
-    texts = [" ".join(filter(None, (one.text, one.text_pair))) for one in examples]
+    texts = [" ".join(filter(None, (each.text, each.text_pair))) for each in examples]
     counts = sparse.csr_array(vectorizer.transform(texts))
-    counts.data = np.minimum(counts.data, _MOST).astype(np.uint8)
+    counts.data = np.minimum(counts.data, _MAX_COUNT).astype(np.uint8)
     return counts
 
 
 def weigh(counts: sparse.csr_array) -> sparse.csr_array:
-    """Rows of length 1 (0 for a text without n-grams), rare n-grams weighing more.
+    """Weigh counts by TF-IDF and scale rows to length 1 (0 for a text without n-grams).
 
-    The logarithm of 1 + count times the inverse document frequency in these rows.
+    A weight is the logarithm of 1 + count times the inverse document frequency in these rows.
     """
-    found = np.bincount(counts.indices, minlength=WIDTH)
-    rarity = np.log((1 + counts.shape[0]) / (1 + found)) + 1
-    weighed = counts.astype(np.float64)
-    weighed.data = np.log1p(weighed.data) * rarity[weighed.indices]
-    lengths = np.sqrt(weighed.multiply(weighed).sum(axis=1))
-    weighed.data /= np.repeat(np.maximum(lengths, 1e-12), np.diff(weighed.indptr))
-    return weighed
+    holders = np.bincount(counts.indices, minlength=WIDTH)
+    rarity = np.log((1 + counts.shape[0]) / (1 + holders)) + 1
+    weighted = counts.astype(np.float64)
+    weighted.data = np.log1p(weighted.data) * rarity[weighted.indices]
+    lengths = np.sqrt(weighted.multiply(weighted).sum(axis=1))
+    weighted.data /= np.repeat(np.maximum(lengths, 1e-12), np.diff(weighted.indptr))
+    return weighted
 
 
 POPULATION = "population.npz"
@@ -79,12 +77,12 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Population:
-    """What is remembered.
+    """What is remembered of a run's data.
 
     Attributes:
         labels: Names of the labels that occur; none for texts.
         rows: A hash of each labelled row's input and output, in order.
-        row_labels: The place of its label in ``labels``; empty for texts.
+        row_labels: Index of its label in ``labels``; empty for texts.
         inputs: The hash of each input that could be annotated, in order.
         sample: Counts of n-grams of those of them with the lowest hashes.
     """
@@ -99,19 +97,19 @@ class Population:
     def of(
         cls, labelled: Iterable[Example], inputs: Sequence[Example], *, classification: bool
     ) -> Population:
-        """The population of examples.
+        """Return the population of examples.
 
         Args:
             labelled: Every example with an output.
             inputs: Those whose text is compared; outputs do not matter.
             classification: Whether outputs are labels.
         """
-        rows = {_hash(digest(one.id, one.output)): one.output or "" for one in labelled}
+        rows = {_hash(digest(each.id, each.output)): each.output or "" for each in labelled}
         ordered = np.array(sorted(rows), dtype=np.uint64)
         names = sorted(set(rows.values())) if classification else []
-        places = {name: place for place, name in enumerate(names)}
-        by_row = [places[rows[int(row)]] for row in ordered] if classification else []
-        ids = np.array(sorted({_hash(one.id) for one in inputs}), dtype=np.uint64)
+        indices = {name: index for index, name in enumerate(names)}
+        by_row = [indices[rows[int(row)]] for row in ordered] if classification else []
+        ids = np.array(sorted({_hash(each.id) for each in inputs}), dtype=np.uint64)
         return cls(
             labels=tuple(names),
             rows=ordered,
@@ -122,26 +120,26 @@ class Population:
 
     @cached_property
     def digest(self) -> str:
-        """Identifies it."""
+        """Return a digest of its content."""
         hasher = hashlib.sha256("\0".join(self.labels).encode())
         for part in self._arrays().values():
             hasher.update(part.tobytes())
         return hasher.hexdigest()[:16]
 
     def label_counts(self, chosen: np.ndarray | None = None) -> dict[str, int]:
-        """Labelled rows by label: all, or those that a mask chooses."""
-        places = self.row_labels if chosen is None else self.row_labels[chosen]
-        counts = Counter(places.tolist())
-        return {name: counts[place] for place, name in enumerate(self.labels)}
+        """Count labelled rows by label: all, or those that a mask chooses."""
+        indices = self.row_labels if chosen is None else self.row_labels[chosen]
+        counts = Counter(indices.tolist())
+        return {name: counts[index] for index, name in enumerate(self.labels)}
 
     def new_rows(self, known: Population) -> np.ndarray:
-        """Mask of the labelled rows that another population does not have, by input and output."""
+        """Mark the labelled rows whose input and output another population does not have."""
         return ~np.isin(self.rows, known.rows, assume_unique=True)
 
     def new_inputs(self, examples: Sequence[Example]) -> list[Example]:
-        """Those of the examples whose input this population does not have."""
+        """Return the examples whose input this population does not have."""
         known = set(self.inputs.tolist())
-        return [one for one in examples if _hash(one.id) not in known]
+        return [each for each in examples if _hash(each.id) not in known]
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {
@@ -188,13 +186,13 @@ def read_population(path: Path) -> Population:
 
 
 def sample_of(examples: Sequence[Example]) -> sparse.csr_array:
-    """Counts of n-grams of the examples with the lowest hashes, :data:`SAMPLE` at most."""
+    """Count n-grams of the examples with the lowest hashes, :data:`SAMPLE` at most."""
     return count_ngrams(_lowest(examples))
 
 
 def _lowest(examples: Sequence[Example]) -> list[Example]:
     # ids are hashes of the content, so the lowest ones are a random choice that never changes
-    return sorted({one.id: one for one in examples}.values(), key=lambda one: one.id)[:SAMPLE]
+    return sorted({each.id: each for each in examples}.values(), key=lambda each: each.id)[:SAMPLE]
 
 
 def _hash(hexadecimal: str) -> int:

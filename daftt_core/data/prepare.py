@@ -10,10 +10,9 @@ from pathlib import Path
 from daftt_core.config import Config, DataConfig, parse_section
 from daftt_core.data.checks import check_labels, check_pool
 from daftt_core.data.gather import FILES, Gathered, gather
-from daftt_core.data.row_counts import Account, account_for
+from daftt_core.data.locate import hub_place
 from daftt_core.data.rows import Row
-from daftt_core.data.sources import hub_place
-from daftt_core.data.splits import count_labels, share_of, take
+from daftt_core.data.splits import Account, account_for, count_labels, share_of, take
 from daftt_core.errors import DataError
 from daftt_core.records import (
     FORM,
@@ -37,25 +36,12 @@ _NOTHING_TO_ANNOTATE = (
 
 @dataclass(frozen=True)
 class _Splits:
-    labelled: list[Row]
-    dev: list[Row]
-    test: list[Row]
-    unlabelled: list[Row]
+    rows: dict[str, list[Row]]
     account: Account
 
-    @property
-    def gold_is_known(self) -> bool:
-        """Whether every unlabelled input has a true output."""
-        return all(row.example.output is not None for row in self.unlabelled)
-
-    def by_name(self) -> dict[str, list[Row]]:
-        """Return each split's rows."""
-        return {
-            "labelled": self.labelled,
-            "dev": self.dev,
-            "test": self.test,
-            "unlabelled": self.unlabelled,
-        }
+    def examples(self, *names: str) -> list[Example]:
+        """Return the examples of splits."""
+        return [row.example for name in names for row in self.rows[name]]
 
 
 def prepare(run: Run, config: DataConfig) -> StageResult[DataResult]:
@@ -64,18 +50,15 @@ def prepare(run: Run, config: DataConfig) -> StageResult[DataResult]:
     Stage ``data`` gets ``labelled.jsonl``, ``dev.jsonl``, ``unlabelled.jsonl`` (without outputs),
     ``gold.jsonl`` (the unlabelled inputs with their true outputs, where those are known) and
     ``heldout.json`` (see :mod:`daftt_core.records.fingerprints`). Stage ``test`` gets
-    ``test.jsonl`` alone, so that what does not ask for that stage cannot read test; and
-    ``traits.json``, a :class:`Traits`.
+    ``test.jsonl`` alone, so that only who reads that stage can read test; and ``traits.json``, a
+    :class:`Traits`.
 
     Args:
         run: The run.
         config: Where the data comes from and how it is split.
 
     Returns:
-        The result of stage ``data``. Its summary has the size of each split, labels by split, the
-        sources with their SHA-256, and ``test_digest``; by source ``rows`` (how many were read, and
-        how many of them are in which split) and ``dropped`` (how many were left out, by reason),
-        which together add up to the rows read.
+        The result of stage ``data``, with ``test_digest``.
 
     Raises:
         DataError: The data cannot be used; see :mod:`daftt_core.data.files` and
@@ -93,36 +76,42 @@ def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult[Da
     splits = functools.cache(lambda: _split(run, config, gathered))
 
     def write_test(folder: Path) -> HoldoutResult:
-        test = splits().test
-        write_jsonl(folder / "test.jsonl", _examples(test))
+        test = splits().rows["test"]
+        write_jsonl(folder / "test.jsonl", splits().examples("test"))
         write_text(folder / TRAITS, _traits(config, test).model_dump_json() + "\n")
         return HoldoutResult(size=len(test), labels=_labels(run.task, test))
 
     test = run_stage(run, TEST, [settings, digests, config.slice_column], write_test)
 
     def write_data(folder: Path) -> DataResult:
-        _write(folder, splits())
-        account = splits().account
+        gold = splits().examples("unlabelled")
+        gold_is_known = all(example.output is not None for example in gold)
+        write_jsonl(folder / "labelled.jsonl", splits().examples("labelled"))
+        write_jsonl(folder / "dev.jsonl", splits().examples("dev"))
+        hidden = (example.model_copy(update={"output": None}) for example in gold)
+        write_jsonl(folder / "unlabelled.jsonl", hidden)
+        if gold_is_known:
+            write_jsonl(folder / "gold.jsonl", gold)
+        write_fingerprints(folder / "heldout.json", splits().examples("dev", "test"))
         return DataResult(
-            sizes={name: len(rows) for name, rows in splits().by_name().items()},
+            sizes={name: len(rows) for name, rows in splits().rows.items()},
             labels={
                 name: _labels(run.task, rows)
-                for name, rows in splits().by_name().items()
+                for name, rows in splits().rows.items()
                 if name != "unlabelled"
             },
-            rows=account.rows,
-            dropped=account.dropped,
+            rows=splits().account.rows,
+            dropped=splits().account.dropped,
             source="files" if config.train else _own_source(run.task),
             license=run.task.license if not config.train else None,
             sha256=digests,
-            gold_is_known=splits().gold_is_known and bool(splits().unlabelled),
+            gold_is_known=gold_is_known and bool(gold),
         )
 
-    # Another slice_column makes test anew, and nothing that was learned.
+    # Another slice_column rebuilds test, and nothing that was learned.
     result = run_stage(run, DATA, [settings, digests, FORM], write_data)
     _check_something_to_annotate(run, result.result.sizes["unlabelled"])
-    found = result.result.model_copy(update={"test_digest": test.digest})
-    return replace(result, result=found)
+    return replace(result, result=result.result.model_copy(update={"test_digest": test.digest}))
 
 
 def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
@@ -137,28 +126,28 @@ def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
     for name, rows in (("dev", dev), ("test", test)):
         check_labels(task, rows, name)
 
-    parts = {"labelled": labelled, "dev": dev, "test": test}
-    used = {row.example.id: name for name, rows in parts.items() for row in rows}
-    over = [row for row in regions.train if row.example.id not in used]
-    known = used | {row.example.id: "train" for row in over}
+    splits = {"labelled": labelled, "dev": dev, "test": test}
+    used = {row.example.id: name for name, rows in splits.items() for row in rows}
+    spare = [row for row in regions.train if row.example.id not in used]
+    known = used | {row.example.id: "train" for row in spare}
     drawn = gathered.sample_inputs(config.unlabelled_count, seed, known)
-    pool = [*over, *(row for source in drawn.values() for row in source.rows)]
-    unlabelled = take(pool, config.unlabelled_count, seed, by_label=False)
-    account = account_for(sources, regions, drawn, parts | {"unlabelled": unlabelled})
+    pool = [*spare, *(row for source in drawn.values() for row in source.rows)]
+    splits["unlabelled"] = take(pool, config.unlabelled_count, seed, by_label=False)
+    account = account_for(sources, regions, drawn, splits)
     log.info("data: %s", account.in_words())
-    if config.unlabelled_count and not unlabelled:
+    if config.unlabelled_count and not splits["unlabelled"]:
         log.warning("data: %s", _NOTHING_TO_ANNOTATE)
-    return _Splits(labelled, dev, test, unlabelled, account)
+    return _Splits(splits, account)
 
 
 def _take_labelled(
     task: Task, config: DataConfig, seed: int, pool: list[Row], left_out: Mapping[str, int]
 ) -> list[Row]:
-    setting, asked = "labelled_count", config.asked_labelled(task.labelled_count)
     if config.labelled_fraction:
-        setting = "labelled_fraction"
-        asked = share_of(config.labelled_fraction, len(pool))
-    count = asked if asked or config.labelled_fraction else len(pool)
+        setting, count = "labelled_fraction", share_of(config.labelled_fraction, len(pool))
+    else:
+        setting = "labelled_count"
+        count = config.asked_labelled(task.labelled_count) or len(pool)
     check_pool(task, pool, count, f"data_{setting}", left_out)
     if count > len(pool):
         log.warning(
@@ -170,24 +159,9 @@ def _take_labelled(
 
 def _check_something_to_annotate(run: Run, unlabelled: int) -> None:
     """Stop before a teacher is trained that would have nothing to do."""
-    text = read_file(run.uri, PREFLIGHT, "config.json")
-    if (
-        text
-        and not unlabelled
-        and parse_section(Config, text.decode()).synthesis.mode == "annotate"
-    ):
+    text = None if unlabelled else read_file(run.uri, PREFLIGHT, "config.json")
+    if text and parse_section(Config, text.decode()).synthesis.mode == "annotate":
         raise DataError(f"synthesis_mode: annotate: {_NOTHING_TO_ANNOTATE}")
-
-
-def _write(folder: Path, splits: _Splits) -> None:
-    write_jsonl(folder / "labelled.jsonl", _examples(splits.labelled))
-    write_jsonl(folder / "dev.jsonl", _examples(splits.dev))
-    gold = _examples(splits.unlabelled)
-    hidden = (example.model_copy(update={"output": None}) for example in gold)
-    write_jsonl(folder / "unlabelled.jsonl", hidden)
-    if splits.gold_is_known:
-        write_jsonl(folder / "gold.jsonl", gold)
-    write_fingerprints(folder / "heldout.json", _examples(splits.dev + splits.test))
 
 
 def _own_source(task: Task) -> str | None:
@@ -207,7 +181,3 @@ def _traits(config: DataConfig, test: list[Row]) -> Traits:
 
 def _labels(task: Task, rows: list[Row]) -> dict[str, int]:
     return count_labels(rows) if task.is_classification else {}
-
-
-def _examples(rows: list[Row]) -> list[Example]:
-    return [row.example for row in rows]

@@ -1,4 +1,4 @@
-"""Examples with the place they came from, and the mistakes found at such places."""
+"""Examples with the place they were read from, and the mistakes found there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import NamedTuple
 
 from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import Example
@@ -14,24 +13,25 @@ from daftt_core.telemetry import log
 
 UNKNOWN_LABEL = "unknown label"
 MALFORMED = "malformed row"
-_MOST_MISTAKES = 10
+_MAX_MISTAKES = 10
 _UNITS = {".parquet": "row", ".arrow": "row", ".json": "instance"}
-_MOST_NAMES = 20  # in a message
+_MAX_NAMES = 20  # in a message
 
 Fields = Iterator[tuple[int, Mapping[str, object]]]
 """Rows with the line, or the number, of each."""
 
 
-class Problem(NamedTuple):
-    """Why a row cannot be used.
+class RowError(Exception):
+    """A row that cannot be used.
 
-    Attributes:
-        reason: As rows are counted by it.
-        message: What is wrong with this one.
+    Args:
+        reason: The kind of problem, by which rows are counted.
+        message: What is wrong with this row.
     """
 
-    reason: str
-    message: str
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Row:
         file: The file.
         line: The line on which the row begins, or the row's number where a file has no lines;
             counted from 1.
-        slice_value: What the column holds by which scores are sliced; empty where there is none.
+        slice_value: Value of the column by which scores are sliced; empty where there is none.
     """
 
     example: Example
@@ -59,7 +59,7 @@ class Source:
     Attributes:
         rows: Examples with different ids.
         dropped: How many rows were left out, by reason.
-        without_output: Rows that have an input and no output, where such are kept: not examples
+        without_output: Rows that have an input and no output, where those are kept: not examples
             yet, and counted where some are drawn from them.
     """
 
@@ -69,13 +69,13 @@ class Source:
 
     @property
     def read(self) -> int:
-        """How many rows were read, but for those without an output."""
+        """Return how many rows were read, without those that have no output."""
         return len(self.rows) + sum(self.dropped.values())
 
 
 @dataclass
 class Mistakes:
-    """What cannot be used of a file: told, so that one run shows many mistakes, or left out.
+    """The rows of a file that cannot be used: reported many at a time, or left out.
 
     Attributes:
         file: The file, as messages name it.
@@ -91,32 +91,32 @@ class Mistakes:
     unit: str = "line"
     left_out: Counter[str] = field(default_factory=Counter)
     messages: list[str] = field(default_factory=list)
-    _told: set[str] = field(default_factory=set)
+    _reported: set[str] = field(default_factory=set)
 
-    def add(self, line: int, problem: Problem) -> None:
+    def add(self, line: int, error: RowError) -> None:
         """Note a row that cannot be used.
 
         Raises:
-            DataError: It is one mistake too many to go on.
+            DataError: There are too many mistakes to continue.
         """
-        message = f"{self.file}, {self.unit} {line}: {problem.message}"
-        if not self.strict and problem.reason != UNKNOWN_LABEL:
-            self.pass_over(problem.reason, message)
+        message = f"{self.file}, {self.unit} {line}: {error.message}"
+        if not self.strict and error.reason != UNKNOWN_LABEL:
+            self.pass_over(error.reason, message)
             return
-        if len(self.messages) == _MOST_MISTAKES:
+        if len(self.messages) == _MAX_MISTAKES:
             self.messages.append(f"{self.file}: there are more mistakes after these")
             self.check()
         self.messages.append(message)
 
     def pass_over(self, reason: str = "empty row", message: str = "") -> None:
-        """Leave out a row and count it; the first one in a file is told, where there is a message.
+        """Leave out a row and count it; log the message of the first such row in a file.
 
         Args:
-            reason: As such rows are counted.
-            message: What is wrong with this one; empty where that is no mistake anywhere.
+            reason: The kind of problem.
+            message: What is wrong with this row; empty where that is never a mistake.
         """
-        if message and reason not in self._told:
-            self._told.add(reason)
+        if message and reason not in self._reported:
+            self._reported.add(reason)
             log.warning("%s; it is left out, and so are others like it", message)
         self.left_out[reason] += 1
 
@@ -129,13 +129,13 @@ class Mistakes:
         if self.messages:
             raise DataError("\n".join(self.messages))
 
-    def check_columns(self, header: Sequence[str], wanted: Iterable[str]) -> None:
-        """Stop unless each of the columns is there once.
+    def check_columns(self, header: Sequence[str], columns: Iterable[str]) -> None:
+        """Stop unless each of the columns is in the header once.
 
         Raises:
             DataError: One is missing or there twice.
         """
-        for column in wanted:
+        for column in columns:
             if header.count(column) != 1:
                 problem = f"there is no column {column!r}{did_you_mean(column, header)}"
                 if column in header:
@@ -147,20 +147,20 @@ class Mistakes:
 
 
 def unit_of(name: str) -> str:
-    """What the rows of a file are counted in, by the ending of its name."""
+    """Return what the rows of a file are counted in, by the ending of its name."""
     return _UNITS.get(PurePath(name).suffix.lower(), "line")
 
 
-def said_left_out(left_out: Mapping[str, int]) -> str:
-    """What was left out, for the end of a message; empty where nothing was."""
-    found = ", ".join(f"{reason}: {count}" for reason, count in sorted(left_out.items()))
-    return f" (left out: {found})" if found else ""
+def left_out_words(left_out: Mapping[str, int]) -> str:
+    """Return what was left out, for the end of a message; empty where nothing was."""
+    counts = ", ".join(f"{reason}: {count}" for reason, count in sorted(left_out.items()))
+    return f" (left out: {counts})" if counts else ""
 
 
 def list_names(names: Iterable[str]) -> str:
-    """Names for a message, not endlessly many."""
-    known = [repr(name) for name in names]
-    return ", ".join(known[:_MOST_NAMES]) + (", ..." if len(known) > _MOST_NAMES else "")
+    """Return names for a message, at most 20 of them."""
+    quoted = [repr(name) for name in names]
+    return ", ".join(quoted[:_MAX_NAMES]) + (", ..." if len(quoted) > _MAX_NAMES else "")
 
 
 def drop_duplicates(rows: Iterable[Row], *, labelled: bool) -> Source:
@@ -190,6 +190,6 @@ def drop_duplicates(rows: Iterable[Row], *, labelled: bool) -> Source:
 
 
 def preferred(row: Row) -> tuple[str, str, str, str]:
-    """Of rows with one input, the one for which this is least is kept."""
+    """Return a sort key: of rows with the same input, the first by it is kept."""
     example = row.example
     return example.text, example.text_pair or "", example.output or "", row.slice_value

@@ -2,12 +2,13 @@
 
 The format is that of Wang et al., "Super-NaturalInstructions" (arXiv 2204.07705), and has changed
 over time: ``Definition`` is a list in newer files and a text in older ones, and so are outputs;
-older instances have no id. Both are read. What is of a wrong type is an error that names file and
-field; an instance whose input or output is empty is a gap of the data, and is only counted.
+older instances have no id. Both are read. A field of a wrong type is an error that names file and
+field; an instance whose input or output is empty is a gap in the data, and is only counted.
 """
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -15,8 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from daftt_core.errors import DataError
 from daftt_core.records import explain
 
-_MOST_MISTAKES = 5
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MAX_MISTAKES = 5
 
 
 def _as_list(value: object) -> object:
@@ -35,35 +35,32 @@ _Text = Annotated[str, AfterValidator(_check_text)]
 _Texts = Annotated[list[_Text], BeforeValidator(_as_list)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
-
-
-class SniInstance(_Part):
+class SniInstance(BaseModel):
     """An input and the outputs that are right for it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     input: _Text
     output: _Texts
 
 
-class SniTask(_Part):
+class SniTask(BaseModel):
     """A task file, as far as a mixture needs it.
 
     Attributes:
         definition: The instruction; of several, the first one counts.
         source: The data sets it was made from.
         url: Where they are.
-        categories: Kinds of task.
-        languages: Languages of inputs and outputs.
         license: License of the instances.
         positive_examples: Solved examples, to be shown before an instance.
         instances: The task's instances.
     """
 
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
     definition: _Texts = Field(alias="Definition")
     source: _Texts = Field(default=[], alias="Source")
     url: _Texts = Field(default=[], alias="URL")
-    categories: _Texts = Field(default=[], alias="Categories")
     input_language: _Texts = Field(default=[], alias="Input_language")
     output_language: _Texts = Field(default=[], alias="Output_language")
     license: _Texts = Field(default=[], alias="Instance License")
@@ -72,56 +69,38 @@ class SniTask(_Part):
 
     @property
     def instruction(self) -> str:
-        """The first definition, on one line."""
+        """Return the first definition, on one line."""
         return " ".join(self.definition[0].split())
 
     @property
     def languages(self) -> list[str]:
-        """Languages of inputs and outputs, as far as the file says."""
+        """Return the languages of inputs and outputs, as far as the file names them."""
         return [*self.input_language, *self.output_language]
 
 
-def parse_task(content: bytes, where: str) -> SniTask:
-    """Read a task file.
+def parse_task(content: bytes | dict[str, Any], where: str) -> SniTask:
+    """Read a task.
 
     Args:
-        content: The file.
-        where: The file, as messages name it.
+        content: A task file, or its fields as a data set holds them.
+        where: Where it is, for messages.
 
     Raises:
-        DataError: It is not JSON, or a field is missing or of a wrong type.
+        DataError: It is not JSON, or a field is missing, empty or of a wrong type.
     """
     try:
-        task = SniTask.model_validate_json(content.removeprefix(_BYTE_ORDER_MARK))
+        if isinstance(content, bytes):
+            task = SniTask.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
+        else:
+            task = SniTask.model_validate(content)
     except ValidationError as error:
-        raise DataError(_mistakes(error, where)) from None
-    return _checked(task, where)
-
-
-def check_task(fields: dict[str, Any], where: str) -> SniTask:
-    """A task from its fields, as a data set holds them.
-
-    Raises:
-        DataError: A field is missing or of a wrong type.
-    """
-    try:
-        task = SniTask.model_validate(fields)
-    except ValidationError as error:
-        raise DataError(_mistakes(error, where)) from None
-    return _checked(task, where)
-
-
-def _checked(task: SniTask, where: str) -> SniTask:
+        mistakes = list(explain(error, SniTask))
+        lines = [": ".join(filter(None, (where, *part))) for part in mistakes[:_MAX_MISTAKES]]
+        if len(mistakes) > _MAX_MISTAKES:
+            lines.append(f"{where}: there are {len(mistakes) - _MAX_MISTAKES} more mistakes")
+        raise DataError("\n".join(lines)) from None
     if not task.definition or not task.instruction:
         raise DataError(f"{where}: Definition: is empty")
     if not task.instances:
         raise DataError(f"{where}: Instances: is empty")
     return task
-
-
-def _mistakes(error: ValidationError, where: str) -> str:
-    found = list(explain(error, SniTask))
-    lines = [": ".join(filter(None, (where, *mistake))) for mistake in found[:_MOST_MISTAKES]]
-    if len(found) > _MOST_MISTAKES:
-        lines.append(f"{where}: there are {len(found) - _MOST_MISTAKES} more mistakes")
-    return "\n".join(lines)

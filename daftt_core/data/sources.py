@@ -1,10 +1,4 @@
-"""The data that tasks bring with them.
-
-Data sets of the Hugging Face Hub, by their ids.
-
-A data set is written ``hub:ORG/NAME:CONFIG@REVISION#SPLIT``; all but the name may be left out. The
-``datasets`` library fetches it and keeps it as Arrow files, and those are read like any others.
-"""
+"""The data sets that built-in tasks bring with them."""
 
 from __future__ import annotations
 
@@ -18,7 +12,7 @@ from daftt_core.data.rows import Row, Source, drop_duplicates
 from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import Example
 from daftt_core.storage.assets import fetch
-from daftt_core.tasks import Hub, Task
+from daftt_core.tasks import Task
 
 _CLEAR_RATING = 0.8
 _PLAIN_WORD = re.compile(r"[a-z]+")
@@ -45,12 +39,12 @@ def own_source(task: Task) -> Source:
 
 
 def read_movie_reviews(path: Path, task: Task) -> Source:
-    """Sentences from movie reviews, each with the mean of 20 people's ratings from -4 to 4.
+    """Read sentences from movie reviews, each with the mean of 20 people's ratings from -4 to 4.
 
     A sentence is positive at a mean of 0.8 or more, negative at -0.8 or less; those between are
-    left out, as people did not agree or found no opinion in them. From C. J. Hutto and E. Gilbert,
-    "VADER: A parsimonious rule-based model for sentiment analysis of social media text" (ICWSM
-    2014). One line is ``id<TAB>mean<TAB>text``, in UTF-8.
+    left out, because people did not agree or found no opinion in them. From C. J. Hutto and E.
+    Gilbert, "VADER: A parsimonious rule-based model for sentiment analysis of social media text"
+    (ICWSM 2014). One line is ``id<TAB>mean<TAB>text``, in UTF-8.
 
     Args:
         path: ``movieReviewSnippets_GroundTruth.txt``.
@@ -81,12 +75,12 @@ def read_movie_reviews(path: Path, task: Task) -> Source:
 
 
 def read_past_tenses(path: Path, task: Task) -> Source:
-    """English verbs with their past tense, from the inflections that lemminflect carries.
+    """Read English verbs with their past tense, from the inflections in lemminflect.
 
     They come from the SPECIALIST Lexicon of the U.S. National Library of Medicine. One line is
     ``word,category,forms,...``; the first forms of a verb are those of its past tense, with a slash
-    between spellings. Left out are verbs with several, as there an answer can be right and count as
-    wrong; what is no plain word of small letters; and the examples that the task's prompts show.
+    between spellings. Left out are verbs with several, because a right answer could count as wrong;
+    words that are not plain lowercase letters; and the examples that the task's prompts show.
 
     Args:
         path: ``infl_lu.csv.gz``.
@@ -116,59 +110,3 @@ _READERS: dict[str, Callable[[Path, Task], Source]] = {
     "english-inflections": read_past_tenses,
     "movie-reviews": read_movie_reviews,
 }
-
-
-HUB = "hub:"
-_PLACE = re.compile(
-    r"hub:(?P<path>[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?)"
-    r"(?::(?P<config>[^:@#]+))?(?:@(?P<revision>[^#]+))?(?:#(?P<split>[\w.-]+))?"
-)
-
-
-def hub_place(hub: Hub, split: str) -> str:
-    """The written form of a split of a task's data set."""
-    config = f":{hub.config}" if hub.config else ""
-    return f"{HUB}{hub.path}{config}@{hub.revision}#{split}"
-
-
-def fetch_hub(setting: str, place: str) -> list[Path]:
-    """Fetch a split, unless it was fetched before.
-
-    Args:
-        setting: The parameter that stands for it, for messages.
-        place: Its written form.
-
-    Returns:
-        Its Arrow files.
-
-    Raises:
-        DataError: It is not written as it should be, or cannot be had.
-    """
-    parts = _PLACE.fullmatch(place)
-    if not parts:
-        raise DataError(
-            f"{setting}: {place}: is not written as hub:ORG/NAME:CONFIG@REVISION#SPLIT "
-            "(all but the name may be left out; a split is a name, such as validation)"
-        )
-    try:
-        from datasets import load_dataset
-    except ImportError:
-        raise DataError(
-            f"{setting}: {place}: needs the package datasets; install it, or name files there"
-        ) from None
-    try:
-        found = load_dataset(
-            parts["path"],
-            parts["config"],
-            split=parts["split"] or "train",
-            revision=parts["revision"] or "main",
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{setting}: {place}: the Hugging Face Hub could not deliver it ({reason}); "
-            "name files there"
-        ) from None
-    if not found.cache_files:
-        raise DataError(f"{setting}: {place}: holds no rows")
-    return [Path(file["filename"]) for file in found.cache_files]

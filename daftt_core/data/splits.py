@@ -5,12 +5,9 @@ into three regions: test, then dev, then train. So rows that are added later mov
 one region to another, and the order of rows does not matter. Within a region the lowest places are
 taken first, each label in proportion.
 
-A sample of inputs, drawn while they are read: memory for the sample, whatever is read.
-
-What is drawn are the inputs with the lowest places in the part of [0, 1) that is for learning, as
-:mod:`daftt_core.data.splits` takes them from rows in memory: a bottom-k sample by a hash of the
-content (E. Cohen and H. Kaplan, "Summarizing data using bottom-k sketches", PODC 2007). So the
-order of rows and files does not matter, and rows that are added later displace few.
+Inputs without outputs are sampled while they are read, in memory for the sample alone: those with
+the lowest places in the train region, a bottom-k sample by a hash of the content (E. Cohen and H.
+Kaplan, "Summarizing data using bottom-k sketches", PODC 2007).
 """
 
 from __future__ import annotations
@@ -24,6 +21,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from daftt_core.data.rows import Row, Source, preferred
 from daftt_core.records import seed_for
 
+_HIDDEN = "unlabelled (label hidden)"
+_BEYOND_BOTH = "beyond labelled_count and unlabelled_count"
+
 
 @dataclass(frozen=True)
 class Regions:
@@ -35,12 +35,12 @@ class Regions:
 
 
 def place(seed: int, example_id: str) -> float:
-    """Where an example lies in [0, 1)."""
+    """Return where an example lies in [0, 1)."""
     return (seed_for(seed, "split", example_id) >> 10) / 2**53
 
 
 def region_of(at: float, test_share: float, dev_share: float) -> str:
-    """The region that holds a place: ``test``, ``dev`` or ``train``."""
+    """Return the region that holds a place: ``test``, ``dev`` or ``train``."""
     if at < test_share:
         return "test"
     return "dev" if at < test_share + dev_share else "train"
@@ -65,7 +65,7 @@ def cut(rows: Iterable[Row], seed: int, test_share: float, dev_share: float) -> 
 def take(
     rows: Sequence[Row], count: int, seed: int, *, by_label: bool, at_least: int = 0
 ) -> list[Row]:
-    """The ``count`` rows with the lowest places, or all when there are fewer.
+    """Return the ``count`` rows with the lowest places, or all when there are fewer.
 
     Args:
         rows: Rows with different ids.
@@ -87,11 +87,11 @@ def take(
 
 
 def quotas(sizes: Mapping[str, int], total: int, at_least: int = 0) -> dict[str, int]:
-    """Share out ``total`` places in proportion to sizes, by the largest remainder method.
+    """Distribute ``total`` places in proportion to sizes, by the largest remainder method.
 
     Args:
         sizes: The size of each group.
-        total: Places to share out; no more than the sum of sizes are.
+        total: Places to distribute; at most the sum of sizes.
         at_least: A group gets so many even where its proportion is smaller, as far as its size and
             ``total`` allow; the groups that are furthest above their proportion give them up.
     """
@@ -113,18 +113,18 @@ def quotas(sizes: Mapping[str, int], total: int, at_least: int = 0) -> dict[str,
 
 
 def share_of(fraction: float, size: int) -> int:
-    """``fraction`` of ``size`` as a whole number, halves rounded up: 5% of 2,490 are 125."""
+    """Return ``fraction`` of ``size`` with halves rounded up: 5% of 2,490 is 125."""
     exact = Decimal(str(fraction)) * size
     return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def count_labels(rows: Iterable[Row]) -> dict[str, int]:
-    """How many rows have each output, by label."""
+    """Return how many rows have each output."""
     return dict(sorted(Counter(row.example.output or "" for row in rows).items()))
 
 
 class Sampler:
-    """Draws from the rows that it is offered.
+    """A sample of the rows that it is offered.
 
     Args:
         count: How many different inputs to draw, at most.
@@ -174,7 +174,7 @@ class Sampler:
         self._dropped["beyond unlabelled_count"] += 1 + self._repeats.pop(highest, 0)
 
     def drawn(self) -> Source:
-        """The rows drawn, lowest place first, and how many were left out for which reason.
+        """Return the rows drawn, lowest place first, and how many were left out for which reason.
 
         Repeats are counted as duplicates where their input was drawn or is used already; those of
         other inputs are counted as the inputs are.
@@ -186,3 +186,73 @@ class Sampler:
             [self._rows[example_id] for _, example_id in ordered],
             {reason: count for reason, count in sorted(dropped.items()) if count},
         )
+
+
+@dataclass(frozen=True)
+class Account:
+    """Numbers of rows by what became of them; those of a source add up to ``read``.
+
+    Attributes:
+        rows: By source, how many were ``read``, and how many of them are in which split.
+        dropped: By source and reason, how many are in none.
+    """
+
+    rows: dict[str, dict[str, int]]
+    dropped: dict[str, dict[str, int]]
+
+    def in_words(self) -> str:
+        """Return all of it on one line."""
+        return ". ".join(self._words(source) for source in self.rows)
+
+    def _words(self, source: str) -> str:
+        rows = dict(self.rows[source])
+        words = f"data_{source}: {rows.pop('read')} rows read"
+        for start, counts in ((": ", rows), ("; left out: ", self.dropped[source])):
+            if counts:
+                words += start + ", ".join(f"{count} {name}" for name, count in counts.items())
+        return words
+
+
+def account_for(
+    sources: Mapping[str, Source],
+    regions: Regions,
+    drawn: Mapping[str, Source],
+    splits: Mapping[str, Sequence[Row]],
+) -> Account:
+    """Count the rows that were read by the split they are in, or by why they are in none.
+
+    Args:
+        sources: What was read of the labelled sources.
+        regions: ``train``, cut.
+        drawn: What was drawn, by source, of the inputs without outputs.
+        splits: The rows of each split.
+    """
+    split_of = {row.example.id: name for name, rows in splits.items() for row in rows}
+    beyond = {row.example.id: "beyond test_count" for row in regions.test}
+    beyond |= {row.example.id: "beyond dev_count" for row in regions.dev}
+    account = Account({}, {})
+    for source in dict.fromkeys([*sources, *drawn]):
+        used: Counter[str] = Counter()
+        dropped: Counter[str] = Counter()
+        for row in sources[source].rows if source in sources else ():
+            split = split_of.get(row.example.id)
+            if split:
+                used[_HIDDEN if split == "unlabelled" else split] += 1
+            elif source == "train":
+                dropped[beyond.get(row.example.id, _BEYOND_BOTH)] += 1
+            else:
+                dropped[f"beyond {source}_count"] += 1
+        for row in drawn[source].rows if source in drawn else ():
+            if row.example.id in split_of:
+                used["unlabelled"] += 1
+            else:
+                dropped["beyond unlabelled_count"] += 1
+        parts = [part[source] for part in (sources, drawn) if source in part]
+        for part in parts:
+            dropped.update(part.dropped)
+        account.rows[source] = {
+            "read": sum(part.read for part in parts),
+            **{name: used[name] for name in (*splits, _HIDDEN) if used[name]},
+        }
+        account.dropped[source] = dict(sorted(dropped.items()))
+    return account

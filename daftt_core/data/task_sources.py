@@ -1,4 +1,4 @@
-"""Where the tasks of a mixture are: a folder, a bucket, or a ``datasets`` data set.
+"""Finds the tasks of a mixture: in a folder, a bucket, or a ``datasets`` data set.
 
 A source lists names first and reads one task at a time, so that 20 tasks of 1,600 cost 20 files.
 """
@@ -11,16 +11,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
-from daftt_core.data.sni import SniTask, check_task, parse_task
+from daftt_core.data.locate import load_from_hub
+from daftt_core.data.sni import SniTask, parse_task
 from daftt_core.errors import DataError, StorageError
-from daftt_core.records.parsing import HubId, hub_id
+from daftt_core.records.parsing import hub_id
 from daftt_core.storage import Storage, open_storage
 
 _SETTING = "mixture_source"
 _SUFFIX = ".json"
-# The largest of the 1,600 published files is well below; a task is held in memory while it is read.
-_MOST_BYTES = 128 * 2**20
-_MOST_ROWS = 200_000
+# All of the 1,600 published files are well below this; a task is read into memory.
+_MAX_BYTES = 128 * 2**20
+_MAX_ROWS = 200_000
 _SAVED = ("dataset_info.json", "dataset_dict.json")
 _COLUMNS = ("task_name", "definition", "inputs", "targets")
 
@@ -29,18 +30,18 @@ class TaskSource(Protocol):
     """A set of tasks by name."""
 
     def names(self) -> list[str]:
-        """Every task's name; in no order that means anything."""
+        """Return every task's name, in any order."""
 
     def read(self, name: str) -> tuple[SniTask, str]:
-        """A task, and the SHA-256 of its content."""
+        """Return a task, and the SHA-256 of its content."""
 
 
 def open_source(source: str) -> TaskSource:
-    """The tasks that the setting ``mixture.source`` names.
+    """Return the tasks that the setting ``mixture.source`` names.
 
     Args:
         source: A folder or storage prefix of task files, a saved data set's folder, a Hub id, or
-            nothing for the mixture that comes with DAFTT.
+            empty for the mixture that comes with DAFTT.
 
     Raises:
         DataError: There is no such source, or it holds no tasks.
@@ -56,13 +57,17 @@ def open_source(source: str) -> TaskSource:
         return _DataSet(_saved(folder), str(folder))
     if folder.is_dir():
         return _Files(open_storage(str(folder)))
-    asked = None if folder.exists() else hub_id(source)
-    if asked is None:
+    identifier = None if folder.exists() else hub_id(source)
+    if identifier is None:
         raise DataError(
             f"{_SETTING}: {source}: there is no such folder (a gs:// prefix and a Hugging Face Hub "
             "id such as org/name or org/name@revision are allowed too)"
         )
-    return _DataSet(_from_hub(asked), source)
+    try:
+        rows = load_from_hub(identifier.name, None, "train", identifier.revision)
+    except DataError as error:
+        raise DataError(f"{_SETTING}: {identifier.name}: is no folder here, and {error}") from None
+    return _DataSet(rows, source)
 
 
 class _Files:
@@ -82,16 +87,16 @@ class _Files:
             raise DataError(f"{_SETTING}: {storage.uri}: holds no task files ({_SUFFIX}){hint}")
 
     def names(self) -> list[str]:
-        """Names of the files, without their ending."""
+        """Return the names of the files, without their ending."""
         return list(self._sizes)
 
     def read(self, name: str) -> tuple[SniTask, str]:
         """Read and check one file."""
         where = f"{self._storage.uri}/{name}{_SUFFIX}"
-        if self._sizes[name] > _MOST_BYTES:
+        if self._sizes[name] > _MAX_BYTES:
             raise DataError(
                 f"{where}: is {self._sizes[name] / 1e6:,.0f} MB; a task file may have "
-                f"{_MOST_BYTES / 1e6:,.0f} MB, so this is none: move it away or exclude it"
+                f"{_MAX_BYTES / 1e6:,.0f} MB, so this is none: move it away or exclude it"
             )
         content = self._storage.read(f"{name}{_SUFFIX}")
         if content is None:
@@ -113,7 +118,7 @@ class _DataSet:
             )
 
     def names(self) -> list[str]:
-        """Every value of the column ``task_name``."""
+        """Return every value of the column ``task_name``."""
         names = self._rows.unique("task_name")
         if not all(isinstance(name, str) and name for name in names):
             raise DataError(f"{_SETTING}: {self._where}: task_name: must be text in every row")
@@ -124,10 +129,10 @@ class _DataSet:
         import pyarrow.compute
 
         where = f"{_SETTING}: {self._where}: task {name!r}"
-        found = pyarrow.compute.equal(self._rows.data.column("task_name"), name)
-        chosen = pyarrow.compute.indices_nonzero(found).to_pylist()
-        if len(chosen) > _MOST_ROWS:
-            raise DataError(f"{where}: has {len(chosen):,} rows; {_MOST_ROWS:,} are allowed")
+        matches = pyarrow.compute.equal(self._rows.data.column("task_name"), name)
+        chosen = pyarrow.compute.indices_nonzero(matches).to_pylist()
+        if len(chosen) > _MAX_ROWS:
+            raise DataError(f"{where}: has {len(chosen):,} rows; {_MAX_ROWS:,} are allowed")
         rows = [{column: row[column] for column in _COLUMNS} for row in self._rows.select(chosen)]
         fields = {
             "Definition": rows[0]["definition"],
@@ -135,32 +140,20 @@ class _DataSet:
             "Instances": [{"input": row["inputs"], "output": row["targets"]} for row in rows],
         }
         lines = sorted(json.dumps(row, sort_keys=True) for row in rows)
-        return check_task(fields, where), hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return parse_task(fields, where), hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _saved(folder: Path) -> Any:
     from datasets import DatasetDict, load_from_disk
 
     try:
-        found = load_from_disk(str(folder))
+        dataset = load_from_disk(str(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{_SETTING}: {folder}: cannot be read as a data set: {reason}") from None
-    if not isinstance(found, DatasetDict):
-        return found
-    if "train" not in found:
-        raise DataError(f"{_SETTING}: {folder}: has no split 'train' (found: {', '.join(found)})")
-    return found["train"]
-
-
-def _from_hub(asked: HubId) -> Any:
-    from datasets import load_dataset
-
-    try:
-        return load_dataset(asked.name, split="train", revision=asked.revision)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{_SETTING}: {asked.name}: is no folder here, and the Hugging Face Hub could not "
-            f"deliver it ({reason})"
-        ) from None
+    if not isinstance(dataset, DatasetDict):
+        return dataset
+    if "train" not in dataset:
+        splits = ", ".join(dataset)
+        raise DataError(f"{_SETTING}: {folder}: has no split 'train' (found: {splits})")
+    return dataset["train"]

@@ -25,7 +25,6 @@ from daftt_core.evaluation.models import (
     SliceScore,
 )
 from daftt_core.evaluation.scoring import (
-    metric_for_task,
     metrics_for_task,
     score,
     score_all,
@@ -51,7 +50,6 @@ __all__ = [
     "evaluate",
     "expected_calibration_error",
     "fit_temperature_and_bias",
-    "metric_for_task",
     "metrics_for_task",
     "read_evaluation",
     "reliability_bins",

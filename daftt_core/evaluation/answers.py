@@ -1,4 +1,4 @@
-"""The students' answers to the test examples, checked and put in order."""
+"""Reads the students' answers to the test examples, checks them and puts them in order."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class Answers:
 
     @cached_property
     def gold_indices(self) -> npt.NDArray[np.int64]:
-        """Label index of each true output, shape [examples]."""
+        """Return the label index of each true output, shape [examples]."""
         return self._indices(self.gold)
 
     def votes(self, arm: str) -> npt.NDArray[np.int64]:
-        """Label index of each answer, shape [seeds, examples]."""
+        """Return the label index of each answer, shape [seeds, examples]."""
         return np.stack([self._indices(row) for row in self.outputs[arm]])
 
     def probs(self, arm: str) -> npt.NDArray[np.float64]:
-        """Probability of each label, shape [seeds, examples, labels]."""
-        labels = self.task.label_names
+        """Return the probability of each label, shape [seeds, examples, labels]."""
+        labels, rows = self.task.label_names, self.distributions[arm]
         return np.asarray(
-            [[[one[label] for label in labels] for one in row] for row in self.distributions[arm]],
+            [[[probs[label] for label in labels] for probs in row] for row in rows],
             dtype=np.float64,
         )
 
@@ -84,33 +84,33 @@ def read_answers(folder: Path, task: Task, arms: Sequence[str]) -> Answers:
         seeds=seeds,
         ids=tuple(ids),
         gold=tuple(first[seeds[0]][id_].gold for id_ in ids),
-        outputs={arm: [[one.output for one in row] for row in rows[arm]] for arm in arms},
+        outputs={arm: [[each.output for each in row] for row in rows[arm]] for arm in arms},
         distributions={
-            arm: [[one.distribution for one in row] for row in rows[arm]] for arm in arms
+            arm: [[each.distribution for each in row] for row in rows[arm]] for arm in arms
         },
     )
 
 
 def read_traits(folder: Path, ids: Iterable[str]) -> Traits | None:
-    """What is known of the test examples beside their outputs; None where nothing was kept.
+    """Return what is known of the test examples beside their outputs; None where nothing is.
 
     Args:
         folder: Folder of the stage ``predictions``.
         ids: The test examples that were answered.
 
     Raises:
-        DataError: The file is damaged, or knows nothing of an example that was answered.
+        DataError: The file is damaged, or lacks an example that was answered.
     """
     path = folder / TRAITS
-    if not path.is_file():  # predicted by a version that kept none
+    if not path.is_file():  # predicted by a version that wrote none
         return None
     try:
         traits = Traits.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        found = ": ".join(filter(None, next(explain(error, Traits))))
-        raise DataError(f"{path}: {found}; predict again") from None
-    known = [set(traits.characters), *([set(traits.values)] if traits.column else [])]
-    if any(id_ not in some for id_ in ids for some in known):
+        mistake = ": ".join(filter(None, next(explain(error, Traits))))
+        raise DataError(f"{path}: {mistake}; predict again") from None
+    known = set(traits.characters) & set(traits.values if traits.column else traits.characters)
+    if not known.issuperset(ids):
         raise DataError(f"{path}: is not about the test examples that were answered; predict again")
     return traits
 
@@ -142,8 +142,8 @@ def _check_labels(where: str, prediction: Prediction, labels: list[str]) -> None
         if label not in labels:
             raise DataError(f"{where}: {name}: {label!r} is not one of {', '.join(labels)}")
     if set(prediction.distribution) != set(labels):
-        found = ", ".join(prediction.distribution) or "nothing"
-        raise DataError(f"{where}: distribution: must be over {', '.join(labels)}, found {found}")
+        actual = ", ".join(prediction.distribution) or "nothing"
+        raise DataError(f"{where}: distribution: must be over {', '.join(labels)}, found {actual}")
 
 
 def _check_same(first_arm: str, first: _Table, arm: str, table: _Table) -> None:
@@ -152,7 +152,7 @@ def _check_same(first_arm: str, first: _Table, arm: str, table: _Table) -> None:
             f"arms {first_arm!r} and {arm!r} have the seeds {sorted(first)} and {sorted(table)}; "
             "all arms must have the same seeds"
         )
-    truth = {one.id: one.gold for one in next(iter(first.values())).values()}
+    truth = {answer.id: answer.gold for answer in next(iter(first.values())).values()}
     for seed, answers in sorted(table.items()):
         different = sorted(set(answers) ^ set(truth))
         if different:

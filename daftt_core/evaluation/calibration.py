@@ -1,9 +1,7 @@
-"""Whether stated confidences can be believed, and how to mend them when they cannot.
+"""Measures whether confidences can be believed, fixes them, and chooses the least one to accept.
 
 The teacher's confidence decides which of its labels are kept, so it must mean what it says: of
 the labels given with 0.8, four in five should be right.
-
-Which confidence is enough, for labels that are to be right as often as is asked for.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ class Calibration(BaseModel):
     bias: tuple[float, ...]
 
     def apply(self, log_probs: npt.ArrayLike) -> Floats:
-        """Calibrated probabilities.
+        """Return calibrated probabilities.
 
         Args:
             log_probs: Log-probabilities or logits, shape [examples, labels].
@@ -133,7 +131,7 @@ def reliability_bins(
 
 
 def expected_calibration_error(probs: npt.ArrayLike, gold: npt.ArrayLike, bins: int = 10) -> float:
-    """Mean distance between confidence and accuracy over the bins, weighted by their size.
+    """Return the mean distance between confidence and accuracy over the bins, weighted by size.
 
     Guo et al. 2017, equation 3. Arguments as for :func:`reliability_bins`.
     """
@@ -159,13 +157,13 @@ def _check_gold(table: Floats, gold: npt.NDArray[np.int64]) -> None:
 
 
 class Abstention(BaseModel):
-    """Below which confidence the teacher gives no label.
+    """The confidence below which the teacher gives no label.
 
     Attributes:
-        wanted: The precision asked for: the share of given labels that should be right.
+        wanted: The target precision: the share of given labels that should be right.
         threshold: Least confidence of a given label; None where no threshold reaches it.
-        precision: What was reached on dev, each half judged with the threshold chosen on the
-            other; None where no label was given.
+        precision: Precision on dev, each half judged with the threshold chosen on the other; None
+            where no label was given.
         coverage: Share of the dev examples that were given a label in the same way.
     """
 
@@ -177,7 +175,7 @@ class Abstention(BaseModel):
     coverage: float
 
     def allows(self, confidence: float) -> bool:
-        """Whether a label of this confidence is given."""
+        """Return whether a label of this confidence is given."""
         return self.threshold is not None and confidence >= self.threshold
 
 
@@ -187,14 +185,14 @@ def choose_threshold(
     """Choose the threshold that labels most of dev and is right often enough.
 
     It is the least confidence such that, of the examples at least that confident, the share
-    ``wanted`` is right. This is read off dev and so flatters itself a little; what is reported as
-    reached was therefore judged crosswise.
+    ``wanted`` is right. Chosen and judged on the same examples it would look a little too good, so
+    the reported precision is cross-validated on two halves.
 
     Args:
-        confidence: Of each dev example's most probable label, after calibration.
+        confidence: Confidence of each dev example's most probable label, after calibration.
         right: Whether that label is the true one.
         half: 0 or 1 for each example, drawn by seed.
-        wanted: The precision asked for, in (0, 1].
+        wanted: The target precision, in (0, 1].
 
     Raises:
         ValueError: A confidence is NaN.

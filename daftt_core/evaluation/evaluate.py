@@ -11,12 +11,18 @@ from pydantic import ValidationError
 from daftt_core.config import EvaluationConfig
 from daftt_core.errors import DataError, StorageError
 from daftt_core.evaluation.answers import Answers, read_answers, read_traits
-from daftt_core.evaluation.arms import Training, compare_arms, headline, score_answers
+from daftt_core.evaluation.arms import compare_arms, headline, score_answers
 from daftt_core.evaluation.models import GOLD_ARM, REAL_ARM, ArmResult, Evaluation
-from daftt_core.evaluation.scoring import metric_for_task
 from daftt_core.evaluation.slices import compare_slices
 from daftt_core.records import Traits, seed_for, write_text
-from daftt_core.stages import EVALUATION, PREDICTIONS, STUDENTS, ArmScores, EvaluationResult
+from daftt_core.stages import (
+    EVALUATION,
+    PREDICTIONS,
+    STUDENTS,
+    ArmScores,
+    EvaluationResult,
+    StudentsResult,
+)
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
@@ -35,7 +41,7 @@ def evaluate(
         run: The run.
         config: The settings.
         predictions_digest: Digest of the stage ``predictions``.
-        arm_digests: Digest of each stage ``students/<arm>``, by arm; ``real`` must be among them.
+        arm_digests: Digest of each stage ``students/<arm>`` by arm, ``real`` included.
 
     Raises:
         DataError: The arms were not tested alike, or ``real`` is missing.
@@ -58,14 +64,14 @@ def evaluate(
 
 
 def read_evaluation(run: Run, expected: str | None = None) -> Evaluation:
-    """What :func:`evaluate` wrote.
+    """Return what :func:`evaluate` wrote.
 
     Args:
         run: The run.
         expected: The digest its result had; None takes what is there.
 
     Raises:
-        StorageError: The stage is not finished, was made anew, or its file is not an evaluation.
+        StorageError: The stage is not finished, was rebuilt, or its file is not an evaluation.
     """
     path = read_stage(run, EVALUATION, expected)[0] / _FILE
     try:
@@ -77,8 +83,8 @@ def read_evaluation(run: Run, expected: str | None = None) -> Evaluation:
         ) from None
 
 
-def _training(run: Run, arm_digests: Mapping[str, str]) -> dict[str, Training]:
-    """Every arm, ``real`` first and ``gold`` last."""
+def _training(run: Run, arm_digests: Mapping[str, str]) -> dict[str, StudentsResult]:
+    """Return how the students of every arm were trained, ``real`` first and ``gold`` last."""
     if REAL_ARM not in arm_digests:
         known = ", ".join(arm_digests) or "none"
         raise DataError(
@@ -90,16 +96,16 @@ def _training(run: Run, arm_digests: Mapping[str, str]) -> dict[str, Training]:
     for arm in [*first, *others, *({GOLD_ARM} & set(arm_digests))]:
         folder, manifest = read_stage(run, STUDENTS.part(arm), arm_digests[arm])
         students = STUDENTS.parse(manifest.summary, str(folder))
-        if students.metric != metric_for_task(run.task):
+        if students.metric != run.task.primary_metric:
             raise DataError(
                 f"arm {arm!r}: its dev scores are {students.metric}, but arms are "
-                f"compared by {metric_for_task(run.task)}; train it again"
+                f"compared by {run.task.primary_metric}; train it again"
             )
-        training[arm] = Training(examples=students.examples, dev_scores=students.dev_scores)
+        training[arm] = students
     return training
 
 
-def _check_dev_scores(training: Mapping[str, Training], answers: Answers) -> None:
+def _check_dev_scores(training: Mapping[str, StudentsResult], answers: Answers) -> None:
     for arm, trained in training.items():
         if len(trained.dev_scores) != len(answers.seeds):
             raise DataError(
@@ -113,9 +119,9 @@ def _evaluation(
     config: EvaluationConfig,
     answers: Answers,
     traits: Traits | None,
-    training: Mapping[str, Training],
+    training: Mapping[str, StudentsResult],
 ) -> Evaluation:
-    metric = metric_for_task(run.task)
+    metric = run.task.primary_metric
     scores = score_answers(answers, list(training))
     resampling: Any = {
         "resamples": config.bootstrap_samples,

@@ -1,13 +1,13 @@
-"""What an evaluation says: every number of the report's main table, and the headline in words.
+"""The result of an evaluation: every number of the report's main table, and the headline.
 
 Scores lie between 0 and 1. Gains are differences of scores in points: hundredths.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from daftt_core.evaluation.calibration import ReliabilityBin
 
@@ -27,16 +27,16 @@ class Interval(_Part):
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether all of it lies on one side of zero."""
+        """Return whether all of it lies on one side of zero."""
         return self.low > 0 or self.high < 0
 
 
 class ClassScores(_Part):
-    """How well one label is told from the others; means over the seeds.
+    """How well one label is distinguished from the others; means over the seeds.
 
     Attributes:
-        precision: Share of the predictions of this label that is right; 0 when there is none.
-        recall: Share of the examples of this label that is found; 0 when there is none.
+        precision: Share of right predictions of this label; 0 when it is never predicted.
+        recall: Share of the examples of this label that are found; 0 when there are none.
         f1: Harmonic mean of the two.
         support: Test examples that have this label.
     """
@@ -52,10 +52,10 @@ class Comparison(_Part):
 
     Attributes:
         gain: Mean score minus that of ``real``, in points.
-        interval: Of the gain, in points; resampled over test examples and seeds.
+        interval: Interval of the gain, in points; resampled over test examples and seeds.
         mcnemar_p: Mid-p value of McNemar's test on the majority votes; None for text outputs.
         mcnemar_p_holm: The same, corrected by Holm's method for the number of arms that hold
-            synthetic examples; None for text outputs and for ``gold``, which claims nothing.
+            synthetic examples; None for text outputs and for ``gold``, which makes no claim.
         significant: Whether the interval excludes zero.
         gap_closed: Share of the distance from ``real`` to ``gold`` that the gain covers; None
             where there is no ``gold``, or it is not better than ``real``.
@@ -69,6 +69,40 @@ class Comparison(_Part):
     gap_closed: float | None
 
 
+_Counts = tuple[tuple[int, ...], ...]
+_MAX_DENSE_LABELS = 50
+
+
+def _as_cells(counts: _Counts) -> _Counts | dict[str, Any]:
+    """Keep a matrix of many labels small: with 1,000 it has a million cells, nearly all zero."""
+    if len(counts) <= _MAX_DENSE_LABELS:
+        return counts
+    cells = [
+        (truth, answer, count)
+        for truth, row in enumerate(counts)
+        for answer, count in enumerate(row)
+        if count
+    ]
+    return {"labels": len(counts), "cells": cells}
+
+
+def _as_matrix(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    try:
+        rows = [[0] * value["labels"] for _ in range(value["labels"])]
+        for truth, answer, count in value["cells"]:
+            rows[truth][answer] = count
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"is not a matrix in cells: {error}") from None
+    return rows
+
+
+_Confusion = Annotated[
+    _Counts, BeforeValidator(_as_matrix), PlainSerializer(_as_cells, when_used="json")
+]
+
+
 class ArmResult(_Part):
     """One arm on the test examples.
 
@@ -79,14 +113,15 @@ class ArmResult(_Part):
         scores: Score of each seed on test, in the same order.
         mean: Mean of ``scores``.
         sd: Standard deviation of ``scores`` (divisor n - 1); None for one seed.
-        interval: Of the mean; resampled over test examples and seeds.
+        interval: Interval of the mean; resampled over test examples and seeds.
         metrics: Other scores by metric, each a mean over the seeds.
         expected_calibration_error: Mean over the seeds; None for text outputs.
         reliability: Bins of the reliability diagram, all seeds together; empty for text outputs.
         per_class: By label; empty for text outputs.
         confusion: Counts summed over the seeds, rows the true label and columns the predicted
-            one, in the order of ``Evaluation.labels``; empty for text outputs.
-        comparison: Against ``real``; None for ``real`` itself.
+            one, in the order of ``Evaluation.labels``; empty for text outputs. JSON of more than
+            50 labels has only the cells that are not zero: at most one a prediction.
+        comparison: Comparison with ``real``; None for ``real`` itself.
     """
 
     arm: str
@@ -100,12 +135,12 @@ class ArmResult(_Part):
     expected_calibration_error: float | None = None
     reliability: tuple[ReliabilityBin, ...] = ()
     per_class: dict[str, ClassScores] = {}
-    confusion: tuple[tuple[int, ...], ...] = ()
+    confusion: _Confusion = ()
     comparison: Comparison | None = None
 
     @property
     def dev_mean(self) -> float:
-        """Mean score on dev."""
+        """Return the mean score on dev."""
         return sum(self.dev_scores) / len(self.dev_scores)
 
 
@@ -116,7 +151,7 @@ class SliceScore(_Part):
         arm: Its name.
         score: Mean over the seeds, by the primary metric.
         gain: Mean score minus that of ``real`` there, in points; None for ``real`` itself.
-        interval: Of the gain, in points; resampled over the slice's examples and the seeds.
+        interval: Interval of the gain, in points; resampled over its examples and the seeds.
     """
 
     arm: str
@@ -129,10 +164,10 @@ class Slice(_Part):
     """Some of the test examples, which have something in common.
 
     Attributes:
-        by: What they have in common: the true label, the length, or the value in the user's column.
+        by: Common trait: the true label, the length, or the value in the user's column.
         name: The label, the range of lengths in characters, or the value.
         examples: How many they are.
-        is_small: Whether they are too few for their scores to mean much.
+        is_small: Whether they are too few for reliable scores.
         arms: Every arm on them, in the order of ``Evaluation.arms``.
     """
 
@@ -149,17 +184,17 @@ class Evaluation(_Part):
     Attributes:
         task_id: The task.
         kind: The task's kind.
-        metric: The primary metric: all scores and gains are its.
+        metric: The primary metric, of all scores and gains.
         confidence: Coverage of the intervals.
         test_examples: Number of test examples.
         seeds: The students' seeds, the same for all arms.
         labels: The task's labels in order; empty for text outputs.
         arms: The arms, ``real`` first and ``gold`` last.
         chosen_arm: The arm with the best mean on *dev*, ``gold`` aside. The headline is about it:
-            to pick it by its test score would make that score too high.
+            choosing by test scores would make them too high.
         headline: The result in one sentence.
         slices: The arms on parts of the test examples.
-        slice_column: Name of the user's column; empty where none was asked for.
+        slice_column: Name of the user's column; empty where none was set.
     """
 
     task_id: str
@@ -176,5 +211,5 @@ class Evaluation(_Part):
     slice_column: str = ""
 
     def arm(self, name: str) -> ArmResult:
-        """The result of one arm."""
+        """Return the result of one arm."""
         return next(result for result in self.arms if result.arm == name)

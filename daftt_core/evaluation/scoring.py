@@ -15,11 +15,6 @@ from daftt_core.errors import ConfigError, DataError, did_you_mean
 from daftt_core.tasks import METRICS, Metric, Task
 
 
-def metric_for_task(task: Task) -> str:
-    """Return the primary metric: the one that arms are compared by."""
-    return task.primary_metric
-
-
 def metrics_for_task(task: Task) -> list[str]:
     """Return all metrics that serve a task."""
     return [name for name, metric in METRICS.items() if metric.kind == task.kind]

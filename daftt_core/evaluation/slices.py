@@ -37,16 +37,16 @@ def compare_slices(
     confidence: float,
     seed: int,
 ) -> tuple[Slice, ...]:
-    """Every arm on every slice.
+    """Score every arm on every slice.
 
     Args:
         answers: What the students answered.
         scores: The score of each answer, shape [arms, seeds, examples].
         arms: The arms, in the order of ``scores``.
-        traits: What is known of the test examples; without it there are slices by class alone.
+        traits: Lengths and values of the test examples; None: only slices by class.
         resamples: Bootstrap resamples behind each interval.
         confidence: Coverage of the intervals.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     slices = []
     for by, name, members in slices_of(answers.task, answers.ids, answers.gold, traits):
@@ -86,7 +86,7 @@ def _compared(
 def slices_of(
     task: Task, ids: Sequence[str], golds: Sequence[str], traits: Traits | None
 ) -> Iterator[tuple[Literal["class", "length", "column"], str, _Members]]:
-    """The slices that hold any example: what they have in common, their names and members."""
+    """Yield the slices that hold any example: common trait, name and members."""
     of_gold = np.asarray(golds, dtype=object)
     for label in task.label_names:
         members = np.flatnonzero(of_gold == label)
@@ -103,22 +103,23 @@ def slices_of(
 
 def _by_length(lengths: Sequence[int]) -> Iterator[tuple[str, _Members]]:
     """Cut at the terciles; equal lengths stay together, so the parts may differ in size."""
-    found = np.asarray(lengths)
-    third = np.searchsorted(np.quantile(found, [1 / 3, 2 / 3]), found, side="left")
+    characters = np.asarray(lengths)
+    edges = np.quantile(characters, [1 / 3, 2 / 3])
+    third = np.searchsorted(edges, characters, side="left")
     for place in np.unique(third):
         members = np.flatnonzero(third == place)
-        low, high = found[members].min(), found[members].max()
+        low, high = characters[members].min(), characters[members].max()
         yield f"{low} to {high} characters" if low < high else f"{low} characters", members
 
 
 def _by_value(values: Sequence[str]) -> Iterator[tuple[str, _Members]]:
-    """The values with most examples, and one slice of all the others."""
+    """Yield the values with most examples, and one slice of all the others."""
     counts = Counter(values)
     ranked = sorted(counts, key=lambda value: (-counts[value], value))
     shown, others = ranked[:MOST_VALUES], set(ranked[MOST_VALUES:])
-    found = np.asarray(values, dtype=object)
+    of_value = np.asarray(values, dtype=object)
     for value in shown:
-        yield value or _NO_VALUE, np.flatnonzero(found == value)
+        yield value or _NO_VALUE, np.flatnonzero(of_value == value)
     if others:
         members = np.flatnonzero([value in others for value in values])
         yield f"all others ({len(others)} values)", members

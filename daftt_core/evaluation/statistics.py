@@ -21,9 +21,9 @@ _NEARLY = 1e-9  # equal sums differ in their last digits
 
 
 def bootstrap_means(
-    scores: Floats, resamples: int, seed: int, what: str = "compare arms"
+    scores: Floats, resamples: int, seed: int, name: str = "compare arms"
 ) -> Floats:
-    """Mean scores of all arms in resamples of the seeds and of the test examples.
+    """Return mean scores of all arms in resamples of the seeds and of the test examples.
 
     Each resample draws seeds with replacement and, independently, test examples with replacement,
     the same for all arms; so the difference of two columns is a paired resample of their gain.
@@ -35,8 +35,8 @@ def bootstrap_means(
     Args:
         scores: Shape [arms, seeds, examples].
         resamples: How many to draw.
-        seed: Of the random generator.
-        what: Name of the work, for the progress.
+        seed: Seed of the random generator.
+        name: Name of the work, for the progress.
 
     Returns:
         Shape [resamples, arms].
@@ -44,7 +44,7 @@ def bootstrap_means(
     arms, seeds, examples = scores.shape
     rng = np.random.default_rng(seed)
     columns = np.ascontiguousarray(scores.reshape(arms * seeds, examples).T)
-    progress = Progress(what, resamples, "resamples")
+    progress = Progress(name, resamples, "resamples")
     means = np.empty((resamples, arms))
     step = max(1, _CHUNK_NUMBERS // examples)
     for start in range(0, resamples, step):
@@ -59,14 +59,14 @@ def bootstrap_means(
 
 
 def percentile_interval(samples: Floats, confidence: float) -> Interval:
-    """The interval that leaves the same share of the samples outside on either side."""
+    """Return the interval that leaves the same share of the samples outside on either side."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(samples, [tail, 1 - tail])
     return Interval(low=float(low), high=float(high))
 
 
 def sign_flip_p(differences: Floats, resamples: int, seed: int) -> float:
-    """How often chance makes paired differences add up to as little as they do.
+    """Return how often chance makes paired differences add up to as little as they do.
 
     Where neither of two models is better, each difference is as likely with the other sign. Of
     right-or-wrong answers this is the sign test (McNemar's); the real signs are counted among the
@@ -76,7 +76,7 @@ def sign_flip_p(differences: Floats, resamples: int, seed: int) -> float:
     Args:
         differences: Scores of one model less those of the other, shape [examples].
         resamples: How many times to draw the signs.
-        seed: Of the random generator.
+        seed: Seed of the random generator.
 
     Returns:
         The one-sided p value of the sum being below 0.
@@ -90,21 +90,21 @@ def sign_flip_p(differences: Floats, resamples: int, seed: int) -> float:
     if not moved.size:
         return 1.0
     rng = np.random.default_rng(seed)
-    found = float(moved.sum()) + _NEARLY
+    total = float(moved.sum()) + _NEARLY
     step = max(1, _CHUNK_NUMBERS // moved.size)
     as_low = 0
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
         signs = 2.0 * rng.integers(0, 2, size=(count, moved.size)) - 1
-        as_low += int(np.count_nonzero(signs @ moved <= found))
+        as_low += int(np.count_nonzero(signs @ moved <= total))
     return (1 + as_low) / (1 + resamples)
 
 
 def majority_vote(votes: npt.NDArray[np.int64], probs: Floats) -> npt.NDArray[np.int64]:
-    """The label most seeds give to each example.
+    """Return the label most seeds give to each example.
 
     McNemar's test needs one answer per example and arm: the answers of several seeds to the same
-    example are not independent, so adding up their tables would feign more evidence than there is.
+    example are not independent, so adding up their tables would overstate the evidence.
 
     Args:
         votes: Label index, shape [seeds, examples].
@@ -121,7 +121,7 @@ def majority_vote(votes: npt.NDArray[np.int64], probs: Floats) -> npt.NDArray[np
 
 
 def mcnemar_mid_p(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
-    """Two-sided mid-p value of McNemar's test of two classifiers on the same examples.
+    """Return the two-sided mid-p value of McNemar's test of two classifiers on the same examples.
 
     M. W. Fagerland, S. Lydersen, P. Laake, "The McNemar test for binary matched-pairs data: mid-p
     and asymptotic are better than exact conditional", BMC Medical Research Methodology 13:91,
@@ -147,7 +147,7 @@ def mcnemar_mid_p(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values corrected for being several, in the order given.
+    """Correct p values for multiple tests; returns them in the order given.
 
     S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
     Statistics 6, 1979.
@@ -161,7 +161,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def gap_closed(score: float, real: float, gold: float) -> float | None:
-    """Share of the distance from ``real`` to ``gold`` that ``score`` covers.
+    """Return the share of the distance from ``real`` to ``gold`` that ``score`` covers.
 
     Returns:
         Negative below ``real``, above 1 beyond ``gold``; None where there is no gap to close.

@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from daftt_core.errors import ConfigError, did_you_mean
-from daftt_core.planning.shapes import Blocks, ModelShape
+from daftt_core.planning.shapes import Blocks, Kind, ModelShape
 
 _Settings = Mapping[str, Any]
 
 
 def read_shape(settings: _Settings, *, labels: int = 2) -> ModelShape:
-    """The shape of a model.
+    """Return the shape of a model.
 
     Args:
-        settings: Its ``config.json``, read.
+        settings: The content of its ``config.json``.
         labels: Outputs of the head, for a classifier.
 
     Raises:
@@ -39,27 +39,25 @@ def read_shape(settings: _Settings, *, labels: int = 2) -> ModelShape:
         ) from None
 
 
-def _gpt_neox(settings: _Settings, _: int) -> ModelShape:
-    width, inner = settings["hidden_size"], settings["intermediate_size"]
-    linears = [(width, 3 * width), (width, width), (width, inner), (inner, width)]
-    bias = settings.get("attention_bias", True)
-    biases = (4 * width if bias else 0) + inner + width
-    block = Blocks(
-        count=settings["num_hidden_layers"],
-        parameters=_weights(linears) + biases + 4 * width,
+def _gpt(settings: _Settings, _: int) -> ModelShape:
+    """GPT-2 and GPT-NeoX: LayerNorm, one product for queries, keys and values."""
+    gpt2 = settings["model_type"] == "gpt2"
+    width = settings["n_embd" if gpt2 else "hidden_size"]
+    inner = settings.get("n_inner") or 4 * width if gpt2 else settings["intermediate_size"]
+    bias = gpt2 or settings.get("attention_bias", True)
+    blocks = Blocks(
+        count=settings["n_layer" if gpt2 else "num_hidden_layers"],
+        linears=((width, 3 * width), (width, width), (width, inner), (inner, width)),
+        vectors=(4 * width if bias else 0) + inner + width + 4 * width,
         hidden=width,
         attention=width,
-        heads=settings["num_attention_heads"],
-        feed_forward=inner,
-        gated=False,
-        rms_norm=False,
-        normed=0,
-        fused_qkv=True,
-        attentions=1,
-        adapted=_ends(linears),
         key_value=width,
+        heads=settings["n_head" if gpt2 else "num_attention_heads"],
+        feed_forward=inner,
+        fused_qkv=True,
     )
-    return _decoder(settings, block, final_norm=2 * width, positions=0, tied=False)
+    positions = settings["n_positions"] * width if gpt2 else 0
+    return _model(settings, "causal", (blocks,), other=positions + 2 * width, tied=gpt2)
 
 
 def _llama(settings: _Settings, _: int) -> ModelShape:
@@ -69,8 +67,6 @@ def _llama(settings: _Settings, _: int) -> ModelShape:
     heads = settings["num_attention_heads"]
     size = settings.get("head_dim") or width // heads
     queries, keys = heads * size, (settings.get("num_key_value_heads") or heads) * size
-    linears = [(width, queries), (width, keys), (width, keys), (queries, width)]
-    linears += [(width, inner), (width, inner), (inner, width)]
     biases = 0
     if architecture == "qwen2":
         biases += queries + 2 * keys
@@ -80,194 +76,138 @@ def _llama(settings: _Settings, _: int) -> ModelShape:
         biases += 2 * inner + width
     # Qwen3 scales the heads one by one, with one weight for all; OLMo 2 all of them together
     head_norms = {"qwen3": 2 * size, "olmo2": queries + keys}.get(architecture, 0)
-    block = Blocks(
+    blocks = Blocks(
         count=settings["num_hidden_layers"],
-        parameters=_weights(linears) + biases + 2 * width + head_norms,
+        linears=(
+            *((width, queries), (width, keys), (width, keys), (queries, width)),
+            *((width, inner), (width, inner), (inner, width)),
+        ),
+        vectors=biases + 2 * width + head_norms,
         hidden=width,
         attention=queries,
+        key_value=keys,
         heads=heads,
         feed_forward=inner,
         gated=True,
         rms_norm=True,
         normed=queries + keys if head_norms else 0,
-        fused_qkv=False,
-        attentions=1,
-        adapted=_ends(linears),
-        key_value=keys,
     )
-    return _decoder(settings, block, final_norm=width, positions=0, tied=False)
-
-
-def _gpt2(settings: _Settings, _: int) -> ModelShape:
-    width = settings["n_embd"]
-    inner = settings.get("n_inner") or 4 * width
-    linears = [(width, 3 * width), (width, width), (width, inner), (inner, width)]
-    block = Blocks(
-        count=settings["n_layer"],
-        parameters=_weights(linears) + 5 * width + inner + 4 * width,
-        hidden=width,
-        attention=width,
-        heads=settings["n_head"],
-        feed_forward=inner,
-        gated=False,
-        rms_norm=False,
-        normed=0,
-        fused_qkv=True,
-        attentions=1,
-        adapted=_ends(linears),
-        key_value=width,
-    )
-    positions = settings["n_positions"] * width
-    return _decoder(settings, block, final_norm=2 * width, positions=positions, tied=True)
-
-
-def _decoder(
-    settings: _Settings, block: Blocks, *, final_norm: int, positions: int, tied: bool
-) -> ModelShape:
-    rows = settings["vocab_size"]
-    table, layers = rows * block.hidden, block.count * block.parameters
-    tied = bool(settings.get("tie_word_embeddings", tied))
-    return ModelShape(
-        architecture=settings["model_type"],
-        kind="causal",
-        parameters=(1 if tied else 2) * table + positions + layers + final_norm,
-        vocabulary=rows,
-        hidden=block.hidden,
-        tied=tied,
-        products=layers + table,
-        blocks=(block,),
-    )
+    return _model(settings, "causal", (blocks,), other=width, tied=False)
 
 
 def _bert(settings: _Settings, labels: int) -> ModelShape:
     """BERT, RoBERTa, XLM-RoBERTa and DistilBERT with their classification heads."""
     distil = settings["model_type"] == "distilbert"
     width = settings["dim" if distil else "hidden_size"]
-    inner = settings["hidden_dim" if distil else "intermediate_size"]
-    types = 0 if distil else settings.get("type_vocab_size", 2)
-    rows = settings["vocab_size"] + settings["max_position_embeddings"] + types
-    block = _post_norm_block(
+    blocks = _post_norm(
         settings["n_layers" if distil else "num_hidden_layers"],
         width,
         settings["n_heads" if distil else "num_attention_heads"],
-        inner,
-        attentions=1,
+        settings["hidden_dim" if distil else "intermediate_size"],
     )
+    types = 0 if distil else settings.get("type_vocab_size", 2)
+    other = (settings["max_position_embeddings"] + types + 2) * width
     head = width * width + width + width * labels + labels
-    layers = block.count * block.parameters
-    return ModelShape(
-        architecture=settings["model_type"],
-        kind="classifier",
-        parameters=rows * width + 2 * width + layers + head,
-        vocabulary=settings["vocab_size"],
-        hidden=width,
-        tied=False,
-        products=layers + head,
-        blocks=(block,),
-    )
+    return _model(settings, "classifier", (blocks,), other=other, head=head)
 
 
 def _bart(settings: _Settings, _: int) -> ModelShape:
-    width, rows = settings["d_model"], settings["vocab_size"]
+    width = settings["d_model"]
     encoder, decoder = (
-        _post_norm_block(
+        _post_norm(
             settings[f"{side}_layers"],
             width,
             settings[f"{side}_attention_heads"],
             settings[f"{side}_ffn_dim"],
-            attentions=attentions,
+            attentions,
         )
         for side, attentions in (("encoder", 1), ("decoder", 2))
     )
-    layers = encoder.count * encoder.parameters + decoder.count * decoder.parameters
     positions = 2 * (settings["max_position_embeddings"] + 2) * width  # BART reserves two
-    return ModelShape(
-        architecture=settings["model_type"],
-        kind="seq2seq",
-        parameters=rows * width + positions + 4 * width + layers,
-        vocabulary=rows,
-        hidden=width,
-        tied=True,
-        products=layers + rows * width,
-        blocks=(encoder, decoder),
-    )
+    return _model(settings, "seq2seq", (encoder, decoder), other=positions + 4 * width)
 
 
-def _post_norm_block(count: int, width: int, heads: int, inner: int, *, attentions: int) -> Blocks:
-    linears = [(width, width)] * (4 * attentions) + [(width, inner), (inner, width)]
-    norms = (attentions + 1) * 2 * width
+def _post_norm(count: int, width: int, heads: int, inner: int, attentions: int = 1) -> Blocks:
     return Blocks(
         count=count,
-        parameters=_weights(linears) + 4 * attentions * width + inner + width + norms,
+        linears=((width, width),) * (4 * attentions) + ((width, inner), (inner, width)),
+        vectors=4 * attentions * width + inner + width + (attentions + 1) * 2 * width,
         hidden=width,
         attention=width,
+        key_value=width,
         heads=heads,
         feed_forward=inner,
-        gated=False,
-        rms_norm=False,
-        normed=0,
-        fused_qkv=False,
         attentions=attentions,
-        adapted=_ends(linears),
-        key_value=width,
     )
 
 
 def _t5(settings: _Settings, _: int) -> ModelShape:
     width, inner, heads = settings["d_model"], settings["d_ff"], settings["num_heads"]
-    rows, queries = settings["vocab_size"], heads * settings["d_kv"]
+    queries, encoders = heads * settings["d_kv"], settings["num_layers"]
+    decoders = settings.get("num_decoder_layers") or encoders
     gated = str(settings.get("feed_forward_proj", "relu")).startswith("gated")
-    encoders = settings["num_layers"]
-    blocks = []
-    for attentions, count in (1, encoders), (2, settings.get("num_decoder_layers") or encoders):
-        linears = [(width, queries), (width, queries), (width, queries), (queries, width)]
-        linears = linears * attentions + [(width, inner)] * (2 if gated else 1) + [(inner, width)]
-        blocks.append(
-            Blocks(
-                count=count,
-                parameters=_weights(linears) + (attentions + 1) * width,
-                hidden=width,
-                attention=queries,
-                heads=heads,
-                feed_forward=inner,
-                gated=gated,
-                rms_norm=True,
-                normed=0,
-                fused_qkv=False,
-                attentions=attentions,
-                adapted=_ends(linears),
-                key_value=queries,
-            )
+    attention = ((width, queries), (width, queries), (width, queries), (queries, width))
+    blocks = tuple(
+        Blocks(
+            count=count,
+            linears=attention * attentions + ((width, inner),) * (1 + gated) + ((inner, width),),
+            vectors=(attentions + 1) * width,
+            hidden=width,
+            attention=queries,
+            key_value=queries,
+            heads=heads,
+            feed_forward=inner,
+            gated=gated,
+            rms_norm=True,
+            attentions=attentions,
         )
-    layers = sum(block.count * block.parameters for block in blocks)
+        for attentions, count in ((1, encoders), (2, decoders))
+    )
     distances = 2 * settings.get("relative_attention_num_buckets", 32) * heads
-    tied = bool(settings.get("tie_word_embeddings", True))
+    return _model(settings, "seq2seq", blocks, other=distances + 2 * width)
+
+
+def _model(
+    settings: _Settings,
+    kind: Kind,
+    blocks: tuple[Blocks, ...],
+    *,
+    other: int,
+    tied: bool = True,
+    head: int | None = None,
+) -> ModelShape:
+    """Put a model together.
+
+    Args:
+        settings: Its configuration.
+        kind: What it is loaded as.
+        blocks: Its layers.
+        other: Parameters of positions and of norms outside the layers.
+        tied: Whether the output layer uses the embedding's weights where the settings do not say.
+        head: Parameters of a classification head; None: the output layer predicts tokens.
+    """
+    rows, width = settings["vocab_size"], blocks[0].hidden
+    table, layers = rows * width, sum(block.count * block.parameters for block in blocks)
+    tied = head is None and bool(settings.get("tie_word_embeddings", tied))
+    output = table if head is None else head
     return ModelShape(
         architecture=settings["model_type"],
-        kind="seq2seq",
-        parameters=(1 if tied else 2) * rows * width + layers + distances + 2 * width,
+        kind=kind,
+        parameters=table + layers + other + (0 if tied else output),
         vocabulary=rows,
         hidden=width,
         tied=tied,
-        products=layers + rows * width,
-        blocks=tuple(blocks),
+        products=layers + output,
+        blocks=blocks,
     )
-
-
-def _weights(linears: list[tuple[int, int]]) -> int:
-    return sum(before * after for before, after in linears)
-
-
-def _ends(linears: list[tuple[int, int]]) -> int:
-    return sum(before + after for before, after in linears)
 
 
 _FORMULAS: dict[str, Callable[[_Settings, int], ModelShape]] = {
     "bart": _bart,
     "bert": _bert,
     "distilbert": _bert,
-    "gpt2": _gpt2,
-    "gpt_neox": _gpt_neox,
+    "gpt2": _gpt,
+    "gpt_neox": _gpt,
     "llama": _llama,
     "mistral": _llama,
     "olmo2": _llama,

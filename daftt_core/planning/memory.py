@@ -9,7 +9,7 @@ Sources:
   with it the 18 bytes of DeepSpeed's own estimate), and the sizes of its buffers.
 
 Four moments of a training step can be the peak: the loss (all activations and several copies of
-the logits), the first layer on the way back, the last one (all gradients), and the optimizer's
+the logits), the first layer of the backward pass, its last one (all gradients), and the optimizer's
 step. Before them comes a fifth, loading. The parts are those of the moment that needs most.
 
 What a forward pass keeps for the backward pass.
@@ -29,16 +29,16 @@ from daftt_core.planning.shapes import BFLOAT16, FLOAT32, Blocks, ModelShape, Se
 
 
 def activation_bytes(shape: ModelShape, setup: Setup) -> float:
-    """What the layers keep from the forward pass to the backward pass, without the logits."""
+    """Return what the layers keep for the backward pass, without the logits."""
     if setup.gradient_checkpointing:
         return setup.tokens * sum(b.count * b.hidden * setup.weight_bytes for b in shape.blocks)
     return setup.tokens * sum(b.count * _kept_bytes(b, setup) for b in shape.blocks)
 
 
 def _kept_bytes(block: Blocks, setup: Setup) -> float:
-    """Bytes that one layer keeps for one token."""
+    """Return the bytes that one layer keeps for one token."""
     number, residual = setup.compute_bytes, setup.weight_bytes  # autocast adds in float32
-    cast = number != residual  # autocast casts the input of each product anew
+    cast = number != residual  # autocast casts the input of each product
     inputs = 1 if block.fused_qkv or not cast else 3
     into = (2 if block.gated else 1) if cast else 1
     attention = number * (inputs * block.hidden + 4 * block.attention) + 4 * block.heads
@@ -51,7 +51,7 @@ def _kept_bytes(block: Blocks, setup: Setup) -> float:
 
 
 def _norm_bytes(block: Blocks, width: int, number: int, setup: Setup) -> float:
-    """A LayerNorm keeps its input; transformers' RMSNorm that in float32, and the scaled one."""
+    """Return the bytes a norm keeps: its input; RMSNorm in float32, and the scaled one."""
     if not block.rms_norm:
         return float(number * width)
     scaled = number if setup.method == "full" else 0  # only a weight that learns needs it
@@ -59,7 +59,7 @@ def _norm_bytes(block: Blocks, width: int, number: int, setup: Setup) -> float:
 
 
 def layer_bytes(shape: ModelShape, setup: Setup) -> tuple[float, float]:
-    """What one layer keeps, and the gradients that flow through it on the way back."""
+    """Return what one layer keeps, and the gradients in its backward pass."""
     kept = max(_kept_bytes(block, setup) for block in shape.blocks)
     flowing = max(
         2 * setup.compute_bytes * block.feed_forward + 2 * setup.weight_bytes * block.hidden
@@ -69,7 +69,7 @@ def layer_bytes(shape: ModelShape, setup: Setup) -> tuple[float, float]:
 
 
 def logit_bytes(shape: ModelShape, setup: Setup) -> float:
-    """Copies of the logits when the backward pass begins.
+    """Return the bytes of all copies of the logits when the backward pass begins.
 
     The loss is computed in float32: log-probabilities, their gradient and that of the logits.
     """
@@ -113,12 +113,12 @@ class MemoryParts:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Return the sum."""
         return self.parameters + self.gradients + self.optimizer + self.activations + self.buffers
 
 
 def training_parts(shape: ModelShape, setup: Setup) -> MemoryParts:
-    """What one GPU holds at the peak of training.
+    """Return what one GPU holds at the peak of training.
 
     Args:
         shape: The model.
@@ -172,7 +172,7 @@ class _Plain:
 
 
 def _cast_weights(shape: ModelShape, setup: Setup) -> int:
-    """Weights of which autocast makes a bfloat16 copy that lives until the backward pass.
+    """Return how many weights autocast copies to bfloat16 until the backward pass.
 
     Copies of weights that learn are kept for the whole forward pass; those of frozen ones are made
     for each product and live as long as the layer's activations.
@@ -219,43 +219,43 @@ class _Zero:
 
 
 def _loaded_bytes(shape: ModelShape, setup: Setup) -> float:
-    """Weights on a GPU before DeepSpeed has them: in float32, and whole unless stage 3 divides."""
+    """Return the bytes of weights before DeepSpeed has them: float32, whole unless stage 3."""
     return 0.0 if setup.zero_stage == 3 else float(FLOAT32 * shape.parameters)
 
 
 def _largest_gather(shape: ModelShape) -> float:
-    """Elements that ZeRO-3 has gathered at once: up to its limit, but one table at the least."""
+    """Return how many elements ZeRO-3 gathers at once: its limit, but at least one table."""
     table = shape.vocabulary * shape.hidden
     layer = max(block.parameters for block in shape.blocks)
     return max(table, layer, min(shape.parameters, _LIVE_ELEMENTS))
 
 
 def host_bytes(shape: ModelShape, setup: Setup) -> float:
-    """Memory that one machine needs for its processes, at the most.
+    """Return the bytes that one machine needs for its processes, at most.
 
     Each process loads the weights in float32 before they go to its GPU; with stage 3 one process
-    of a machine reads them and the others get their share. What is offloaded stays, with the pinned
+    of a machine reads them and the others get their shard. What is offloaded stays, with the pinned
     buffers it passes through (a factor of 1.5 in DeepSpeed's own estimate).
     """
     loading = FLOAT32 * shape.parameters * (1 if setup.zero_stage == 3 else setup.gpus_per_node)
     here = setup.gpus_per_node / setup.gpus
     trained = setup.trained(shape) * here
-    kept = 0.0
+    offloaded = 0.0
     if setup.offload == "cpu":
-        kept = (FLOAT32 + _ADAM_BYTES + FLOAT32) * trained
+        offloaded = (FLOAT32 + _ADAM_BYTES + FLOAT32) * trained
         if setup.zero_stage == 3:
-            kept += setup.weight_bytes * (shape.parameters * here)
-        kept *= 1.5
+            offloaded += setup.weight_bytes * (shape.parameters * here)
+        offloaded *= 1.5
     if setup.offload == "nvme":
         group = min(setup.trained(shape) / setup.gpus, _STEP_ELEMENTS)
-        kept = setup.gpus_per_node * _SWAP_BUFFERS * FLOAT32 * group
-    return max(loading, kept) + setup.gpus_per_node * _PROCESS_BYTES
+        offloaded = setup.gpus_per_node * _SWAP_BUFFERS * FLOAT32 * group
+    return max(loading, offloaded) + setup.gpus_per_node * _PROCESS_BYTES
 
 
 def inference_parts(
     shape: ModelShape, *, batch_size: int, row_tokens: int, weight_bytes: int
 ) -> MemoryParts:
-    """What one GPU holds while a model labels or writes.
+    """Return what one GPU holds while a model labels or writes.
 
     Args:
         shape: The model.

@@ -1,7 +1,4 @@
-"""From a run's configuration to what its teacher needs, and the refusal of one that cannot fit.
-
-Room on the disk that a run asks for, so that it does not stop for lack of it after hours.
-"""
+"""What a run's settings need: the refusal of a teacher that cannot fit, and room on the disk."""
 
 from __future__ import annotations
 
@@ -10,8 +7,7 @@ import re
 from daftt_core.config import Config, Precision, TeacherConfig
 from daftt_core.errors import ConfigError, ModelError, StorageError
 from daftt_core.planning.architectures import read_shape
-from daftt_core.planning.fit import misfit, nearest_that_fit
-from daftt_core.planning.machines import Gpu, find_gpu
+from daftt_core.planning.fit import Gpu, find_gpu, misfit, nearest_that_fit
 from daftt_core.planning.shapes import ModelShape, Setup, find_model_config, known_models
 from daftt_core.stages import augmented_arms
 from daftt_core.telemetry import log
@@ -23,7 +19,7 @@ _UNITS |= {f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", st
 def check_teacher_fits(config: Config) -> None:
     """Refuse a teacher that cannot be trained on the GPUs the settings name.
 
-    Nothing is refused where the kind of GPU is not said, or the model's configuration is not on
+    Nothing is refused where the kind of GPU is not given, or the model's configuration is not on
     this machine.
 
     Raises:
@@ -43,18 +39,18 @@ def check_teacher_fits(config: Config) -> None:
 
 
 def refusal(shape: ModelShape, setup: Setup, gpu: Gpu, limit: float | None) -> str:
-    """Why a training cannot be, and what is nearest to it that can; empty when it fits."""
+    """Say why a training does not fit, and the nearest settings that do; empty when it fits."""
     reason = misfit(shape, setup, gpu, limit)
     if not reason:
         return ""
-    nearest = [one.changes for one in nearest_that_fit(shape, setup, gpu, limit)]
+    nearest = [fitting.changes for fitting in nearest_that_fit(shape, setup, gpu, limit)]
     if not nearest:
         return f"{reason}; nothing near these settings fits: take a larger kind of GPU"
     return f"{reason}; the nearest that fits: {'; or '.join(nearest)}"
 
 
 def model_shape(section: str, name: str, labels: int = 2) -> ModelShape:
-    """The shape of the model that a section names.
+    """Return the shape of the model that a section names.
 
     Raises:
         ConfigError: Its configuration is not on this machine, or is of no known architecture.
@@ -72,7 +68,7 @@ def model_shape(section: str, name: str, labels: int = 2) -> ModelShape:
 
 
 def teacher_setup(config: Config, gpu: Gpu) -> Setup:
-    """How the teacher is trained: packed rows are never longer than the examples one by one."""
+    """Return how the teacher is trained; packed rows are never longer than single examples."""
     teacher, job = config.teacher, config.job
     processes = job.nodes * job.each_nodes_processes
     size, accumulation = teacher.micro_batches(processes)
@@ -92,18 +88,18 @@ def teacher_setup(config: Config, gpu: Gpu) -> Setup:
 
 
 def uses_bfloat16(precision: Precision, gpu: Gpu) -> bool:
-    """Whether training computes in bfloat16 on a kind of GPU."""
+    """Return whether training computes in bfloat16 on a kind of GPU."""
     return gpu.has_bfloat16 if precision == "auto" else precision == "bfloat16"
 
 
 def host_limit(config: Config) -> float | None:
-    """Bytes of memory of each pod that trains the teacher; None where no job is started."""
+    """Return the bytes of memory of each pod of the teacher's job; None where none is started."""
     if config.job.launcher == "local":
         return None
-    found = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", config.job.memory)
-    if found is None:
+    amount = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", config.job.memory)
+    if amount is None:
         raise ConfigError(f"job_memory: {config.job.memory!r} is no amount of memory")
-    return float(found[1]) * _UNITS[found[2]]
+    return float(amount[1]) * _UNITS[amount[2]]
 
 
 _WEIGHT_BYTES = 4
@@ -116,19 +112,20 @@ _OTHER_BYTES = 100_000_000
 
 
 def disk_bytes(config: Config) -> int:
-    """Bytes that a run's folder holds at the time it holds most.
+    """Return the bytes that a run's folder holds when it holds most.
 
-    That is while the teacher is trained, with the checkpoints kept, one more being written, the
-    best weights and the students without synthetic examples; or at the end, with the teacher and
-    all students. A model whose configuration is not on this machine is not counted.
+    That is while the teacher is trained, with its checkpoints, one more being written, the best
+    weights and the students without synthetic examples; or at the end, with the teacher and all
+    students. A model whose configuration is not on this machine is not counted.
     """
-    student = _WEIGHT_BYTES * config.student.seeds * _parameters("student", config.student.model)
+    teacher = _known_shape("teacher", config.teacher.model)
+    student = _known_shape("student", config.student.model)
+    arm = _WEIGHT_BYTES * config.student.seeds * student.parameters if student else 0
     baselines = 1 + config.student.gold_arm
-    teacher = _shape("teacher", config.teacher.model)
-    kept = _WEIGHT_BYTES * teacher.parameters if teacher else 0
+    trained = _WEIGHT_BYTES * teacher.parameters if teacher else 0
     in_training = _training_bytes(teacher, config.teacher) if teacher else 0
     arms = baselines + len(augmented_arms(config.synthesis.mode))
-    return _OTHER_BYTES + max(in_training + baselines * student, kept + arms * student)
+    return _OTHER_BYTES + max(in_training + baselines * arm, trained + arms * arm)
 
 
 def _training_bytes(shape: ModelShape, config: TeacherConfig) -> int:
@@ -140,14 +137,9 @@ def _training_bytes(shape: ModelShape, config: TeacherConfig) -> int:
     return (config.keep_checkpoints + 1) * checkpoint + _WEIGHT_BYTES * trained
 
 
-def _parameters(section: str, model: str) -> int:
-    shape = _shape(section, model)
-    return shape.parameters if shape else 0
-
-
-def _shape(section: str, model: str) -> ModelShape | None:
+def _known_shape(section: str, model: str) -> ModelShape | None:
     try:
         return model_shape(section, model)
     except ConfigError as error:
-        log.info("room on the disk is not asked for this model: %s", error)
+        log.info("no room on the disk is reserved for this model: %s", error)
         return None

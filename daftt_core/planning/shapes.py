@@ -1,6 +1,6 @@
-"""What of a model decides its memory and its time, and where its ``config.json`` is found.
+"""What decides a training's memory: the model's widths and how it is trained.
 
-How a model is trained, as far as memory and time depend on it.
+Finds a model's ``config.json`` on this machine as well.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ class Blocks:
 
     Attributes:
         count: How many there are.
-        parameters: Parameters of one.
+        linears: Width in and width out of each linear layer of one.
+        vectors: Parameters of its norms and biases.
         hidden: Width of the residual stream.
         attention: Width of all query heads together.
+        key_value: Width of all key heads together, which a cache of generated tokens keeps.
         heads: Query heads.
         feed_forward: Inner width of the feed-forward part.
         gated: Whether the feed-forward part multiplies two projections (SwiGLU and its kin).
@@ -34,24 +36,31 @@ class Blocks:
         normed: Width of queries and keys that have a norm of their own; 0 where they have none.
         fused_qkv: Whether one product makes queries, keys and values, which then share memory.
         attentions: 1, or 2 for a decoder layer that also attends to an encoder.
-        adapted: Width in plus width out of every linear layer, added up: the parameters that LoRA
-            adds for each rank.
-        key_value: Width of all key heads together, which a cache of generated tokens keeps.
     """
 
     count: int
-    parameters: int
+    linears: tuple[tuple[int, int], ...]
+    vectors: int
     hidden: int
     attention: int
+    key_value: int
     heads: int
     feed_forward: int
-    gated: bool
-    rms_norm: bool
-    normed: int
-    fused_qkv: bool
-    attentions: int
-    adapted: int
-    key_value: int
+    gated: bool = False
+    rms_norm: bool = False
+    normed: int = 0
+    fused_qkv: bool = False
+    attentions: int = 1
+
+    @property
+    def parameters(self) -> int:
+        """Return the parameters of one."""
+        return sum(width_in * width_out for width_in, width_out in self.linears) + self.vectors
+
+    @property
+    def adapted(self) -> int:
+        """Return the parameters that LoRA adds to one for each rank."""
+        return sum(width_in + width_out for width_in, width_out in self.linears)
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class ModelShape:
     blocks: tuple[Blocks, ...]
 
     def lora_parameters(self, rank: int) -> int:
-        """Parameters that LoRA adds to all linear layers but the output layer.
+        """Return how many parameters LoRA adds to all linear layers but the output layer.
 
         Each of them gets two matrices, [rank, in] and [out, rank] (arXiv 2106.09685, section 4.1).
         """
@@ -88,12 +97,12 @@ class ModelShape:
 
 
 def known_models() -> list[str]:
-    """Names of the models whose configuration is bundled."""
+    """Return the names of the models whose configuration is bundled."""
     return sorted(path.stem for path in _MODELS.glob("*.json"))
 
 
 def find_model_config(name: str) -> dict[str, Any] | None:
-    """A model's configuration; None where it is not on this machine.
+    """Return a model's configuration; None where it is not on this machine.
 
     Args:
         name: A bundled name, a Hub id (with a revision or without) whose configuration is bundled,
@@ -103,10 +112,10 @@ def find_model_config(name: str) -> dict[str, Any] | None:
         ConfigError: The file cannot be read.
         ModelError: There is no model in the bucket's folder.
     """
-    asked = hub_id(name)
+    identifier = hub_id(name)
     for path in _MODELS.glob("*.json"):
         settings = _read(path)
-        if name == path.stem or (asked and asked.name == settings["_name_or_path"]):
+        if name == path.stem or (identifier and identifier.name == settings["_name_or_path"]):
             return settings
     if is_remote_model(name):
         return find_remote_model(name).config()
@@ -121,7 +130,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as a model's configuration: {error}") from None
     if not isinstance(settings, dict):
-        raise ConfigError(f"{path}: is not a model's configuration: it is no JSON object")
+        raise ConfigError(f"{path}: is not a model's configuration: it holds no JSON object")
     return settings
 
 
@@ -144,7 +153,7 @@ class Setup:
         micro_batch_size: Rows in one forward pass of one process.
         accumulation_steps: Forward passes whose gradients are added before the optimizer's step.
         row_tokens: Tokens of a row.
-        gradient_checkpointing: Whether activations are computed again on the way back.
+        gradient_checkpointing: Whether activations are recomputed in the backward pass.
         method: All weights (full), or low-rank additions to frozen ones (lora).
         lora_rank: Their rank.
         bf16: Whether matrix products are computed in bfloat16.
@@ -164,21 +173,21 @@ class Setup:
 
     @property
     def tokens(self) -> int:
-        """Tokens in one forward pass of one process."""
+        """Return the tokens in one forward pass of one process."""
         return self.micro_batch_size * self.row_tokens
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of a weight: DeepSpeed casts the model, autocast leaves it in float32."""
+        """Return the bytes of a weight: DeepSpeed casts the model, autocast keeps float32."""
         return BFLOAT16 if self.bf16 and self.zero_stage else FLOAT32
 
     @property
     def compute_bytes(self) -> int:
-        """Bytes of a number that goes into a matrix product."""
+        """Return the bytes of a number that goes into a matrix product."""
         return BFLOAT16 if self.bf16 else FLOAT32
 
     def trained(self, shape: ModelShape) -> int:
-        """Parameters that learn."""
+        """Return how many parameters learn."""
         if self.method == "lora":
             return shape.lora_parameters(self.lora_rank)
         return shape.parameters

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.config import StudentConfig
-from daftt_core.evaluation import metric_for_task, score
+from daftt_core.evaluation import score
 from daftt_core.modeling import Template, limit_threads, model_digest, save_model, set_seeds
 from daftt_core.records import TRAITS, Example, Prediction, seed_for, write_jsonl
 from daftt_core.stages import (
@@ -74,7 +74,7 @@ def train_arm(
             train_losses=tuple(summary["train_loss"] for summary in trained),
             kept_steps=tuple(summary["kept_step"] for summary in trained),
             dev_scores=tuple(_answer_dev(run, config, arm, dev, folder)),
-            metric=metric_for_task(run.task),
+            metric=run.task.primary_metric,
         )
 
     return run_stage(run, STUDENTS.part(arm), inputs, work)
@@ -210,7 +210,7 @@ def _answer_dev(
     predictions = _answer(questions, arm, config.seeds, folder, progress.advance)
     write_jsonl(folder / "dev-predictions.jsonl", predictions)
     by_seed = [predictions[at : at + len(dev)] for at in range(0, len(predictions), len(dev))]
-    metric = metric_for_task(run.task)
+    metric = run.task.primary_metric
     return [score(metric, [p.output for p in one], [p.gold for p in one]) for one in by_seed]
 
 

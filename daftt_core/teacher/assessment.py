@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from daftt_core.config import SynthesisConfig, TeacherConfig
 from daftt_core.engines import Engine, LabelScorer, open_engine, open_local
 from daftt_core.errors import GateError
-from daftt_core.evaluation import metric_for_task, score
+from daftt_core.evaluation import score
 from daftt_core.evaluation.calibration import (
     Abstention,
     Calibration,
@@ -125,7 +125,7 @@ def assess(
         progress.advance()
         baseline_score = float(np.mean(students.dev_scores))
         assessment = Assessment(
-            metric=metric_for_task(run.task),
+            metric=run.task.primary_metric,
             dev_examples=len(dev),
             teacher=opened.model,
             dev_score=teaching.score,
@@ -230,7 +230,7 @@ def _judge(
         )
         for example, output, distribution in zip(dev, predicted, distributions, strict=True)
     ]
-    found = score(metric_for_task(run.task), predicted, [answer.gold for answer in answers])
+    found = score(run.task.primary_metric, predicted, [answer.gold for answer in answers])
     return _Judged(answers, found, calibrated)
 
 

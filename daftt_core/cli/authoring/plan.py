@@ -1,4 +1,4 @@
-"""``daftt plan``: memory, hours and price of a run before anything is started."""
+"""``daftt plan``: memory and work of a run before anything is started."""
 
 from __future__ import annotations
 
@@ -10,61 +10,42 @@ import click
 from rich.table import Table
 
 from daftt_core.cli.printing import PlainConsole, say_json
-from daftt_core.cli.settings import FiniteRange, SettingsCommand, read_config, with_settings
+from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.config import Config
 from daftt_core.errors import ConfigError
-from daftt_core.planning import Assumptions, Choice, Plan, find_gpu, make_plan
+from daftt_core.planning import Choice, Plan, find_gpu, make_plan
 from daftt_core.stages import TEACHER, augmented_arms, baseline_arms
 
 _GIB = 2**30
 
 
-@click.command("plan", cls=SettingsCommand, short_help="Memory, hours and price of a run.")
+@click.command("plan", cls=SettingsCommand, short_help="Memory and work of a run.")
 @with_settings
 @click.option(
     "--tokens-per-example",
     type=click.IntRange(min=1, max=2**20),
     help="Mean tokens of prompt and answer; without it, every example is as long as allowed.",
 )
-@click.option(
-    "--utilization",
-    type=FiniteRange(min=0, max=1, min_open=True),
-    default=Assumptions.training_utilization,
-    show_default=True,
-    help="Share of the GPU's peak that training reaches.",
-)
-@click.option(
-    "--price", type=FiniteRange(min=0), help="Price of one GPU for one hour, in any currency."
-)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan_command(
     settings_file: Path | None,
     tokens_per_example: int | None,
-    utilization: float,
-    price: float | None,
     as_json: bool,
     **given: Any,
 ) -> int:
-    """Say what a run will need and cost; exit code 2 when its teacher cannot fit.
+    """Show what a run will need; exit code 2 when its teacher cannot fit.
 
-    Nothing is downloaded or started: models are known by their config.json, which may be one that
-    is bundled, or lie in a model folder.
+    Nothing is downloaded or started: only a model's config.json is read, from a model folder or
+    from those bundled with DAFTT.
 
     \b
     Examples:
       daftt plan --job-gpu-model l4-24
-      daftt plan --preset gpt-neox-20b,gpu-8x80 --price 2.5
+      daftt plan --preset gpt-neox-20b,gpu-8x80
       daftt plan --settings my-settings.yaml --tokens-per-example 150 --json
     """
     config = read_config(settings_file, given)
-    plan = _make(
-        config,
-        Assumptions(
-            tokens_per_example=tokens_per_example,
-            training_utilization=utilization,
-            price_per_gpu_hour=price,
-        ),
-    )
+    plan = _make(config, tokens_per_example)
     if as_json:
         say_json(_as_json(plan))
         return ConfigError.exit_code if plan.refusal else 0
@@ -74,7 +55,7 @@ def plan_command(
     return 0
 
 
-def _make(config: Config, assumed: Assumptions) -> Plan:
+def _make(config: Config, tokens_per_example: int | None) -> Plan:
     from daftt_core.tasks import load_task
 
     if not config.job.gpu_model:
@@ -88,7 +69,7 @@ def _make(config: Config, assumed: Assumptions) -> Plan:
         )
     baseline = baseline_arms(config.student.gold_arm, gold_is_known=True)
     arms = [*baseline, *augmented_arms(config.synthesis.mode)]
-    return make_plan(config, task, find_gpu(config.job.gpu_model), arms, assumed)
+    return make_plan(config, task, find_gpu(config.job.gpu_model), arms, tokens_per_example)
 
 
 def _as_json(plan: Plan) -> dict[str, Any]:
@@ -99,20 +80,15 @@ def _as_json(plan: Plan) -> dict[str, Any]:
         "parameters": plan.teacher.parameters,
         "teacher": _choice_as_json(plan.chosen),
         "choices": [_choice_as_json(choice) for choice in plan.choices],
-        "stages": [
-            {**asdict(stage), "gpu_hours": stage.gpu_hours, "cost": plan.cost(stage.gpu_hours)}
-            for stage in plan.stages
-        ],
-        "gpu_hours": plan.gpu_hours,
-        "cost": plan.cost(plan.gpu_hours),
-        "assumptions": asdict(plan.assumed),
+        "stages": [asdict(stage) for stage in plan.stages],
+        "tokens_per_example": plan.tokens_per_example,
     }
 
 
 def _choice_as_json(choice: Choice) -> dict[str, Any]:
-    found = asdict(choice)
-    found["parts"]["total"] = choice.parts.total
-    return found
+    fields = asdict(choice)
+    fields["parts"]["total"] = choice.parts.total
+    return fields
 
 
 def _show(config: Config, plan: Plan) -> None:
@@ -131,7 +107,7 @@ def _show(config: Config, plan: Plan) -> None:
     console.print("* fits, with gradient checkpointing (gc) or without\n")
     console.print(_stages_table(plan))
     console.print()
-    for line in _assumptions(config, plan):
+    for line in _notes(config, plan):
         console.print(f"- {line}", soft_wrap=True)
     too_large = [
         stage.name for stage in plan.stages if not stage.fits and stage.name != TEACHER.name
@@ -167,9 +143,7 @@ def _choices_table(plan: Plan) -> Table:
 
 def _stages_table(plan: Plan) -> Table:
     table = Table(box=None, pad_edge=False, title="Stages", title_justify="left")
-    headings = ["stage", "GPUs", "GiB each", "tokens", "hours", "GPU-hours"]
-    priced = plan.assumed.price_per_gpu_hour is not None
-    for heading in headings + ["cost"] * priced:
+    for heading in ("stage", "GPUs", "GiB each", "tokens"):
         table.add_column(heading, justify="left" if heading == "stage" else "right")
     for stage in plan.stages:
         table.add_row(
@@ -177,49 +151,21 @@ def _stages_table(plan: Plan) -> Table:
             str(stage.gpus),
             f"{stage.gpu_bytes / _GIB:,.1f}" + ("" if stage.fits else " too large"),
             f"{stage.tokens:,}",
-            f"{stage.hours:,.3f}",
-            f"{stage.gpu_hours:,.3f}",
-            *_price(plan, stage.gpu_hours),
         )
-    hours = sum(stage.hours for stage in plan.stages)
-    total = f"{plan.gpu_hours:,.3f}"
-    table.add_row("all", "", "", "", f"{hours:,.3f}", total, *_price(plan, plan.gpu_hours))
     return table
 
 
-def _price(plan: Plan, gpu_hours: float) -> list[str]:
-    cost = plan.cost(gpu_hours)
-    return [] if cost is None else [f"{cost:,.2f}"]
-
-
-def _assumptions(config: Config, plan: Plan) -> list[str]:
-    assumed, gpu, setup = plan.assumed, plan.gpu, plan.chosen.setup
-    tokens = assumed.tokens_per_example
-    peak = gpu.peak_flops(bf16=setup.bf16) / 1e12
+def _notes(config: Config, plan: Plan) -> list[str]:
+    tokens = plan.tokens_per_example
     lines = [
         "every example is as long as its max_length allows: an upper bound (--tokens-per-example)"
         if tokens is None
         else f"{tokens} tokens for each example, prompt and answer together",
-        f"training reaches {assumed.training_utilization:.0%} of {peak:g} TFLOP/s "
-        f"({'bfloat16' if setup.bf16 else 'float32'}; {gpu.source}); small models reach less",
-        f"the other stages read at {assumed.inference_utilization:.0%} of "
-        f"{gpu.peak_flops(bf16=True) / 1e12:g} TFLOP/s (students in float32: "
-        f"{gpu.peak_flops(bf16=False) / 1e12:g}) and write "
-        f"at {assumed.bandwidth_utilization:.0%} of {gpu.bandwidth_gb:,.0f} GB/s, on one GPU",
         "memory counts the logits of all tokens; packing computes those of the answers alone",
         "students learn from every synthetic example that curation may keep",
-        "not counted: loading weights, starting pods, checkpoints, dev's evaluation while training",
+        "not counted: dev's evaluation while training",
+        "hours and prices are not forecast: daftt costs shows what finished runs took",
     ]
     if config.cluster.gpus == 0:
-        lines.append(
-            "cluster_gpus is 0: on a cluster the other stages' pods would have no GPU at all, and "
-            "take many times as long as on the one that is planned for"
-        )
-    if setup.offload != "none":
-        lines.append(
-            f"offload moves {assumed.link_gb:g} GB/s between a GPU and its machine, Adam on the "
-            f"CPU {assumed.host_gb:g} GB/s, the disks {assumed.disk_gb:g} GB/s"
-        )
-    if assumed.price_per_gpu_hour is None:
-        lines.append("no price was given (--price), so no cost is worked out")
+        lines.append("cluster_gpus is 0: on a cluster only the teacher's training has a GPU")
     return lines

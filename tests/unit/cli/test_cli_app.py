@@ -117,12 +117,9 @@ def test_a_place_that_cannot_be_is_said_in_one_sentence(words, tmp_path, capsys)
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
-@pytest.mark.parametrize(
-    "words", [["plan", "--price"], ["plan", "--utilization"], ["clean", "x", "--older-than"]]
-)
-def test_a_number_that_is_none_is_refused(words, number, capsys) -> None:
-    assert main([*words, number]) == 2
-    assert f"{words[-1]}" in capsys.readouterr().err
+def test_a_number_that_is_none_is_refused(number, capsys) -> None:
+    assert main(["clean", "x", "--older-than", number]) == 2
+    assert "--older-than" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("host", ["http://[::1", "http://a\nb", "http://a:b", "http://", "a"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from daftt_core.config import CurationConfig
-from daftt_core.curation import Surroundings
+from daftt_core.curation import FilterContext
 from daftt_core.curation import run_filters as run_filters_on_disk
 from daftt_core.curation.duplicates import EchoIndex
 from daftt_core.curation.rows import Spool
@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
     rejected: list[Rejection]
 
 
-def run_filters(examples: Iterable[SyntheticExample], surroundings: Surroundings) -> Outcome:
+def run_filters(examples: Iterable[SyntheticExample], surroundings: FilterContext) -> Outcome:
     with Spool() as spool:
         found = run_filters_on_disk(examples, surroundings, spool)
         return Outcome(list(found.kept()), list(found.rejected()))
@@ -64,9 +64,9 @@ def around(
     labelled: list[str] | None = None,
     unlabelled: list[str] | None = None,
     seed: int = 0,
-) -> Surroundings:
+) -> FilterContext:
     shown = [Example.of(text) for text in labelled or []]
-    return Surroundings(
+    return FilterContext(
         config=config,
         seed=seed,
         task=task,
@@ -83,6 +83,6 @@ def changed(**settings: object) -> CurationConfig:
     return CurationConfig.model_validate({**OPEN.model_dump(), **settings})
 
 
-def reasons(examples: list[SyntheticExample], surroundings: Surroundings) -> dict[str, str]:
+def reasons(examples: list[SyntheticExample], surroundings: FilterContext) -> dict[str, str]:
     """The reason for each rejected text."""
     return {r.example.text: r.reason for r in run_filters(examples, surroundings).rejected}

@@ -190,7 +190,7 @@ def test_an_unmarked_sheet_is_refused_in_few_words(run: Run, tmp_path: Path) -> 
         ("", "line 1: the column 'id' is missing"),
         ("id,label_ok,usable\n", "line 1: the column 'hallucination' is missing"),
         ("id,label_okay,usable\n", "no column 'label_okay'; did you mean 'label_ok'"),
-        ("id,label_ok,hallucination,usable\n#1,y\n", "line 2: has 2 cells; 4 are wanted"),
+        ("id,label_ok,hallucination,usable\n#1,y\n", "line 2: has 2 cells; 4 are expected"),
         ('id,label_ok,hallucination,usable\n"#1,y\n', "line 2: is not CSV"),
         ("id,label_ok,hallucination,usable\n", "100 examples of the sheet are missing"),
     ],
@@ -231,7 +231,7 @@ def test_a_review_belongs_to_one_curation(run: Run, tmp_path: Path) -> None:
     read_marks(run, marked)
     _curated(run, attempt=1)
     assert read_review(run) is None
-    with pytest.raises(StorageError, match="was curated anew since the sheet was made"):
+    with pytest.raises(StorageError, match="was curated again since the sheet was made"):
         read_marks(run, marked)
 
 

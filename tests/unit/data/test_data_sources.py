@@ -17,9 +17,8 @@ from pyarrow import parquet
 from daftt_core.config import DataConfig
 from daftt_core.data import prepare
 from daftt_core.data.files import read_file
-from daftt_core.data.locate import DataFile, locate
+from daftt_core.data.locate import DataFile, fetch_hub, locate
 from daftt_core.data.rows import Row, drop_duplicates
-from daftt_core.data.sources import fetch_hub
 from daftt_core.data.splits import Sampler, cut, take
 from daftt_core.errors import DataError
 from daftt_core.records import Example

@@ -133,7 +133,7 @@ def test_a_data_set_of_a_revision_is_that_one(
 ) -> None:
     asked = []
 
-    def load(name: str, **settings: object) -> Dataset:
+    def load(name: str, _config: None, **settings: object) -> Dataset:
         asked.append((name, settings))
         return Dataset.from_dict(rows())
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daftt_core.data.sni import check_task, parse_task
+from daftt_core.data.sni import parse_task
 from daftt_core.errors import DataError
 
 TASK: dict[str, Any] = {
@@ -114,6 +114,6 @@ def test_many_mistakes_are_counted() -> None:
 
 def test_rows_of_a_data_set_are_held_to_the_same() -> None:
     rows = {"Definition": "Do.", "Instances": [{"input": "a", "output": None}]}
-    assert check_task(rows, "x").instances[0].output == []
+    assert parse_task(rows, "x").instances[0].output == []
     with pytest.raises(DataError, match=r"task 'x': Instances\.0\.input: should be text"):
-        check_task({"Definition": "Do.", "Instances": [{"input": None, "output": "b"}]}, "task 'x'")
+        parse_task({"Definition": "Do.", "Instances": [{"input": None, "output": "b"}]}, "task 'x'")

@@ -5,11 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from daftt_core.config import EvaluationConfig
 from daftt_core.errors import DataError, StorageError
-from daftt_core.evaluation import Evaluation, evaluate, expected_calibration_error, read_evaluation
+from daftt_core.evaluation import (
+    ArmResult,
+    Evaluation,
+    evaluate,
+    expected_calibration_error,
+    read_evaluation,
+)
 from daftt_core.evaluation.statistics import holm, mcnemar_mid_p
 from daftt_core.records import Prediction, write_jsonl
 from daftt_core.tasks import Task, load_task
@@ -251,6 +258,22 @@ def test_texts_are_compared_by_rouge(tmp_path: Path) -> None:
     assert (arm.confusion, arm.per_class, arm.expected_calibration_error) == ((), {}, None)
     assert set(arm.metrics) == {"rouge1", "rouge2", "rougeL", "bleu", "exact_match"}
     assert "real+annotated reaches 66.7 ROUGE-L, 26.7 points above" in found.headline
+
+
+@pytest.mark.parametrize("labels", [3, 50, 51, 1000])
+def test_the_confusion_of_many_labels_takes_little_room(run: Run, labels: int) -> None:
+    run_evaluate(run, FOUR, DEV)
+    counts = np.zeros((labels, labels), dtype=int)
+    counts[0, 1], counts[labels - 1, 0], counts[1, 1] = 3, 4, 5
+    confusion = tuple(tuple(map(int, row)) for row in counts)
+    arm = read(run).arms[0].model_copy(update={"confusion": confusion})
+    text = arm.model_dump_json()
+    assert ArmResult.model_validate_json(text) == arm
+    assert len(text) < 10_000
+    assert ('"cells":[[0,1,3],[1,1,5],' in text) == (labels > 50)
+    if labels > 50:
+        with pytest.raises(ValidationError, match="is not a matrix in cells"):
+            ArmResult.model_validate_json(text.replace('"labels":', '"label":'))
 
 
 def test_the_order_of_the_predictions_does_not_matter(run: Run) -> None:

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 
 import daftt_core.evaluation
 from daftt_core.errors import ConfigError, DataError
-from daftt_core.evaluation import metric_for_task, score, score_all, score_examples
+from daftt_core.evaluation import score, score_all, score_examples
 from daftt_core.evaluation.scoring import metrics_for_task
 from daftt_core.tasks import METRICS, Task, load_task, primary_metrics
 
@@ -115,13 +115,13 @@ def test_one_constant_label_has_no_correlation() -> None:
 
 def test_tasks_have_their_metrics() -> None:
     reviews = load_task("movie-reviews")
-    assert metric_for_task(reviews) == "accuracy"
-    assert metric_for_task(TITLES) == "rougeL"
+    assert reviews.primary_metric == "accuracy"
+    assert TITLES.primary_metric == "rougeL"
     for task in (reviews, TITLES):
         found = score_all(task, SAID, TRUE)
         assert list(found) == metrics_for_task(task)
         assert found == {name: pytest.approx(score(name, SAID, TRUE)) for name in found}
-        assert METRICS[metric_for_task(task)].is_mean  # arms are compared example by example
+        assert METRICS[task.primary_metric].is_mean  # arms are compared example by example
 
 
 def test_arms_can_be_compared_by_every_mean_over_examples() -> None:

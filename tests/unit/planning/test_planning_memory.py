@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from daftt_core.errors import ConfigError
 from daftt_core.planning.architectures import read_shape
-from daftt_core.planning.fit import fits, misfit, nearest_that_fit
-from daftt_core.planning.machines import GPUS, find_gpu
+from daftt_core.planning.fit import GPUS, find_gpu, misfit, nearest_that_fit
 from daftt_core.planning.memory import activation_bytes, host_bytes, inference_parts, training_parts
 from daftt_core.planning.shapes import Setup, find_model_config, known_models
 
@@ -60,8 +59,8 @@ def test_the_papers_table_of_a_model_of_7_5_billion(stage, gigabytes):
 def test_a_model_is_whole_and_in_float32_when_it_is_loaded():
     setup = replace(_ON_8X80, zero_stage=2, offload="cpu")
     assert training_parts(_NEOX, setup).total == 4 * _NEOX.parameters
-    assert not fits(_NEOX, setup, find_gpu("a100-80"))
-    assert fits(_NEOX, setup, find_gpu("h200-141"))
+    assert misfit(_NEOX, setup, find_gpu("a100-80"))
+    assert not misfit(_NEOX, setup, find_gpu("h200-141"))
 
 
 def test_plain_float32_training_holds_16_bytes_of_each_parameter():
@@ -145,16 +144,16 @@ def test_less_work_at_once_never_needs_more(shape, setup, stage):
 def test_what_is_suggested_fits(shape, setup, gpu):
     for suggestion in nearest_that_fit(shape, setup, gpu):
         found = suggestion.setup
-        assert fits(shape, found, gpu)
+        assert not misfit(shape, found, gpu)
         batches = [s.gpus * s.micro_batch_size * s.accumulation_steps for s in (setup, found)]
         assert batches[0] == batches[1]
 
 
 def test_20b_fits_8_of_80_gb_and_not_8_of_40():
-    assert fits(_NEOX, _ON_8X80, find_gpu("a100-80"))
+    assert not misfit(_NEOX, _ON_8X80, find_gpu("a100-80"))
     assert "needs about 4" in misfit(_NEOX, _ON_8X80, find_gpu("a100-40"))
     on_16 = replace(_ON_8X80, gpus=16)
-    assert fits(_NEOX, on_16, find_gpu("a100-40"))
+    assert not misfit(_NEOX, on_16, find_gpu("a100-40"))
 
 
 def test_the_nearest_keeps_what_it_can():

@@ -115,7 +115,7 @@ def test_what_cannot_be_sized_is_said_in_one_sentence(tmp_path):
     with pytest.raises(ConfigError, match="bert model lacks a usable 'hidden_size'"):
         read_shape({"model_type": "bert"})
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(ConfigError, match="it is no JSON object"):
+    with pytest.raises(ConfigError, match="it holds no JSON object"):
         find_model_config(str(tmp_path))
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ConfigError, match="cannot be read as a model's configuration"):
