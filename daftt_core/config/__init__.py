@@ -6,7 +6,6 @@ as flat names, ``<section>_<field>`` (the ``run`` section goes without its prefi
 once and reports every mistake in one message.
 """
 
-from daftt_core.config.arguments import as_argument, from_argument, json_argument
 from daftt_core.config.cluster import ClusterConfig, GpuModel, JobConfig
 from daftt_core.config.flat import (
     Config,
@@ -18,9 +17,12 @@ from daftt_core.config.flat import (
 )
 from daftt_core.config.form import (
     FORM_SETTINGS,
+    as_argument,
     check_compiled_in,
     form_arguments,
     form_descriptions,
+    from_argument,
+    json_argument,
     merge_form,
     read_form,
     split_presets,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from daftt_core.config.section import Section
+from daftt_core.config.section import Positive, Section
 
 
 class TriggerConfig(Section):
@@ -18,11 +18,8 @@ class TriggerConfig(Section):
         "not seen; drift: then, or when inputs or the balance of labels have changed. The "
         "first run trains in any case.",
     )
-    min_new_labels: int = Field(
-        default=50,
-        ge=1,
-        le=1_000_000_000,
-        description="New rows of data_train that are a reason to train, at least.",
+    min_new_labels: Positive = Field(
+        default=50, description="New rows of data_train that are a reason to train, at least."
     )
     min_new_share: float = Field(
         default=0.1,
@@ -77,11 +74,8 @@ class PromotionConfig(Section):
         "examples of one class, one third by length, or one value of data_slice_column, where a "
         "fall is shown.",
     )
-    slice_min_examples: int = Field(
-        default=30,
-        ge=1,
-        le=1_000_000_000,
-        description="Slices of fewer test examples are shown and not judged.",
+    slice_min_examples: Positive = Field(
+        default=30, description="Slices of fewer test examples are shown and not judged."
     )
 
     @model_validator(mode="after")
@@ -92,18 +86,18 @@ class PromotionConfig(Section):
         return self
 
     def floor_values(self) -> dict[str, float]:
-        """``floors``, read: the least score by metric.
+        """Return ``floors`` as the least score by metric.
 
         Raises:
             ValueError: It is not a list of metric=score.
         """
-        found: dict[str, float] = {}
+        scores: dict[str, float] = {}
         for item in filter(None, (part.strip() for part in self.floors.split(","))):
             metric, _, text = (part.strip() for part in item.partition("="))
             try:
-                found[metric] = float(text)
+                scores[metric] = float(text)
             except ValueError:
                 raise ValueError(f"floors: {item!r} must be metric=score") from None
-            if not -1 <= found[metric] <= 1:
+            if not -1 <= scores[metric] <= 1:
                 raise ValueError(f"floors: {item!r}: a score lies between -1 and 1, such as 0.8")
-        return found
+        return scores

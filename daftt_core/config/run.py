@@ -5,13 +5,17 @@ from __future__ import annotations
 import unicodedata
 from typing import Literal
 
-from pydantic import (
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
-from daftt_core.config.section import Section
+from daftt_core.config.section import (
+    NonNegative,
+    ObjectName,
+    Positive,
+    ProperShare,
+    RunOfWords,
+    Section,
+    Share,
+)
 
 
 class RunConfig(Section):
@@ -72,43 +76,30 @@ class DataConfig(Section):
         description="Inputs to annotate, likewise; beside them rows of train without a label, and "
         "those that labelled_count leaves over, their labels hidden.",
     )
-    labelled_count: int = Field(
+    labelled_count: NonNegative = Field(
         default=0,
-        ge=0,
-        le=1_000_000_000,
         description="Labelled examples to learn from, stratified by label. 0: all that dev and "
         "test leave over; of a task's own data so many as the task's labelled_count says.",
     )
-    labelled_fraction: float = Field(
+    labelled_fraction: Share = Field(
         default=0.0,
-        ge=0,
-        le=1,
         description="Share of the training pool to learn from; if above 0 it replaces "
         "labelled_count (the paper: 0.01 to 0.1).",
     )
-    dev_count: int = Field(
-        default=200,
-        ge=1,
-        le=1_000_000_000,
-        description="Dev examples, at most: they choose settings and thresholds.",
+    dev_count: Positive = Field(
+        default=200, description="Dev examples, at most: they choose settings and thresholds."
     )
-    test_count: int = Field(
-        default=1000,
-        ge=1,
-        le=1_000_000_000,
-        description="Test examples, at most: the evaluation alone reads them.",
+    test_count: Positive = Field(
+        default=1000, description="Test examples, at most: the evaluation alone reads them."
     )
-    dev_share: float = Field(
-        default=0.1, gt=0, lt=1, description="Share of train reserved for dev when it is split."
+    dev_share: ProperShare = Field(
+        default=0.1, description="Share of train reserved for dev when it is split."
     )
-    test_share: float = Field(
-        default=0.2, gt=0, lt=1, description="Share of train reserved for test when it is split."
+    test_share: ProperShare = Field(
+        default=0.2, description="Share of train reserved for test when it is split."
     )
-    unlabelled_count: int = Field(
-        default=1500,
-        ge=0,
-        le=1_000_000_000,
-        description="Unlabelled examples offered to the teacher, at most.",
+    unlabelled_count: NonNegative = Field(
+        default=1500, description="Unlabelled examples offered to the teacher, at most."
     )
     slice_column: str = Field(
         default="",
@@ -117,10 +108,10 @@ class DataConfig(Section):
     )
 
     def asked_labelled(self, own: int) -> int:
-        """How many labelled examples are asked for; 0: all that dev and test leave over.
+        """Return how many labelled examples are wanted; 0: all that dev and test leave over.
 
         Args:
-            own: What the task says of its own data.
+            own: The number that the task sets for its own data.
         """
         return self.labelled_count or (0 if self.train else own)
 
@@ -169,10 +160,8 @@ class MixtureConfig(Section):
         le=1000,
         description="With weighting temperature, a task of n instances weighs n^(1/temperature).",
     )
-    share: float = Field(
+    share: ProperShare = Field(
         default=0.5,
-        gt=0,
-        lt=1,
         description="The target task's share of the training, which decides how many instances "
         "are taken from all tasks together.",
     )
@@ -188,10 +177,8 @@ class MixtureConfig(Section):
         default="English",
         description="Languages of the tasks taken, separated by commas. Empty: all.",
     )
-    overlap_words: int = Field(
+    overlap_words: RunOfWords = Field(
         default=8,
-        ge=2,
-        le=1000,
         description="An instance that shares this many words in a row with dev or test is left "
         "out.",
     )
@@ -214,8 +201,7 @@ class NotifyConfig(Section):
         description="Send a message at the end of a run (not of a sweep): plain JSON (webhook), or "
         "Slack's. The URL is in the environment variable DAFTT_NOTIFY_URL, never in a setting.",
     )
-    secret: str = Field(
+    secret: ObjectName = Field(
         default="daftt-notify",
-        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
         description="Secret of the cluster whose key 'url' is the URL; it may be missing.",
     )

@@ -5,13 +5,17 @@ from __future__ import annotations
 import shlex
 from typing import Literal
 
-from pydantic import (
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
-from daftt_core.config.section import Section, read_json
+from daftt_core.config.section import (
+    BatchSize,
+    NonNegative,
+    Positive,
+    RunOfWords,
+    Section,
+    Share,
+    read_json,
+)
 from daftt_core.network import address_problem
 
 NOVELTY_WINDOW = 20
@@ -46,16 +50,12 @@ class SynthesisConfig(Section):
         description="Divide the teacher's preference for some labels, measured on inputs without "
         "content, out of its answers.",
     )
-    min_precision: float = Field(
+    min_precision: Share = Field(
         default=0.0,
-        ge=0,
-        le=1,
         description="Share of labels that should be right, as measured on dev: below the "
         "confidence that reaches it the teacher gives no label. 0: it always gives one.",
     )
-    generate_count: int = Field(
-        default=600, ge=1, le=1_000_000_000, description="New inputs to write."
-    )
+    generate_count: Positive = Field(default=600, description="New inputs to write.")
     label_balance: Literal["uniform", "as-labelled"] = Field(
         default="uniform",
         description="Labels to write new inputs for: as many of each (uniform), or by their shares "
@@ -75,10 +75,8 @@ class SynthesisConfig(Section):
     generate_top_p: float = Field(
         default=0.95, gt=0, le=1, description="Nucleus of the sampled distribution."
     )
-    stop_novelty: float = Field(
+    stop_novelty: Share = Field(
         default=0.0,
-        ge=0,
-        le=1,
         description="A stream of new inputs (synthesis_streams) ends when, of its last "
         f"{NOVELTY_WINDOW} readable inputs, less than this share is new: neither equal to an "
         "earlier one of the stream nor 0.8 like it (as in curation_near_duplicate). 0: all are "
@@ -97,9 +95,7 @@ class SynthesisConfig(Section):
         description="Tokens of prompt and answer together; longer inputs lose their end, and one "
         "that would lose half of itself is set aside.",
     )
-    batch_size: int = Field(
-        default=32, ge=1, le=2**16, description="Sequences in one forward pass, at most."
-    )
+    batch_size: BatchSize = Field(default=32, description="Sequences in one forward pass, at most.")
     batch_tokens: int = Field(
         default=8192,
         ge=1,
@@ -194,13 +190,16 @@ class SynthesisConfig(Section):
         return self
 
     def server_words(self) -> list[str]:
-        """``server_command``, read: its program and arguments."""
+        """Return the program and the arguments of ``server_command``."""
         if not self.server_command.lstrip().startswith("["):
             try:
                 return shlex.split(self.server_command)
             except ValueError as error:
                 raise ValueError(f"server_command: {error}") from None
-        words = read_json("server_command", self.server_command, "[]")
+        try:
+            words = read_json(self.server_command)
+        except ValueError as error:
+            raise ValueError(f"server_command {error}") from None
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("server_command must be a JSON list of strings")
         return words
@@ -214,9 +213,7 @@ class CurationConfig(Section):
         description="Generated pairs are labelled again by the teacher: ignore that (off), keep "
         "only pairs that agree (drop), or take the new label (relabel).",
     )
-    min_confidence: float = Field(
-        default=0.0, ge=0, le=1, description="Least confidence of a kept example."
-    )
+    min_confidence: Share = Field(default=0.0, description="Least confidence of a kept example.")
     keep_share: float = Field(
         default=0.6,
         gt=0,
@@ -224,12 +221,8 @@ class CurationConfig(Section):
         description="Share of each label's annotated examples to keep, the most confident first; "
         "of all of them in a text-to-text task.",
     )
-    min_characters: int = Field(
-        default=10, ge=0, le=1_000_000_000, description="Least length of a kept input."
-    )
-    max_characters: int = Field(
-        default=2000, ge=1, le=1_000_000_000, description="Greatest length of a kept input."
-    )
+    min_characters: NonNegative = Field(default=10, description="Least length of a kept input.")
+    max_characters: Positive = Field(default=2000, description="Greatest length of a kept input.")
     check_format: bool = Field(
         default=True,
         description="Remove texts with control characters, without a word, with the prompt's field "
@@ -255,24 +248,18 @@ class CurationConfig(Section):
     echo_words: int = Field(
         default=4, ge=2, le=20, description="Length of the runs of words that tell an echo."
     )
-    echo_share: float = Field(
+    echo_share: Share = Field(
         default=0.8,
-        ge=0,
-        le=1,
         description="A generated input that has this share of its runs of words from the prompt or "
         "from one labelled example is removed; 0: none is.",
     )
-    near_duplicate: float = Field(
+    near_duplicate: Share = Field(
         default=0.8,
-        ge=0,
-        le=1,
         description="Jaccard similarity of character 5-grams from which two inputs are near "
         "duplicates, of which one stays: 0.6 to 1; 0: do not look.",
     )
-    overlap_words: int = Field(
+    overlap_words: RunOfWords = Field(
         default=8,
-        ge=2,
-        le=1000,
         description="An input that shares this many words in a row with dev or test is removed.",
     )
     balance: bool = Field(

@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
-from daftt_core.config.section import Section
+from daftt_core.config.section import (
+    BatchSize,
+    NonNegative,
+    Positive,
+    ProperShare,
+    Section,
+    ShareBelowOne,
+)
 from daftt_core.errors import ConfigError
 
 Precision = Literal["auto", "float32", "bfloat16"]
+_MODEL = (
+    "a bundled model, a model folder, or a Hugging Face Hub id (org/name or org/name@revision)."
+)
 _PRECISION = (
     "Number format of the training's matrix products: float32, bfloat16, or auto (bfloat16 where "
     "the processor multiplies it faster)."
@@ -26,23 +33,22 @@ class TeacherConfig(Section):
     model: str = Field(
         default="smollm2-135m-instruct",
         min_length=1,
-        description="Teacher: a bundled model, a model folder, or a Hugging Face Hub id "
-        "(org/name or org/name@revision).",
+        description=f"Teacher: {_MODEL}",
     )
     epochs: int = Field(
         default=3, ge=0, le=10_000, description="Passes over the examples; 0: not tuned."
     )
-    learning_rate: float = Field(default=5e-5, gt=0, lt=1, description="Peak learning rate.")
-    batch_size: int = Field(default=8, ge=1, le=2**16, description="Examples per optimizer step.")
-    warmup_ratio: float = Field(
-        default=0.1, ge=0, lt=1, description="Share of the steps in which the rate rises."
+    learning_rate: ProperShare = Field(default=5e-5, description="Peak learning rate.")
+    batch_size: BatchSize = Field(default=8, description="Examples per optimizer step.")
+    warmup_ratio: ShareBelowOne = Field(
+        default=0.1, description="Share of the steps in which the rate rises."
     )
     weight_decay: float = Field(default=0.0, ge=0, le=100, description="Decoupled weight decay.")
-    adam_beta1: float = Field(
-        default=0.9, ge=0, lt=1, description="Adam: how long the mean of the gradients lasts."
+    adam_beta1: ShareBelowOne = Field(
+        default=0.9, description="Adam: how long the mean of the gradients lasts."
     )
-    adam_beta2: float = Field(
-        default=0.999, ge=0, lt=1, description="Adam: how long the mean of their squares lasts."
+    adam_beta2: ShareBelowOne = Field(
+        default=0.999, description="Adam: how long the mean of their squares lasts."
     )
     adam_epsilon: float = Field(
         default=1e-8, gt=0, le=1, description="Adam: what keeps its quotient finite."
@@ -79,8 +85,8 @@ class TeacherConfig(Section):
         le=1_000_000,
         description="LoRA's scale: what it learns counts alpha / rank times.",
     )
-    lora_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of LoRA's inputs dropped while training."
+    lora_dropout: ShareBelowOne = Field(
+        default=0.0, description="Share of LoRA's inputs dropped while training."
     )
     patience: int = Field(
         default=0,
@@ -89,8 +95,8 @@ class TeacherConfig(Section):
         description="Stop after so many epochs without a lower loss on dev; 0: never. The best "
         "epoch's weights are kept in any case.",
     )
-    checkpoint_steps: int = Field(
-        default=16, ge=1, le=1_000_000_000, description="Optimizer steps between two checkpoints."
+    checkpoint_steps: Positive = Field(
+        default=16, description="Optimizer steps between two checkpoints."
     )
     keep_checkpoints: int = Field(
         default=2,
@@ -136,11 +142,11 @@ class TeacherConfig(Section):
 
     @property
     def direction_count(self) -> int:
-        """How often each example is learned in a pass: once for each direction."""
+        """Return how often each example is learned in a pass: once for each direction."""
         return 2 if self.directions == "both" else 1
 
     def micro_batches(self, processes: int) -> tuple[int, int]:
-        """How processes share a batch: examples in one forward pass, and forward passes a step.
+        """Return how processes divide a batch: examples a forward pass, and forward passes a step.
 
         Args:
             processes: Processes that train the teacher together.
@@ -153,12 +159,11 @@ class TeacherConfig(Section):
             micro = f", {self.micro_batch_size} at once," if self.micro_batch_size else ""
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be divided among {processes} "
-                f"process{'es' if processes > 1 else ''}{micro} without a rest; choose a multiple "
-                f"of {each}"
+                f"process{'es' if processes > 1 else ''}{micro} evenly; choose a multiple of {each}"
             )
-        share = self.batch_size // processes
-        size = self.micro_batch_size or share
-        return size, share // size
+        local_size = self.batch_size // processes
+        size = self.micro_batch_size or local_size
+        return size, local_size // size
 
 
 class StudentConfig(Section):
@@ -167,23 +172,19 @@ class StudentConfig(Section):
     model: str = Field(
         default="all-minilm-l6-v2",
         min_length=1,
-        description="Student: a bundled model, a model folder, or a Hugging Face Hub id "
-        "(org/name or org/name@revision).",
+        description=f"Student: {_MODEL}",
     )
     seeds: int = Field(default=3, ge=1, le=50, description="Students per arm.")
     epochs: int = Field(
         default=2, ge=1, le=10_000, description="Passes over an arm's examples, at most."
     )
-    min_steps: int = Field(
-        default=60,
-        ge=0,
-        le=1_000_000_000,
-        description="Optimizer steps at least; small arms get more passes to reach it.",
+    min_steps: NonNegative = Field(
+        default=60, description="Optimizer steps at least; small arms get more passes to reach it."
     )
-    learning_rate: float = Field(default=2e-4, gt=0, lt=1, description="Peak learning rate.")
-    batch_size: int = Field(default=16, ge=1, le=2**16, description="Examples per optimizer step.")
-    warmup_ratio: float = Field(
-        default=0.1, ge=0, lt=1, description="Share of the steps in which the rate rises."
+    learning_rate: ProperShare = Field(default=2e-4, description="Peak learning rate.")
+    batch_size: BatchSize = Field(default=16, description="Examples per optimizer step.")
+    warmup_ratio: ShareBelowOne = Field(
+        default=0.1, description="Share of the steps in which the rate rises."
     )
     weight_decay: float = Field(default=0.01, ge=0, le=100, description="Decoupled weight decay.")
     precision: Precision = Field(default="auto", description=_PRECISION)
@@ -206,11 +207,8 @@ class StudentConfig(Section):
         description="Stop after so many looks at dev without a lower loss there, and keep the "
         "weights of the best look; 0: train all steps and keep the last weights.",
     )
-    dev_steps: int = Field(
-        default=20,
-        ge=1,
-        le=1_000_000_000,
-        description="Optimizer steps between two looks at dev, where patience is set.",
+    dev_steps: Positive = Field(
+        default=20, description="Optimizer steps between two looks at dev, where patience is set."
     )
     example_weights: Literal["none", "class", "confidence"] = Field(
         default="none",
@@ -241,7 +239,7 @@ class StudentConfig(Section):
     )
 
     def steps(self, real: int, others: int = 0) -> int:
-        """Optimizer steps of one student: its epochs, and ``min_steps`` at least.
+        """Return the optimizer steps of one student: its epochs, and ``min_steps`` at least.
 
         Args:
             real: Real labelled examples.
@@ -254,13 +252,13 @@ class StudentConfig(Section):
         return max(self.epochs * math.ceil(examples / self.batch_size), self.min_steps)
 
     def check_task(self, *, is_classification: bool) -> None:
-        """Refuse what needs labels for a task that has none.
+        """Refuse settings that need labels for a task that has none.
 
         Raises:
             ConfigError: A setting needs a classification task.
         """
-        given = {"soft_labels": self.soft_labels, "example_weights": self.example_weights}
-        for name, value in given.items():
+        for name in ("soft_labels", "example_weights"):
+            value = getattr(self, name)
             if value in (True, "class") and not is_classification:
                 raise ConfigError(
                     f"student_{name}: {str(value).lower()} needs a classification task, and this "
