@@ -22,7 +22,7 @@ ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 
 # what bytes that are not UTF-8 become on a command line, and \ud800 in a file
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_NO_TEXT = "holds half a surrogate pair, which is no text"
+_NO_TEXT = "holds half a surrogate pair, which is not text"
 
 
 class Section(BaseModel):

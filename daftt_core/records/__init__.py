@@ -1,7 +1,6 @@
 """Examples with their ids, files that name the line of a mistake, and fingerprints of texts."""
 
 from daftt_core.records.examples import (
-    PILED_UP_MARKS,
     TRAITS,
     Example,
     Prediction,
@@ -9,11 +8,9 @@ from daftt_core.records.examples import (
     SyntheticExample,
     TextSample,
     Traits,
-    composed,
     content_id,
     digest,
     iterate_jsonl,
-    normalize,
     read_jsonl,
     seed_for,
     write_jsonl,
@@ -21,8 +18,19 @@ from daftt_core.records.examples import (
 from daftt_core.records.files import appearing, link_file, remove_stale, stale_partials, write_text
 from daftt_core.records.fingerprints import FORM, Fingerprint, Heldout, write_fingerprints
 from daftt_core.records.parsing import explain, parse_json, parse_yaml
-from daftt_core.records.plain_text import visible, visible_line
-from daftt_core.records.words import IGNORED, MARKS, apart, bare, is_character, words_of
+from daftt_core.records.text import (
+    IGNORED,
+    MARKS,
+    PILED_UP_MARKS,
+    apart,
+    bare,
+    composed,
+    is_character,
+    normalize,
+    visible,
+    visible_line,
+    words_of,
+)
 
 __all__ = [
     "FORM",
