@@ -1,6 +1,5 @@
-"""Folders that exist once their manifest does, on this machine or at a distance."""
+"""Folders that exist once their manifest does, on this machine or in a remote storage."""
 
-from daftt_core.storage.archives import extract_file
 from daftt_core.storage.cache import Cache
 from daftt_core.storage.folders import RemoteFolder
 from daftt_core.storage.local import check_writable, exclusively, local_folder
@@ -37,7 +36,6 @@ __all__ = [
     "commit",
     "copy_file",
     "exclusively",
-    "extract_file",
     "is_inside",
     "local_folder",
     "open_storage",

@@ -1,10 +1,10 @@
-"""Content fetched from a distance, kept by its digest while there is room.
+"""A cache of fetched content, kept by its digest while there is room.
 
     <cache>/<digest>/            complete content, with its manifest
-    <cache>/.<digest>.partial/   being fetched; gone on with after a kill
-    <cache>/.locks/              one process at a time fetches a digest; who uses it holds it
+    <cache>/.<digest>.partial/   being fetched; resumed after a kill
+    <cache>/.locks/              one process at a time fetches a digest; its users hold it
 
-What no living process uses goes first, the longest unused before the others.
+Content that no living process uses is removed first, the longest unused before the others.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from daftt_core.storage.manifest import (
 )
 from daftt_core.telemetry import log
 
-_held: dict[Path, int] = {}  # open lock files of what this process uses; they go with it
+_held: dict[Path, int] = {}  # open lock files of content in use; they close with this process
 
 
 class Cache:
     """A folder of content by digest, of a bounded size.
 
     Args:
-        folder: Where it is.
-        limit_bytes: What it may hold. Content that is in use stays even beyond that.
+        folder: The folder.
+        limit_bytes: Its largest size. Content in use stays even beyond that.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self._folder, self._limit_bytes = folder, limit_bytes
 
     def obtain(self, manifest: Manifest, fill: Callable[[Path], None]) -> Path:
-        """The folder with this content; it stays as long as this process lives.
+        """Return the folder with this content; it stays as long as this process lives.
 
         Args:
             manifest: The content.
@@ -67,7 +67,7 @@ class Cache:
 
     def _fill(self, ready: Path, manifest: Manifest, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(ready, ignore_errors=True)
-        partial = self._partial(manifest.digest)
+        partial = self._folder / f".{manifest.digest}.partial"
         self._make_room(sum(file.size for file in manifest.files))
         partial.mkdir(parents=True, exist_ok=True)
         fill(partial)
@@ -78,18 +78,15 @@ class Cache:
 
     def _is_whole(self, folder: Path, digest: str) -> bool:
         try:
-            found = read_manifest(folder)
+            manifest = read_manifest(folder)
         except StorageError:
-            found = None
-        if found is None or found.digest != digest:
+            manifest = None
+        if manifest is None or manifest.digest != digest:
             return False
-        wrong = differing(folder, found) + unlisted(folder, found)
-        if wrong:
-            log.warning("%s: was changed; it is fetched again", folder / wrong[0])
-        return not wrong
-
-    def _partial(self, digest: str) -> Path:
-        return self._folder / f".{digest}.partial"
+        changed = differing(folder, manifest) + unlisted(folder, manifest)
+        if changed:
+            log.warning("%s: was changed; it is fetched again", folder / changed[0])
+        return not changed
 
     def _lock(self, digest: str) -> int:
         path = self._folder / ".locks" / f"{digest}.use"
@@ -104,7 +101,7 @@ class Cache:
             _held[path] = lock
 
     def _make_room(self, needed_bytes: int) -> None:
-        """Remove what is unused, the longest unused first, until ``needed_bytes`` fit."""
+        """Remove unused content, the longest unused first, until ``needed_bytes`` fit."""
         folders = {_digest(path): path for path in self._folder.iterdir() if _digest(path)}
         sizes = {digest: _size(path) for digest, path in folders.items()}
         excess = sum(sizes.values()) + needed_bytes - self._limit_bytes
@@ -131,7 +128,7 @@ class Cache:
 
 
 def _digest(path: Path) -> str:
-    """The digest whose content, whole or partial, a folder of the cache holds."""
+    """Return the digest whose content, whole or partial, a folder of the cache holds."""
     name = path.name.removeprefix(".").removesuffix(".partial")
     return "" if name == "locks" or not path.is_dir() else name
 

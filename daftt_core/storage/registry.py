@@ -1,4 +1,4 @@
-"""Which scheme is kept by which storage. A new one is one file and one line here."""
+"""The storage of each scheme. A new one is one file and one line here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMES: dict[str, Callable[[str], Storage]] = {
 
 
 def open_storage(uri: str) -> Storage:
-    """The storage that a URI names; nothing is looked for or created yet.
+    """Return the storage that a URI names; nothing is read or created yet.
 
     Args:
         uri: ``gs://bucket/prefix``, ``file:///folder``, or a plain path.

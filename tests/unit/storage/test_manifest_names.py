@@ -67,12 +67,12 @@ def test_the_message_says_what_is_listed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_numbers_of_a_summary_are_finite(tmp_path: Path, number: float) -> None:
-    with pytest.raises(StorageError, match="its summary holds a number that is NaN or infinite"):
+    with pytest.raises(StorageError, match="the summary holds a number that is NaN or infinite"):
         commit(tmp_path, "key", {"deep": [{"dev_loss": number}]})
     assert read_manifest(tmp_path) is None
     text = json.dumps({"key": "k", "files": [], "summary": {"dev_scores": [0.5, number]}})
     write_text(tmp_path / "manifest.json", text)
-    with pytest.raises(StorageError, match=r"manifest\.json: its summary holds a number that"):
+    with pytest.raises(StorageError, match=r"manifest\.json: the summary holds a number that"):
         read_manifest(tmp_path)
 
 
@@ -120,7 +120,7 @@ def test_a_manifest_is_a_plain_file(folder: Path, tmp_path: Path, kind: str) -> 
         "folder": path.mkdir,
     }
     make[kind]()
-    with pytest.raises(StorageError, match=r"manifest\.json: is no plain file; remove it"):
+    with pytest.raises(StorageError, match=r"manifest\.json: is not a plain file; remove it"):
         read_manifest(folder)
 
 
