@@ -109,7 +109,7 @@ def run_stage(
         DafttError: Whatever ``work`` raises.
     """
     if isinstance(stage, str):
-        stage = Stage(stage, stage, Facts)
+        stage = Stage(stage, Facts)
     name, storage = stage.name, open_run(run.uri)
     key = _key(run, name, inputs)
     base = working_folder(run)
