@@ -1,4 +1,4 @@
-"""Finding a task by its name or by the path of its file."""
+"""Loading of a task by its name, by the path of its file, or from the file's text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daftt_core.tasks.task import Task
 
 
 def builtin_tasks() -> list[str]:
-    """Names of the tasks that come with DAFTT."""
+    """Return the names of the tasks that come with DAFTT."""
     folder = resources.files("daftt_core.tasks") / "builtin"
     return sorted(
         file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")
@@ -31,7 +31,7 @@ def load_task(task: str) -> Task:
     Raises:
         TaskError: The task is unknown, or its file is wrong; names every mistake.
     """
-    if is_task_text(task):
+    if "\n" in task.strip():
         return parse_task("(the text given)", task)
     if task.endswith((".yaml", ".yml")):
         return parse_task(task, read_task_file(task))
@@ -45,31 +45,28 @@ def load_task(task: str) -> Task:
     return parse_task(task, file.read_text(encoding="utf-8"))
 
 
-def is_task_text(task: str) -> bool:
-    """Return whether a ``task`` setting is the text of a task's file, and not its name or place."""
-    return "\n" in task.strip()
-
-
-def read_task_file(place: str) -> str:
+def read_task_file(uri: str) -> str:
     """Return the text of a task's file, on this machine or in a bucket.
 
     Raises:
         TaskError: It cannot be read.
     """
-    folder, _, name = place.rpartition("/")
+    folder, _, name = uri.rpartition("/")
+    problem: object
     try:
-        if "://" not in place:
-            return Path(place).read_text(encoding="utf-8")
+        if "://" not in uri:
+            return Path(uri).read_text(encoding="utf-8")
         content = open_storage(folder).read(name)
-        if content is None:
-            raise TaskError(f"task {place}: cannot be read: there is no such file")
-        return content.data.decode()
+        if content is not None:
+            return content.data.decode()
+        problem = "there is no such file"
     except StorageError as error:
-        raise TaskError(f"task {place}: cannot be read: {error}") from None
+        problem = error
     except UnicodeDecodeError:
-        raise TaskError(f"task {place}: cannot be read: it is not UTF-8") from None
+        problem = "it is not UTF-8"
     except OSError as error:
-        raise TaskError(f"task {place}: cannot be read: {error.strerror}") from None
+        problem = error.strerror
+    raise TaskError(f"task {uri}: cannot be read: {problem}")
 
 
 def parse_task(name: str, text: str) -> Task:
@@ -89,6 +86,6 @@ def parse_task(name: str, text: str) -> Task:
     try:
         return Task.model_validate(content)
     except ValidationError as error:
-        found = explain(error, Task)
-        lines = [f"task {name}: {field or 'the file'}: {said}" for field, said in found]
+        mistakes = explain(error, Task)
+        lines = [f"task {name}: {field or 'the file'}: {problem}" for field, problem in mistakes]
         raise TaskError("\n".join(lines)) from None

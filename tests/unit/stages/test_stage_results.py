@@ -15,7 +15,6 @@ from daftt_core.stages import (
     VERSIONS,
     LabelFunnel,
     log_numbers,
-    numbers,
     stage_of,
     students_by_arm,
 )
@@ -39,12 +38,6 @@ def test_every_finite_number_is_logged_under_its_path() -> None:
     metrics = Metrics()
     log_numbers(metrics, {"a": 1, "b": {"c": 0.5}, "d": float("nan"), "e": True, "f": "text"})
     assert metrics.logged == {"a": 1.0, "b.c": 0.5}
-
-
-def test_a_typed_result_logs_what_its_summary_does() -> None:
-    metrics = Metrics()
-    log_numbers(metrics, Result())
-    assert metrics.logged == numbers(Result().model_dump()) == {"kept.annotated": 3.0}
 
 
 def test_students_are_found_by_their_arm() -> None:
