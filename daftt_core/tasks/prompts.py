@@ -147,7 +147,7 @@ def _output_part(task: Task, output: str | None) -> str:
 
 
 def _written(example: Example) -> str:
-    """Return an input as the teacher writes it: unchanged, or the texts of a pair on a line each."""
+    """Return an input as the teacher writes it: unchanged, or a pair's texts on a line each."""
     return example.text if example.text_pair is None else _input(example)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from pydantic import BaseModel
 
 from daftt_core.stages import (
     DATA,
@@ -26,12 +25,6 @@ class Metrics:
 
     def log_metric(self, metric: str, value: float) -> None:
         self.logged[metric] = value
-
-
-class Result(BaseModel):
-    passed: bool = True
-    kept: dict[str, int] = {"annotated": 3}
-    reason: str | None = None
 
 
 def test_every_finite_number_is_logged_under_its_path() -> None:
