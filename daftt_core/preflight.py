@@ -23,7 +23,7 @@ from daftt_core.workspace import (
     Run,
     StageResult,
     check_run,
-    is_distant,
+    is_remote,
     run_stage,
 )
 
@@ -94,7 +94,7 @@ def preflight(config: Config, run: Run | None = None) -> StageResult[PreflightRe
     run = run or resolve(config)
     check_settings(config, run)
     # in a storage at a distance the stages may be worked on by as many machines, each with its disk
-    check_run(run, 0 if is_distant(run) else disk_bytes(config))
+    check_run(run, 0 if is_remote(run) else disk_bytes(config))
     if config.promotion.enabled and config.promotion.registry:
         open_storage(config.promotion.registry).check_writable()
     prices = read_prices(config.run.prices) if config.run.prices else None
