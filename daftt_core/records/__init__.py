@@ -17,7 +17,7 @@ from daftt_core.records.examples import (
 )
 from daftt_core.records.files import appearing, link_file, remove_stale, stale_partials, write_text
 from daftt_core.records.fingerprints import FORM, Fingerprint, Heldout, write_fingerprints
-from daftt_core.records.parsing import explain, parse_json, parse_yaml
+from daftt_core.records.parsing import explain, parse_document, parse_json, parse_yaml
 from daftt_core.records.text import (
     IGNORED,
     MARKS,
@@ -57,6 +57,7 @@ __all__ = [
     "iterate_jsonl",
     "link_file",
     "normalize",
+    "parse_document",
     "parse_json",
     "parse_yaml",
     "read_jsonl",

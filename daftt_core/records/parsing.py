@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any, NamedTuple, NoReturn, get_args
+from typing import Any, NamedTuple, NoReturn, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from daftt_core.errors import did_you_mean, shortened
+from daftt_core.errors import DafttError, did_you_mean, shortened
+
+M = TypeVar("M", bound=BaseModel)
 
 _NAMES_WITH_VALUES = "must hold names with values"
 _MESSAGES = {
@@ -144,6 +146,28 @@ def parse_yaml(text: str) -> Any:
     # a date that does not exist and a number too long are ValueErrors of YAML's reader
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(" ".join(str(error).split())) from None
+
+
+def parse_document(text: str, model: type[M], where: str, error_type: type[DafttError]) -> M:
+    """Parse a YAML text as a model.
+
+    Args:
+        text: The text.
+        model: The model.
+        where: Name of the text for messages, such as its file.
+        error_type: The error to raise.
+
+    Raises:
+        DafttError: It is not such a text; the message names every mistake, one a line.
+    """
+    try:
+        return model.model_validate(parse_yaml(text))
+    except ValidationError as error:
+        mistakes = explain(error, model)
+        lines = [f"{where}: {field or 'the file'}: {problem}" for field, problem in mistakes]
+        raise error_type("\n".join(lines)) from None
+    except ValueError as error:
+        raise error_type(f"{where}: is not YAML: {error}") from None
 
 
 def parse_json(text: str) -> Any:

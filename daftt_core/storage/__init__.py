@@ -19,7 +19,7 @@ from daftt_core.storage.manifest import (
     write_manifest,
 )
 from daftt_core.storage.protocol import NOTHING, Content, Entry, Storage
-from daftt_core.storage.registry import SCHEMES, open_storage
+from daftt_core.storage.registry import SCHEMES, open_storage, read_object
 
 __all__ = [
     "MANIFEST",
@@ -42,6 +42,7 @@ __all__ = [
     "parse_manifest",
     "read_listed",
     "read_manifest",
+    "read_object",
     "sound_manifest",
     "unlisted",
     "verify",

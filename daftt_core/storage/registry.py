@@ -33,3 +33,17 @@ def open_storage(uri: str) -> Storage:
             f"{did_you_mean(scheme, SCHEMES)}"
         )
     return SCHEMES[scheme](uri)
+
+
+def read_object(uri: str) -> bytes | None:
+    """Return the content of a small file or object; None where there is no such one.
+
+    Args:
+        uri: Its path, or its URI in a bucket.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    folder, _, name = uri.rpartition("/")
+    content = open_storage(folder or ("/" if uri.startswith("/") else ".")).read(name)
+    return content.data if content else None

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from importlib import resources
-from pathlib import Path
-
-from pydantic import ValidationError
 
 from daftt_core.errors import StorageError, TaskError, did_you_mean
-from daftt_core.records import explain, parse_yaml
-from daftt_core.storage import open_storage
+from daftt_core.records import parse_document
+from daftt_core.storage import read_object
 from daftt_core.tasks.task import Task
 
 
@@ -51,22 +48,15 @@ def read_task_file(uri: str) -> str:
     Raises:
         TaskError: It cannot be read.
     """
-    folder, _, name = uri.rpartition("/")
-    problem: object
     try:
-        if "://" not in uri:
-            return Path(uri).read_text(encoding="utf-8")
-        content = open_storage(folder).read(name)
-        if content is not None:
-            return content.data.decode()
-        problem = "there is no such file"
+        data = read_object(uri)
+        if data is None:
+            raise TaskError(f"task {uri}: there is no such file")
+        return data.decode()
     except StorageError as error:
-        problem = error
+        raise TaskError(f"task {uri}: cannot be read: {error}") from None
     except UnicodeDecodeError:
-        problem = "it is not UTF-8"
-    except OSError as error:
-        problem = error.strerror
-    raise TaskError(f"task {uri}: cannot be read: {problem}")
+        raise TaskError(f"task {uri}: cannot be read: it is not UTF-8") from None
 
 
 def parse_task(name: str, text: str) -> Task:
@@ -79,13 +69,4 @@ def parse_task(name: str, text: str) -> Task:
     Raises:
         TaskError: It is wrong; names every mistake.
     """
-    try:
-        content = parse_yaml(text)
-    except ValueError as error:
-        raise TaskError(f"task {name}: is not YAML: {error}") from None
-    try:
-        return Task.model_validate(content)
-    except ValidationError as error:
-        mistakes = explain(error, Task)
-        lines = [f"task {name}: {field or 'the file'}: {problem}" for field, problem in mistakes]
-        raise TaskError("\n".join(lines)) from None
+    return parse_document(text, Task, f"task {name}", TaskError)
