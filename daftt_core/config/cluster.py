@@ -44,24 +44,20 @@ class PodConfig(Section):
     # "4" and 4 are the same count; Kubernetes wants text
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
-    gpu_resource: str = Field(
-        default="nvidia.com/gpu",
-        pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
-        description="Name the cluster gives its GPUs.",
-    )
-    gpus: PerPod = Field(default=0, description="GPUs of each pod.")
-    cpus: Cpus = Field(default="2", description="CPU cores of each pod.")
-    memory: Bytes = Field(default="8Gi", description="Memory of each pod.")
-    node_selector: NodeLabels = Field(
-        default={},
-        description="Labels of the nodes to use, as JSON, such as "
-        '{"cloud.google.com/gke-accelerator": "nvidia-l4"}.',
-    )
-    tolerations: Tolerations = Field(
-        default=[],
-        description="Taints that are no obstacle, as JSON, such as "
-        '[{"key": "nvidia.com/gpu", "operator": "Exists"}].',
-    )
+    gpu_resource: str = Field(default="nvidia.com/gpu", pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")
+    """Name the cluster gives its GPUs."""
+    gpus: PerPod = 0
+    """GPUs of each pod."""
+    cpus: Cpus = "2"
+    """CPU cores of each pod."""
+    memory: Bytes = "8Gi"
+    """Memory of each pod."""
+    node_selector: NodeLabels = Field(default={})
+    """Labels of the nodes to use, as JSON, such as {"cloud.google.com/gke-accelerator":
+    "nvidia-l4"}."""
+    tolerations: Tolerations = Field(default=[])
+    """Taints that are no obstacle, as JSON, such as [{"key": "nvidia.com/gpu", "operator":
+    "Exists"}]."""
 
     # Kubeflow Pipelines puts these into pods by itself, so nothing in them can be escaped.
 
@@ -90,83 +86,54 @@ class PodConfig(Section):
 class JobConfig(PodConfig):
     """Where the teacher is trained: on this machine, or as a job in the cluster."""
 
-    launcher: Literal["local", "pytorchjob", "trainjob"] = Field(
-        default="local",
-        description="Train in the step itself (local), as a PyTorchJob of the Training Operator, "
-        "or as a TrainJob of Kubeflow Trainer.",
-    )
-    image: str = Field(
-        default="", description="Image of the job's pods. Empty: the project's training image."
-    )
-    nodes: int = Field(default=1, ge=1, le=1000, description="Pods of the job, one on each node.")
-    gpus: PerPod = Field(
-        default=0, description="GPUs of each pod; 0: what the machine has, or none."
-    )
-    gpu_model: GpuModel = Field(
-        default="",
-        description="Kind of the GPUs that train the teacher. Where it is said, a teacher that "
-        "cannot fit is refused before anything starts. Empty: not known.",
-    )
-    processes_per_node: PerPod = Field(
-        default=0, description="Processes of each pod; 0: one for each GPU, or one."
-    )
-    cpus: Cpus = Field(default="4", description="CPU cores of each pod.")
-    memory: Bytes = Field(default="16Gi", description="Memory of each pod.")
-    shm_size: Bytes = Field(
-        default="2Gi",
-        description="Shared memory (/dev/shm) of each pod; it counts as the pod's memory.",
-    )
-    priority_class: OptionalName = Field(
-        default="", description="Priority class of the pods. Empty: none."
-    )
-    queue: OptionalName = Field(
-        default="", description="Kueue's LocalQueue. Empty: start without a queue."
-    )
-    service_account: OptionalName = Field(
-        default="", description="Service account of the pods. Empty: the default."
-    )
-    namespace: OptionalName = Field(
-        default="", description="Namespace of the job. Empty: that of the step."
-    )
-    secrets: str = Field(
-        default="",
-        description="Secrets the pods see as environment variables, such as "
-        "HF_TOKEN=huggingface/token (variable=secret/key, separated by commas).",
-    )
-    env: str = Field(
-        default="",
-        description='Environment variables of the pods, a JSON object such as {"NCCL_DEBUG": '
-        '"INFO"}; nothing secret.',
-    )
-    runtime: OptionalName = Field(
-        default="torch-distributed", description="ClusterTrainingRuntime that a TrainJob builds on."
-    )
-    deadline_seconds: Seconds = Field(
-        default=86_400, description="The job is ended when it has run for so long."
-    )
-    start_timeout_seconds: int = Field(
-        default=1800,
-        ge=1,
-        le=_YEAR_SECONDS,
-        description="The job is given up when its pods have not started for so long; waiting in "
-        "a queue does not count.",
-    )
-    ttl_seconds: Seconds = Field(
-        default=86_400, description="A finished job is removed after so long."
-    )
-    max_restarts: int = Field(
-        default=3,
-        ge=0,
-        le=1000,
-        description="Restarts after an eviction, a lost node, too little memory or a preemption.",
-    )
-    grace_seconds: int = Field(
-        default=600,
-        ge=60,
-        le=86_400,
-        description="Time a pod of the job has to store a checkpoint when it is told to end; a "
-        "node that is taken away may give less.",
-    )
+    launcher: Literal["local", "pytorchjob", "trainjob"] = "local"
+    """Train in the step itself (local), as a PyTorchJob of the Training Operator, or as a
+    TrainJob of Kubeflow Trainer."""
+    image: str = ""
+    """Image of the job's pods. Empty: the project's training image."""
+    nodes: int = Field(default=1, ge=1, le=1000)
+    """Pods of the job, one on each node."""
+    gpus: PerPod = 0
+    """GPUs of each pod; 0: what the machine has, or none."""
+    gpu_model: GpuModel = ""
+    """Kind of the GPUs that train the teacher. Where it is said, a teacher that cannot fit is
+    refused before anything starts. Empty: not known."""
+    processes_per_node: PerPod = 0
+    """Processes of each pod; 0: one for each GPU, or one."""
+    cpus: Cpus = "4"
+    """CPU cores of each pod."""
+    memory: Bytes = "16Gi"
+    """Memory of each pod."""
+    shm_size: Bytes = "2Gi"
+    """Shared memory (/dev/shm) of each pod; it counts as the pod's memory."""
+    priority_class: OptionalName = ""
+    """Priority class of the pods. Empty: none."""
+    queue: OptionalName = ""
+    """Kueue's LocalQueue. Empty: start without a queue."""
+    service_account: OptionalName = ""
+    """Service account of the pods. Empty: the default."""
+    namespace: OptionalName = ""
+    """Namespace of the job. Empty: that of the step."""
+    secrets: str = ""
+    """Secrets the pods see as environment variables, such as HF_TOKEN=huggingface/token
+    (variable=secret/key, separated by commas)."""
+    env: str = ""
+    """Environment variables of the pods, a JSON object such as {"NCCL_DEBUG": "INFO"}; nothing
+    secret."""
+    runtime: OptionalName = "torch-distributed"
+    """ClusterTrainingRuntime that a TrainJob builds on."""
+    deadline_seconds: Seconds = 86_400
+    """The job is ended when it has run for so long."""
+    start_timeout_seconds: int = Field(default=1800, ge=1, le=_YEAR_SECONDS)
+    """The job is given up when its pods have not started for so long; waiting in a queue does
+    not count."""
+    ttl_seconds: Seconds = 86_400
+    """A finished job is removed after so long."""
+    max_restarts: int = Field(default=3, ge=0, le=1000)
+    """Restarts after an eviction, a lost node, too little memory or a preemption."""
+    grace_seconds: int = Field(default=600, ge=60, le=86_400)
+    """Time a pod of the job has to store a checkpoint when it is told to end; a node that is
+    taken away may give less."""
 
     @property
     def each_nodes_processes(self) -> int:
@@ -214,17 +181,14 @@ class JobConfig(PodConfig):
 class ClusterConfig(PodConfig):
     """What the pods of a pipeline get on a cluster; a run on one machine ignores it."""
 
-    gpus: PerPod = Field(
-        default=0,
-        description="GPUs of each pod that runs a model: assessment, synthesis, students, test "
-        "predictions.",
-    )
-    teacher_gpus: PerPod = Field(
-        default=0,
-        description="GPUs of the teacher's own step; 0 where a job of several pods trains it.",
-    )
-    cpus: Cpus = Field(default="2", description="CPU cores of each pod that runs a model.")
-    memory: Bytes = Field(default="8Gi", description="Memory of each pod that runs a model.")
+    gpus: PerPod = 0
+    """GPUs of each pod that runs a model: assessment, synthesis, students, test predictions."""
+    teacher_gpus: PerPod = 0
+    """GPUs of the teacher's own step; 0 where a job of several pods trains it."""
+    cpus: Cpus = "2"
+    """CPU cores of each pod that runs a model."""
+    memory: Bytes = "8Gi"
+    """Memory of each pod that runs a model."""
     light_cpus: Cpus = Field(
         default="1", description=f"CPU cores of each pod that runs none. {_COMPILED_IN}"
     )

@@ -26,9 +26,18 @@ _NO_TEXT = "holds half a surrogate pair, which is not text"
 
 
 class Section(BaseModel):
-    """A frozen group of settings; an unknown one is an error."""
+    """A frozen group of settings; an unknown one is an error. A setting is described beneath it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: object) -> None:
+        """Join the lines of each setting's description."""
+        for field in cls.model_fields.values():
+            if field.description:
+                field.description = " ".join(field.description.split())
 
     @field_validator("*")
     @classmethod

@@ -31,106 +31,64 @@ class TeacherConfig(Section):
     """How the teacher is fine-tuned and judged."""
 
     model: str = Field(
-        default="smollm2-135m-instruct",
-        min_length=1,
-        description=f"Teacher: {_MODEL}",
+        default="smollm2-135m-instruct", min_length=1, description=f"Teacher: {_MODEL}"
     )
-    epochs: int = Field(
-        default=3, ge=0, le=10_000, description="Passes over the examples; 0: not tuned."
-    )
-    learning_rate: ProperShare = Field(default=5e-5, description="Peak learning rate.")
-    batch_size: BatchSize = Field(default=8, description="Examples per optimizer step.")
-    warmup_ratio: ShareBelowOne = Field(
-        default=0.1, description="Share of the steps in which the rate rises."
-    )
-    weight_decay: float = Field(default=0.0, ge=0, le=100, description="Decoupled weight decay.")
-    adam_beta1: ShareBelowOne = Field(
-        default=0.9, description="Adam: how long the mean of the gradients lasts."
-    )
-    adam_beta2: ShareBelowOne = Field(
-        default=0.999, description="Adam: how long the mean of their squares lasts."
-    )
-    adam_epsilon: float = Field(
-        default=1e-8, gt=0, le=1, description="Adam: what keeps its quotient finite."
-    )
-    max_grad_norm: float = Field(
-        default=1.0, gt=0, le=1_000_000_000, description="Gradient clipping norm."
-    )
+    epochs: int = Field(default=3, ge=0, le=10_000)
+    """Passes over the examples; 0: not tuned."""
+    learning_rate: ProperShare = 5e-5
+    """Peak learning rate."""
+    batch_size: BatchSize = 8
+    """Examples per optimizer step."""
+    warmup_ratio: ShareBelowOne = 0.1
+    """Share of the steps in which the rate rises."""
+    weight_decay: float = Field(default=0.0, ge=0, le=100)
+    """Decoupled weight decay."""
+    adam_beta1: ShareBelowOne = 0.9
+    """Adam: how long the mean of the gradients lasts."""
+    adam_beta2: ShareBelowOne = 0.999
+    """Adam: how long the mean of their squares lasts."""
+    adam_epsilon: float = Field(default=1e-8, gt=0, le=1)
+    """Adam: what keeps its quotient finite."""
+    max_grad_norm: float = Field(default=1.0, gt=0, le=1_000_000_000)
+    """Gradient clipping norm."""
     precision: Precision = Field(default="auto", description=_PRECISION)
-    max_length: int = Field(
-        default=256,
-        ge=16,
-        le=2**20,
-        description="Tokens per example; longer inputs are cut and counted.",
-    )
-    directions: Literal["label", "both"] = Field(
-        default="both",
-        description="Learn to answer inputs (label), or also to write inputs for answers (both).",
-    )
-    packing: bool = Field(
-        default=True,
-        description="Put several examples into one row, none seeing another, so that nothing is "
-        "padded and shared beginnings are computed once; models for which that is not known to be "
-        "exact are padded.",
-    )
-    method: Literal["full", "lora"] = Field(
-        default="full",
-        description="Train all weights (full), or small matrices beside them that are merged at "
-        "the end (lora).",
-    )
-    lora_rank: int = Field(default=16, ge=1, le=2**16, description="Rank of LoRA's matrices.")
-    lora_alpha: int = Field(
-        default=32,
-        ge=1,
-        le=1_000_000,
-        description="LoRA's scale: what it learns counts alpha / rank times.",
-    )
-    lora_dropout: ShareBelowOne = Field(
-        default=0.0, description="Share of LoRA's inputs dropped while training."
-    )
-    patience: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000,
-        description="Stop after so many epochs without a lower loss on dev; 0: never. The best "
-        "epoch's weights are kept in any case.",
-    )
-    checkpoint_steps: Positive = Field(
-        default=16, description="Optimizer steps between two checkpoints."
-    )
-    keep_checkpoints: int = Field(
-        default=2,
-        ge=1,
-        le=10_000,
-        description="Checkpoints kept while the teacher is trained, the newest.",
-    )
-    micro_batch_size: int = Field(
-        default=0,
-        ge=0,
-        le=2**16,
-        description="Examples that one process takes through the model at once; the rest of its "
-        "share of a batch follows before the optimizer's step. 0: its whole share.",
-    )
-    gradient_checkpointing: bool = Field(
-        default=False,
-        description="Compute activations again in the backward pass instead of keeping them: less "
-        "memory, about a third more work.",
-    )
-    zero_stage: int = Field(
-        default=0,
-        ge=0,
-        le=3,
-        description="What DeepSpeed divides among the processes: 1 the optimizer's state, 2 also "
-        "gradients, 3 also weights; 0: nothing, without DeepSpeed.",
-    )
-    offload: Literal["none", "cpu", "nvme"] = Field(
-        default="none",
-        description="Where what ZeRO has divided is kept: on the GPUs (none), in the machine's "
-        "memory (cpu), or on its disk (nvme; with zero_stage 3).",
-    )
-    offload_folder: str = Field(
-        default="", description="Folder on each machine's fast disk, for offload nvme."
-    )
+    max_length: int = Field(default=256, ge=16, le=2**20)
+    """Tokens per example; longer inputs are cut and counted."""
+    directions: Literal["label", "both"] = "both"
+    """Learn to answer inputs (label), or also to write inputs for answers (both)."""
+    packing: bool = True
+    """Put several examples into one row, none seeing another, so that nothing is padded and
+    shared beginnings are computed once; models for which that is not known to be exact are
+    padded."""
+    method: Literal["full", "lora"] = "full"
+    """Train all weights (full), or small matrices beside them that are merged at the end (lora)."""
+    lora_rank: int = Field(default=16, ge=1, le=2**16)
+    """Rank of LoRA's matrices."""
+    lora_alpha: int = Field(default=32, ge=1, le=1_000_000)
+    """LoRA's scale: what it learns counts alpha / rank times."""
+    lora_dropout: ShareBelowOne = 0.0
+    """Share of LoRA's inputs dropped while training."""
+    patience: int = Field(default=0, ge=0, le=1_000_000)
+    """Stop after so many epochs without a lower loss on dev; 0: never. The best epoch's weights
+    are kept in any case."""
+    checkpoint_steps: Positive = 16
+    """Optimizer steps between two checkpoints."""
+    keep_checkpoints: int = Field(default=2, ge=1, le=10_000)
+    """Checkpoints kept while the teacher is trained, the newest."""
+    micro_batch_size: int = Field(default=0, ge=0, le=2**16)
+    """Examples that one process takes through the model at once; the rest of its share of a
+    batch follows before the optimizer's step. 0: its whole share."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, about
+    a third more work."""
+    zero_stage: int = Field(default=0, ge=0, le=3)
+    """What DeepSpeed divides among the processes: 1 the optimizer's state, 2 also gradients, 3
+    also weights; 0: nothing, without DeepSpeed."""
+    offload: Literal["none", "cpu", "nvme"] = "none"
+    """Where what ZeRO has divided is kept: on the GPUs (none), in the machine's memory (cpu), or
+    on its disk (nvme; with zero_stage 3)."""
+    offload_folder: str = ""
+    """Folder on each machine's fast disk, for offload nvme."""
 
     @model_validator(mode="after")
     def _fit_the_stage(self) -> TeacherConfig:
@@ -169,74 +127,45 @@ class TeacherConfig(Section):
 class StudentConfig(Section):
     """How the students are trained."""
 
-    model: str = Field(
-        default="all-minilm-l6-v2",
-        min_length=1,
-        description=f"Student: {_MODEL}",
-    )
-    seeds: int = Field(default=3, ge=1, le=50, description="Students per arm.")
-    epochs: int = Field(
-        default=2, ge=1, le=10_000, description="Passes over an arm's examples, at most."
-    )
-    min_steps: NonNegative = Field(
-        default=60, description="Optimizer steps at least; small arms get more passes to reach it."
-    )
-    learning_rate: ProperShare = Field(default=2e-4, description="Peak learning rate.")
-    batch_size: BatchSize = Field(default=16, description="Examples per optimizer step.")
-    warmup_ratio: ShareBelowOne = Field(
-        default=0.1, description="Share of the steps in which the rate rises."
-    )
-    weight_decay: float = Field(default=0.01, ge=0, le=100, description="Decoupled weight decay.")
+    model: str = Field(default="all-minilm-l6-v2", min_length=1, description=f"Student: {_MODEL}")
+    seeds: int = Field(default=3, ge=1, le=50)
+    """Students per arm."""
+    epochs: int = Field(default=2, ge=1, le=10_000)
+    """Passes over an arm's examples, at most."""
+    min_steps: NonNegative = 60
+    """Optimizer steps at least; small arms get more passes to reach it."""
+    learning_rate: ProperShare = 2e-4
+    """Peak learning rate."""
+    batch_size: BatchSize = 16
+    """Examples per optimizer step."""
+    warmup_ratio: ShareBelowOne = 0.1
+    """Share of the steps in which the rate rises."""
+    weight_decay: float = Field(default=0.01, ge=0, le=100)
+    """Decoupled weight decay."""
     precision: Precision = Field(default="auto", description=_PRECISION)
-    max_length: int = Field(
-        default=96,
-        ge=8,
-        le=2**20,
-        description="Tokens of an input; longer ones are cut and counted.",
-    )
-    max_target_length: int = Field(
-        default=64,
-        ge=2,
-        le=2**20,
-        description="Tokens of an output text; longer ones are cut and counted.",
-    )
-    patience: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000,
-        description="Stop after so many looks at dev without a lower loss there, and keep the "
-        "weights of the best look; 0: train all steps and keep the last weights.",
-    )
-    dev_steps: Positive = Field(
-        default=20, description="Optimizer steps between two looks at dev, where patience is set."
-    )
-    example_weights: Literal["none", "class", "confidence"] = Field(
-        default="none",
-        description="How much an example counts: as much as any other (none), so that all labels "
-        "count the same together (class), or by the teacher's confidence where it wrote the output "
-        "(confidence).",
-    )
-    real_weight: float = Field(
-        default=1.0,
-        gt=0,
-        le=1000,
-        description="How much more a real labelled example counts than another one.",
-    )
-    soft_labels: bool = Field(
-        default=False,
-        description="Learn the teacher's calibrated probabilities of the labels where it wrote "
-        "the label, not the label alone.",
-    )
-    order: Literal["together", "real-last"] = Field(
-        default="together",
-        description="Real examples among the others (together), or after them, with steps of "
-        "their own (real-last).",
-    )
-    gold_arm: bool = Field(
-        default=True,
-        description="Also train on the true labels of the unlabelled inputs, where they are "
-        "known: the upper bound.",
-    )
+    max_length: int = Field(default=96, ge=8, le=2**20)
+    """Tokens of an input; longer ones are cut and counted."""
+    max_target_length: int = Field(default=64, ge=2, le=2**20)
+    """Tokens of an output text; longer ones are cut and counted."""
+    patience: int = Field(default=0, ge=0, le=1_000_000)
+    """Stop after so many looks at dev without a lower loss there, and keep the weights of the
+    best look; 0: train all steps and keep the last weights."""
+    dev_steps: Positive = 20
+    """Optimizer steps between two looks at dev, where patience is set."""
+    example_weights: Literal["none", "class", "confidence"] = "none"
+    """How much an example counts: as much as any other (none), so that all labels count the same
+    together (class), or by the teacher's confidence where it wrote the output (confidence)."""
+    real_weight: float = Field(default=1.0, gt=0, le=1000)
+    """How much more a real labelled example counts than another one."""
+    soft_labels: bool = False
+    """Learn the teacher's calibrated probabilities of the labels where it wrote the label, not
+    the label alone."""
+    order: Literal["together", "real-last"] = "together"
+    """Real examples among the others (together), or after them, with steps of their own
+    (real-last)."""
+    gold_arm: bool = True
+    """Also train on the true labels of the unlabelled inputs, where they are known: the upper
+    bound."""
 
     def steps(self, real: int, others: int = 0) -> int:
         """Return the optimizer steps of one student: its epochs, and ``min_steps`` at least.
