@@ -34,7 +34,6 @@ from daftt_core.config.run import (
     EvaluationConfig,
     MixtureConfig,
     NotifyConfig,
-    RunConfig,
 )
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
@@ -53,7 +52,6 @@ __all__ = [
     "NotifyConfig",
     "Precision",
     "PromotionConfig",
-    "RunConfig",
     "Section",
     "StudentConfig",
     "SynthesisConfig",

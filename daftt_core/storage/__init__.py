@@ -1,6 +1,6 @@
 """Folders that exist once their manifest does, on this machine or in a remote storage."""
 
-from daftt_core.storage.cache import Cache
+from daftt_core.storage.cache import Cache, make_once
 from daftt_core.storage.folders import RemoteFolder
 from daftt_core.storage.local import check_writable, exclusively, local_folder
 from daftt_core.storage.manifest import (
@@ -38,6 +38,7 @@ __all__ = [
     "exclusively",
     "is_inside",
     "local_folder",
+    "make_once",
     "open_storage",
     "parse_manifest",
     "read_listed",

@@ -28,10 +28,11 @@ from typing import IO, Literal
 
 from daftt_core.errors import StorageError, did_you_mean
 from daftt_core.records import digest
-from daftt_core.storage.local import exclusively
-from daftt_core.storage.manifest import commit, sound_manifest
+from daftt_core.storage.cache import make_once
+from daftt_core.storage.manifest import sound_manifest
 from daftt_core.telemetry import log
 
+_AGAIN = "it has to be fetched again"
 _HASH_MISMATCH = "DO NOT MATCH THE HASHES"  # so pip words it, in every version since 8
 
 
@@ -188,7 +189,9 @@ def verify(name: str) -> Path | None:
     Raises:
         StorageError: The asset is unknown.
     """
-    return _cached(_known(name))
+    asset = _known(name)
+    manifest = sound_manifest(cache_folder() / name, _AGAIN, asset.key)
+    return None if manifest is None else _path(asset)
 
 
 def _known(name: str) -> Asset:
@@ -207,32 +210,20 @@ def obtain(asset: Asset) -> Path:
     Raises:
         StorageError: It cannot be fetched, trusted or stored.
     """
-    ready = _cached(asset)
-    if ready is not None:
-        return ready
-    try:
-        with exclusively(cache_folder() / ".locks" / f"{asset.name}.lock", asset.name):
-            ready = _cached(asset)
-            if ready is None:
-                _extract(asset, _archive(asset))
-                ready = _path(asset)
-    except OSError as error:
-        raise StorageError(
-            f"{asset.name}: {error.filename or cache_folder()}: {error.strerror or error}; "
-            "set DAFTT_CACHE to a folder with free space that can be written"
-        ) from error
-    return ready
+
+    def extract(folder: Path) -> None:
+        archive = _archive(asset)
+        for member in asset.members:
+            extract_file(archive, member.path, folder / member.target)
+
+    summary = {"sha256": asset.sha256, "license": asset.license}
+    make_once(cache_folder() / asset.name, asset.key, _AGAIN, extract, summary)
+    return _path(asset)
 
 
 def _path(asset: Asset) -> Path:
     folder = cache_folder() / asset.name
     return folder / asset.members[0].target if len(asset.members) == 1 else folder
-
-
-def _cached(asset: Asset) -> Path | None:
-    folder = cache_folder() / asset.name
-    manifest = sound_manifest(folder, "it has to be fetched again", asset.key)
-    return None if manifest is None else _path(asset)
 
 
 def _archive(asset: Asset) -> Path:
@@ -295,14 +286,6 @@ def _reason(messages: str) -> str:
     lines = [line.strip() for line in messages.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:]
     return errors[0].removeprefix("ERROR:").strip() if errors else "it gave no reason"
-
-
-def _extract(asset: Asset, archive: Path) -> None:
-    folder = cache_folder() / asset.name
-    shutil.rmtree(folder, ignore_errors=True)
-    for member in asset.members:
-        extract_file(archive, member.path, folder / member.target)
-    commit(folder, asset.key, {"sha256": asset.sha256, "license": asset.license})
 
 
 def extract_file(archive: Path, names: Sequence[str], target: Path) -> None:

@@ -1,4 +1,4 @@
-"""A cache of fetched content, kept by its digest while there is room.
+"""Caches on this machine: folders that are made once, and fetched content of a bounded size.
 
     <cache>/<digest>/            complete content, with its manifest
     <cache>/.<digest>.partial/   being fetched; resumed after a kill
@@ -12,21 +12,64 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from daftt_core.errors import StorageError
 from daftt_core.storage.local import exclusively
 from daftt_core.storage.manifest import (
     Manifest,
+    commit,
     differing,
     read_manifest,
+    sound_manifest,
     unlisted,
     write_manifest,
 )
 from daftt_core.telemetry import log
 
 _held: dict[Path, int] = {}  # open lock files of content in use; they close with this process
+
+
+def make_once(
+    folder: Path, key: str, again: str, make: Callable[[Path], None], summary: Mapping[str, Any]
+) -> Path:
+    """Return a folder in a cache; make it first, unless it is there and whole.
+
+    Args:
+        folder: The folder.
+        key: Changes with everything that the folder is made from.
+        again: What is done about a damaged folder, such as ``converting it again``.
+        make: Makes the folder, which does not exist.
+        summary: The summary for its manifest.
+
+    Raises:
+        StorageError: The folder cannot be written, or whatever ``make`` raises.
+    """
+    if sound_manifest(folder, again, key) is not None:  # also in a cache that cannot be written
+        return folder
+    with (
+        _explained(folder),
+        exclusively(folder.parent / ".locks" / f"{folder.name}.lock", folder.name),
+    ):
+        if sound_manifest(folder, again, key) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            commit(folder, key, dict(summary))
+    return folder
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{error.filename or folder}: {error.strerror or error}; set DAFTT_CACHE to a folder "
+            "with free space that can be written"
+        ) from error
 
 
 class Cache:
@@ -51,18 +94,14 @@ class Cache:
             StorageError: The cache cannot be written, or whatever ``fill`` raises.
         """
         digest = manifest.digest
-        try:
+        lock = self._folder / ".locks" / f"{digest}.lock"
+        with _explained(self._folder):
             self._hold(digest)
-            with exclusively(self._folder / ".locks" / f"{digest}.lock", f"download of {digest}"):
+            with exclusively(lock, f"download of {digest}"):
                 ready = self._folder / digest
                 if not self._is_whole(ready, digest):
                     self._fill(ready, manifest, fill)
                 os.utime(ready)
-        except OSError as error:
-            raise StorageError(
-                f"{error.filename or self._folder}: {error.strerror or error}; set DAFTT_CACHE to "
-                "a folder with free space that can be written"
-            ) from error
         return ready
 
     def _fill(self, ready: Path, manifest: Manifest, fill: Callable[[Path], None]) -> None:
