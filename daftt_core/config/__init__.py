@@ -1,4 +1,4 @@
-"""The whole configuration: what each setting means, what it allows, and its one default.
+"""The whole configuration: each setting's meaning, limits and one default.
 
 Each stage has a *section*. The Kubeflow UI, the command line and YAML files show the same settings
 as flat names, ``<section>_<field>`` (the ``run`` section goes without its prefix):

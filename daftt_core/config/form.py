@@ -13,7 +13,7 @@ put something else in their place:
 - Kubernetes, in the command of a pod: ``$(NAME)``, and ``$$``, which becomes ``$``.
 
 In JSON any character may be written as ``\uXXXX``: written so, the patterns are no longer there,
-and whoever reads the JSON has the text again. A text that is not JSON travels as JSON behind a
+and every reader of the JSON gets the text back. A text that is not JSON travels as JSON behind a
 mark wherever it holds a pattern; all others travel as they are.
 """
 
@@ -74,7 +74,7 @@ def read_form(form: Mapping[str, Any], *, on_cluster: bool = False) -> Config:
     Args:
         form: The fields of the form, and ``compiled_in``: the cluster's section with which the
             pipeline was compiled, as JSON.
-        on_cluster: Whether this runs in a pod, where what was compiled in cannot be changed.
+        on_cluster: Whether this runs in a pod, where compiled-in settings cannot change.
 
     Raises:
         ConfigError: Names every unknown setting and every bad value, one line each; or a setting

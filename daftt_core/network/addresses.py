@@ -1,8 +1,8 @@
 """Addresses that users give: well formed, without secrets, and not those of metadata services.
 
-A cloud's metadata service gives out the machine's credentials to whoever asks from the machine
-itself. An address in a setting must not turn a pod into that one (server-side request forgery), in
-whatever way it is spelled.
+A cloud's metadata service gives out the machine's credentials to every process on the machine. An
+address in a setting must not make a pod fetch them (server-side request forgery), in whatever way
+it is spelled.
 """
 
 from __future__ import annotations

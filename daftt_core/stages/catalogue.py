@@ -2,7 +2,7 @@
 
 Code that lists, orders, shows or prices stages takes them from here. Arms are the sets of examples
 that students are trained on and compared by: each has the real labelled examples, and differs in
-what it has beside them.
+the others.
 """
 
 from __future__ import annotations

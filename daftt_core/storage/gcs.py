@@ -240,11 +240,7 @@ class GcsStorage:
         except TransferError as error:
             uri = f"{self._root}/{error.name}"
             raise StorageError(self._sentence(uri, error.__cause__ or error, writing)) from error
-        except OSError as error:
-            if not isinstance(error, known_errors()):  # a local disk, not the network
-                raise
-            raise StorageError(self._sentence(uri, error, writing)) from error
-        except known_errors() as error:
+        except known_errors() as error:  # of the network, not of a local disk
             raise StorageError(self._sentence(uri, error, writing)) from error
 
     def _sentence(self, uri: str, error: BaseException, writing: bool) -> str:

@@ -111,7 +111,7 @@ class Transfer:
         progress = Progress("download", len(paths), "files", done=len(paths) - len(pending))
         large = [target for target in pending if stored[target].size > self._part_bytes]
         for target in large:
-            fetch = partial(self._download_ranges, paths, blobs, journal)
+            fetch = partial(self._download_ranges, blobs[target], paths[target], journal)
             self._until_whole([target], fetch)
             progress.advance()
         for batch in _batches([target for target in pending if target not in large], _BATCH):
@@ -253,19 +253,9 @@ class Transfer:
         return {target: _changed_or(error) for target, error in zip(targets, errors, strict=True)}
 
     def _download_ranges(
-        self,
-        paths: Mapping[str, Path],
-        blobs: Mapping[str, Any],
-        journal: Journal,
-        targets: Sequence[str],
+        self, listed: Any, path: Path, journal: Journal, _targets: Sequence[str]
     ) -> _Errors:
-        """Fetch large objects range by range into files of their full size."""
-        return {
-            target: self._download_range(blobs[target], paths[target], journal)
-            for target in targets
-        }
-
-    def _download_range(self, listed: Any, path: Path, journal: Journal) -> BaseException | None:
+        """Fetch a large object range by range into a file of its full size."""
         mark = _mark_of_blob(listed)
 
         def fetch(start: str) -> None:
@@ -291,10 +281,10 @@ class Transfer:
         progress = Progress(f"download {path.name}", len(starts), "parts", done=len(done))
         errors = [error for error in self._in_parallel(missing, fetch, progress).values() if error]
         if errors:
-            return _changed_or(errors[0])
+            return {listed.name: _changed_or(errors[0])}
         count_bytes(fetched=sum(min(self._part_bytes, mark.size - int(start)) for start in missing))
         journal.forget(path)
-        return None if mark_of(path) == mark else DamagedError()
+        return {listed.name: None if mark_of(path) == mark else DamagedError()}
 
     def _in_parallel(
         self, names: Sequence[str], work: Callable[[str], None], progress: Progress | None = None
