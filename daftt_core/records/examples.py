@@ -56,11 +56,13 @@ def seed_for(seed: int, *names: str) -> int:
     return int(digest(seed, *names), 16) >> 1
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """A frozen model of finite numbers, to which an unknown field is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Example(_Record):
+class Example(Record):
     """One input, with its output where that is known.
 
     Attributes:
@@ -81,7 +83,7 @@ class Example(_Record):
         return cls(id=content_id(text, text_pair), text=text, text_pair=text_pair, output=output)
 
 
-class TextSample(_Record):
+class TextSample(Record):
     """One of several texts that the teacher wrote as the output of one input.
 
     Attributes:
@@ -125,7 +127,7 @@ class SyntheticExample(Example):
     shortened: bool = False
 
 
-class Rejection(_Record):
+class Rejection(Record):
     """A synthetic example that was not kept.
 
     Attributes:
@@ -141,7 +143,7 @@ class Rejection(_Record):
     collides_with: str | None = None
 
 
-class Prediction(_Record):
+class Prediction(Record):
     """A model's answer to one example.
 
     Attributes:
@@ -165,7 +167,7 @@ TRAITS = "traits.json"
 """File of the test examples' :class:`Traits`, beside the examples and beside the predictions."""
 
 
-class Traits(_Record):
+class Traits(Record):
     """Properties of the test examples beside their outputs, by which the evaluation slices.
 
     Attributes:

@@ -29,10 +29,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from daftt_core.errors import DataError
-from daftt_core.records.examples import Example, content_id, digest
+from daftt_core.records.examples import Example, Record, content_id, digest
 from daftt_core.records.files import write_text
 from daftt_core.records.text import bare, is_character, words_of
 
@@ -48,7 +48,7 @@ _LEAST_COMMON = 0.8  # so one word of five may differ
 _Run = tuple[str, ...]
 
 
-class Fingerprint(BaseModel):
+class Fingerprint(Record):
     """The fingerprint of one held-out example.
 
     Attributes:
@@ -56,8 +56,6 @@ class Fingerprint(BaseModel):
         bare: Hash of its input without case, spacing and punctuation.
         words: For each of its texts, the hash of each normalized word.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     bare: str
@@ -70,9 +68,7 @@ class Fingerprint(BaseModel):
         return cls(id=example.id, bare=bare_id, words=words)
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _File(Record):
     form: Literal[2] = FORM
     examples: tuple[Fingerprint, ...]
 

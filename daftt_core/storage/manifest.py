@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from daftt_core.errors import StorageError
-from daftt_core.records import appearing, digest, write_text
+from daftt_core.records import Record, appearing, digest, write_text
 from daftt_core.telemetry import Count, Usage, log
 
 MANIFEST = "manifest.json"
@@ -49,10 +49,8 @@ def listed_name(name: str) -> str:
     return name
 
 
-class FileEntry(BaseModel):
+class FileEntry(Record):
     """One file of a committed folder: its path inside it, size in bytes, and SHA-256."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Annotated[str, AfterValidator(listed_name)]
     size: Count

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from daftt_core.errors import did_you_mean
-from daftt_core.records import Example, composed, normalize
+from daftt_core.records import Example, Record, composed, normalize
 from daftt_core.tasks.metrics import primary_metrics
 
 MOST_ID_CHARACTERS = 64
@@ -25,11 +25,7 @@ _SHOWS_NOTHING = re.compile(
 )
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Columns(_Part):
+class Columns(Record):
     """Which columns of a data file hold the input and the output.
 
     Attributes:
@@ -54,7 +50,7 @@ class Columns(_Part):
         return name
 
 
-class Label(_Part):
+class Label(Record):
     """One allowed output of a classification task.
 
     Attributes:
@@ -115,7 +111,7 @@ class _Lookup(NamedTuple):
     verbalizers: dict[str, str]
 
 
-class Solved(_Part):
+class Solved(Record):
     """A solved example that the prompts show, in the manner of Super-NaturalInstructions.
 
     Attributes:
@@ -141,7 +137,7 @@ class Solved(_Part):
         return [line.strip() for line in self.input.splitlines() if line.strip()]
 
 
-class Splits(_Part):
+class Splits(Record):
     """The splits of a public data set, by its own names.
 
     Attributes:
@@ -162,7 +158,7 @@ class Splits(_Part):
         return test
 
 
-class Hub(_Part):
+class Hub(Record):
     """A public data set, as ``datasets.load_dataset`` finds it.
 
     Attributes:
@@ -178,7 +174,7 @@ class Hub(_Part):
     splits: Splits = Splits()
 
 
-class Task(_Part):
+class Task(Record):
     """A task.
 
     Attributes:

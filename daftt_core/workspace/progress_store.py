@@ -14,9 +14,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from daftt_core.errors import StorageError
+from daftt_core.records import Record
 from daftt_core.storage import (
     NOTHING,
     Entry,
@@ -33,10 +34,8 @@ from daftt_core.telemetry import log
 _FETCHED = ".restoring"
 
 
-class _Parts(BaseModel):
+class _Parts(Record):
     """The parts of a folder by machine; of files of one name the first counts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     parts: tuple[Manifest, ...]
 

@@ -7,10 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from daftt_core.errors import ConfigError
-from daftt_core.records import digest
+from daftt_core.records import Record, digest
 from daftt_core.storage import Cache, Storage, check_writable, local_folder, open_storage
 from daftt_core.storage.assets import cache_folder
 from daftt_core.tasks import Task
@@ -18,7 +16,7 @@ from daftt_core.tasks import Task
 _CACHE_GB = "100"  # two of the largest teachers, with room for what else a pod reads
 
 
-class Run(BaseModel):
+class Run(Record):
     """The facts that every stage knows about its run.
 
     Attributes:
@@ -29,8 +27,6 @@ class Run(BaseModel):
         family: Folder of the runs that belong together with this one, such as a sweep's cells:
             they copy each other's finished stages. Empty: none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     uri: str
     seed: int
