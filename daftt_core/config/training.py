@@ -175,10 +175,11 @@ class StudentConfig(Section):
             others: Synthetic and gold ones; with order real-last the two are trained on in turn.
         """
         phases = [real, others] if self.order == "real-last" else [real + others]
-        return sum(self._phase_steps(count) for count in phases if count)
-
-    def _phase_steps(self, examples: int) -> int:
-        return max(self.epochs * math.ceil(examples / self.batch_size), self.min_steps)
+        return sum(
+            max(self.epochs * math.ceil(examples / self.batch_size), self.min_steps)
+            for examples in phases
+            if examples
+        )
 
     def check_task(self, *, is_classification: bool) -> None:
         """Refuse settings that need labels for a task that has none.
