@@ -7,14 +7,14 @@
     ├── ModelError            4   a model that is missing, incomplete or does not fit the task
     ├── StorageError          5   a file, folder or bucket that cannot be read, written or trusted
     │   └── BusyError         6   another process is working in the same folder
-    ├── TrainingError         7   training that diverged or could not go on
+    ├── TrainingError         7   training that diverged or could not continue
     ├── GateError             8   the teacher did not pass its gate and the run was told to stop
     ├── JobError              9   a job that failed, or a cluster that cannot be used
     ├── RemoteError          10   Kubeflow Pipelines or Kubernetes cannot be reached, or refuses
-    └── StoppedError        143   told to end (SIGTERM); what was done is kept for the next attempt
+    └── StoppedError        143   told to end (SIGTERM); the next attempt resumes the work
 
-A message is one sentence or one sentence per mistake: which field, file and line or object, what
-was found, what is allowed, and, where it helps, what to do. A stack trace is for faults of DAFTT.
+A message is one sentence, or one for each mistake: the field, file and line or object, its value,
+the allowed values, and, where it helps, what to do. Stack traces are for faults of DAFTT.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MOST_SHOWN = 60  # characters
 
 
 class DafttError(Exception):
-    """A mistake or a mishap that its message explains fully."""
+    """A mistake or a failure that its message explains fully."""
 
     exit_code = 1
 
@@ -85,7 +85,7 @@ class BusyError(StorageError):
 
 
 class TrainingError(DafttError):
-    """Training diverged or could not go on."""
+    """Training diverged or could not continue."""
 
     exit_code = 7
 
@@ -97,7 +97,7 @@ class GateError(DafttError):
 
 
 class JobError(DafttError):
-    """A job in the cluster failed, or the cluster refused what was asked of it."""
+    """A job in the cluster failed, or the cluster refused a request."""
 
     exit_code = 9
 
@@ -109,7 +109,7 @@ class RemoteError(DafttError):
 
 
 class StoppedError(DafttError):
-    """This process was told to end and did so in good order; another attempt goes on from there.
+    """This process was told to end and did so cleanly; another attempt resumes its work.
 
     The code is the one that a process ended by SIGTERM has in a container.
     """
@@ -118,11 +118,11 @@ class StoppedError(DafttError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A suggestion for a mistyped word.
+    """Return a suggestion for a mistyped word.
 
     Args:
-        word: What was typed.
-        known: What is allowed.
+        word: The word.
+        known: The allowed words.
 
     Returns:
         ``"; did you mean 'x'?"``, or an empty string when nothing known is close.
@@ -132,5 +132,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text for a message: at most 60 characters of it."""
+    """Return a text for a message: at most 60 characters of it."""
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."

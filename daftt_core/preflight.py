@@ -19,14 +19,13 @@ from daftt_core.stages import PREFLIGHT, PreflightResult
 from daftt_core.storage import SCHEMES, open_storage
 from daftt_core.storage.models import find_remote_model, is_remote_model
 from daftt_core.tasks import builtin_tasks, load_task
-from daftt_core.tasks.registry import is_task_text
 from daftt_core.workspace import (
     CONFIG_FILE,
     RUN_FILE,
     Run,
     StageResult,
     check_run,
-    is_distant,
+    is_remote,
     run_stage,
 )
 
@@ -103,7 +102,7 @@ def _places(config: Config) -> Iterator[tuple[str, str]]:
         if place and not place.startswith("hub:"):
             yield f"data_{name}", place
     task = config.run.task
-    if not is_task_text(task) and task not in builtin_tasks():
+    if "\n" not in task.strip() and task not in builtin_tasks():  # or it is the text of a file
         yield "task", task
     for name, place in (
         ("prices", config.run.prices),
@@ -172,7 +171,7 @@ def preflight(config: Config, run: Run | None = None) -> StageResult[PreflightRe
     check_models(config)
     check_settings(config, run)
     # in a storage at a distance the stages may be worked on by as many machines, each with its disk
-    check_run(run, 0 if is_distant(run) else disk_bytes(config))
+    check_run(run, 0 if is_remote(run) else disk_bytes(config))
     if config.promotion.enabled and config.promotion.registry:
         open_storage(config.promotion.registry).check_writable()
     prices = read_prices(config.run.prices) if config.run.prices else None

@@ -12,11 +12,11 @@ import re
 from importlib import resources
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from daftt_core.errors import ConfigError
-from daftt_core.records import explain, parse_yaml
-from daftt_core.storage import open_storage
+from daftt_core.records import parse_document
+from daftt_core.storage import read_object
 from daftt_core.telemetry import Usage
 
 _OTHER = "other"
@@ -98,11 +98,10 @@ def read_prices(uri: str) -> Prices:
         ConfigError: There is no such file, or it does not hold prices.
         StorageError: It cannot be read.
     """
-    folder, _, name = uri.rpartition("/")
-    content = open_storage(folder or ("/" if uri.startswith("/") else ".")).read(name)
-    if content is None:
+    data = read_object(uri)
+    if data is None:
         raise ConfigError(f"prices: {uri}: there is no such file")
-    return parse_prices(uri, content.data)
+    return parse_prices(uri, data)
 
 
 def parse_prices(where: str, data: bytes) -> Prices:
@@ -116,15 +115,10 @@ def parse_prices(where: str, data: bytes) -> Prices:
         ConfigError: It does not hold prices; names every mistake.
     """
     try:
-        content = parse_yaml(data.decode())
-    except ValueError as error:
+        text = data.decode()
+    except UnicodeDecodeError as error:
         raise ConfigError(f"prices: {where}: is not YAML: {error}") from None
-    try:
-        return Prices.model_validate(content)
-    except ValidationError as error:
-        found = explain(error, Prices)
-        lines = [f"prices: {where}: {field or 'the file'}: {said}" for field, said in found]
-        raise ConfigError("\n".join(lines)) from None
+    return parse_document(text, Prices, f"prices: {where}", ConfigError)
 
 
 def example_prices() -> str:

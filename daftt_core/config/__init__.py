@@ -1,4 +1,4 @@
-"""The whole configuration: what each setting means, what it allows, and its one default.
+"""The whole configuration: each setting's meaning, limits and one default.
 
 Each stage has a *section*. The Kubeflow UI, the command line and YAML files show the same settings
 as flat names, ``<section>_<field>`` (the ``run`` section goes without its prefix):
@@ -6,7 +6,6 @@ as flat names, ``<section>_<field>`` (the ``run`` section goes without its prefi
 once and reports every mistake in one message.
 """
 
-from daftt_core.config.arguments import as_argument, from_argument, json_argument
 from daftt_core.config.cluster import ClusterConfig, GpuModel, JobConfig
 from daftt_core.config.flat import (
     Config,
@@ -18,9 +17,12 @@ from daftt_core.config.flat import (
 )
 from daftt_core.config.form import (
     FORM_SETTINGS,
+    as_argument,
     check_compiled_in,
     form_arguments,
     form_descriptions,
+    from_argument,
+    json_argument,
     merge_form,
     read_form,
     split_presets,
@@ -32,7 +34,6 @@ from daftt_core.config.run import (
     EvaluationConfig,
     MixtureConfig,
     NotifyConfig,
-    RunConfig,
 )
 from daftt_core.config.section import Section
 from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
@@ -51,7 +52,6 @@ __all__ = [
     "NotifyConfig",
     "Precision",
     "PromotionConfig",
-    "RunConfig",
     "Section",
     "StudentConfig",
     "SynthesisConfig",

@@ -5,35 +5,19 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from daftt_core.config.section import Section, parse_json, read_json
+from daftt_core.config.section import ObjectName, Section, read_json
 from daftt_core.errors import shortened
 
 GpuModel = Literal[
     "", "a100-40", "a100-80", "h100-80", "h200-141", "l4-24", "t4-16", "v100-16", "v100-32"
 ]
 
-
 _YEAR_SECONDS = 365 * 86_400
-_NAME = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"
-
-
-# as many digits as a double holds exactly, which is what Kubernetes' JSON may become on its way
-_CPUS = r"^([0-9]{1,6}(\.[0-9]{1,3})?|[0-9]{1,9}m)$"
-_BYTES = r"^[0-9]{1,15}(\.[0-9]{1,3})?([KMGTPE]i?)?$"
 _LABEL_TEXT = re.compile(r"[A-Za-z0-9._/-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-_OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 _TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
-
-
 _COMPILED_IN_NAMES = (
     *("light_cpus", "light_memory", "node_selector", "tolerations", "hub_secret", "pull_secret"),
     "environment",
@@ -41,9 +25,19 @@ _COMPILED_IN_NAMES = (
 _COMPILED_IN = "Fixed when the pipeline is uploaded (daftt upload --settings)."
 
 
-def _parse_json(value: object) -> object:
-    """A text as the JSON it holds: a form or a command line can give nothing else."""
-    return parse_json(value) if isinstance(value, str) else value
+def _read_text(value: object) -> object:
+    """Return the value of a JSON text: a form or a command line can give nothing else."""
+    return read_json(value) if isinstance(value, str) else value
+
+
+PerPod = Annotated[int, Field(ge=0, le=64)]
+Seconds = Annotated[int, Field(ge=60, le=_YEAR_SECONDS)]
+OptionalName = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$")]
+# as many digits as a double holds exactly, which is what Kubernetes' JSON may become on its way
+Cpus = Annotated[str, Field(pattern=r"^([0-9]{1,6}(\.[0-9]{1,3})?|[0-9]{1,9}m)$")]
+Bytes = Annotated[str, Field(pattern=r"^[0-9]{1,15}(\.[0-9]{1,3})?([KMGTPE]i?)?$")]
+NodeLabels = Annotated[dict[str, str], BeforeValidator(_read_text)]
+Tolerations = Annotated[list[dict[str, Any]], BeforeValidator(_read_text)]
 
 
 class PodConfig(Section):
@@ -52,24 +46,20 @@ class PodConfig(Section):
     # "4" and 4 are the same count; Kubernetes wants text
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
-    gpu_resource: str = Field(
-        default="nvidia.com/gpu",
-        pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$",
-        description="Name the cluster gives its GPUs.",
-    )
-    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of each pod.")
-    cpus: str = Field(default="2", pattern=_CPUS, description="CPU cores of each pod.")
-    memory: str = Field(default="8Gi", pattern=_BYTES, description="Memory of each pod.")
-    node_selector: Annotated[dict[str, str], BeforeValidator(_parse_json)] = Field(
-        default={},
-        description="Labels of the nodes to use, as JSON, such as "
-        '{"cloud.google.com/gke-accelerator": "nvidia-l4"}.',
-    )
-    tolerations: Annotated[list[dict[str, Any]], BeforeValidator(_parse_json)] = Field(
-        default=[],
-        description="Taints that are no obstacle, as JSON, such as "
-        '[{"key": "nvidia.com/gpu", "operator": "Exists"}].',
-    )
+    gpu_resource: str = Field(default="nvidia.com/gpu", pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")
+    """Name the cluster gives its GPUs."""
+    gpus: PerPod = 0
+    """GPUs of each pod."""
+    cpus: Cpus = "2"
+    """CPU cores of each pod."""
+    memory: Bytes = "8Gi"
+    """Memory of each pod."""
+    node_selector: NodeLabels = Field(default={})
+    """Labels of the nodes to use, as JSON, such as {"cloud.google.com/gke-accelerator":
+    "nvidia-l4"}."""
+    tolerations: Tolerations = Field(default=[])
+    """Taints that are no obstacle, as JSON, such as [{"key": "nvidia.com/gpu", "operator":
+    "Exists"}]."""
 
     # Kubeflow Pipelines puts these into pods by itself, so nothing in them can be escaped.
 
@@ -98,96 +88,58 @@ class PodConfig(Section):
 class JobConfig(PodConfig):
     """Where the teacher is trained: on this machine, or as a job in the cluster."""
 
-    launcher: Literal["local", "pytorchjob", "trainjob"] = Field(
-        default="local",
-        description="Train in the step itself (local), as a PyTorchJob of the Training Operator, "
-        "or as a TrainJob of Kubeflow Trainer.",
-    )
-    image: str = Field(
-        default="", description="Image of the job's pods. Empty: the project's training image."
-    )
-    nodes: int = Field(default=1, ge=1, le=1000, description="Pods of the job, one on each node.")
-    gpus: int = Field(
-        default=0, ge=0, le=64, description="GPUs of each pod; 0: what the machine has, or none."
-    )
-    gpu_model: GpuModel = Field(
-        default="",
-        description="Kind of the GPUs that train the teacher. Where it is said, a teacher that "
-        "cannot fit is refused before anything starts. Empty: not known.",
-    )
-    processes_per_node: int = Field(
-        default=0, ge=0, le=64, description="Processes of each pod; 0: one for each GPU, or one."
-    )
-    cpus: str = Field(default="4", pattern=_CPUS, description="CPU cores of each pod.")
-    memory: str = Field(default="16Gi", pattern=_BYTES, description="Memory of each pod.")
-    shm_size: str = Field(
-        default="2Gi",
-        pattern=_BYTES,
-        description="Shared memory (/dev/shm) of each pod; it counts as the pod's memory.",
-    )
-    priority_class: str = Field(
-        default="", pattern=_NAME, description="Priority class of the pods. Empty: none."
-    )
-    queue: str = Field(
-        default="", pattern=_NAME, description="Kueue's LocalQueue. Empty: start without a queue."
-    )
-    service_account: str = Field(
-        default="", pattern=_NAME, description="Service account of the pods. Empty: the default."
-    )
-    namespace: str = Field(
-        default="", pattern=_NAME, description="Namespace of the job. Empty: that of the step."
-    )
-    secrets: str = Field(
-        default="",
-        description="Secrets the pods see as environment variables, such as "
-        "HF_TOKEN=huggingface/token (variable=secret/key, separated by commas).",
-    )
-    env: str = Field(
-        default="",
-        description='Environment variables of the pods, a JSON object such as {"NCCL_DEBUG": '
-        '"INFO"}; nothing secret.',
-    )
-    runtime: str = Field(
-        default="torch-distributed",
-        pattern=_NAME,
-        description="ClusterTrainingRuntime that a TrainJob builds on.",
-    )
-    deadline_seconds: int = Field(
-        default=86_400,
-        ge=60,
-        le=_YEAR_SECONDS,
-        description="The job is ended when it has run for so long.",
-    )
-    start_timeout_seconds: int = Field(
-        default=1800,
-        ge=1,
-        le=_YEAR_SECONDS,
-        description="The job is given up when its pods have not started for so long; waiting in "
-        "a queue does not count.",
-    )
-    ttl_seconds: int = Field(
-        default=86_400,
-        ge=60,
-        le=_YEAR_SECONDS,
-        description="A finished job is removed after so long.",
-    )
-    max_restarts: int = Field(
-        default=3,
-        ge=0,
-        le=1000,
-        description="Restarts after an eviction, a lost node, too little memory or a preemption.",
-    )
-    grace_seconds: int = Field(
-        default=600,
-        ge=60,
-        le=86_400,
-        description="Time a pod of the job has to store a checkpoint when it is told to end; a "
-        "node that is taken away may give less.",
-    )
+    launcher: Literal["local", "pytorchjob", "trainjob"] = "local"
+    """Train in the step itself (local), as a PyTorchJob of the Training Operator, or as a
+    TrainJob of Kubeflow Trainer."""
+    image: str = ""
+    """Image of the job's pods. Empty: the project's training image."""
+    nodes: int = Field(default=1, ge=1, le=1000)
+    """Pods of the job, one on each node."""
+    gpus: PerPod = 0
+    """GPUs of each pod; 0: what the machine has, or none."""
+    gpu_model: GpuModel = ""
+    """Kind of the GPUs that train the teacher. Where it is said, a teacher that cannot fit is
+    refused before anything starts. Empty: not known."""
+    processes_per_node: PerPod = 0
+    """Processes of each pod; 0: one for each GPU, or one."""
+    cpus: Cpus = "4"
+    """CPU cores of each pod."""
+    memory: Bytes = "16Gi"
+    """Memory of each pod."""
+    shm_size: Bytes = "2Gi"
+    """Shared memory (/dev/shm) of each pod; it counts as the pod's memory."""
+    priority_class: OptionalName = ""
+    """Priority class of the pods. Empty: none."""
+    queue: OptionalName = ""
+    """Kueue's LocalQueue. Empty: start without a queue."""
+    service_account: OptionalName = ""
+    """Service account of the pods. Empty: the default."""
+    namespace: OptionalName = ""
+    """Namespace of the job. Empty: that of the step."""
+    secrets: str = ""
+    """Secrets the pods see as environment variables, such as HF_TOKEN=huggingface/token
+    (variable=secret/key, separated by commas)."""
+    env: str = ""
+    """Environment variables of the pods, a JSON object such as {"NCCL_DEBUG": "INFO"}; nothing
+    secret."""
+    runtime: OptionalName = "torch-distributed"
+    """ClusterTrainingRuntime that a TrainJob builds on."""
+    deadline_seconds: Seconds = 86_400
+    """The job is ended when it has run for so long."""
+    start_timeout_seconds: int = Field(default=1800, ge=1, le=_YEAR_SECONDS)
+    """The job is given up when its pods have not started for so long; waiting in a queue does
+    not count."""
+    ttl_seconds: Seconds = 86_400
+    """A finished job is removed after so long."""
+    max_restarts: int = Field(default=3, ge=0, le=1000)
+    """Restarts after an eviction, a lost node, too little memory or a preemption."""
+    grace_seconds: int = Field(default=600, ge=60, le=86_400)
+    """Time a pod of the job has to store a checkpoint when it is told to end; a node that is
+    taken away may give less."""
 
     @property
     def each_nodes_processes(self) -> int:
-        """Processes of each pod: as asked for, or one for each GPU."""
+        """Return the processes of each pod: as set, or one for each GPU."""
         return self.processes_per_node or max(1, self.gpus)
 
     @model_validator(mode="after")
@@ -206,7 +158,15 @@ class JobConfig(PodConfig):
 
     def variables(self) -> dict[str, str]:
         """Return ``env`` as a mapping."""
-        return _strings("env", self.env)
+        try:
+            variables = read_json(self.env or "{}")
+        except ValueError as error:
+            raise ValueError(f"env {error}") from None
+        if not isinstance(variables, dict) or not all(
+            isinstance(value, str) for value in variables.values()
+        ):
+            raise ValueError("env must be a JSON object whose values are strings")
+        return variables
 
     def secret_keys(self) -> dict[str, tuple[str, str]]:
         """Return the secret and the key in it for each environment variable of ``secrets``."""
@@ -223,57 +183,40 @@ class JobConfig(PodConfig):
 class ClusterConfig(PodConfig):
     """What the pods of a pipeline get on a cluster; a run on one machine ignores it."""
 
-    gpus: int = Field(
-        default=0,
-        ge=0,
-        le=64,
-        description="GPUs of each pod that runs a model: assessment, synthesis, students, test "
-        "predictions.",
+    gpus: PerPod = 0
+    """GPUs of each pod that runs a model: assessment, synthesis, students, test predictions."""
+    teacher_gpus: PerPod = 0
+    """GPUs of the teacher's own step; 0 where a job of several pods trains it."""
+    cpus: Cpus = "2"
+    """CPU cores of each pod that runs a model."""
+    memory: Bytes = "8Gi"
+    """Memory of each pod that runs a model."""
+    light_cpus: Cpus = Field(
+        default="1", description=f"CPU cores of each pod that runs none. {_COMPILED_IN}"
     )
-    teacher_gpus: int = Field(
-        default=0,
-        ge=0,
-        le=64,
-        description="GPUs of the teacher's own step; 0 where a job of several pods trains it.",
+    light_memory: Bytes = Field(
+        default="2Gi", description=f"Memory of each pod that runs none. {_COMPILED_IN}"
     )
-    cpus: str = Field(
-        default="2", pattern=_CPUS, description="CPU cores of each pod that runs a model."
-    )
-    memory: str = Field(
-        default="8Gi", pattern=_BYTES, description="Memory of each pod that runs a model."
-    )
-    light_cpus: str = Field(
-        default="1",
-        pattern=_CPUS,
-        description=f"CPU cores of each pod that runs none. {_COMPILED_IN}",
-    )
-    light_memory: str = Field(
-        default="2Gi",
-        pattern=_BYTES,
-        description=f"Memory of each pod that runs none. {_COMPILED_IN}",
-    )
-    node_selector: Annotated[dict[str, str], BeforeValidator(_parse_json)] = Field(
+    node_selector: NodeLabels = Field(
         default={},
         description="Labels of the nodes for pods that run a model, as JSON, such as "
         f'{{"cloud.google.com/gke-accelerator": "nvidia-l4"}}. {_COMPILED_IN}',
     )
-    tolerations: Annotated[list[dict[str, Any]], BeforeValidator(_parse_json)] = Field(
+    tolerations: Tolerations = Field(
         default=[],
         description="Taints that pods that run a model tolerate, as JSON, such as "
         f'[{{"key": "nvidia.com/gpu", "operator": "Exists"}}]. {_COMPILED_IN}',
     )
-    hub_secret: str = Field(
+    hub_secret: ObjectName = Field(
         default="daftt-hub",
-        pattern=_OBJECT_NAME,
         description="Secret whose key 'token' opens private models of the Hub; it may be missing. "
         f"{_COMPILED_IN}",
     )
-    pull_secret: str = Field(
+    pull_secret: OptionalName = Field(
         default="",
-        pattern=_NAME,
         description=f"Secret that opens a private image registry. Empty: none. {_COMPILED_IN}",
     )
-    environment: Annotated[dict[str, str], BeforeValidator(_parse_json)] = Field(
+    environment: Annotated[dict[str, str], BeforeValidator(_read_text)] = Field(
         default={},
         description="Environment variables of every pod, as JSON, such as "
         '{"HTTPS_PROXY": "http://proxy.example:3128"}; nothing secret. '
@@ -295,27 +238,20 @@ class ClusterConfig(PodConfig):
 
     @property
     def compiled_in(self) -> dict[str, Any]:
-        """The settings that are fixed when a pipeline is compiled, by their names here."""
+        """Return the settings that are fixed when a pipeline is compiled, by their names here."""
         return {name: getattr(self, name) for name in _COMPILED_IN_NAMES}
 
     @property
     def resources(self) -> dict[str, str]:
-        """What a run may choose for its pods that run a model, as a pipeline hands it on."""
+        """Return what a run may choose for its pods that run a model, as a pipeline passes it."""
         names = ("gpu_resource", "gpus", "teacher_gpus", "cpus", "memory")
         return {name: str(getattr(self, name)) for name in names}
-
-
-def _strings(name: str, text: str) -> dict[str, str]:
-    found = read_json(name, text, "{}")
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise ValueError(f"{name} must be a JSON object whose values are strings")
-    return found
 
 
 def _check_label_text(value: object) -> None:
     if not isinstance(value, str) or not _LABEL_TEXT.fullmatch(value):
         raise ValueError(
-            f"{shortened(repr(value))} is no text that Kubernetes takes there: letters, digits, "
+            f"{shortened(repr(value))} is not a text that Kubernetes takes there: letters, digits, "
             "'.', '_', '-' and '/' are allowed"
         )
 

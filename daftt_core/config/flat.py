@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from pydantic import (
-    BaseModel,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from daftt_core.config.cluster import ClusterConfig, JobConfig
@@ -77,7 +73,7 @@ _UNPREFIXED = "run"
 
 
 def flat_fields() -> dict[str, FieldInfo]:
-    """The flat name of every setting, with its type, default, limits and description."""
+    """Return all settings by flat name, each with type, default, limits and description."""
     fields: dict[str, FieldInfo] = {}
     for section, info in Config.model_fields.items():
         model = cast(type[Section], info.annotation)
@@ -113,24 +109,21 @@ def from_flat(settings: Mapping[str, object]) -> Config:
     try:
         config = Config.model_validate(nested)
     except ValidationError as error:
-        found = explain(error, Config, own_with_value=True)
-        mistakes += [_sentence(_flat(field), said) for field, said in found]
+        for field, problem in explain(error, Config, own_with_value=True):
+            section, _, name = field.partition(".")
+            flat_name = name if section == _UNPREFIXED else field.replace(".", "_", 1)
+            mistakes.append(_sentence(flat_name, problem))
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return config
 
 
-def _flat(field: str) -> str:
-    section, _, name = field.partition(".")
-    return name if section == _UNPREFIXED else field.replace(".", "_", 1)
-
-
-def _sentence(field: str, said: str) -> str:
-    return f"{field}: {said}" if field else said
+def _sentence(field: str, problem: str) -> str:
+    return f"{field}: {problem}" if field else problem
 
 
 def to_flat(config: Config) -> dict[str, Any]:
-    """The inverse of :func:`from_flat`."""
+    """Return a configuration as flat settings, from which :func:`from_flat` makes it again."""
     return {
         name: getattr(getattr(config, section), field)
         for name in flat_fields()
@@ -150,7 +143,8 @@ def parse_section(model: type[S], text: str) -> S:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        lines = "\n".join(_sentence(*found) for found in explain(error, model, own_with_value=True))
+        mistakes = explain(error, model, own_with_value=True)
+        lines = "\n".join(_sentence(field, problem) for field, problem in mistakes)
         raise ConfigError(f"{model.__name__}: {lines}") from None
 
 

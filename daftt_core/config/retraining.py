@@ -6,83 +6,47 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from daftt_core.config.section import Section
+from daftt_core.config.section import Positive, Section
 
 
 class TriggerConfig(Section):
     """When a run trains, rather than ending at once because there is no reason to."""
 
-    when: Literal["always", "new-data", "drift"] = Field(
-        default="always",
-        description="always; new-data: when there are enough labelled rows that the champion has "
-        "not seen; drift: then, or when inputs or the balance of labels have changed. The "
-        "first run trains in any case.",
-    )
-    min_new_labels: int = Field(
-        default=50,
-        ge=1,
-        le=1_000_000_000,
-        description="New rows of data_train that are a reason to train, at least.",
-    )
-    min_new_share: float = Field(
-        default=0.1,
-        ge=0,
-        le=1000,
-        description="And at least this share of the rows of data_train that the champion's run "
-        "had.",
-    )
-    alpha: float = Field(
-        default=0.01,
-        ge=0.0001,
-        le=0.2,
-        description="Share of runs, at most, in which drift is found though there is none: its "
-        "two tests together (Holm), on rows that rarely repeat each other.",
-    )
+    when: Literal["always", "new-data", "drift"] = "always"
+    """always; new-data: when there are enough labelled rows that the champion has not seen;
+    drift: then, or when inputs or the balance of labels have changed. The first run trains in
+    any case."""
+    min_new_labels: Positive = 50
+    """New rows of data_train that are a reason to train, at least."""
+    min_new_share: float = Field(default=0.1, ge=0, le=1000)
+    """And at least this share of the rows of data_train that the champion's run had."""
+    alpha: float = Field(default=0.01, ge=0.0001, le=0.2)
+    """Share of runs, at most, in which drift is found though there is none: its two tests
+    together (Holm), on rows that rarely repeat each other."""
 
 
 class PromotionConfig(Section):
     """When the run's best student becomes the task's champion."""
 
-    enabled: bool = Field(
-        default=True,
-        description="Compare the run's student with the task's champion at the end, and let it "
-        "take that place where it is proven better.",
-    )
-    registry: str = Field(
-        default="",
-        description="Folder or storage prefix of the champions. Empty: the folder 'registry' "
-        "beside the run, under output.",
-    )
-    rule: Literal["superiority", "non-inferiority"] = Field(
-        default="superiority",
-        description="What the interval of the gain over the champion must show: that it lies above "
-        "margin (superiority), or above minus margin (non-inferiority).",
-    )
-    margin: float = Field(
-        default=0.0,
-        ge=0,
-        le=100,
-        description="Points of the primary metric; non-inferiority needs some above 0.",
-    )
-    floors: str = Field(
-        default="",
-        description="Scores that the student must reach on test whatever the champion has, such as "
-        "accuracy=0.8,macro_f1=0.75.",
-    )
-    slice_drop: float = Field(
-        default=5.0,
-        ge=0,
-        le=100,
-        description="Points that the student may be below the champion, at most, on the test "
-        "examples of one class, one third by length, or one value of data_slice_column, where a "
-        "fall is shown.",
-    )
-    slice_min_examples: int = Field(
-        default=30,
-        ge=1,
-        le=1_000_000_000,
-        description="Slices of fewer test examples are shown and not judged.",
-    )
+    enabled: bool = True
+    """Compare the run's student with the task's champion at the end, and let it take that place
+    where it is proven better."""
+    registry: str = ""
+    """Folder or storage prefix of the champions. Empty: the folder 'registry' beside the run,
+    under output."""
+    rule: Literal["superiority", "non-inferiority"] = "superiority"
+    """What the interval of the gain over the champion must show: that it lies above margin
+    (superiority), or above minus margin (non-inferiority)."""
+    margin: float = Field(default=0.0, ge=0, le=100)
+    """Points of the primary metric; non-inferiority needs some above 0."""
+    floors: str = ""
+    """Scores that the student must reach on test whatever the champion has, such as
+    accuracy=0.8,macro_f1=0.75."""
+    slice_drop: float = Field(default=5.0, ge=0, le=100)
+    """Points that the student may be below the champion, at most, on the test examples of one
+    class, one third by length, or one value of data_slice_column, where a fall is shown."""
+    slice_min_examples: Positive = 30
+    """Slices of fewer test examples are shown and not judged."""
 
     @model_validator(mode="after")
     def _check(self) -> PromotionConfig:
@@ -92,18 +56,18 @@ class PromotionConfig(Section):
         return self
 
     def floor_values(self) -> dict[str, float]:
-        """``floors``, read: the least score by metric.
+        """Return ``floors`` as the least score by metric.
 
         Raises:
             ValueError: It is not a list of metric=score.
         """
-        found: dict[str, float] = {}
+        scores: dict[str, float] = {}
         for item in filter(None, (part.strip() for part in self.floors.split(","))):
             metric, _, text = (part.strip() for part in item.partition("="))
             try:
-                found[metric] = float(text)
+                scores[metric] = float(text)
             except ValueError:
                 raise ValueError(f"floors: {item!r} must be metric=score") from None
-            if not -1 <= found[metric] <= 1:
+            if not -1 <= scores[metric] <= 1:
                 raise ValueError(f"floors: {item!r}: a score lies between -1 and 1, such as 0.8")
-        return found
+        return scores

@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
-from daftt_core.config.section import Section
+from daftt_core.config.section import (
+    BatchSize,
+    NonNegative,
+    Positive,
+    ProperShare,
+    Section,
+    ShareBelowOne,
+)
 from daftt_core.errors import ConfigError
 
 Precision = Literal["auto", "float32", "bfloat16"]
+_MODEL = (
+    "a bundled model, a model folder, here or in a bucket, or a Hub id (org/name or "
+    "org/name@revision)."
+)
 _PRECISION = (
     "Number format of the training's matrix products: float32, bfloat16, or auto (bfloat16 where "
     "the processor multiplies it faster)."
@@ -24,107 +32,64 @@ class TeacherConfig(Section):
     """How the teacher is fine-tuned and judged."""
 
     model: str = Field(
-        default="smollm2-135m-instruct",
-        min_length=1,
-        description="Teacher: a bundled model, a model folder, here or in a bucket, or a Hub id "
-        "(org/name or org/name@revision).",
+        default="smollm2-135m-instruct", min_length=1, description=f"Teacher: {_MODEL}"
     )
-    epochs: int = Field(
-        default=3, ge=0, le=10_000, description="Passes over the examples; 0: not tuned."
-    )
-    learning_rate: float = Field(default=5e-5, gt=0, lt=1, description="Peak learning rate.")
-    batch_size: int = Field(default=8, ge=1, le=2**16, description="Examples per optimizer step.")
-    warmup_ratio: float = Field(
-        default=0.1, ge=0, lt=1, description="Share of the steps in which the rate rises."
-    )
-    weight_decay: float = Field(default=0.0, ge=0, le=100, description="Decoupled weight decay.")
-    adam_beta1: float = Field(
-        default=0.9, ge=0, lt=1, description="Adam: how long the mean of the gradients lasts."
-    )
-    adam_beta2: float = Field(
-        default=0.999, ge=0, lt=1, description="Adam: how long the mean of their squares lasts."
-    )
-    adam_epsilon: float = Field(
-        default=1e-8, gt=0, le=1, description="Adam: what keeps its quotient finite."
-    )
-    max_grad_norm: float = Field(
-        default=1.0, gt=0, le=1_000_000_000, description="Gradient clipping norm."
-    )
+    epochs: int = Field(default=3, ge=0, le=10_000)
+    """Passes over the examples; 0: not tuned."""
+    learning_rate: ProperShare = 5e-5
+    """Peak learning rate."""
+    batch_size: BatchSize = 8
+    """Examples per optimizer step."""
+    warmup_ratio: ShareBelowOne = 0.1
+    """Share of the steps in which the rate rises."""
+    weight_decay: float = Field(default=0.0, ge=0, le=100)
+    """Decoupled weight decay."""
+    adam_beta1: ShareBelowOne = 0.9
+    """Adam: how long the mean of the gradients lasts."""
+    adam_beta2: ShareBelowOne = 0.999
+    """Adam: how long the mean of their squares lasts."""
+    adam_epsilon: float = Field(default=1e-8, gt=0, le=1)
+    """Adam: what keeps its quotient finite."""
+    max_grad_norm: float = Field(default=1.0, gt=0, le=1_000_000_000)
+    """Gradient clipping norm."""
     precision: Precision = Field(default="auto", description=_PRECISION)
-    max_length: int = Field(
-        default=256,
-        ge=16,
-        le=2**20,
-        description="Tokens per example; longer inputs are cut and counted.",
-    )
-    directions: Literal["label", "both"] = Field(
-        default="both",
-        description="Learn to answer inputs (label), or also to write inputs for answers (both).",
-    )
-    packing: bool = Field(
-        default=True,
-        description="Put several examples into one row, none seeing another, so that nothing is "
-        "padded and shared beginnings are computed once; models for which that is not known to be "
-        "exact are padded.",
-    )
-    method: Literal["full", "lora"] = Field(
-        default="full",
-        description="Train all weights (full), or small matrices beside them that are merged at "
-        "the end (lora).",
-    )
-    lora_rank: int = Field(default=16, ge=1, le=2**16, description="Rank of LoRA's matrices.")
-    lora_alpha: int = Field(
-        default=32,
-        ge=1,
-        le=1_000_000,
-        description="LoRA's scale: what it learns counts alpha / rank times.",
-    )
-    lora_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of LoRA's inputs dropped while training."
-    )
-    patience: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000,
-        description="Stop after so many epochs without a lower loss on dev; 0: never. The best "
-        "epoch's weights are kept in any case.",
-    )
-    checkpoint_steps: int = Field(
-        default=16, ge=1, le=1_000_000_000, description="Optimizer steps between two checkpoints."
-    )
-    keep_checkpoints: int = Field(
-        default=2,
-        ge=1,
-        le=10_000,
-        description="Checkpoints kept while the teacher is trained, the newest.",
-    )
-    micro_batch_size: int = Field(
-        default=0,
-        ge=0,
-        le=2**16,
-        description="Examples that one process takes through the model at once; the rest of its "
-        "share of a batch follows before the optimizer's step. 0: its whole share.",
-    )
-    gradient_checkpointing: bool = Field(
-        default=False,
-        description="Compute activations again in the backward pass instead of keeping them: less "
-        "memory, about a third more work.",
-    )
-    zero_stage: int = Field(
-        default=0,
-        ge=0,
-        le=3,
-        description="What DeepSpeed divides among the processes: 1 the optimizer's state, 2 also "
-        "gradients, 3 also weights; 0: nothing, without DeepSpeed.",
-    )
-    offload: Literal["none", "cpu", "nvme"] = Field(
-        default="none",
-        description="Where what ZeRO has divided is kept: on the GPUs (none), in the machine's "
-        "memory (cpu), or on its disk (nvme; with zero_stage 3).",
-    )
-    offload_folder: str = Field(
-        default="", description="Folder on each machine's fast disk, for offload nvme."
-    )
+    max_length: int = Field(default=256, ge=16, le=2**20)
+    """Tokens per example; longer inputs are cut and counted."""
+    directions: Literal["label", "both"] = "both"
+    """Learn to answer inputs (label), or also to write inputs for answers (both)."""
+    packing: bool = True
+    """Put several examples into one row, none seeing another, so that nothing is padded and
+    shared beginnings are computed once; models for which that is not known to be exact are
+    padded."""
+    method: Literal["full", "lora"] = "full"
+    """Train all weights (full), or small matrices beside them that are merged at the end (lora)."""
+    lora_rank: int = Field(default=16, ge=1, le=2**16)
+    """Rank of LoRA's matrices."""
+    lora_alpha: int = Field(default=32, ge=1, le=1_000_000)
+    """LoRA's scale: what it learns counts alpha / rank times."""
+    lora_dropout: ShareBelowOne = 0.0
+    """Share of LoRA's inputs dropped while training."""
+    patience: int = Field(default=0, ge=0, le=1_000_000)
+    """Stop after so many epochs without a lower loss on dev; 0: never. The best epoch's weights
+    are kept in any case."""
+    checkpoint_steps: Positive = 16
+    """Optimizer steps between two checkpoints."""
+    keep_checkpoints: int = Field(default=2, ge=1, le=10_000)
+    """Checkpoints kept while the teacher is trained, the newest."""
+    micro_batch_size: int = Field(default=0, ge=0, le=2**16)
+    """Examples that one process takes through the model at once; the rest of its share of a
+    batch follows before the optimizer's step. 0: its whole share."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, about
+    a third more work."""
+    zero_stage: int = Field(default=0, ge=0, le=3)
+    """What DeepSpeed divides among the processes: 1 the optimizer's state, 2 also gradients, 3
+    also weights; 0: nothing, without DeepSpeed."""
+    offload: Literal["none", "cpu", "nvme"] = "none"
+    """Where what ZeRO has divided is kept: on the GPUs (none), in the machine's memory (cpu), or
+    on its disk (nvme; with zero_stage 3)."""
+    offload_folder: str = ""
+    """Folder on each machine's fast disk, for offload nvme."""
 
     @model_validator(mode="after")
     def _fit_the_stage(self) -> TeacherConfig:
@@ -136,11 +101,11 @@ class TeacherConfig(Section):
 
     @property
     def direction_count(self) -> int:
-        """How often each example is learned in a pass: once for each direction."""
+        """Return how often each example is learned in a pass: once for each direction."""
         return 2 if self.directions == "both" else 1
 
     def micro_batches(self, processes: int) -> tuple[int, int]:
-        """How processes share a batch: examples in one forward pass, and forward passes a step.
+        """Return how processes divide a batch: examples a forward pass, and forward passes a step.
 
         Args:
             processes: Processes that train the teacher together.
@@ -153,114 +118,78 @@ class TeacherConfig(Section):
             micro = f", {self.micro_batch_size} at once," if self.micro_batch_size else ""
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be divided among {processes} "
-                f"process{'es' if processes > 1 else ''}{micro} without a rest; choose a multiple "
-                f"of {each}"
+                f"process{'es' if processes > 1 else ''}{micro} evenly; choose a multiple of {each}"
             )
-        share = self.batch_size // processes
-        size = self.micro_batch_size or share
-        return size, share // size
+        local_size = self.batch_size // processes
+        size = self.micro_batch_size or local_size
+        return size, local_size // size
 
 
 class StudentConfig(Section):
     """How the students are trained."""
 
-    model: str = Field(
-        default="all-minilm-l6-v2",
-        min_length=1,
-        description="Student: a bundled model, a model folder, here or in a bucket, or a Hub id "
-        "(org/name or org/name@revision).",
-    )
-    seeds: int = Field(default=3, ge=1, le=50, description="Students per arm.")
-    epochs: int = Field(
-        default=2, ge=1, le=10_000, description="Passes over an arm's examples, at most."
-    )
-    min_steps: int = Field(
-        default=60,
-        ge=0,
-        le=1_000_000_000,
-        description="Optimizer steps at least; small arms get more passes to reach it.",
-    )
-    learning_rate: float = Field(default=2e-4, gt=0, lt=1, description="Peak learning rate.")
-    batch_size: int = Field(default=16, ge=1, le=2**16, description="Examples per optimizer step.")
-    warmup_ratio: float = Field(
-        default=0.1, ge=0, lt=1, description="Share of the steps in which the rate rises."
-    )
-    weight_decay: float = Field(default=0.01, ge=0, le=100, description="Decoupled weight decay.")
+    model: str = Field(default="all-minilm-l6-v2", min_length=1, description=f"Student: {_MODEL}")
+    seeds: int = Field(default=3, ge=1, le=50)
+    """Students per arm."""
+    epochs: int = Field(default=2, ge=1, le=10_000)
+    """Passes over an arm's examples, at most."""
+    min_steps: NonNegative = 60
+    """Optimizer steps at least; small arms get more passes to reach it."""
+    learning_rate: ProperShare = 2e-4
+    """Peak learning rate."""
+    batch_size: BatchSize = 16
+    """Examples per optimizer step."""
+    warmup_ratio: ShareBelowOne = 0.1
+    """Share of the steps in which the rate rises."""
+    weight_decay: float = Field(default=0.01, ge=0, le=100)
+    """Decoupled weight decay."""
     precision: Precision = Field(default="auto", description=_PRECISION)
-    max_length: int = Field(
-        default=96,
-        ge=8,
-        le=2**20,
-        description="Tokens of an input; longer ones are cut and counted.",
-    )
-    max_target_length: int = Field(
-        default=64,
-        ge=2,
-        le=2**20,
-        description="Tokens of an output text; longer ones are cut and counted.",
-    )
-    patience: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000,
-        description="Stop after so many looks at dev without a lower loss there, and keep the "
-        "weights of the best look; 0: train all steps and keep the last weights.",
-    )
-    dev_steps: int = Field(
-        default=20,
-        ge=1,
-        le=1_000_000_000,
-        description="Optimizer steps between two looks at dev, where patience is set.",
-    )
-    example_weights: Literal["none", "class", "confidence"] = Field(
-        default="none",
-        description="How much an example counts: as much as any other (none), so that all labels "
-        "count the same together (class), or by the teacher's confidence where it wrote the output "
-        "(confidence).",
-    )
-    real_weight: float = Field(
-        default=1.0,
-        gt=0,
-        le=1000,
-        description="How much more a real labelled example counts than another one.",
-    )
-    soft_labels: bool = Field(
-        default=False,
-        description="Learn the teacher's calibrated probabilities of the labels where it wrote "
-        "the label, not the label alone.",
-    )
-    order: Literal["together", "real-last"] = Field(
-        default="together",
-        description="Real examples among the others (together), or after them, with steps of "
-        "their own (real-last).",
-    )
-    gold_arm: bool = Field(
-        default=True,
-        description="Also train on the true labels of the unlabelled inputs, where they are "
-        "known: the upper bound.",
-    )
+    max_length: int = Field(default=96, ge=8, le=2**20)
+    """Tokens of an input; longer ones are cut and counted."""
+    max_target_length: int = Field(default=64, ge=2, le=2**20)
+    """Tokens of an output text; longer ones are cut and counted."""
+    patience: int = Field(default=0, ge=0, le=1_000_000)
+    """Stop after so many looks at dev without a lower loss there, and keep the weights of the
+    best look; 0: train all steps and keep the last weights."""
+    dev_steps: Positive = 20
+    """Optimizer steps between two looks at dev, where patience is set."""
+    example_weights: Literal["none", "class", "confidence"] = "none"
+    """How much an example counts: as much as any other (none), so that all labels count the same
+    together (class), or by the teacher's confidence where it wrote the output (confidence)."""
+    real_weight: float = Field(default=1.0, gt=0, le=1000)
+    """How much more a real labelled example counts than another one."""
+    soft_labels: bool = False
+    """Learn the teacher's calibrated probabilities of the labels where it wrote the label, not
+    the label alone."""
+    order: Literal["together", "real-last"] = "together"
+    """Real examples among the others (together), or after them, with steps of their own
+    (real-last)."""
+    gold_arm: bool = True
+    """Also train on the true labels of the unlabelled inputs, where they are known: the upper
+    bound."""
 
     def steps(self, real: int, others: int = 0) -> int:
-        """Optimizer steps of one student: its epochs, and ``min_steps`` at least.
+        """Return the optimizer steps of one student: its epochs, and ``min_steps`` at least.
 
         Args:
             real: Real labelled examples.
             others: Synthetic and gold ones; with order real-last the two are trained on in turn.
         """
         phases = [real, others] if self.order == "real-last" else [real + others]
-        return sum(self._phase_steps(count) for count in phases if count)
-
-    def _phase_steps(self, examples: int) -> int:
-        return max(self.epochs * math.ceil(examples / self.batch_size), self.min_steps)
+        return sum(
+            max(self.epochs * math.ceil(examples / self.batch_size), self.min_steps)
+            for examples in phases
+            if examples
+        )
 
     def check_task(self, *, is_classification: bool) -> None:
-        """Refuse what needs labels for a task that has none.
+        """Refuse settings that need labels for a task that has none.
 
         Raises:
             ConfigError: A setting needs a classification task.
         """
-        given = {"soft_labels": self.soft_labels, "example_weights": self.example_weights}
-        for name, value in given.items():
+        for name in ("soft_labels", "example_weights"):
+            value = getattr(self, name)
             if value in (True, "class") and not is_classification:
                 raise ConfigError(
                     f"student_{name}: {str(value).lower()} needs a classification task, and this "

@@ -27,7 +27,7 @@ from daftt_core.distributed.ranks import Rank, this_rank
 from daftt_core.errors import DafttError
 from daftt_core.stages import Stage
 from daftt_core.telemetry import Usage, include_usage, metered
-from daftt_core.workspace import Run, StageResult, is_distant, joined_stage, run_stage
+from daftt_core.workspace import Run, StageResult, is_remote, joined_stage, run_stage
 from daftt_core.workspace.progress import Machine
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ def run_stage_together(
     Raises:
         DafttError: Whatever ``work`` raises, and on every process what ends process 0.
     """
-    rank, shared = this_rank(), not is_distant(run)
+    rank, shared = this_rank(), not is_remote(run)
     if rank.count == 1:
         return run_stage(run, stage, inputs, lambda folder: work(Group(rank), folder))
     with _connected(rank, shared) as group:

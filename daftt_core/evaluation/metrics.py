@@ -63,7 +63,7 @@ def rouge_l(predictions: list[str], references: list[str]) -> list[float]:
 def _rouge(kind: str, predictions: list[str], references: list[str]) -> list[float]:
     """Return F-measures of ROUGE (C.-Y. Lin, 2004) by the rouge_score package, without stemming.
 
-    Words are those of :mod:`daftt_core.records.words`: letters and digits of any script, and in
+    Words are those of :mod:`daftt_core.records.text`: letters and digits of any script, and in
     scripts without blanks each character.
     """
     scorer = RougeScorer([kind], tokenizer=SimpleNamespace(tokenize=words_of))

@@ -20,10 +20,10 @@ from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTok
 
 from daftt_core.modeling.identity import BYTE_BART, model_digest
 from daftt_core.modeling.machine import be_quiet
-from daftt_core.modeling.making import make_once
 from daftt_core.modeling.saving import save_model
 from daftt_core.planning.shapes import find_model_config
 from daftt_core.records import digest
+from daftt_core.storage import make_once
 from daftt_core.storage.assets import cache_folder
 from daftt_core.telemetry import log
 

@@ -21,9 +21,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from daftt_core.errors import ModelError
 from daftt_core.modeling.machine import be_quiet
-from daftt_core.modeling.making import make_once
 from daftt_core.modeling.saving import save_model
 from daftt_core.records import digest
+from daftt_core.storage import make_once
 from daftt_core.storage.assets import cache_folder
 from daftt_core.telemetry import log
 

@@ -1,8 +1,8 @@
 """Addresses that users give: well formed, without secrets, and not those of metadata services.
 
-A cloud's metadata service gives out the machine's credentials to whoever asks from the machine
-itself. An address in a setting must not turn a pod into that one (server-side request forgery), in
-whatever way it is spelled.
+A cloud's metadata service gives out the machine's credentials to every process on the machine. An
+address in a setting must not make a pod fetch them (server-side request forgery), in whatever way
+it is spelled.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _EMBEDDING = tuple(  # IPv6 networks whose addresses end with an IPv4 address (R
 
 
 def address_problem(url: str) -> str:
-    """What is wrong with an http(s) address, in words that hold nothing of it; empty: nothing.
+    """Return the problem of an http(s) address, without quoting it; empty if there is none.
 
     Args:
         url: The address. It may have a query, where keys of webhooks stand.
@@ -62,7 +62,7 @@ def address_problem(url: str) -> str:
 
 
 def _split(url: str) -> SplitResult | None:
-    """The parts of a URL; None where it is malformed."""
+    """Return the parts of a URL; None where it is malformed."""
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
@@ -78,23 +78,23 @@ def _split(url: str) -> SplitResult | None:
 
 
 def is_metadata_service(host: str) -> bool:
-    """Whether a host is known as a cloud's metadata service, in whatever way it is spelled.
+    """Return whether a host is a cloud's metadata service, in whatever way it is spelled.
 
     Args:
         host: A name, an IPv6 address, or an IPv4 address in any form that the system's resolver
             takes: one to four numbers, decimal, octal or hexadecimal.
     """
-    plain = host.rstrip(".").lower()
-    with suppress(UnicodeError):  # other scripts' digits and dots, and characters that go unseen
-        plain = plain.encode("idna").decode().rstrip(".").lower()
-    address = _address(plain)
+    name = host.rstrip(".").lower()
+    with suppress(UnicodeError):  # other scripts' digits and dots, and invisible characters
+        name = name.encode("idna").decode().rstrip(".").lower()
+    address = _address(name)
     if address is None:
-        return plain in _NAMES
+        return name in _NAMES
     return any(
-        each in network
-        for each in (address, *_embedded(address))
+        candidate in network
+        for candidate in (address, *_embedded(address))
         for network in _NETWORKS
-        if each.version == network.version
+        if candidate.version == network.version
     )
 
 
@@ -110,11 +110,11 @@ def _address(host: str) -> _Ip | None:
 
 
 def _embedded(address: _Ip) -> list[_Ip]:
-    """The IPv4 addresses that an IPv6 address leads to by way of some gateway."""
+    """Return the IPv4 addresses that an IPv6 address leads to through some gateway."""
     if isinstance(address, ipaddress.IPv4Address):
         return []
-    found: list[_Ip] = [address.sixtofour] if address.sixtofour else []
-    found += address.teredo or ()
+    embedded: list[_Ip] = [address.sixtofour] if address.sixtofour else []
+    embedded += address.teredo or ()
     if any(address in network for network in _EMBEDDING):
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return found
+        embedded.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return embedded

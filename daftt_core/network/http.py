@@ -1,4 +1,4 @@
-"""How every ``requests`` session of ours sends: within one deadline, and to nobody else."""
+"""How every ``requests`` session here sends: within one deadline, and to no other host."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _BLOCK_BYTES = 2**16
 
 
 class MetadataServiceError(Exception):
-    """An address leads to a metadata service; the message goes on after a name for the address."""
+    """An address leads to a metadata service; the message follows a name for the address."""
 
 
 class DeadlineAdapter(HTTPAdapter):  # type: ignore[misc] # requests comes without types
-    """Has the whole answer of a request, head and body, within one deadline.
+    """An adapter that returns the whole answer of a request, head and body, within a deadline.
 
-    The body is in memory when a request returns. No redirect is followed: its answer is what a
-    request returns. Nothing is sent to a metadata service, also where a name leads there.
+    The body is in memory when a request returns. No redirect is followed: the redirect itself is
+    returned. Nothing is sent to a metadata service, even where a name leads there.
 
     Args:
-        seconds: From the first look for the server to the last byte; 0 takes it from the
-            request's ``timeout``, which is then: seconds to connect, seconds in all.
-        most_bytes: The most that an answer's body may have.
-        connections: How many to a server are kept open.
+        seconds: From looking up the server to the last byte; 0 takes it from the request's
+            ``timeout``, which is then: seconds to connect, seconds in all.
+        most_bytes: The largest body of an answer.
+        connections: Connections to a server that are kept open.
     """
 
     def __init__(self, seconds: float = 0.0, *, most_bytes: int, connections: int = 10) -> None:
@@ -76,7 +76,7 @@ class DeadlineAdapter(HTTPAdapter):  # type: ignore[misc] # requests comes witho
             raise ReadTimeout(str(error), request=request) from None
 
     def _with_body(self, answer: Response) -> Response:
-        """The same answer, its body read and still encoded as it came, leading nowhere else."""
+        """Return the answer with its body read, still encoded as it came, and no redirect."""
         raw = answer.raw
         blocks: list[bytes] = []
         size = 0
@@ -116,15 +116,15 @@ def guard(session: Session, adapter: HTTPAdapter) -> None:
 
 class _Guarded(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        connected = super()._new_conn()
-        peer = str(connected.getpeername()[0])
+        connection = super()._new_conn()
+        peer = str(connection.getpeername()[0])
         if is_metadata_service(peer):  # nothing was sent yet
-            connected.close()
+            connection.close()
             raise MetadataServiceError(
                 f"leads to {peer}, the address of a cloud's metadata service, which gives out "
-                "credentials and is never asked; correct the address"
+                "credentials and is never called; correct the address"
             )
-        return connected
+        return connection
 
 
 class _GuardedTls(_Guarded, HTTPSConnection):

@@ -1,4 +1,4 @@
-"""How long a remote is waited for: one deadline over a call, and retries with pauses until then."""
+"""Deadlines and retries of calls to remotes: one deadline over a call, and pauses until then."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from tenacity import (
 
 _log = logging.getLogger("daftt.network")
 _jitter = random.Random()  # noqa: S311 - no secret; its own, as the global one is seeded for a run
-_LONGEST_PAUSE_ASKED_FOR = 120.0
-"""Seconds; a server that asks for more is treated as one that asks for this."""
+_LONGEST_REQUESTED_PAUSE = 120.0
+"""Seconds; a server that requests more is treated as one that requests this."""
 
 T = TypeVar("T")
 
 
 class TransientError(Exception):
-    """A remote failed in a way that may pass. Which ways those are, each remote knows itself.
+    """A remote failed in a way that may pass; each client decides which failures those are.
 
     Args:
         message: How it failed.
-        pause_seconds: The least pause that it asks for.
+        pause_seconds: The least pause that the remote requests.
     """
 
     def __init__(self, message: str, pause_seconds: float = 0.0) -> None:
@@ -47,17 +47,17 @@ class TransientError(Exception):
 
 @dataclass(frozen=True)
 class Retry:
-    """How often and how long a remote is tried.
+    """How often and how long a call to a remote is tried.
 
     The bound of the pauses doubles, and each pause is drawn between 0 and its bound, so that many
-    who wait do not come back at once (full jitter, as in "Exponential Backoff And Jitter", AWS
-    Architecture Blog, 2015). No pause is shorter than the remote asks for.
+    clients do not come back at once (full jitter, as in "Exponential Backoff And Jitter", AWS
+    Architecture Blog, 2015). No pause is shorter than the remote requests.
 
     Attributes:
         deadline_seconds: From the first attempt on; no attempt begins after it.
         first_pause_seconds: Bound of the first pause.
-        longest_pause_seconds: Bound of every pause that the remote does not ask for.
-        attempts: How many there may be; None for as many as the deadline allows.
+        longest_pause_seconds: Bound of every pause that the remote does not request.
+        attempts: The largest number of attempts; None for as many as the deadline allows.
         sleep: Waits for some seconds.
     """
 
@@ -68,15 +68,14 @@ class Retry:
     sleep: Callable[[float], None] = time.sleep
 
     def call(self, attempt: Callable[[float], T], on: type[TransientError] = TransientError) -> T:
-        """Do something, again while it fails in a way that may pass.
+        """Call a function, and again while it fails in a way that may pass.
 
         Args:
-            attempt: Does it once; is given the seconds that are left until the deadline.
+            attempt: The function; it takes the seconds that are left until the deadline.
             on: The errors after which there is another attempt.
 
         Raises:
-            TransientError: That of the last attempt. Other errors of ``attempt`` are raised at
-                once.
+            TransientError: The last attempt failed. Other errors of ``attempt`` are raised at once.
         """
         give_up = time.monotonic() + self.deadline_seconds
         enough = stop_never if self.attempts is None else stop_after_attempt(self.attempts)
@@ -85,7 +84,7 @@ class Retry:
             stop=stop_before_delay(self.deadline_seconds) | enough,
             wait=self._pause,
             sleep=self.sleep,
-            before_sleep=_tell,
+            before_sleep=_log_pause,
             reraise=True,
         )
         return retrying(lambda: attempt(give_up - time.monotonic()))
@@ -101,20 +100,20 @@ def _error(state: RetryCallState) -> TransientError:
     return error if isinstance(error, TransientError) else TransientError("")
 
 
-def _tell(state: RetryCallState) -> None:
+def _log_pause(state: RetryCallState) -> None:
     _log.debug("%s; trying again in %.1f s", _error(state), state.upcoming_sleep)
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """Do something that must be over after some time, whatever it waits for.
+    """Call a function that must return in time, whatever it waits for.
 
-    The time limits of HTTP libraries hold between two bytes, so that a server that sends one now
-    and then would be waited for without end. What is not over in time is left to itself, in a
-    thread that ends with the process.
+    The timeouts of HTTP libraries hold between two bytes, so a server that sends one now and then
+    could keep a client waiting for ever. A call that is late is abandoned in a thread that ends
+    with the process.
 
     Args:
         seconds: How long it may take.
-        work: What is done; it runs in another thread with this one's context.
+        work: The function; it runs in another thread with this one's context.
 
     Raises:
         TimeoutError: It took longer. Whatever ``work`` raises is raised, too.
@@ -140,16 +139,16 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 
 def pause_asked_for(text: str | None) -> float:
-    """Return the pause in seconds that a Retry-After header asks for, at most two minutes.
+    """Return the pause in seconds that a Retry-After header requests, at most two minutes.
 
     Args:
-        text: The header: seconds, or a date (RFC 9110, section 10.2.3). Anything else asks for 0.
+        text: The header: seconds, or a date (RFC 9110, section 10.2.3). Anything else means 0.
     """
     text = (text or "").strip()
     try:
         if text.isdecimal():
-            return min(float(text), _LONGEST_PAUSE_ASKED_FOR)
+            return min(float(text), _LONGEST_REQUESTED_PAUSE)
         left = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return 0.0
-    return min(max(0.0, left), _LONGEST_PAUSE_ASKED_FOR)
+    return min(max(0.0, left), _LONGEST_REQUESTED_PAUSE)

@@ -1,28 +1,38 @@
 """Examples with their ids, files that name the line of a mistake, and fingerprints of texts."""
 
 from daftt_core.records.examples import (
-    PILED_UP_MARKS,
     TRAITS,
     Example,
     Prediction,
+    Record,
     Rejection,
     SyntheticExample,
     TextSample,
     Traits,
-    composed,
     content_id,
     digest,
     iterate_jsonl,
-    normalize,
     read_jsonl,
     seed_for,
     write_jsonl,
 )
 from daftt_core.records.files import appearing, link_file, remove_stale, stale_partials, write_text
 from daftt_core.records.fingerprints import FORM, Fingerprint, Heldout, write_fingerprints
-from daftt_core.records.parsing import explain, parse_json, parse_yaml
-from daftt_core.records.plain_text import escape_markdown, visible, visible_line
-from daftt_core.records.words import IGNORED, MARKS, apart, bare, is_character, words_of
+from daftt_core.records.parsing import explain, parse_document, parse_json, parse_yaml
+from daftt_core.records.text import (
+    IGNORED,
+    MARKS,
+    PILED_UP_MARKS,
+    apart,
+    bare,
+    composed,
+    escape_markdown,
+    is_character,
+    normalize,
+    visible,
+    visible_line,
+    words_of,
+)
 
 __all__ = [
     "FORM",
@@ -34,6 +44,7 @@ __all__ = [
     "Fingerprint",
     "Heldout",
     "Prediction",
+    "Record",
     "Rejection",
     "SyntheticExample",
     "TextSample",
@@ -50,6 +61,7 @@ __all__ = [
     "iterate_jsonl",
     "link_file",
     "normalize",
+    "parse_document",
     "parse_json",
     "parse_yaml",
     "read_jsonl",

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -20,38 +18,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from daftt_core.errors import DataError
 from daftt_core.records.files import appearing
 from daftt_core.records.parsing import explain
+from daftt_core.records.text import normalize
 
-_MARKS = "".join(chr(c) for c in range(0x20000) if unicodedata.combining(chr(c)))
-PILED_UP_MARKS = re.compile(f"([{_MARKS}]{{30}})(?=[{_MARKS}])")
-"""More combining marks on one letter than Unicode's stream-safe format allows (UAX 15, 13): 30."""
-
-
-def normalize(text: str) -> str:
-    """Text as it is compared: NFKC, case folded, white space collapsed."""
-    return " ".join(unicodedata.normalize("NFKC", _unpiled(text)).casefold().split())
-
-
-def composed(text: str) -> str:
-    """The one spelling of texts that Unicode calls the same (NFC), as of letters with accents."""
-    return unicodedata.normalize("NFC", _unpiled(text))
-
-
-def _unpiled(text: str) -> str:
-    """A text whose normalization does not take time in the square of the marks on one letter."""
-    return text if text.isascii() else PILED_UP_MARKS.sub("\\1\u034f", text)
-
-
-_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode  # json.dumps makes one anew
-
-
-def _json(value: object) -> str:
-    if value is None or type(value) is int:  # half the time of an id otherwise
-        return "null" if value is None else str(value)
-    return _encode(value)
+# json.dumps would make an encoder on each call
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 def digest(*parts: object, length: int = 16) -> str:
-    """A stable hexadecimal digest of JSON-like values and models.
+    """Return a stable hexadecimal digest of JSON-like values and models.
 
     Args:
         parts: Strings, numbers, lists, dicts or pydantic models; their order counts.
@@ -60,31 +34,35 @@ def digest(*parts: object, length: int = 16) -> str:
     hasher = hashlib.sha256()
     for part in parts:
         value = part.model_dump(mode="json") if isinstance(part, BaseModel) else part
-        hasher.update(_json(value).encode())
+        # half the time of an id is the encoder's otherwise
+        text = "null" if value is None else str(value) if type(value) is int else _encode(value)
+        hasher.update(text.encode())
         hasher.update(b"\0")
     return hasher.hexdigest()[:length]
 
 
 def content_id(text: str, text_pair: str | None = None) -> str:
-    """The id of an example with this input."""
+    """Return the id of an example with this input."""
     return digest(normalize(text), None if text_pair is None else normalize(text_pair))
 
 
 def seed_for(seed: int, *names: str) -> int:
-    """A 63-bit seed for one random choice, independent of the order in which choices are made.
+    """Return a 63-bit seed for one random choice, whatever other choices come before it.
 
     Args:
         seed: The run's seed.
-        names: What the choice is for, such as a purpose and an example id.
+        names: Names of the choice, such as a purpose and an example id.
     """
     return int(digest(seed, *names), 16) >> 1
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """A frozen model of finite numbers, to which an unknown field is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Example(_Record):
+class Example(Record):
     """One input, with its output where that is known.
 
     Attributes:
@@ -101,18 +79,18 @@ class Example(_Record):
 
     @classmethod
     def of(cls, text: str, text_pair: str | None = None, output: str | None = None) -> Example:
-        """An example whose id is derived from its input."""
+        """Make an example, with an id derived from its input."""
         return cls(id=content_id(text, text_pair), text=text, text_pair=text_pair, output=output)
 
 
-class TextSample(_Record):
+class TextSample(Record):
     """One of several texts that the teacher wrote as the output of one input.
 
     Attributes:
-        text: What it says.
+        text: The text.
         agreement: Mean agreement with the other samples, in [0, 1].
         probability: Geometric mean of the model's own probabilities of its tokens.
-        problem: Why it cannot be used; such a one agrees with none.
+        problem: Why it cannot be used; such a sample agrees with none.
     """
 
     text: str
@@ -134,7 +112,7 @@ class SyntheticExample(Example):
         asked: The output the teacher was asked to write an input for; None when annotated.
         shown: Ids of the real examples that the prompt showed, in their order.
         problem: Why the teacher's answer could not be used; None when it could.
-        origin: The id it had before curation changed its text; None where it did not.
+        origin: The id it had before curation changed its text; None where it is unchanged.
         shortened: Whether the teacher was shown its input without the end.
     """
 
@@ -149,13 +127,13 @@ class SyntheticExample(Example):
     shortened: bool = False
 
 
-class Rejection(_Record):
+class Rejection(Record):
     """A synthetic example that was not kept.
 
     Attributes:
         example: What was rejected.
         reason: The name of the filter that rejected it.
-        detail: What the filter found, in words.
+        detail: The filter's finding, in words.
         collides_with: Id of the example it is too close to, where that is the reason.
     """
 
@@ -165,7 +143,7 @@ class Rejection(_Record):
     collides_with: str | None = None
 
 
-class Prediction(_Record):
+class Prediction(Record):
     """A model's answer to one example.
 
     Attributes:
@@ -186,16 +164,16 @@ class Prediction(_Record):
 
 
 TRAITS = "traits.json"
-"""Where the test examples' :class:`Traits` are, beside the examples and beside the predictions."""
+"""File of the test examples' :class:`Traits`, beside the examples and beside the predictions."""
 
 
-class Traits(_Record):
-    """What is known of the test examples beside their outputs: the evaluation slices by it.
+class Traits(Record):
+    """Properties of the test examples beside their outputs, by which the evaluation slices.
 
     Attributes:
         characters: Length of each input, by the example's id.
-        column: Name of the user's column; empty where none was asked for.
-        values: Its value for each example, by id; empty where none was asked for.
+        column: Name of the user's column; empty where none was chosen.
+        values: Its value for each example, by id; empty where no column was chosen.
     """
 
     characters: dict[str, int]
@@ -230,7 +208,7 @@ def read_jsonl(path: Path, model: type[R]) -> list[R]:
 
 
 def iterate_jsonl(path: Path, model: type[R]) -> Iterator[R]:
-    """The records of :func:`read_jsonl` one by one, for files that need not fit in memory."""
+    """Iterate over the records of :func:`read_jsonl`, for files that need not fit in memory."""
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     with path.open("rb") as file:
@@ -238,5 +216,5 @@ def iterate_jsonl(path: Path, model: type[R]) -> Iterator[R]:
             try:
                 yield model.model_validate_json(line)
             except ValidationError as error:
-                field, wrong = next(explain(error, model))
-                raise DataError(f"{path}, line {number}: {field or 'line'}: {wrong}") from None
+                field, problem = next(explain(error, model))
+                raise DataError(f"{path}, line {number}: {field or 'line'}: {problem}") from None

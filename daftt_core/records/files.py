@@ -1,8 +1,8 @@
-"""Files and folders that appear complete or not at all, and what a writer that was killed leaves.
+"""Files and folders that appear complete or not at all, and the leftovers of killed writers.
 
-What is being written is called ``.<name>.<process>-<random>.partial``, beside where it will be. Its
-writer holds a lock on it, which goes with the process, however that ends. So what nobody holds and
-no process of its number writes is stale, and the next writer of the same name removes it.
+A file is written as ``.<name>.<process>-<random>.partial``, beside its final place. Its writer
+holds a lock on it, which ends with the process. So a partial file that nobody holds, and whose
+process is gone, is stale, and the next writer of the same name removes it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _PARTIAL = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]+)(-[0-9a-f]+)?\.partia
 
 @contextmanager
 def appearing(path: Path, *, folder: bool = False) -> Iterator[Path]:
-    """A file or folder to fill, empty at first, that is moved to ``path`` once the block ends well.
+    """Give an empty file or folder to fill, and move it to ``path`` once the block ends well.
 
     Args:
-        path: Where it goes. A file there is replaced; a folder there must be empty.
+        path: Its final place. A file there is replaced; a folder there must be empty.
         folder: Whether it is a folder.
 
     Raises:
@@ -56,9 +56,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """Have a finished file under a second name too, in place of what has that name.
+    """Give a finished file a second name, in place of any file of that name.
 
-    It costs no room where the file system has links, so neither may be written again.
+    It takes no space where the file system has links, so neither may be written again.
     """
     with appearing(target) as partial:
         partial.unlink()  # a link is made under a free name
@@ -69,30 +69,30 @@ def link_file(source: Path, target: Path) -> None:
 
 
 def stale_partials(folder: Path) -> list[Path]:
-    """What writers that were killed have left in a folder and in those below it."""
+    """Return the leftovers of killed writers in a folder and in those below it."""
     return _stale(folder.rglob(".*.partial"))
 
 
 def remove_stale(partials: Iterable[Path]) -> None:
-    """Remove files and folders; one that cannot be removed stays."""
+    """Remove files and folders; leave those that cannot be removed."""
     for path in partials:
         with suppress(OSError):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _stale(paths: Iterable[Path], name: str | None = None) -> list[Path]:
-    """Of some paths what was being written under a name, or any name, and never will be."""
+    """Return the paths that are stale partial files of a name, or of any name."""
     return [
         path
         for path in paths
-        if (form := _PARTIAL.fullmatch(path.name))
-        and name in (None, form["name"])
-        and not _is_written(path, int(form["process"]))
+        if (match := _PARTIAL.fullmatch(path.name))
+        and name in (None, match["name"])
+        and not _is_written(path, int(match["process"]))
     ]
 
 
 def _is_written(path: Path, process: int) -> bool:
-    """Whether a living writer may have it: here, or where the same file system is seen."""
+    """Return whether a living writer may hold it, here or on a machine with the same files."""
     if process != os.getpid() and _lives(process):  # an older version holds no lock
         return True
     try:
@@ -119,6 +119,6 @@ def _lives(process: int) -> bool:
 
 
 def _open(path: Path) -> int:
-    """A descriptor for locking; some file systems lock only what may be written."""
-    folder = path.is_dir() and not path.is_symlink()
-    return os.open(path, (os.O_RDONLY if folder else os.O_RDWR) | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """Return a descriptor for locking; some file systems lock only files that may be written."""
+    is_folder = path.is_dir() and not path.is_symlink()
+    return os.open(path, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NOFOLLOW | os.O_CLOEXEC)

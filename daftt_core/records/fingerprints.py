@@ -1,20 +1,20 @@
 """Recognizing dev and test examples without reading them.
 
-Synthetic text must not overlap with what the students are measured on, and nothing but the
+Synthetic text must not overlap with the examples that measure the students, and nothing but the
 evaluation may read the test examples. So the data stage leaves fingerprints: the id of each
-held-out example, a hash of what it is without its punctuation, and a short hash of each of its
-words, in order. Two texts that share a run of words share a run of hashes, whatever length of run a
-filter asks for: a filter's setting is no reason to prepare the data anew.
+held-out example, a hash of its input without punctuation, and a short hash of each of its words, in
+order. Two texts that share a run of words share a run of hashes, whatever length of run a filter
+uses, so changing a filter's setting does not prepare the data again.
 
 An input overlaps with a held-out one
 
 - when the two are the same but for case, spacing and punctuation;
-- when a text of one shares a run of so many words with a text of the other: as many as are asked
-  for, or all words of the shorter text where it has fewer, but more than four;
+- when a text of one shares a run of words with a text of the other: of the length that is set, or
+  all words of the shorter text where it has fewer, but more than four;
 - when it is a near copy: of the words of the longer of the two, more than four, at least 80% are
   the other's in the same order. A pair's texts count as one text there.
 
-A character of a script without blanks (see :mod:`daftt_core.records.words`) is worth half a word:
+A character of a script without blanks (see :mod:`daftt_core.records.text`) is worth half a word:
 eight words of English say about as much as sixteen characters of Chinese, Japanese or Korean.
 """
 
@@ -29,15 +29,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from daftt_core.errors import DataError
-from daftt_core.records.examples import Example, content_id, digest
+from daftt_core.records.examples import Example, Record, content_id, digest
 from daftt_core.records.files import write_text
-from daftt_core.records.words import bare, is_character, words_of
+from daftt_core.records.text import bare, is_character, words_of
 
 FORM: Literal[2] = 2
-"""The form of the file of fingerprints; data prepared in another form is prepared anew."""
+"""The format of the file of fingerprints; data prepared in another format is prepared again."""
 
 # 64 bits a word: a million different words collide with a chance of 3 in 100 million. A character
 # of a script without blanks has half of that, which is also how it is told from a word.
@@ -48,8 +48,8 @@ _LEAST_COMMON = 0.8  # so one word of five may differ
 _Run = tuple[str, ...]
 
 
-class Fingerprint(BaseModel):
-    """What is kept of one held-out example.
+class Fingerprint(Record):
+    """The fingerprint of one held-out example.
 
     Attributes:
         id: The example's id.
@@ -57,34 +57,30 @@ class Fingerprint(BaseModel):
         words: For each of its texts, the hash of each normalized word.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     id: str
     bare: str
     words: tuple[tuple[str, ...], ...]
 
     @classmethod
     def of(cls, example: Example) -> Fingerprint:
-        """The fingerprint of an example."""
+        """Make the fingerprint of an example."""
         bare_id, words = _hashed(example.text, example.text_pair)
         return cls(id=example.id, bare=bare_id, words=words)
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _File(Record):
     form: Literal[2] = FORM
     examples: tuple[Fingerprint, ...]
 
 
 def write_fingerprints(path: Path, examples: Iterable[Example]) -> None:
     """Write the fingerprints of held-out examples, sorted by id, for :meth:`Heldout.load`."""
-    fingerprints = sorted(map(Fingerprint.of, examples), key=lambda one: one.id)
+    fingerprints = sorted(map(Fingerprint.of, examples), key=lambda fingerprint: fingerprint.id)
     write_text(path, _File(examples=tuple(fingerprints)).model_dump_json() + "\n")
 
 
 class Heldout:
-    """Finds texts that overlap with a held-out example.
+    """The held-out examples, and a search for texts that overlap with one of them.
 
     Args:
         fingerprints: The held-out examples.
@@ -92,21 +88,21 @@ class Heldout:
     """
 
     def __init__(self, fingerprints: Iterable[Fingerprint], words: int) -> None:
-        self._fingerprints = tuple(sorted(fingerprints, key=lambda one: one.id))
+        self._fingerprints = tuple(sorted(fingerprints, key=lambda fingerprint: fingerprint.id))
         self._words = words
-        self._ids = {one.id for one in self._fingerprints}
+        self._ids = {fingerprint.id for fingerprint in self._fingerprints}
         self._bare: dict[str, str] = {}
         self._runs: dict[_Run, str] = {}
         self._short: defaultdict[int, dict[_Run, str]] = defaultdict(dict)
         self._parts: dict[int, dict[_Run, str]] = {}
         self._near = _NearCopies(self._fingerprints)
-        for one in self._fingerprints:
-            self._bare.setdefault(one.bare, one.id)
-            for text in one.words:
+        for fingerprint in self._fingerprints:
+            self._bare.setdefault(fingerprint.bare, fingerprint.id)
+            for text in fingerprint.words:
                 if self._is_short(text):
-                    self._short[len(text)].setdefault(text, one.id)
+                    self._short[len(text)].setdefault(text, fingerprint.id)
                 for run in _runs_worth(text, words):
-                    self._runs.setdefault(run, one.id)
+                    self._runs.setdefault(run, fingerprint.id)
 
     @classmethod
     def load(cls, path: Path, words: int) -> Heldout:
@@ -126,7 +122,7 @@ class Heldout:
         except ValidationError:
             raise DataError(
                 f"{path}: does not hold the fingerprints of examples as this version of DAFTT "
-                "makes them: run the pipeline again, which prepares the data anew"
+                "makes them: run the pipeline again, which prepares the data again"
             ) from None
         return cls(file.examples, words)
 
@@ -137,7 +133,7 @@ class Heldout:
         return example_id in self._ids
 
     def collides(self, text: str, text_pair: str | None = None) -> str | None:
-        """The id of a held-out example that an input overlaps with.
+        """Return the id of a held-out example that an input overlaps with.
 
         Args:
             text: The input, or the first of two.
@@ -158,97 +154,100 @@ class Heldout:
         )
 
     def _sharing(self, text: _Run) -> str | None:
-        """The id of an example that shares a run of words with a text, long enough for both."""
+        """Return the id of an example that shares a run of words, long enough for both."""
         for run in _runs_worth(text, self._words):
             if run in self._runs:
                 return self._runs[run]
-        for length, known in self._short.items():
+        for length, short_texts in self._short.items():
             for run in _runs_of(text, length):
-                if run in known:
-                    return known[run]
+                if run in short_texts:
+                    return short_texts[run]
         return self._of_length(len(text)).get(text) if self._is_short(text) else None
 
     def _is_short(self, text: _Run) -> bool:
-        """Whether a text says something, but is shorter than the run that is asked for."""
+        """Return whether a text is long enough to compare, but shorter than the run that is set."""
         return 2 * _FEW < _halves(text) < 2 * self._words
 
     def _of_length(self, count: int) -> dict[_Run, str]:
-        """All runs of so many hashes, with the id of an example that holds each."""
+        """Return all runs of so many hashes, with the id of an example that holds each."""
         if count not in self._parts:
-            held = ((one.id, text) for one in self._fingerprints for text in one.words)
             self._parts[count] = {
-                run: own_id for own_id, text in held for run in _runs_of(text, count)
+                run: fingerprint.id
+                for fingerprint in self._fingerprints
+                for text in fingerprint.words
+                for run in _runs_of(text, count)
             }
         return self._parts[count]
 
 
 class _NearCopies:
-    """Finds the held-out inputs that are nearly the same words in the same order as another.
+    """An index that finds held-out inputs of nearly the same words in the same order.
 
     A near copy of five words lacks one of them at most, so it has one of the two rarest; of ten
-    words it has one of the three rarest, and so on. Each input is filed under so many, and only
-    inputs that are found by a word are compared.
+    words it has one of the three rarest, and so on. Each input is indexed under so many, and only
+    inputs that share such a word are compared.
     """
 
     def __init__(self, fingerprints: Iterable[Fingerprint]) -> None:
-        self._inputs = [(one.id, tuple(chain(*one.words))) for one in fingerprints]
+        self._inputs = [
+            (fingerprint.id, tuple(chain(*fingerprint.words))) for fingerprint in fingerprints
+        ]
         holders = Counter(word for _, words in self._inputs for word in set(words))
-        self._filed: defaultdict[str, list[int]] = defaultdict(list)
-        for place, (_, words) in enumerate(self._inputs):
+        self._index: defaultdict[str, list[int]] = defaultdict(list)
+        for position, (_, words) in enumerate(self._inputs):
             rarest_first = sorted(words, key=lambda word: (holders[word], word))
             missing = len(words) - _least_common(len(words))
             for word in set(rarest_first[: missing + 1]):
-                self._filed[word].append(place)
+                self._index[word].append(position)
 
     def find(self, words: _Run) -> str | None:
-        """The id of an input that words are a near copy of, or None."""
-        known = {place for word in set(words) for place in self._filed.get(word, ())}
-        if not known:
+        """Return the id of an input that words are a near copy of, or None."""
+        candidates = {position for word in set(words) for position in self._index.get(word, ())}
+        if not candidates:
             return None
-        in_common = _Subsequence(words)
-        for place in sorted(known):
-            own_id, other = self._inputs[place]
-            least = _least_common(max(len(words), len(other)))
+        subsequence = _Subsequence(words)
+        for position in sorted(candidates):
+            input_id, input_words = self._inputs[position]
+            least = _least_common(max(len(words), len(input_words)))
             if (
-                least <= min(len(words), len(other))
-                and in_common.length(other) >= least
-                and max(_halves(words), _halves(other)) > 2 * _FEW
+                least <= min(len(words), len(input_words))
+                and subsequence.length(input_words) >= least
+                and max(_halves(words), _halves(input_words)) > 2 * _FEW
             ):
-                return own_id
+                return input_id
         return None
 
 
 class _Subsequence:
-    """Finds how many words others have in common with these, in order.
+    """Words, prepared for the length of the longest subsequence that others share with them.
 
-    That is the length of the longest common subsequence, computed on bits (H. Hyyro, "Bit-parallel
-    LCS-length computation revisited", 2004).
+    It is computed on bits (H. Hyyro, "Bit-parallel LCS-length computation revisited", 2004).
     """
 
     def __init__(self, words: _Run) -> None:
         self._count = len(words)
-        self._places: defaultdict[str, int] = defaultdict(int)
-        for place, word in enumerate(words):
-            self._places[word] |= 1 << place
+        self._positions: defaultdict[str, int] = defaultdict(int)
+        for position, word in enumerate(words):
+            self._positions[word] |= 1 << position
 
-    def length(self, other: _Run) -> int:
-        """The number of words in common with other ones."""
+    def length(self, words: _Run) -> int:
+        """Return how many words these have in common with the prepared ones, in order."""
         every = row = (1 << self._count) - 1
-        for word in other:
-            matched = row & self._places.get(word, 0)
+        for word in words:
+            matched = row & self._positions.get(word, 0)
             row = ((row + matched) | (row - matched)) & every
         return self._count - row.bit_count()
 
 
 def _least_common(count: int) -> int:
-    """How many of so many words a near copy has at least."""
+    """Return how many words of a text a near copy has at least."""
     return math.ceil(_LEAST_COMMON * count)
 
 
 def _hashed(text: str, text_pair: str | None) -> tuple[str, tuple[_Run, ...]]:
-    """The hash of an input without its punctuation, and for each text those of its words."""
+    """Return the hash of an input without punctuation, and for each text those of its words."""
     texts = [text] if text_pair is None else [text, text_pair]
-    words = tuple(tuple(map(_hash, words_of(one))) for one in texts)
+    words = tuple(tuple(map(_hash, words_of(each))) for each in texts)
     return digest(*map(bare, texts)), words
 
 
@@ -259,12 +258,12 @@ def _hash(word: str) -> str:
 
 
 def _halves(hashes: _Run) -> int:
-    """What words are worth: two halves a word, and one a character of a script without blanks."""
+    """Return the worth of words: two halves a word, one a character of a script without blanks."""
     return sum(map(len, hashes)) // _CHARACTER_DIGITS
 
 
 def _runs_worth(hashes: _Run, words: int) -> Iterator[_Run]:
-    """From each place on the shortest run that is worth so many words."""
+    """Yield from each position on the shortest run that is worth so many words."""
     worth = end = 0
     for start, first in enumerate(hashes):
         while worth < words * _WORD_DIGITS:

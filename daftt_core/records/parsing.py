@@ -1,4 +1,4 @@
-"""Reading what people write: YAML without surprises, Hub ids, and sentences for what is wrong."""
+"""Reading what people write: YAML and JSON without surprises, Hub ids, and words for mistakes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any, NamedTuple, NoReturn, get_args
+from typing import Any, NamedTuple, NoReturn, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from daftt_core.errors import did_you_mean, shortened
+from daftt_core.errors import DafttError, did_you_mean, shortened
+
+M = TypeVar("M", bound=BaseModel)
 
 _NAMES_WITH_VALUES = "must hold names with values"
-_WORDS = {
+_MESSAGES = {
     "missing": "is missing",
     "json_invalid": "is not JSON: {error}",
     "int_type": "should be an integer",
@@ -35,12 +37,12 @@ _WORDS = {
     "string_too_short": "should not be empty",  # of all that have a least length it is 1
     "string_too_long": "should have at most {max_length} characters",
     "string_pattern_mismatch": "should match the regular expression {pattern}",
-    "string_unicode": "holds half a surrogate pair, which is no text",
+    "string_unicode": "holds half a surrogate pair, which is not text",
     "value_error": "{error}",
 }
-"""Kinds of mistakes whose words in pydantic are a program's, with what it knows of each in braces.
+"""Messages for kinds of mistakes that pydantic words for programmers; braces hold its context.
 
-Its words for limits and choices are plain ("should be greater than 0") and taken as they are.
+Its messages for limits and choices are plain ("should be greater than 0") and used as they are.
 """
 _WITHOUT_VALUE = ("missing", "json_invalid")
 
@@ -48,41 +50,41 @@ _WITHOUT_VALUE = ("missing", "json_invalid")
 def explain(
     error: ValidationError, model: type[BaseModel], *, own_with_value: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Each mistake: the field, as a path with dots, and what is wrong with it on one line.
+    """Yield each mistake: the field, as a path with dots, and the problem in one line.
 
     Args:
-        error: What validating ``model`` raised.
-        model: Says which fields there are.
-        own_with_value: Whether the sentences of the model's own checks want the value before them.
+        error: The error that validating ``model`` raised.
+        model: The model.
+        own_with_value: Whether messages of the model's own checks follow the value.
     """
     for details in error.errors():
         field = ".".join(map(str, details["loc"]))
-        for line in _said(details, model, own_with_value).splitlines():
+        for line in _problem(details, model, own_with_value).splitlines():
             yield field, line
 
 
-def _said(details: Any, model: type[BaseModel], own_with_value: bool) -> str:
-    kind, loc, found = details["type"], details["loc"], details["input"]
+def _problem(details: Any, model: type[BaseModel], own_with_value: bool) -> str:
+    kind, loc, value = details["type"], details["loc"], details["input"]
     if kind == "extra_forbidden":
         known = _fields_at(model, loc[:-1])
         return (
             f"there is no such field{did_you_mean(str(loc[-1]), known)} (known: {', '.join(known)})"
         )
-    if kind == "string_type" and isinstance(found, bool | int | float | date):
+    if kind == "string_type" and isinstance(value, bool | int | float | date):
         # what YAML makes of yes, no, on, off, numbers and dates
-        return f"{found} is no text; put it in quotes"
+        return f"{value} is not text; put it in quotes"
     message: str = details["msg"].removeprefix("Input ")
-    if kind in _WORDS:
-        message = _WORDS[kind].format(**details.get("ctx", {}))
+    if kind in _MESSAGES:
+        message = _MESSAGES[kind].format(**details.get("ctx", {}))
     if kind in _WITHOUT_VALUE or (kind == "value_error" and not own_with_value):
         return message
-    if isinstance(found, str | int | float | bool):
-        return f"{shortened(repr(found))} {message}"
+    if isinstance(value, str | int | float | bool):
+        return f"{shortened(repr(value))} {message}"
     return message
 
 
 def _fields_at(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
-    """The fields of the part of a model that a path leads to."""
+    """Return the fields of the part of a model that a path leads to."""
     for name in loc:
         if isinstance(name, str):
             model = next(_models_in(model.model_fields[name].annotation))
@@ -100,21 +102,21 @@ _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what plain settings do not need and what hides mistakes."""
+    """A loader that refuses features which plain settings do not need and which hide mistakes."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         # merged, a few hundred bytes can stand for a billion entries
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(
-                    None, None, "'<<' (a merge of mappings) is not read here", key.start_mark
+                    None, None, "'<<' (a merge of mappings) is not supported", key.start_mark
                 )
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         value = super().construct_scalar(node)
         if isinstance(value, str) and _NO_TEXT.search(value):  # escapes in quotes make them
             raise yaml.constructor.ConstructorError(
-                None, None, "a NUL or half a surrogate pair is no text", node.start_mark
+                None, None, "a NUL or half a surrogate pair is not text", node.start_mark
             )
         return value
 
@@ -125,24 +127,20 @@ class _Loader(yaml.SafeLoader):
             name = self.construct_object(key, deep=True)
             if name in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"{name!r} is there twice", key.start_mark
+                    None, None, f"{name!r} occurs twice", key.start_mark
                 )
             seen.add(name)
         return mapping
 
 
 def parse_yaml(text: str) -> Any:
-    """The value that a YAML text stands for; tags of objects, merges and repeated keys are refused.
-
-    Args:
-        text: The text.
+    """Return the value of a YAML text; refuse tags of objects, merges and repeated keys.
 
     Raises:
-        ValueError: It is no such text; the message is one line, with the place.
+        ValueError: It is not such a text; the message is one line, with the place.
     """
     try:
-        # derived from SafeLoader, it makes plain values only
-        return yaml.load(text, Loader=_Loader)  # noqa: S506
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, for plain values only
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     # a date that does not exist and a number too long are ValueErrors of YAML's reader
@@ -150,14 +148,33 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from None
 
 
-def parse_json(text: str) -> Any:
-    """The value that a JSON text stands for; repeated keys, NaN and infinity are refused.
+def parse_document(text: str, model: type[M], where: str, error_type: type[DafttError]) -> M:
+    """Parse a YAML text as a model.
 
     Args:
         text: The text.
+        model: The model.
+        where: Name of the text for messages, such as its file.
+        error_type: The error to raise.
 
     Raises:
-        json.JSONDecodeError: It is no JSON.
+        DafttError: It is not such a text; the message names every mistake, one a line.
+    """
+    try:
+        return model.model_validate(parse_yaml(text))
+    except ValidationError as error:
+        mistakes = explain(error, model)
+        lines = [f"{where}: {field or 'the file'}: {problem}" for field, problem in mistakes]
+        raise error_type("\n".join(lines)) from None
+    except ValueError as error:
+        raise error_type(f"{where}: is not YAML: {error}") from None
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text; refuse repeated keys, NaN and infinity.
+
+    Raises:
+        json.JSONDecodeError: It is not JSON.
         ValueError: It is JSON that cannot be used; the message is one line.
     """
     try:
@@ -167,27 +184,27 @@ def parse_json(text: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} is there twice")
-    return found
+        repeated = next(name for name in values if names.count(name) > 1)
+        raise ValueError(f"the key {repeated!r} occurs twice")
+    return values
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON value; where there is none, write null")
+    raise ValueError(f"{constant} is not a JSON value; write null for a missing one")
 
 
-_FORM = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 
 
 class HubId(NamedTuple):
-    """Where something is on the Hub.
+    """The id of a model or data set on the Hub.
 
     Attributes:
-        name: Its owner and its name, ``org/name``.
-        revision: Commit, branch or tag; None where the newest is meant.
+        name: Owner and name, ``org/name``.
+        revision: Commit, branch or tag; None for the newest.
     """
 
     name: str
@@ -196,5 +213,5 @@ class HubId(NamedTuple):
 
 def hub_id(text: str) -> HubId | None:
     """Read ``org/name`` or ``org/name@revision``; None where the text has neither form."""
-    found = _FORM.fullmatch(text)
-    return HubId(*found.groups()) if found else None
+    match = _HUB_ID.fullmatch(text)
+    return HubId(*match.groups()) if match else None

@@ -1,14 +1,7 @@
-"""The catalogue of stages: names, order, what each needs and hands on; arms and sources."""
+"""The catalogue of stages: names, order, inputs and results; arms and sources."""
 
-from daftt_core.stages.arms import (
-    ARMS,
-    Source,
-    augmented_arms,
-    baseline_arms,
-    left_out,
-    synthesis_shards,
-)
 from daftt_core.stages.catalogue import (
+    ARMS,
     ASSESSMENT,
     BASELINES,
     CURATED,
@@ -31,11 +24,16 @@ from daftt_core.stages.catalogue import (
     TEST,
     TRIGGER,
     VERSIONS,
+    Source,
     Stage,
+    augmented_arms,
+    baseline_arms,
     last_stages,
+    left_out,
     place_of,
     shard_of,
     stage_of,
+    synthesis_shards,
 )
 from daftt_core.stages.results import (
     ArmScores,

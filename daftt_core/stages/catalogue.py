@@ -1,43 +1,43 @@
-"""The catalogue: every stage's name, place in a run, what it reads, and the model of its result.
+"""The catalogue: every stage's name, place in a run, inputs and result; arms and shards.
 
-Whoever lists, orders, shows or prices stages asks here.
+Code that lists, orders, shows or prices stages takes them from here. Arms are the sets of examples
+that students are trained on and compared by: each has the real labelled examples, and differs in
+the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from daftt_core.errors import StorageError
 from daftt_core.records import explain
-from daftt_core.stages.results import (
-    AssessmentResult,
-    CuratedResult,
-    DataResult,
-    EvaluationResult,
-    HoldoutResult,
-    MarksResult,
-    MixtureResult,
-    PopulationResult,
-    PredictionsResult,
-    PreflightResult,
-    PromotionResult,
-    ReportResult,
-    ShardResult,
-    SheetResult,
-    StudentsResult,
-    TeacherResult,
-    TriggerResult,
-    VersionResult,
-)
+from daftt_core.stages import results
 
 R = TypeVar("R", bound=BaseModel)
 
+Source = Literal["real", "annotated", "generated", "gold"]
+
+ARMS: dict[str, tuple[Source, ...]] = {
+    "real": ("real",),
+    "real+annotated": ("real", "annotated"),
+    "real+generated": ("real", "generated"),
+    "real+both": ("real", "annotated", "generated"),
+    "gold": ("real", "gold"),
+}
+"""The sources of each arm's examples."""
+
+_SYNTHETIC_SOURCES: dict[str, tuple[Source, ...]] = {
+    "annotate": ("annotated",),
+    "generate": ("generated",),
+    "both": ("annotated", "generated"),
+}
+
 DEPTH = 2
-"""Folders from a run to a stage's own, at most: ``students/<arm>``; what lies deeper is its own."""
+"""Levels of folders from a run to a stage, at most: ``students/<arm>``."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,14 @@ class Stage(Generic[R]):
 
     Attributes:
         name: Its folder; of a stage with parts the folder that holds theirs.
-        title: What it is called where people read it.
         result: The model of the summary in its manifest.
         needs: The stages that it reads.
         optional: Whether a run may end well without it.
         has_parts: Whether it has a folder for each arm or shard.
-        about_results: Whether it shows what others made, and makes nothing of the run's own.
+        about_results: Whether it only shows the results of other stages.
     """
 
     name: str
-    title: str
     result: type[R]
     needs: tuple[str, ...] = ()
     optional: bool = False
@@ -74,7 +72,7 @@ class Stage(Generic[R]):
 
         Args:
             summary: The summary.
-            where: The manifest's place, for messages.
+            where: Path or URI of the manifest, for messages.
 
         Raises:
             StorageError: It is not the summary of such a stage.
@@ -82,53 +80,45 @@ class Stage(Generic[R]):
         try:
             return self.result.model_validate(summary)
         except ValidationError as error:
-            field, wrong = next(explain(error, self.result))
-            raise StorageError(f"{where}: summary.{field}: {wrong}") from None
+            field, problem = next(explain(error, self.result))
+            raise StorageError(f"{where}: summary.{field}: {problem}") from None
 
 
-PREFLIGHT = Stage("preflight", "Preflight", PreflightResult)
-TRIGGER = Stage("trigger", "Trigger", TriggerResult, ("preflight",), optional=True)
-DATA = Stage("data", "Data", DataResult, ("preflight",))
-TEST = Stage("test", "Test examples", HoldoutResult, ("preflight",), optional=True)
-MIXTURE = Stage("mixture", "Mixture", MixtureResult, ("data",), optional=True)
-TEACHER = Stage("teacher", "Teacher", TeacherResult, ("data", "mixture"))
-ASSESSMENT = Stage(
-    "assessment", "Assessment", AssessmentResult, ("data", "teacher", "students/real")
-)
+PREFLIGHT = Stage("preflight", results.PreflightResult)
+TRIGGER = Stage("trigger", results.TriggerResult, ("preflight",), optional=True)
+DATA = Stage("data", results.DataResult, ("preflight",))
+TEST = Stage("test", results.HoldoutResult, ("preflight",), optional=True)
+MIXTURE = Stage("mixture", results.MixtureResult, ("data",), optional=True)
+TEACHER = Stage("teacher", results.TeacherResult, ("data", "mixture"))
+ASSESSMENT = Stage("assessment", results.AssessmentResult, ("data", "teacher", "students/real"))
 SYNTHETIC = Stage(
-    "synthetic",
-    "Synthetic examples",
-    ShardResult,
-    ("data", "teacher", "assessment"),
-    has_parts=True,
+    "synthetic", results.ShardResult, ("data", "teacher", "assessment"), has_parts=True
 )
-CURATED = Stage("curated", "Curation", CuratedResult, ("data", "synthetic"))
-STUDENTS = Stage("students", "Students", StudentsResult, ("data", "curated"), has_parts=True)
-PREDICTIONS = Stage("predictions", "Predictions", PredictionsResult, ("test", "students"))
-EVALUATION = Stage("evaluation", "Evaluation", EvaluationResult, ("students", "predictions"))
+CURATED = Stage("curated", results.CuratedResult, ("data", "synthetic"))
+STUDENTS = Stage("students", results.StudentsResult, ("data", "curated"), has_parts=True)
+PREDICTIONS = Stage("predictions", results.PredictionsResult, ("test", "students"))
+EVALUATION = Stage("evaluation", results.EvaluationResult, ("students", "predictions"))
 PROMOTION = Stage(
     "promotion",
-    "Promotion",
-    PromotionResult,
+    results.PromotionResult,
     ("preflight", "trigger", "data", "test", "curated", "students", "predictions", "evaluation"),
     optional=True,
 )
-REPORT = Stage("report", "Report", ReportResult, optional=True, about_results=True)
+REPORT = Stage("report", results.ReportResult, optional=True, about_results=True)
 REVIEW_SHEET = Stage(
-    "review/sheet", "Review", SheetResult, ("curated",), optional=True, about_results=True
+    "review/sheet", results.SheetResult, ("curated",), optional=True, about_results=True
 )
 REVIEW_MARKS = Stage(
     "review/marks",
-    "Review",
-    MarksResult,
+    results.MarksResult,
     ("curated", "review/sheet"),
     optional=True,
     about_results=True,
 )
 
-VERSIONS = Stage("versions", "Versions", VersionResult, has_parts=True)
-POPULATIONS = Stage("populations", "Populations", PopulationResult, has_parts=True)
-"""A task's part of a registry keeps what it holds as stages, but is no run."""
+VERSIONS = Stage("versions", results.VersionResult, has_parts=True)
+POPULATIONS = Stage("populations", results.PopulationResult, has_parts=True)
+"""A task's folder in a registry stores its content as stages, though it is not a run."""
 
 BASELINES = tuple(
     replace(STUDENTS.part(arm), needs=("data",), optional=True) for arm in ("real", "gold")
@@ -156,7 +146,7 @@ STAGES = tuple(stage for line in _ORDER for stage in line if stage not in BASELI
 """Every stage of a run, in its order."""
 
 MAKING: tuple[Stage[Any], ...] = (DATA, MIXTURE, TEACHER, ASSESSMENT, SYNTHETIC, CURATED)
-"""The stages that synthetic examples take; what else they need would be made without them too."""
+"""The stages behind synthetic examples; a run without synthetic examples has the others too."""
 
 
 def last_stages(*, promotes: bool) -> tuple[Stage[Any], ...]:
@@ -173,18 +163,16 @@ _BY_NAME: dict[str, Stage[Any]] = {stage.name: stage for stage in (*STAGES, VERS
 
 def stage_of(folder_name: str) -> Stage[Any] | None:
     """Return the stage that a folder belongs to: STUDENTS for ``students/real``; None if none."""
-    return _BY_NAME.get(folder_name) or _with_parts(folder_name.partition("/")[0])
-
-
-def _with_parts(name: str) -> Stage[Any] | None:
-    stage = _BY_NAME.get(name)
+    if folder_name in _BY_NAME:
+        return _BY_NAME[folder_name]
+    stage = _BY_NAME.get(folder_name.partition("/")[0])
     return stage if stage is not None and stage.has_parts else None
 
 
 def place_of(folder_name: str) -> int:
-    """Return when in a run a stage's turn is; stages in the same place do not wait for each other.
+    """Return a stage's place in the order of a run; stages in one place do not wait for each other.
 
-    What is not in the catalogue comes last.
+    Stages that are not in the catalogue come last.
     """
     places = {stage.name: place for place, line in enumerate(_ORDER) for stage in line}
     stage = stage_of(folder_name)
@@ -192,6 +180,56 @@ def place_of(folder_name: str) -> int:
     return places.get(name, len(_ORDER))
 
 
-def shard_of(source: str, shard: int, shards: int) -> Stage[ShardResult]:
+def shard_of(source: str, shard: int, shards: int) -> Stage[results.ShardResult]:
     """Return the stage of one shard of synthesis, such as ``synthetic/annotated-000-of-002``."""
     return SYNTHETIC.part(f"{source}-{shard:03d}-of-{shards:03d}")
+
+
+def baseline_arms(gold_arm: bool, *, gold_is_known: bool) -> list[str]:
+    """Return the arms that need no teacher, the longest first.
+
+    Args:
+        gold_arm: Whether the arm of all true labels is wanted.
+        gold_is_known: Whether the data has them.
+    """
+    return ["gold", "real"] if gold_arm and gold_is_known else ["real"]
+
+
+def augmented_arms(mode: str) -> list[str]:
+    """Return the arms with synthetic examples, the longest first, so that two end together.
+
+    Args:
+        mode: What the teacher writes: ``annotate``, ``generate`` or ``both``.
+    """
+    sources = {"real", *_SYNTHETIC_SOURCES[mode]}
+    arms = [arm for arm in ARMS if arm != "real" and sources.issuperset(ARMS[arm])]
+    return sorted(arms, key=lambda arm: -len(ARMS[arm]))
+
+
+def left_out(arms: Iterable[str], kept: Mapping[str, int]) -> dict[str, str]:
+    """Return the arms that cannot be trained, and why: one of their synthetic sources is empty.
+
+    Args:
+        arms: The arms that are wanted.
+        kept: How many examples curation kept, by source.
+    """
+    reasons = {}
+    for arm in arms:
+        empty = [source for source in ARMS[arm] if kept.get(source) == 0]
+        if empty:
+            reasons[arm] = f"curation kept no {' and no '.join(empty)} example"
+    return reasons
+
+
+def synthesis_shards(mode: str, shards: int) -> list[dict[str, str]]:
+    """Return the loop items of synthesis: each shard of each source of a mode.
+
+    Args:
+        mode: What the teacher writes: ``annotate``, ``generate`` or ``both``.
+        shards: Shards of each source.
+    """
+    return [
+        {"source": source, "shard": str(shard)}
+        for source in _SYNTHETIC_SOURCES[mode]
+        for shard in range(shards)
+    ]

@@ -1,8 +1,8 @@
-"""What stages hand on: a typed result each, references to each other, and numbers for Kubeflow.
+"""The results of stages: a typed model each, references between stages, and numbers for Kubeflow.
 
-A stage's result is the summary in its manifest: written by the stage, read by everybody else. A
-reader passes over what a later version adds. A field has a default where an older version did not
-write it, or where whoever reads it can do without.
+A stage's result is the summary in its manifest: written by the stage, read by later ones. A reader
+ignores fields that a later version adds. A field has a default where an older version did not write
+it, or where its readers can do without.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 
 def _absent() -> Any:
-    """Return a field that a summary does not have while there is nothing to say."""
+    """Return a field that a summary lacks while its value is None."""
     return Field(default=None, exclude_if=lambda value: value is None)
 
 
@@ -30,7 +30,7 @@ class Facts(BaseModel):
 
 
 class PreflightResult(_Part):
-    """What the settings were checked with.
+    """The software that the settings were checked with.
 
     Attributes:
         versions: Versions of DAFTT, Python and the packages that matter, by name.
@@ -40,19 +40,19 @@ class PreflightResult(_Part):
 
 
 class TriggerResult(_Part):
-    """Whether the run trains.
+    """The decision whether the run trains.
 
     Attributes:
         train: Whether it does.
         reason: Why, or why not, in one sentence.
-        population: Digest of what is remembered of the data.
+        population: Digest of the stored statistics of the data.
         labelled_rows: Labelled rows of the data.
         known_labels: Labelled rows that the champion's run had.
         new_labels: Labelled rows that it did not have, or had with another label.
         new_share: Their share of ``known_labels``.
         new_inputs: Inputs that it did not have, of those that could be annotated.
         inputs_p: P value of the new inputs having the old ones' distribution.
-        labels_p: The same of the balance of labels.
+        labels_p: P value of the balance of labels being the same.
     """
 
     train: bool
@@ -68,7 +68,7 @@ class TriggerResult(_Part):
 
 
 class DataResult(_Part):
-    """What the splits hold, and where they come from.
+    """The splits, and where their examples come from.
 
     Attributes:
         sizes: Examples by split.
@@ -76,8 +76,8 @@ class DataResult(_Part):
         rows: By source how many rows were ``read``, and how many of them are in which split.
         dropped: By source how many rows were left out, by reason.
         source: Where the data come from, in words.
-        license: Their license; None where nobody states it.
-        sha256: Digest of each source, by what it is used for.
+        license: Their license; None where none is stated.
+        sha256: Digest of each source, by its use.
         gold_is_known: Whether every unlabelled input has a true output.
         test_digest: Digest of the stage ``test``; not in the stage's manifest.
     """
@@ -97,7 +97,7 @@ class HoldoutResult(_Part):
     """The test examples.
 
     Attributes:
-        size: How many they are.
+        size: Number of examples.
         labels: Examples by label; empty for text outputs.
     """
 
@@ -112,10 +112,10 @@ class MixedTask(_Part):
         name: The task.
         source: The data sets it was made from.
         license: License of its instances.
-        size: Instances it has.
-        overlapping: Of those looked at, how many hold a text of the target and were left out.
-        examples: Instances taken.
-        sha256: Of its content.
+        size: All its instances.
+        overlapping: Instances that were checked, hold a text of the target, and were left out.
+        examples: Instances that were used.
+        sha256: Digest of its content.
     """
 
     name: str
@@ -128,12 +128,12 @@ class MixedTask(_Part):
 
 
 class MixtureResult(_Part):
-    """What the teacher learned beside the target task.
+    """The other tasks that the teacher learned beside the target task.
 
     Attributes:
         examples: Instances in all.
         target_examples: The target task's examples.
-        share: Their share of what the teacher learned from.
+        share: Their share of the teacher's training examples.
         overlapping: Instances left out because they hold a text of the target.
         tasks: The tasks.
         excluded: Why other tasks were left out, by name.
@@ -151,12 +151,12 @@ class TeacherResult(_Part):
     """The fine-tuned teacher.
 
     Attributes:
-        model: What it was made from.
-        parameters: How many it has.
+        model: The model that was tuned.
+        parameters: Number of its parameters.
         examples: Examples it learned from.
-        mixed_in: How many of them are of other tasks.
-        tokens: Tokens of them.
-        cut: How many of them lost their end.
+        mixed_in: Examples among them that are of other tasks.
+        tokens: Their tokens.
+        cut: Examples among them that lost their end.
         steps: Optimizer steps.
         best_step: The step after which it was best on dev; absent where that was not measured.
         best_dev_loss: Its loss on dev then.
@@ -174,19 +174,19 @@ class TeacherResult(_Part):
 
 
 class AssessmentResult(_Part):
-    """How good the teacher is on dev.
+    """The quality of the teacher on dev.
 
     Attributes:
         metric: The task's metric; scores are in [0, 1].
-        dev_examples: How many dev examples there are.
-        teacher: Which model teaches, in words.
+        dev_examples: Number of dev examples.
+        teacher: The model that teaches, in words.
         dev_score: Its score.
         tuned_dev_score: Score of the tuned teacher where another model teaches; else None.
         untuned_dev_score: Score of the model that the tuned teacher was made from.
         baseline_dev_score: Mean score of the students trained on the real examples alone.
-        passed: Whether the one that teaches beats the baseline.
+        passed: Whether the model that teaches beats the baseline.
         ece_before: Expected calibration error before calibration; None for text outputs.
-        ece_after: The same after it.
+        ece_after: Expected calibration error after it.
     """
 
     metric: str
@@ -202,13 +202,13 @@ class AssessmentResult(_Part):
 
 
 class ShardResult(_Part):
-    """What the teacher wrote.
+    """The examples that the teacher wrote.
 
     Attributes:
-        examples: How many examples.
-        unusable: How many of them cannot be used.
-        shortened: How many the teacher was shown without their end.
-        not_written: New inputs that were not written because they were no longer new.
+        examples: Number of examples.
+        unusable: Examples that cannot be used.
+        shortened: Examples that the teacher was shown without their end.
+        not_written: New inputs that were not written because a stream had run out of new ones.
         demonstrations_left_out: Demonstrations for which prompts had no room.
     """
 
@@ -220,17 +220,17 @@ class ShardResult(_Part):
 
 
 class Diversity(_Part):
-    """How different texts are from each other and from the real ones.
+    """The diversity of texts, and their distance to the real ones.
 
     Similarity of two texts is the cosine of their TF-IDF vectors (words, sublinear counts), which
     is 0 for texts without a common word and 1 for texts of the same words.
 
     Attributes:
-        texts: How many texts were compared.
+        texts: Number of texts compared.
         distinct_1: Share of the words that are different words (Li et al. 2016, "A
             Diversity-Promoting Objective Function", section 4.2); it falls as texts are added, so
             only sets of like size compare.
-        distinct_2: The same for pairs of neighbouring words.
+        distinct_2: Share of the pairs of neighbouring words that are different pairs.
         mean_similarity: Mean similarity of two of the texts; None for fewer than two.
         nearest_real: Median, over the texts, of the similarity to the most similar real text; None
             without real texts.
@@ -246,7 +246,7 @@ class Diversity(_Part):
 
 
 class LabelFunnel(_Part):
-    """What curation did to the examples of one label.
+    """The examples of one label before and after curation.
 
     Attributes:
         read: Examples the teacher wrote.
@@ -260,18 +260,18 @@ class LabelFunnel(_Part):
 
 
 class Funnel(_Part):
-    """What curation did to the examples of one source.
+    """The examples of one source before and after curation.
 
     Attributes:
         read: Examples the teacher wrote.
         rejected: Examples by the filter that rejected them, in the filters' order.
         kept: Examples left.
-        redacted: How many of those left had personal data replaced.
-        problems: Why examples were unusable, and how many were for each reason.
-        shortened: How many the teacher was shown without their end.
+        redacted: Examples left whose personal data was replaced.
+        problems: Unusable examples by reason.
+        shortened: Examples that the teacher was shown without their end.
         by_label: By label; empty for text outputs.
-        diversity: How different the inputs of those left are from each other and from the labelled
-            ones; None where nothing can be said.
+        diversity: Diversity of the inputs left, and their distance to the labelled ones; None where
+            it cannot be measured.
     """
 
     read: int = 0
@@ -285,12 +285,12 @@ class Funnel(_Part):
 
 
 class CuratedResult(_Part):
-    """What curation kept.
+    """The examples that curation kept.
 
     Attributes:
         funnel: By source, ``annotated`` or ``generated``.
-        label_agreement: Share of the usable generated examples to which the teacher, asked again,
-            gives the label it wrote them for; None where there are none.
+        label_agreement: Share of the usable generated examples to which the teacher, in a second
+            pass, gives the label it wrote them for; None where there are none.
         arms: The arms that can be trained.
         left_out: The other arms, and why.
     """
@@ -302,7 +302,7 @@ class CuratedResult(_Part):
 
     @property
     def kept(self) -> int:
-        """Examples left, of all sources."""
+        """Return the number of examples left, of all sources."""
         return sum(funnel.kept for funnel in self.funnel.values())
 
 
@@ -311,13 +311,13 @@ class StudentsResult(_Part):
 
     Attributes:
         arm: The arm.
-        examples: What they learned from, by source.
+        examples: Training examples by source.
         steps: Optimizer steps of each student, at most.
-        truncated: How many inputs and outputs were cut.
+        truncated: Numbers of inputs and outputs that were cut.
         train_losses: By seed.
         kept_steps: By seed the step after which the weights were kept.
         dev_scores: By seed.
-        metric: What the scores measure.
+        metric: The metric of the scores.
     """
 
     arm: str = ""
@@ -334,8 +334,8 @@ class PredictionsResult(_Part):
     """The students' answers to the test examples.
 
     Attributes:
-        examples: How many test examples.
-        seeds: How many students of each arm.
+        examples: Number of test examples.
+        seeds: Number of students of each arm.
         arms: The arms.
     """
 
@@ -345,7 +345,7 @@ class PredictionsResult(_Part):
 
 
 class ArmScores(_Part):
-    """How an arm does.
+    """The scores of an arm.
 
     Attributes:
         mean: Mean score on test.
@@ -363,7 +363,7 @@ class ArmScores(_Part):
 
 
 class EvaluationResult(_Part):
-    """How the arms compare.
+    """The comparison of the arms.
 
     Attributes:
         headline: The result in one sentence.
@@ -379,15 +379,15 @@ class EvaluationResult(_Part):
 
     @property
     def chosen(self) -> ArmScores:
-        """The scores of the arm that dev chose."""
+        """Return the scores of the arm that dev chose."""
         return self.arms.get(self.chosen_arm, ArmScores())
 
 
 class PromotionResult(_Part):
-    """Whether the run's student became the champion.
+    """The decision whether the run's student becomes the champion.
 
     Attributes:
-        promoted: Whether it did.
+        promoted: Whether it does.
         reason: Why, or why not, in one sentence.
         version: The student.
         score: Its score on test.
@@ -406,7 +406,7 @@ class PromotionResult(_Part):
 
 
 class ReportResult(_Part):
-    """What the report says first.
+    """The report's headline.
 
     Attributes:
         headline: The run's result in one sentence; empty while there is none.
@@ -418,10 +418,10 @@ class ReportResult(_Part):
 
 
 class SheetResult(_Part):
-    """Examples that people were asked to look at.
+    """Examples for people to review.
 
     Attributes:
-        examples: How many.
+        examples: Number of examples.
         curated: Digest of the curation that they are from.
     """
 
@@ -430,7 +430,7 @@ class SheetResult(_Part):
 
 
 class MarksResult(RootModel[dict[str, int]]):
-    """What people found: faults by group and question, such as ``all wrong_label``."""
+    """The result of a review: faults by group and question, such as ``all wrong_label``."""
 
 
 class VersionResult(_Part):
@@ -448,18 +448,18 @@ class VersionResult(_Part):
 
 
 class PopulationResult(_Part):
-    """What the registry remembers of data; its digest says it all."""
+    """The registry's statistics of data; its digest is all that is needed."""
 
 
 class MetricLog(Protocol):
-    """What takes numbers: a component's ``Metrics``."""
+    """A log of numbers, such as a component's ``Metrics``."""
 
     def log_metric(self, metric: str, value: float) -> None:
-        """Keep one number under a name."""
+        """Log one number under a name."""
 
 
 def references(texts: Iterable[str]) -> dict[str, str]:
-    """Return stage names and digests from what :attr:`StageResult.reference` made of them."""
+    """Return the digests of stages by name, from their :attr:`StageResult.reference`."""
     pairs = (text.rpartition("@") for text in texts)
     return {name: digest for name, _, digest in pairs}
 
@@ -469,23 +469,17 @@ def students_by_arm(texts: Iterable[str]) -> dict[str, str]:
     return {name.removeprefix("students/"): digest for name, digest in references(texts).items()}
 
 
-def log_numbers(metrics: MetricLog, summary: Mapping[str, object] | BaseModel) -> None:
-    """Log every finite number of a stage's result.
-
-    Args:
-        metrics: Takes the numbers.
-        summary: The result, or its summary.
-    """
-    values = summary.model_dump(mode="json") if isinstance(summary, BaseModel) else summary
-    for name, value in numbers(values).items():
+def log_numbers(metrics: MetricLog, summary: Mapping[str, object]) -> None:
+    """Log every finite number of a stage's summary."""
+    for name, value in numbers(summary).items():
         metrics.log_metric(name, value)
 
 
 def numbers(summary: Mapping[str, object], prefix: str = "") -> dict[str, float]:
     """Return the finite numbers of a summary, nested names joined by dots.
 
-    Truth values and whatever is not a number are left out: KFP metrics hold numbers only, and its
-    metadata cannot hold NaN.
+    Booleans and all other values are left out: KFP metrics hold numbers only, and its metadata
+    cannot hold NaN.
     """
     finite: dict[str, float] = {}
     for name, value in summary.items():

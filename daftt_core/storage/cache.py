@@ -1,10 +1,10 @@
-"""Content fetched from a distance, kept by its digest while there is room.
+"""Caches on this machine: folders that are made once, and fetched content of a bounded size.
 
     <cache>/<digest>/            complete content, with its manifest
-    <cache>/.<digest>.partial/   being fetched; gone on with after a kill
-    <cache>/.locks/              one process at a time fetches a digest; who uses it holds it
+    <cache>/.<digest>.partial/   being fetched; resumed after a kill
+    <cache>/.locks/              one process at a time fetches a digest; its users hold it
 
-What no living process uses goes first, the longest unused before the others.
+Content that no living process uses is removed first, the longest unused before the others.
 """
 
 from __future__ import annotations
@@ -12,36 +12,79 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from daftt_core.errors import StorageError
 from daftt_core.storage.local import exclusively
 from daftt_core.storage.manifest import (
     Manifest,
+    commit,
     differing,
     read_manifest,
+    sound_manifest,
     unlisted,
     write_manifest,
 )
 from daftt_core.telemetry import log
 
-_held: dict[Path, int] = {}  # open lock files of what this process uses; they go with it
+_held: dict[Path, int] = {}  # open lock files of content in use; they close with this process
+
+
+def make_once(
+    folder: Path, key: str, again: str, make: Callable[[Path], None], summary: Mapping[str, Any]
+) -> Path:
+    """Return a folder in a cache; make it first, unless it is there and whole.
+
+    Args:
+        folder: The folder.
+        key: Changes with everything that the folder is made from.
+        again: What is done about a damaged folder, such as ``converting it again``.
+        make: Makes the folder, which does not exist.
+        summary: The summary for its manifest.
+
+    Raises:
+        StorageError: The folder cannot be written, or whatever ``make`` raises.
+    """
+    if sound_manifest(folder, again, key) is not None:  # also in a cache that cannot be written
+        return folder
+    with (
+        _explained(folder),
+        exclusively(folder.parent / ".locks" / f"{folder.name}.lock", folder.name),
+    ):
+        if sound_manifest(folder, again, key) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            commit(folder, key, dict(summary))
+    return folder
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{error.filename or folder}: {error.strerror or error}; set DAFTT_CACHE to a folder "
+            "with free space that can be written"
+        ) from error
 
 
 class Cache:
     """A folder of content by digest, of a bounded size.
 
     Args:
-        folder: Where it is.
-        limit_bytes: What it may hold. Content that is in use stays even beyond that.
+        folder: The folder.
+        limit_bytes: Its largest size. Content in use stays even beyond that.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self._folder, self._limit_bytes = folder, limit_bytes
 
     def obtain(self, manifest: Manifest, fill: Callable[[Path], None]) -> Path:
-        """The folder with this content; it stays as long as this process lives.
+        """Return the folder with this content; it stays as long as this process lives.
 
         Args:
             manifest: The content.
@@ -51,23 +94,19 @@ class Cache:
             StorageError: The cache cannot be written, or whatever ``fill`` raises.
         """
         digest = manifest.digest
-        try:
+        lock = self._folder / ".locks" / f"{digest}.lock"
+        with _explained(self._folder):
             self._hold(digest)
-            with exclusively(self._folder / ".locks" / f"{digest}.lock", f"download of {digest}"):
+            with exclusively(lock, f"download of {digest}"):
                 ready = self._folder / digest
                 if not self._is_whole(ready, digest):
                     self._fill(ready, manifest, fill)
                 os.utime(ready)
-        except OSError as error:
-            raise StorageError(
-                f"{error.filename or self._folder}: {error.strerror or error}; set DAFTT_CACHE to "
-                "a folder with free space that can be written"
-            ) from error
         return ready
 
     def _fill(self, ready: Path, manifest: Manifest, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(ready, ignore_errors=True)
-        partial = self._partial(manifest.digest)
+        partial = self._folder / f".{manifest.digest}.partial"
         self._make_room(sum(file.size for file in manifest.files))
         partial.mkdir(parents=True, exist_ok=True)
         fill(partial)
@@ -78,18 +117,15 @@ class Cache:
 
     def _is_whole(self, folder: Path, digest: str) -> bool:
         try:
-            found = read_manifest(folder)
+            manifest = read_manifest(folder)
         except StorageError:
-            found = None
-        if found is None or found.digest != digest:
+            manifest = None
+        if manifest is None or manifest.digest != digest:
             return False
-        wrong = differing(folder, found) + unlisted(folder, found)
-        if wrong:
-            log.warning("%s: was changed; it is fetched again", folder / wrong[0])
-        return not wrong
-
-    def _partial(self, digest: str) -> Path:
-        return self._folder / f".{digest}.partial"
+        changed = differing(folder, manifest) + unlisted(folder, manifest)
+        if changed:
+            log.warning("%s: was changed; it is fetched again", folder / changed[0])
+        return not changed
 
     def _lock(self, digest: str) -> int:
         path = self._folder / ".locks" / f"{digest}.use"
@@ -104,7 +140,7 @@ class Cache:
             _held[path] = lock
 
     def _make_room(self, needed_bytes: int) -> None:
-        """Remove what is unused, the longest unused first, until ``needed_bytes`` fit."""
+        """Remove unused content, the longest unused first, until ``needed_bytes`` fit."""
         folders = {_digest(path): path for path in self._folder.iterdir() if _digest(path)}
         sizes = {digest: _size(path) for digest, path in folders.items()}
         excess = sum(sizes.values()) + needed_bytes - self._limit_bytes
@@ -131,7 +167,7 @@ class Cache:
 
 
 def _digest(path: Path) -> str:
-    """The digest whose content, whole or partial, a folder of the cache holds."""
+    """Return the digest whose content, whole or partial, a folder of the cache holds."""
     name = path.name.removeprefix(".").removesuffix(".partial")
     return "" if name == "locks" or not path.is_dir() else name
 

@@ -1,11 +1,11 @@
-"""Folders in storage: they exist once their manifest does, wherever they are.
+"""Folders in a storage: they exist once their manifest does, wherever they are.
 
-    <folder>/manifest.json       what the folder holds; written last
+    <folder>/manifest.json       lists the folder's files; written last
     <folder>/<digest>/<file>     its files, under the digest of the manifest that lists them
 
 Two writers of one folder never touch each other's files, because files of other content lie under
-another digest. Only the manifest is contended for, and the storage lets one writer win it. What an
-interrupted or losing writer left is never read; it goes with the run's prefix.
+another digest. Only the manifest is contended for, and the storage lets one writer win it. Files of
+an interrupted or losing writer are never read; they go with the run's prefix.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class RemoteFolder:
     """A folder in a storage.
 
     Args:
-        storage: Where it is.
-        name: Its name there.
+        storage: The storage.
+        name: The folder's name there.
     """
 
     def __init__(self, storage: Storage, name: str) -> None:
@@ -34,12 +34,12 @@ class RemoteFolder:
         self.uri = f"{storage.uri}/{name}"
 
     def version(self) -> str:
-        """What :meth:`commit` takes as ``replaces``, so that it only follows what was seen now."""
+        """Return the current version, for ``replaces`` of :meth:`commit`."""
         content = self._storage.read(self._manifest)
         return content.version if content else NOTHING
 
     def manifest(self) -> Manifest | None:
-        """The folder's manifest; None when the folder was not committed.
+        """Return the folder's manifest; None when the folder was not committed.
 
         Raises:
             StorageError: There is one, but it cannot be read.
@@ -47,24 +47,23 @@ class RemoteFolder:
         content = self._storage.read(self._manifest)
         if content is None:
             return None
-        where = f"{self._storage.uri}/{self._manifest}"
-        return parse_manifest(content.data, where, "is damaged; remove it and run again")
+        uri = f"{self._storage.uri}/{self._manifest}"
+        return parse_manifest(content.data, uri, "is damaged; remove it and run again")
 
     def is_whole(self, manifest: Manifest) -> bool:
-        """Whether every file that the manifest lists is there with its size."""
+        """Return whether every file that the manifest lists is stored with its size."""
         prefix = self._prefix(manifest)
-        found = self._storage.entries(prefix)
-        sizes = {name: entry.size for name, entry in found.items()}
+        sizes = {name: entry.size for name, entry in self._storage.entries(prefix).items()}
         return all(sizes.get(f"{prefix}{file.name}") == file.size for file in manifest.files)
 
     def commit(self, folder: Path, manifest: Manifest, replaces: str) -> Manifest:
         """Store a committed local folder, its manifest last.
 
-        It is safe to repeat; what an earlier attempt stored is not sent again.
+        It is safe to repeat; files that an earlier attempt stored are not sent again.
 
         Args:
             folder: The local folder.
-            manifest: Its manifest. What storing it uses is added to it.
+            manifest: Its manifest. The usage of storing it is added to it.
             replaces: The version it follows, as :meth:`version` gave it before the work.
 
         Raises:
@@ -80,57 +79,61 @@ class RemoteFolder:
             storing = meter.usage().model_copy(update={"attempts": 0})
             manifest = manifest.using(manifest.usage + storing)
         try:
-            self._storage.write(self._manifest, _bytes(manifest), replaces=replaces)
+            self._storage.write(self._manifest, manifest.text().encode(), replaces=replaces)
         except BusyError as error:
             raise BusyError(
                 f"{self.uri}: was committed by another process meanwhile; its result stands and "
-                "nothing of it was overwritten"
+                "was not overwritten"
             ) from error
         return manifest
 
     def store(self, folder: Path, manifest: Manifest) -> None:
-        """Store a local folder's files and no manifest, so that it does not exist yet."""
+        """Store a local folder's files without their manifest, so that it does not exist yet."""
         self._storage.upload(folder, [file.name for file in manifest.files], self._prefix(manifest))
 
     def fetch(self, manifest: Manifest, cache: Cache) -> Path:
-        """The folder's content on this machine; fetched unless the cache has it.
+        """Return the folder's content on this machine; fetch it unless the cache has it.
 
         Args:
-            manifest: What the folder must hold.
-            cache: Where content is kept by its digest.
+            manifest: The manifest that the content must match.
+            cache: The cache.
 
         Raises:
             StorageError: An object is missing or does not match the manifest.
         """
-        return cache.obtain(manifest, lambda folder: self._fill(manifest, folder))
 
-    def _fill(self, manifest: Manifest, folder: Path) -> None:
-        wrong = self.download(manifest, folder)
-        if wrong:
-            raise StorageError(
-                f"{self._storage.uri}/{self._prefix(manifest)}{wrong[0]}: does not match the "
-                f"manifest {self.uri}/{MANIFEST}; it was changed"
-            )
+        def fill(folder: Path) -> None:
+            changed = self.download(manifest, folder)
+            if changed:
+                raise StorageError(
+                    f"{self._storage.uri}/{self._prefix(manifest)}{changed[0]}: does not match the "
+                    f"manifest {self.uri}/{MANIFEST}; it was changed"
+                )
+
+        return cache.obtain(manifest, fill)
 
     def read(self, manifest: Manifest, name: str) -> bytes:
-        """One small file of the folder, checked against the manifest.
+        """Return one small file of the folder, checked against the manifest.
 
         Raises:
             StorageError: It is not listed or missing, cannot be read, or differs.
         """
-        entry, where = manifest.entry(name), f"{self._storage.uri}/{self._prefix(manifest)}{name}"
-        content = self._storage.read(f"{self._prefix(manifest)}{name}") if entry else None
+        object_name = f"{self._prefix(manifest)}{name}"
+        entry = manifest.entry(name)
+        content = self._storage.read(object_name) if entry else None
         if entry is None or content is None:
-            raise StorageError(f"{where}: is missing")
+            raise StorageError(f"{self._storage.uri}/{object_name}: is missing")
         if not entry.describes(content.data):
-            raise StorageError(f"{where}: does not match its manifest; it was changed")
+            raise StorageError(
+                f"{self._storage.uri}/{object_name}: does not match its manifest; it was changed"
+            )
         return content.data
 
     def download(self, manifest: Manifest, folder: Path) -> list[str]:
         """Fetch the files of a manifest into a folder, where an earlier attempt may have left some.
 
         Returns:
-            The files that do not match the manifest, however often they were fetched.
+            The files that do not match the manifest after all attempts.
 
         Raises:
             StorageError: An object is missing or cannot be fetched.
@@ -141,12 +144,12 @@ class RemoteFolder:
             raise StorageError(f"{self.uri}/{MANIFEST}: {error}") from None
         for _ in range(_ATTEMPTS):
             self._storage.download(self._prefix(manifest), sizes, folder)
-            wrong = differing(folder, manifest)
-            if not wrong:
+            changed = differing(folder, manifest)
+            if not changed:
                 break
-            for name in wrong:
+            for name in changed:
                 (folder / name).unlink(missing_ok=True)
-        return wrong
+        return changed
 
     @property
     def _manifest(self) -> str:
@@ -154,7 +157,3 @@ class RemoteFolder:
 
     def _prefix(self, manifest: Manifest) -> str:
         return f"{self._name}/{manifest.digest}/"
-
-
-def _bytes(manifest: Manifest) -> bytes:
-    return (manifest.model_dump_json(indent=1) + "\n").encode()

@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.errors import BusyError, StorageError
-from daftt_core.storage.gcs_errors import DamagedError, Patience, known_errors, sentence, status_of
+from daftt_core.network import guard
+from daftt_core.storage.gcs_client import (
+    DamagedError,
+    GcsAdapter,
+    Patience,
+    known_errors,
+    sentence,
+    status_of,
+)
 from daftt_core.storage.gcs_transfer import ChangedError, MissingError, Transfer, TransferError
 from daftt_core.storage.protocol import NOTHING, Content, Entry
 from daftt_core.telemetry import count_bytes
@@ -26,7 +34,7 @@ from daftt_core.telemetry import count_bytes
 _EMULATOR = "STORAGE_EMULATOR_HOST"
 _WRITER = "daftt-writer"
 _CHECK = ".daftt-check"
-_LISTED = "items(name,size,updated),nextPageToken"
+_LISTED_FIELDS = "items(name,size,updated),nextPageToken"
 
 
 class GcsStorage:
@@ -60,15 +68,15 @@ class GcsStorage:
 
     @property
     def folder(self) -> None:
-        """None: the objects are on no file system of this machine."""
+        """Return None: the objects are on no file system of this machine."""
 
     def read(self, name: str) -> Content | None:
-        """A small object; None where there is no such object."""
+        """Return a small object; None where there is no such object."""
         with self._explained(name):
             blob = self._blob(name)
             try:
                 data = self._patience.until_whole(
-                    lambda: bytes(blob.download_as_bytes(checksum="crc32c", **self._how))
+                    lambda: bytes(blob.download_as_bytes(checksum="crc32c", **self._options))
                 )
             except known_errors() as error:
                 if status_of(error) != 404:
@@ -90,11 +98,11 @@ class GcsStorage:
                     content_type="application/octet-stream",
                     if_generation_match=condition,
                     checksum="crc32c",
-                    **self._how,
+                    **self._options,
                 )
             except known_errors() as error:
                 if status_of(error) == 412:
-                    if not self._is_ours(blob, self._how):
+                    if not self._is_ours(blob, self._options):
                         raise BusyError(
                             f"{self.uri}/{name}: was written by another process meanwhile"
                         ) from error
@@ -103,36 +111,38 @@ class GcsStorage:
         count_bytes(stored=len(data))
 
     def _may_be_ours(self, blob: Any) -> bool:
-        """The same as :meth:`_is_ours`, as far as one look tells."""
+        """Return the same as :meth:`_is_ours`, from one attempt."""
         try:
-            return self._is_ours(blob, {**self._how, "retry": None})
+            return self._is_ours(blob, {**self._options, "retry": None})
         except known_errors():
             return False
 
-    def _is_ours(self, blob: Any, how: dict[str, Any]) -> bool:
-        """Whether a write that was refused had in truth been done, and only its answer was lost."""
-        found = self._bucket.get_blob(blob.name, **how)
-        return found is not None and (found.metadata or {}).get(_WRITER) == blob.metadata[_WRITER]
+    def _is_ours(self, blob: Any, options: dict[str, Any]) -> bool:
+        """Return whether a refused write was in fact done, and only its answer was lost."""
+        stored = self._bucket.get_blob(blob.name, **options)
+        return stored is not None and (stored.metadata or {}).get(_WRITER) == blob.metadata[_WRITER]
 
     def entries(self, prefix: str) -> dict[str, Entry]:
-        """Every object whose name begins with ``prefix``."""
+        """Return every object whose name begins with ``prefix``."""
         start = len(self._full(""))
         with self._explained(prefix):
             blobs = self._client.list_blobs(
-                self._bucket_name, prefix=self._full(prefix), fields=_LISTED, **self._how
+                self._bucket_name, prefix=self._full(prefix), fields=_LISTED_FIELDS, **self._options
             )
-            return {blob.name[start:]: _entry(blob) for blob in blobs}
+            return {
+                blob.name[start:]: Entry(int(blob.size), blob.updated.timestamp()) for blob in blobs
+            }
 
     def folders(self) -> list[str]:
-        """What the names of objects have before their next ``/``."""
+        """Return the parts of objects' names before the next ``/``."""
         start = self._full("")
         with self._explained(""):
-            found = self._client.list_blobs(
-                self._bucket_name, prefix=start, delimiter="/", fields="prefixes", **self._how
+            blobs = self._client.list_blobs(
+                self._bucket_name, prefix=start, delimiter="/", fields="prefixes", **self._options
             )
-            for _ in found.pages:  # the prefixes come with the objects
+            for _ in blobs.pages:  # the prefixes come with the objects
                 continue
-        return sorted(name.removeprefix(start).rstrip("/") for name in found.prefixes)
+        return sorted(name.removeprefix(start).rstrip("/") for name in blobs.prefixes)
 
     def upload(self, folder: Path, names: Sequence[str], prefix: str) -> None:
         """Store files in parallel, each checked by its crc32c."""
@@ -140,23 +150,23 @@ class GcsStorage:
             self._transfer.upload(folder, names, self._full(prefix))
 
     def download(self, prefix: str, sizes: Mapping[str, int], folder: Path) -> None:
-        """Fetch objects in parallel, large ones in ranges; a range that is here is kept."""
+        """Fetch objects in parallel, large ones in ranges; ranges on the disk are kept."""
         with self._explained(prefix.rstrip("/")):
             self._transfer.download(self._full(prefix), sizes, folder)
 
     def delete(self, names: Iterable[str]) -> None:
         """Remove objects, several at once."""
-        with ThreadPoolExecutor(self._workers) as pool:
-            for _ in pool.map(self._remove, names):
-                continue
 
-    def _remove(self, name: str) -> None:
-        with self._explained(name, writing=True):
-            self._delete(name)
+        def remove(name: str) -> None:
+            with self._explained(name, writing=True):
+                self._delete(name)
+
+        with ThreadPoolExecutor(self._workers) as pool:
+            list(pool.map(remove, names))
 
     def _delete(self, name: str) -> None:
         try:
-            self._blob(name).delete(**self._how)
+            self._blob(name).delete(**self._options)
         except known_errors() as error:
             if status_of(error) != 404:
                 raise
@@ -166,8 +176,8 @@ class GcsStorage:
         """Write, read and delete a small object."""
         name = f"{_CHECK}-{uuid.uuid4().hex}"
         self.write(name, b"daftt", replaces=NOTHING)
-        found = self.read(name)
-        if found is None or found.data != b"daftt":
+        content = self.read(name)
+        if content is None or content.data != b"daftt":
             raise StorageError(f"{self.uri}/{name}: was written and could not be read back")
         try:
             self._delete(name)
@@ -183,9 +193,6 @@ class GcsStorage:
     def _client(self) -> Any:
         from google.auth.credentials import AnonymousCredentials
         from google.cloud.storage import Client
-
-        from daftt_core.network import guard
-        from daftt_core.storage.gcs_http import GcsAdapter
 
         emulated = bool(os.environ.get(_EMULATOR))
         with self._explained(""):
@@ -208,7 +215,7 @@ class GcsStorage:
         return Transfer(self._bucket, self._patience, self._part_bytes, self._workers)
 
     @property
-    def _how(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         return {"retry": self._patience.retry, "timeout": self._patience.request_seconds}
 
     @property
@@ -222,8 +229,8 @@ class GcsStorage:
         return self._bucket.blob(self._full(name))
 
     def _look_for_bucket(self) -> None:
-        """Raise what the server answers to the least that can be asked of a bucket."""
-        list(self._client.list_blobs(self._bucket_name, max_results=1, **self._how))
+        """Raise the server's error to the smallest request that a bucket answers."""
+        list(self._client.list_blobs(self._bucket_name, max_results=1, **self._options))
 
     @contextmanager
     def _explained(self, name: str, *, writing: bool = False) -> Iterator[None]:
@@ -233,11 +240,7 @@ class GcsStorage:
         except TransferError as error:
             uri = f"{self._root}/{error.name}"
             raise StorageError(self._sentence(uri, error.__cause__ or error, writing)) from error
-        except OSError as error:
-            if not isinstance(error, known_errors()):  # a local disk, not the network
-                raise
-            raise StorageError(self._sentence(uri, error, writing)) from error
-        except known_errors() as error:
+        except known_errors() as error:  # of the network, not of a local disk
             raise StorageError(self._sentence(uri, error, writing)) from error
 
     def _sentence(self, uri: str, error: BaseException, writing: bool) -> str:
@@ -269,7 +272,3 @@ class GcsStorage:
                 "roles/storage.objectUser on it"
             )
         return sentence(uri, error)
-
-
-def _entry(blob: Any) -> Entry:
-    return Entry(int(blob.size), blob.updated.timestamp())

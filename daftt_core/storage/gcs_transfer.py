@@ -1,9 +1,9 @@
 """Many files and large files to and from a bucket, in parallel, and nothing twice.
 
 A large file goes up as parts that the server then joins (``compose``, at most 32 parts), and comes
-down in ranges. One of few parts goes up whole: joining costs more than one stream loses. What an
-attempt that was killed had finished is found again: objects and parts on the server by their size
-and crc32c, ranges on the disk by a journal.
+down in ranges. One of few parts goes up whole: joining costs more than one stream loses. What a
+killed attempt had finished is reused: objects and parts on the server, known by their size and
+crc32c, and ranges on the disk, known by a journal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from daftt_core.storage.gcs_errors import (
+from daftt_core.storage.gcs_client import (
     DamagedError,
     Patience,
     is_damage,
@@ -29,9 +29,9 @@ _JOINS = 5  # as other processes may remove parts of the same file while these a
 _MOST_PARTS = 32  # that one compose request takes
 _BATCH = 256  # files between two reports of progress
 _FEW_PARTS = 4  # files of no more than these go up whole
-_CHUNK_BYTES = 32 * 2**20  # of one request; what one that failed has to send again
+_CHUNK_BYTES = 32 * 2**20  # of one request; a failed one sends them again
 _PARTS = ".parts/"
-_LISTED = "items(name,size,crc32c,generation),nextPageToken"
+_LISTED_FIELDS = "items(name,size,crc32c,generation),nextPageToken"
 _Errors = dict[str, BaseException | None]
 
 
@@ -56,7 +56,7 @@ class ChangedError(Exception):
 
 
 class Transfer:
-    """Copies files to and from a bucket.
+    """Copying of files to and from a bucket.
 
     Args:
         bucket: The client library's bucket.
@@ -70,72 +70,72 @@ class Transfer:
         self._part_bytes, self._workers = part_bytes, workers
 
     def upload(self, folder: Path, names: Sequence[str], prefix: str) -> None:
-        """Store files as ``<prefix><name>``, except what is there already.
+        """Store files as ``<prefix><name>``, except those that are stored already.
 
         Raises:
-            TransferError: A file did not arrive as it is, whatever was tried.
+            TransferError: A file did not arrive as it is, at any attempt.
         """
-        there = self._stored(prefix)
+        stored = self._stored(prefix)
         paths = {f"{prefix}{name}": folder / name for name in names}
         progress = Progress("upload", len(paths), "files")
         whole_bytes = _FEW_PARTS * self._part_bytes
         large = [target for target, path in paths.items() if path.stat().st_size > whole_bytes]
         for target in large:
-            self._upload_parts(paths[target], target, there.get(target))
+            self._upload_parts(paths[target], target, stored.get(target))
             progress.advance()
         for batch in _batches([target for target in paths if target not in large], _BATCH):
             marks = {target: mark_of(paths[target]) for target in batch}
-            pending = [target for target in batch if there.get(target) != marks[target]]
+            pending = [target for target in batch if stored.get(target) != marks[target]]
             self._until_whole(pending, partial(self._upload_whole, paths, marks))
             count_bytes(stored=sum(marks[target].size for target in pending))
             progress.advance(len(batch))
 
     def download(self, prefix: str, sizes: Mapping[str, int], folder: Path) -> None:
-        """Fetch objects ``<prefix><name>``, except what is on the disk already.
+        """Fetch objects ``<prefix><name>``, except those that are on the disk already.
 
         Raises:
-            TransferError: An object is missing or did not arrive as it is, whatever was tried.
+            TransferError: An object is missing or did not arrive as it is, at any attempt.
         """
         blobs = self._listed(prefix)
-        there = {target: _mark_of_blob(blob) for target, blob in blobs.items()}
+        stored = {target: _mark_of_blob(blob) for target, blob in blobs.items()}
         paths = {f"{prefix}{name}": folder / name for name in sizes}
         for name, size in sizes.items():
-            if there.get(f"{prefix}{name}", Mark(-1, "")).size != size:
+            if stored.get(f"{prefix}{name}", Mark(-1, "")).size != size:
                 raise TransferError(f"{prefix}{name}") from MissingError()
         journal = Journal(folder)
         pending = [
             target
             for target, path in paths.items()
-            if not path.is_file() or mark_of(path) != there[target]
+            if not path.is_file() or mark_of(path) != stored[target]
         ]
         progress = Progress("download", len(paths), "files", done=len(paths) - len(pending))
-        large = [target for target in pending if there[target].size > self._part_bytes]
+        large = [target for target in pending if stored[target].size > self._part_bytes]
         for target in large:
-            fetch = partial(self._download_ranges, paths, blobs, journal)
+            fetch = partial(self._download_ranges, blobs[target], paths[target], journal)
             self._until_whole([target], fetch)
             progress.advance()
         for batch in _batches([target for target in pending if target not in large], _BATCH):
             self._until_whole(batch, partial(self._download_whole, paths, blobs))
-            count_bytes(fetched=sum(there[target].size for target in batch))
+            count_bytes(fetched=sum(stored[target].size for target in batch))
             progress.advance(len(batch))
         journal.remove()
 
     @property
-    def _how(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         return {"retry": self._patience.retry, "timeout": self._patience.request_seconds}
 
     def _stored(self, prefix: str) -> dict[str, Mark]:
         return {name: _mark_of_blob(blob) for name, blob in self._listed(prefix).items()}
 
     def _listed(self, prefix: str) -> dict[str, Any]:
-        """What is stored, by its name; each knows its generation."""
+        """Return the stored objects by name; each holds its generation."""
         blobs = self._bucket.client.list_blobs(
-            self._bucket.name, prefix=prefix, fields=_LISTED, **self._how
+            self._bucket.name, prefix=prefix, fields=_LISTED_FIELDS, **self._options
         )
         return {blob.name: blob for blob in blobs}
 
     def _pinned(self, blob: Any) -> Any:
-        """An object in the generation that was listed, for one thread's use."""
+        """Return an object in the generation that was listed, for one thread's use."""
         return self._bucket.blob(blob.name, generation=blob.generation)
 
     def _upload_whole(
@@ -150,7 +150,7 @@ class Transfer:
                 "checksum": "crc32c",
                 "content_type": "application/octet-stream",
                 "if_generation_match": 0,
-                **self._how,
+                **self._options,
             },
             worker_type=transfer_manager.THREAD,
             max_workers=self._workers,
@@ -161,11 +161,11 @@ class Transfer:
         }
 
     def _settled(self, blob: Any, error: Any, mark: Mark) -> BaseException | None:
-        """None where the object is there with the right content, whoever wrote it."""
+        """Return an upload's error; None where the object has the right content, by any writer."""
         if isinstance(error, BaseException):
             if status_of(error) != 412:
                 return error
-            blob.reload(**self._how)
+            blob.reload(**self._options)
         if _mark_of_blob(blob) == mark:
             return None
         self._discard(blob.name)
@@ -173,27 +173,27 @@ class Transfer:
 
     def _discard(self, target: str) -> None:
         try:
-            self._bucket.blob(target).delete(**self._how)
+            self._bucket.blob(target).delete(**self._options)
         except known_errors() as error:
             if status_of(error) != 404:
                 raise
 
-    def _upload_parts(self, path: Path, target: str, found: Mark | None) -> None:
-        """Send a large file in parts and let the server join them, unless it is what was found.
+    def _upload_parts(self, path: Path, target: str, stored: Mark | None) -> None:
+        """Send a large file in parts and let the server join them, unless it is stored already.
 
         Another process may be doing the same with the same parts, and remove them when it is done.
         """
         size = max(self._part_bytes, math.ceil(path.stat().st_size / _MOST_PARTS))
         mark, of_parts = marks_of_parts(path, size)
-        if found == mark:
+        if stored == mark:
             return
         folder, _, name = target.rpartition("/")
         prefix = f"{folder}/{_PARTS}{name}/{size}-"
         parts = {f"{prefix}{start:015d}": start for start in range(0, mark.size, size)}
         marks = dict(zip(parts, of_parts, strict=True))
         for _ in range(_JOINS):
-            there = self._stored(prefix)
-            missing = [part for part in parts if there.get(part) != marks[part]]
+            stored_parts = self._stored(prefix)
+            missing = [part for part in parts if stored_parts.get(part) != marks[part]]
             done = len(parts) - len(missing)
             progress = Progress(f"upload {path.name}", len(parts), "parts", done=done)
             self._until_whole(missing, partial(self._send_parts, path, parts, marks, progress))
@@ -216,7 +216,7 @@ class Transfer:
             size = marks[target].size
             with path.open("rb") as file:
                 blob.upload_from_file(
-                    Slice(file, parts[target], size), size=size, checksum="crc32c", **self._how
+                    Slice(file, parts[target], size), size=size, checksum="crc32c", **self._options
                 )
             damage = self._settled(blob, None, marks[target])
             if damage is not None:
@@ -229,11 +229,11 @@ class Transfer:
         blob.content_type = "application/octet-stream"
         try:
             sources = [self._bucket.blob(part) for part in parts]
-            blob.compose(sources, if_generation_match=0, **self._how)
+            blob.compose(sources, if_generation_match=0, **self._options)
         except known_errors() as error:
             if status_of(error) not in (404, 412):
                 raise TransferError(target) from error
-            blob = self._bucket.get_blob(target, **self._how)
+            blob = self._bucket.get_blob(target, **self._options)
         return blob is not None and self._settled(blob, None, mark) is None
 
     def _download_whole(
@@ -246,26 +246,16 @@ class Transfer:
         errors = transfer_manager.download_many(
             [(self._pinned(blobs[target]), str(paths[target])) for target in targets],
             # at once, because the library takes 8 kB at a time from a stream
-            download_kwargs={"checksum": "crc32c", "single_shot_download": True, **self._how},
+            download_kwargs={"checksum": "crc32c", "single_shot_download": True, **self._options},
             worker_type=transfer_manager.THREAD,
             max_workers=self._workers,
         )
         return {target: _changed_or(error) for target, error in zip(targets, errors, strict=True)}
 
     def _download_ranges(
-        self,
-        paths: Mapping[str, Path],
-        blobs: Mapping[str, Any],
-        journal: Journal,
-        targets: Sequence[str],
+        self, listed: Any, path: Path, journal: Journal, _targets: Sequence[str]
     ) -> _Errors:
-        """Fetch large objects range by range into files of their full size."""
-        return {
-            target: self._download_range(blobs[target], paths[target], journal)
-            for target in targets
-        }
-
-    def _download_range(self, listed: Any, path: Path, journal: Journal) -> BaseException | None:
+        """Fetch a large object range by range into a file of its full size."""
         mark = _mark_of_blob(listed)
 
         def fetch(start: str) -> None:
@@ -279,7 +269,7 @@ class Transfer:
                     end=last,
                     checksum=None,
                     single_shot_download=True,
-                    **self._how,
+                    **self._options,
                 )
                 if file.tell() != last + 1:
                     raise DamagedError
@@ -288,19 +278,18 @@ class Transfer:
         done = journal.start(path, mark.size, self._part_bytes)
         starts = [str(start) for start in range(0, mark.size, self._part_bytes)]
         missing = [start for start in starts if int(start) not in done]
-        here = len(starts) - len(missing)
-        progress = Progress(f"download {path.name}", len(starts), "parts", done=here)
+        progress = Progress(f"download {path.name}", len(starts), "parts", done=len(done))
         errors = [error for error in self._in_parallel(missing, fetch, progress).values() if error]
         if errors:
-            return _changed_or(errors[0])
-        count_bytes(fetched=sum(min(self._part_bytes, mark.size - int(at)) for at in missing))
+            return {listed.name: _changed_or(errors[0])}
+        count_bytes(fetched=sum(min(self._part_bytes, mark.size - int(start)) for start in missing))
         journal.forget(path)
-        return None if mark_of(path) == mark else DamagedError()
+        return {listed.name: None if mark_of(path) == mark else DamagedError()}
 
     def _in_parallel(
         self, names: Sequence[str], work: Callable[[str], None], progress: Progress | None = None
     ) -> _Errors:
-        """Do something with each; after one fails for more than damage no further one is begun."""
+        """Call a function with each name; start no further call after an error beyond damage."""
         errors: _Errors = {}
         with ThreadPoolExecutor(self._workers) as pool:
             futures = {pool.submit(work, name): name for name in names}
@@ -316,7 +305,7 @@ class Transfer:
     def _until_whole(
         self, targets: Sequence[str], attempt: Callable[[Sequence[str]], _Errors]
     ) -> None:
-        """Copy objects, and those again that arrived damaged."""
+        """Copy objects, and copy those again that arrived damaged."""
         pending = list(targets)
 
         def copy() -> None:
@@ -340,5 +329,5 @@ def _mark_of_blob(blob: Any) -> Mark:
 
 
 def _changed_or(error: BaseException | None) -> BaseException | None:
-    """What an error of a download of a known generation means."""
+    """Return the error of a download, which after a 404 means that a known object changed."""
     return ChangedError() if error is not None and status_of(error) == 404 else error

@@ -1,9 +1,4 @@
-"""Local folders and files as storage.
-
-One process at a time.
-
-``file://`` and plain paths: objects are files.
-"""
+"""``file://`` and plain paths: a storage whose objects are files, and locks between processes."""
 
 from __future__ import annotations
 
@@ -23,7 +18,7 @@ from daftt_core.telemetry import log
 
 
 def local_folder(uri: str) -> Path:
-    """The folder that a path or ``file://`` URI names.
+    """Return the folder that a path or ``file://`` URI names.
 
     Raises:
         StorageError: The URI has another scheme; :func:`open_storage` knows more of them.
@@ -42,8 +37,8 @@ def check_writable(folder: Path, needed_bytes: int) -> None:
     """Make sure a run can be stored before anything is computed.
 
     Args:
-        folder: Where the run will go; created if missing.
-        needed_bytes: Space that the run wants; what the folder holds already is part of it.
+        folder: The run's folder; created if missing.
+        needed_bytes: Space that the run needs, including the folder's present content.
 
     Raises:
         StorageError: The folder cannot be created or written, or lacks free space.
@@ -54,30 +49,24 @@ def check_writable(folder: Path, needed_bytes: int) -> None:
             free = shutil.disk_usage(folder).free
     except OSError as error:
         raise StorageError(f"{folder}: cannot be written: {error.strerror}") from None
-    wanted = needed_bytes - _held_bytes(folder)
-    if free < wanted:
-        raise StorageError(
-            f"{folder}: {free / 1e9:.1f} GB are free and the run needs {wanted / 1e9:.1f} GB; "
-            "free some space or choose another folder with --output"
-        )
-
-
-def _held_bytes(folder: Path) -> int:
-    held = 0
     for parent, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):  # another process has just removed it
-                held += Path(parent, name).lstat().st_size
-    return held
+                needed_bytes -= Path(parent, name).lstat().st_size
+    if free < needed_bytes:
+        raise StorageError(
+            f"{folder}: {free / 1e9:.1f} GB are free and the run needs {needed_bytes / 1e9:.1f} GB;"
+            " free some space or choose another folder with --output"
+        )
 
 
 @contextmanager
 def exclusively(path: Path, what: str) -> Iterator[None]:
-    """Do something that no other process does at the same time; wait for it if one does.
+    """Run the block while no other process runs one with the same lock; wait until then.
 
     Args:
-        path: The lock file; it stays. The lock goes with the process, however that ends.
-        what: What is worked on, for the message that says what is waited for.
+        path: The lock file; it stays. The lock ends with the process.
+        what: The work, for the log while waiting.
 
     Raises:
         StorageError: The lock file cannot be created.
@@ -111,11 +100,11 @@ class FileStorage:
 
     @property
     def folder(self) -> Path:
-        """The folder itself."""
+        """Return the folder itself."""
         return self._folder
 
     def read(self, name: str) -> Content | None:
-        """A small object; None where there is no such object."""
+        """Return a small object; None where there is no such object."""
         with _explained(self._folder / name):
             try:
                 with (self._folder / name).open("rb") as file:
@@ -128,29 +117,29 @@ class FileStorage:
         path = self._folder / name
         lock = self._folder / ".locks" / f"{name.replace('/', '-')}.write.lock"
         with exclusively(lock, name), _explained(path):
-            found = _version(path.stat()) if path.exists() else NOTHING
-            if replaces is not None and found != replaces:
+            version = _version(path.stat()) if path.exists() else NOTHING
+            if replaces is not None and version != replaces:
                 raise BusyError(f"{path}: was written by another process meanwhile")
             with appearing(path) as partial:
                 partial.write_bytes(data)
 
     def entries(self, prefix: str) -> dict[str, Entry]:
-        """Every file whose path below the folder begins with ``prefix``."""
+        """Return every file whose path below the folder begins with ``prefix``."""
         start = self._folder / prefix.rpartition("/")[0]
         with _explained(start):
-            found = {
+            statuses = {
                 path.relative_to(self._folder).as_posix(): path.stat()
                 for path in start.rglob("*")
                 if path.is_file()
             }
         return {
             name: Entry(status.st_size, status.st_mtime)
-            for name, status in sorted(found.items())
+            for name, status in sorted(statuses.items())
             if name.startswith(prefix) and not name.startswith(".locks/")
         }
 
     def folders(self) -> list[str]:
-        """The folders in it."""
+        """Return the folders in it."""
         if not self._folder.is_dir():
             return []
         with _explained(self._folder):

@@ -1,7 +1,7 @@
-"""A folder's manifest: what it holds, what it was made from, and what came of it.
+"""A folder's manifest: its files, the digest of its inputs, and its result.
 
 The manifest is written last. A folder without one does not exist for a reader, so work that was
-interrupted at any point is simply done again or gone on with.
+interrupted at any point is simply done again or resumed.
 
 Only the files that it lists belong to the folder: no other is read, copied or served, and no link
 is followed. A name that leads out of the folder makes the manifest void, wherever it is read from.
@@ -26,8 +26,7 @@ from pydantic import (
 )
 
 from daftt_core.errors import StorageError
-from daftt_core.records import appearing, digest
-from daftt_core.records.files import write_text
+from daftt_core.records import Record, appearing, digest, write_text
 from daftt_core.telemetry import Count, Usage, log
 
 MANIFEST = "manifest.json"
@@ -35,37 +34,35 @@ _BLOCK_BYTES = 2**20
 
 
 def is_inside(name: str) -> bool:
-    """Whether a name is a plain path that cannot lead out of the folder it is looked for in."""
+    """Return whether a name is a plain path that cannot lead out of its folder."""
     return name.isprintable() and not {"", ".", ".."} & set(name.split("/"))
 
 
 def listed_name(name: str) -> str:
-    """A name that a manifest lists, as it is.
+    """Return a name that a manifest lists, once it is checked.
 
     Raises:
-        ValueError: It leads out of the folder, or is none that a folder's own file can have.
+        ValueError: It leads out of the folder, or a folder's own file cannot have it.
     """
     if not is_inside(name) or name == MANIFEST or _is_hidden(Path(name)):
-        raise ValueError(f"lists {name[:100]!r}, outside its folder or no plain name of a file")
+        raise ValueError(f"lists {name[:100]!r}, outside its folder or not a plain file name")
     return name
 
 
-class FileEntry(BaseModel):
+class FileEntry(Record):
     """One file of a committed folder: its path inside it, size in bytes, and SHA-256."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Annotated[str, AfterValidator(listed_name)]
     size: Count
     sha256: str
 
     def describes(self, data: bytes) -> bool:
-        """Whether this is the file's content."""
+        """Return whether this is the file's content."""
         return (len(data), hashlib.sha256(data).hexdigest()) == (self.size, self.sha256)
 
 
 class Manifest(BaseModel):
-    """What a committed folder holds; fields that a later version adds are passed over.
+    """The manifest of a committed folder; fields that a later version adds are ignored.
 
     Attributes:
         key: Digest of everything the folder was made from; equal keys mean equal work.
@@ -73,7 +70,7 @@ class Manifest(BaseModel):
         summary: Numbers and small facts for metrics and reports.
         seconds: Wall time of the work, all attempts together.
         peak_memory_bytes: Peak resident memory of the process that finished it.
-        usage: What the work used; None where it was not measured.
+        usage: Usage of the work; None where it was not measured.
         copied: Whether the work was done for another folder, and this one is its copy.
     """
 
@@ -93,21 +90,25 @@ class Manifest(BaseModel):
         try:  # later stages compare them, and NaN is above and below nothing
             json.dumps(summary, allow_nan=False)
         except ValueError:
-            raise ValueError("its summary holds a number that is NaN or infinite") from None
+            raise ValueError("the summary holds a number that is NaN or infinite") from None
         return summary
 
     @property
     def digest(self) -> str:
-        """Identifies the content: the key and every file's digest."""
+        """Return a digest of the content: of the key and of every file's digest."""
         return digest(self.key, [file.model_dump() for file in self.files])
 
     def entry(self, name: str) -> FileEntry | None:
-        """What it says of a file; None where it does not list it."""
+        """Return the entry of a file; None where it is not listed."""
         return next((file for file in self.files if file.name == name), None)
 
     def using(self, usage: Usage) -> Manifest:
-        """The same folder, with what its work used in all."""
+        """Return the manifest with another usage of its work."""
         return self.model_copy(update={"usage": usage, "seconds": usage.seconds})
+
+    def text(self) -> str:
+        """Return the manifest as the text of its file."""
+        return self.model_dump_json(indent=1) + "\n"
 
 
 def commit(
@@ -124,7 +125,7 @@ def commit(
         folder: A finished folder. Hidden files and folders, and links, are not part of it.
         key: Digest of everything it was made from.
         summary: Numbers and small facts; must be JSON.
-        usage: What the work used.
+        usage: Usage of the work.
         peak_memory_bytes: Peak resident memory of the work.
 
     Raises:
@@ -133,25 +134,25 @@ def commit(
     try:
         manifest = Manifest(
             key=key,
-            files=tuple(_entry(folder, file) for file in _names(folder) if _is_file(folder / file)),
+            files=tuple(_entry(folder, name) for name in _names(folder) if _is_file(folder / name)),
             summary=summary or {},
             seconds=usage.seconds if usage else 0.0,
             peak_memory_bytes=peak_memory_bytes,
             usage=usage,
         )
     except ValidationError as error:
-        raise StorageError(f"{folder}: {_why(error) or error}") from None
+        raise StorageError(f"{folder}: {_broken_rule(error) or error}") from None
     write_manifest(folder, manifest)
     return manifest
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Put a manifest into the folder that it describes."""
-    write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+    """Write a manifest into the folder that it describes."""
+    write_text(folder / MANIFEST, manifest.text())
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a folder, or None when the folder was not committed.
+    """Read the manifest of a folder; None when the folder was not committed.
 
     Raises:
         StorageError: There is a manifest, but it cannot be read as one.
@@ -159,7 +160,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     path = folder / MANIFEST
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise StorageError(f"{path}: is no plain file; remove it")
+            raise StorageError(f"{path}: is not a plain file; remove it")
         data = path.read_bytes()
     except FileNotFoundError:
         return None
@@ -169,12 +170,12 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def parse_manifest(data: bytes, where: str, damaged: str) -> Manifest:
-    """The manifest that a file holds, whatever storage it comes from.
+    """Parse the manifest in a file, whatever storage it comes from.
 
     Args:
         data: The file's content.
-        where: What the file is called, for messages.
-        damaged: What is said where it holds none.
+        where: Path or URI of the file, for messages.
+        damaged: The message where it holds no manifest.
 
     Raises:
         StorageError: It holds none, or one that lists a file outside its folder.
@@ -182,13 +183,13 @@ def parse_manifest(data: bytes, where: str, damaged: str) -> Manifest:
     try:
         return Manifest.model_validate_json(data)
     except ValidationError as error:
-        raise StorageError(f"{where}: {_why(error) or damaged}") from None
+        raise StorageError(f"{where}: {_broken_rule(error) or damaged}") from None
 
 
-def _why(error: ValidationError) -> str:
-    """What the manifest's own rules say; empty where it is not a manifest at all."""
-    own = [str(one["ctx"]["error"]) for one in error.errors() if one["type"] == "value_error"]
-    return own[0] if own else ""
+def _broken_rule(error: ValidationError) -> str:
+    """Return the message of a manifest's own rules; empty where it is not a manifest at all."""
+    details = (each for each in error.errors() if each["type"] == "value_error")
+    return next((str(each["ctx"]["error"]) for each in details), "")
 
 
 def verify(folder: Path, manifest: Manifest) -> None:
@@ -203,7 +204,7 @@ def verify(folder: Path, manifest: Manifest) -> None:
 
 
 def read_listed(folder: Path, entry: FileEntry) -> bytes:
-    """The content of a small file that a manifest lists, checked against it.
+    """Read a small file that a manifest lists, checked against it.
 
     Raises:
         StorageError: It is missing, is a link, or differs.
@@ -216,7 +217,7 @@ def copy_file(folder: Path, entry: FileEntry, target: Path) -> None:
 
     Args:
         folder: The folder that the manifest describes.
-        entry: What it says of the file.
+        entry: Its entry of the file.
         target: The copy.
 
     Raises:
@@ -228,16 +229,16 @@ def copy_file(folder: Path, entry: FileEntry, target: Path) -> None:
 
 
 def sound_manifest(folder: Path, otherwise: str, key: str | None = None) -> Manifest | None:
-    """The manifest of a folder whose every file matches it; a damaged folder is only warned about.
+    """Return the manifest of a folder whose every file matches it; warn about a damaged folder.
 
     Args:
         folder: The folder.
         otherwise: What is done about a damaged folder, for the warning.
-        key: What it must have been made from; None takes any.
+        key: The key that the manifest must have; None accepts any.
 
     Returns:
-        None when the folder was not committed, was made from something else, is damaged, or holds
-        what the manifest does not list.
+        None when the folder was not committed, has another key, is damaged, or holds a file that
+        the manifest does not list.
     """
     try:
         manifest = read_manifest(folder)
@@ -254,25 +255,27 @@ def sound_manifest(folder: Path, otherwise: str, key: str | None = None) -> Mani
 
 
 def differing(folder: Path, manifest: Manifest) -> list[str]:
-    """The files that the manifest lists and that are missing, are links, or differ, by name."""
+    """Return the names of listed files that are missing, are links, or differ."""
     return [entry.name for entry in manifest.files if not _matches(folder, entry)]
 
 
 def unlisted(folder: Path, manifest: Manifest) -> list[str]:
-    """What lies in a folder, hidden files aside, and is no file that its manifest lists."""
+    """Return the names in a folder that its manifest does not list, without hidden files."""
     listed = {entry.name for entry in manifest.files}
     return [name for name in _names(folder) if name not in listed]
 
 
 def _matches(folder: Path, entry: FileEntry) -> bool:
     try:
-        return all(True for _ in _blocks(folder, entry))
+        for _ in _blocks(folder, entry):
+            continue
     except StorageError:
         return False
+    return True
 
 
 def _blocks(folder: Path, entry: FileEntry) -> Iterator[bytes]:
-    """A listed file's content, block by block; after the last one it is known whether it matches.
+    """Yield a listed file's content in blocks, and check it after the last one.
 
     Raises:
         StorageError: It is missing, is a link or behind one, cannot be read, or differs.
@@ -305,9 +308,9 @@ def _open(folder: Path, name: str) -> BinaryIO:
 
 
 def _names(folder: Path) -> list[str]:
-    """Everything in a folder but folders, hidden files, and its manifest."""
-    there = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    names = (path.relative_to(folder) for path in there)
+    """Return the names of all files and links in a folder, without hidden ones and its manifest."""
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    names = (path.relative_to(folder) for path in paths)
     return sorted(str(name) for name in names if str(name) != MANIFEST and not _is_hidden(name))
 
 

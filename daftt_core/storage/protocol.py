@@ -1,7 +1,7 @@
-"""What every kind of storage can do, whatever its scheme.
+"""The protocol of every kind of storage, whatever its scheme.
 
-A storage is a run's prefix. Objects have names below it, with ``/`` between the parts. Everything
-here is safe to repeat, so that work that was killed at any point is simply done again.
+A storage is a run's prefix. Objects have names below it, with ``/`` between the parts. Every
+operation is safe to repeat, so that work that was killed at any point is simply done again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 NOTHING = ""
-"""As ``replaces`` of :meth:`Storage.write`: there must be no such object yet."""
+"""For ``replaces`` of :meth:`Storage.write`: there must be no such object yet."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Content:
 
     Attributes:
         data: Its bytes.
-        version: Changes with every write; what :meth:`Storage.write` takes as ``replaces``.
+        version: Changes with every write; for ``replaces`` of :meth:`Storage.write`.
     """
 
     data: bytes
@@ -42,19 +42,19 @@ class Entry:
 
 
 class Storage(Protocol):
-    """Objects below one URI. Every method raises StorageError with one sentence on failure."""
+    """Objects below one URI. On failure every method raises StorageError with one sentence."""
 
     uri: str
 
     @property
     def folder(self) -> Path | None:
-        """The folder where the objects are plain files on this machine; None where there is none.
+        """Return the folder whose plain files the objects are; None where there is none.
 
         Stages work in it directly; elsewhere they work in a scratch folder and publish that.
         """
 
     def read(self, name: str) -> Content | None:
-        """A small object; None where there is no such object."""
+        """Return a small object; None where there is no such object."""
 
     def write(self, name: str, data: bytes, replaces: str | None = None) -> None:
         """Write a small object, which appears complete or not at all.
@@ -62,39 +62,39 @@ class Storage(Protocol):
         Args:
             name: The object.
             data: Its content.
-            replaces: The version that must be there at that moment, :data:`NOTHING` for no object,
-                None for whatever there is. Of many writers that name the same version one wins.
+            replaces: The version that must be stored at that moment, :data:`NOTHING` for no
+                object, None for any. Of many writers that name the same version one wins.
 
         Raises:
-            BusyError: Something else is there; nothing was written.
+            BusyError: Another version is stored; nothing was written.
         """
 
     def entries(self, prefix: str) -> dict[str, Entry]:
-        """Every object whose name begins with ``prefix``, by its name."""
+        """Return every object whose name begins with ``prefix``, by its name."""
 
     def folders(self) -> list[str]:
-        """What lies directly below, as far as something lies below that; in order."""
+        """Return the names directly below that have objects below them, in order."""
 
     def upload(self, folder: Path, names: Sequence[str], prefix: str) -> None:
-        """Store files as ``<prefix><name>``; what is there already with this content is kept.
+        """Store files as ``<prefix><name>``; objects of the same content are kept.
 
         Args:
-            folder: Where the files are.
+            folder: The folder of the files.
             names: Their paths in it.
-            prefix: What the objects' names begin with.
+            prefix: The beginning of the objects' names.
         """
 
     def download(self, prefix: str, sizes: Mapping[str, int], folder: Path) -> None:
-        """Fetch objects ``<prefix><name>`` as files; goes on with what an earlier call left.
+        """Fetch objects ``<prefix><name>`` as files; resume an interrupted call.
 
         Args:
-            prefix: What the objects' names begin with.
+            prefix: The beginning of the objects' names.
             sizes: Their sizes in bytes, by the rest of their names.
-            folder: Where the files go, under the rest of their names.
+            folder: The folder of the files, which get the rest of the names.
         """
 
     def delete(self, names: Iterable[str]) -> None:
-        """Remove objects; one that is not there is no mistake."""
+        """Remove objects, as far as they exist."""
 
     def check_writable(self) -> None:
         """Write, read and delete a small object, so that a run fails before it costs money."""

@@ -1,4 +1,4 @@
-"""Parts of files: their checksums, reading one alone, and which ones are on the disk already."""
+"""Parts of files: their checksums, reading one alone, and a journal of those on the disk."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _BLOCK_BYTES = 2**20
 
 
 class Mark(NamedTuple):
-    """What content is known by: size in bytes, and crc32c as base64 of its big-endian bytes."""
+    """The mark of some content: size in bytes, and crc32c as base64 of its big-endian bytes."""
 
     size: int
     crc32c: str
 
 
 def mark_of(path: Path) -> Mark:
-    """The mark of a file."""
+    """Return the mark of a file."""
     from google_crc32c import Checksum
 
     checksum, size = Checksum(), 0
@@ -35,7 +35,7 @@ def _mark(size: int, checksum: Any) -> Mark:
 
 
 def marks_of_parts(path: Path, part_bytes: int) -> tuple[Mark, list[Mark]]:
-    """The mark of a file, and those of its parts, from one reading.
+    """Return the mark of a file and those of its parts, from one reading.
 
     Args:
         path: The file.
@@ -73,25 +73,25 @@ class Slice(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Position in the part."""
+        """Return the position in the part."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move in the part."""
+        """Set the position in the part."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        """Read bytes, at most to the part's end."""
+        """Read bytes, up to the part's end."""
         left = max(0, self._size - self._position)
         self._file.seek(self._start + self._position)
         data = self._file.read(left if size < 0 else min(size, left))
@@ -100,10 +100,10 @@ class Slice(io.RawIOBase):
 
 
 class Journal:
-    """Which ranges of files in a folder are complete; it outlives the process.
+    """A record of the complete ranges of files in a folder; it outlives the process.
 
     Args:
-        folder: Where the files are; the journal is a hidden file in it.
+        folder: The folder of the files; the journal is a hidden file in it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -111,7 +111,7 @@ class Journal:
         self._lock = Lock()
 
     def start(self, path: Path, size: int, range_bytes: int) -> set[int]:
-        """Make room for a file, and say which ranges an earlier attempt completed.
+        """Allocate a file, and return the ranges that an earlier attempt completed.
 
         Args:
             path: The file.
@@ -121,34 +121,35 @@ class Journal:
         Returns:
             The first byte of each complete range.
         """
-        begun = path.is_file() and path.stat().st_size == size
-        lines = self._lines() if begun else []
-        name = path.relative_to(self._folder).as_posix()
-        if not begun:
+        if not (path.is_file() and path.stat().st_size == size):
             self.forget(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
                 file.truncate(size)
-        found = [line.split(" ", 2) for line in lines]
+            return set()
+        name = path.relative_to(self._folder).as_posix()
+        entries = (line.split(" ", 2) for line in self._lines())
         return {
-            int(start) for length, start, of in found if (length, of) == (str(range_bytes), name)
+            int(start)
+            for length, start, file_name in entries
+            if (length, file_name) == (str(range_bytes), name)
         }
 
     def add(self, path: Path, start: int, range_bytes: int) -> None:
-        """Note a range that is complete."""
+        """Record a range that is complete."""
         line = f"{range_bytes} {start} {path.relative_to(self._folder).as_posix()}\n"
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(line)
 
     def forget(self, path: Path) -> None:
-        """Take no range of a file for complete any longer."""
+        """Remove the ranges of a file from the record."""
         name = path.relative_to(self._folder).as_posix()
-        kept = [line for line in self._lines() if line.split(" ", 2)[2] != name]
+        lines = [line for line in self._lines() if line.split(" ", 2)[2] != name]
         if self._path.exists():
-            self._path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            self._path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def remove(self) -> None:
-        """Every file is whole."""
+        """Remove the journal, once every file is whole."""
         self._path.unlink(missing_ok=True)
 
     def _lines(self) -> list[str]:

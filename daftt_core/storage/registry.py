@@ -1,4 +1,4 @@
-"""Which scheme is kept by which storage. A new one is one file and one line here."""
+"""The storage of each scheme. A new one is one file and one line here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMES: dict[str, Callable[[str], Storage]] = {
 
 
 def open_storage(uri: str) -> Storage:
-    """The storage that a URI names; nothing is looked for or created yet.
+    """Return the storage that a URI names; nothing is read or created yet.
 
     Args:
         uri: ``gs://bucket/prefix``, ``file:///folder``, or a plain path.
@@ -33,3 +33,17 @@ def open_storage(uri: str) -> Storage:
             f"{did_you_mean(scheme, SCHEMES)}"
         )
     return SCHEMES[scheme](uri)
+
+
+def read_object(uri: str) -> bytes | None:
+    """Return the content of a small file or object; None where there is no such one.
+
+    Args:
+        uri: Its path, or its URI in a bucket.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    folder, _, name = uri.rpartition("/")
+    content = open_storage(folder or ("/" if uri.startswith("/") else ".")).read(name)
+    return content.data if content else None

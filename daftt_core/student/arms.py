@@ -29,7 +29,7 @@ def read_arm(run: Run, arm: str, data_digest: str, curated_digest: str = "") -> 
 
     Args:
         run: The run.
-        arm: One of :data:`daftt_core.stages.arms.ARMS`.
+        arm: One of :data:`daftt_core.stages.ARMS`.
         data_digest: Digest of the stage ``data``.
         curated_digest: Digest of the stage ``curated``; not needed by arms without synthetic data.
 

@@ -46,7 +46,7 @@ def train_arm(
     Args:
         run: The run.
         config: Which model, how it is trained, how many seeds.
-        arm: One of :data:`daftt_core.stages.arms.ARMS`.
+        arm: One of :data:`daftt_core.stages.ARMS`.
         data_digest: Digest of the stage ``data``.
         curated_digest: Digest of the stage ``curated``; not needed by arms without synthetic data.
 

@@ -34,7 +34,7 @@ def agreements(texts: Sequence[str | None], kind: str) -> list[float]:
         texts: At least two; None agrees with nothing.
         kind: ``exact``, 1 for texts that are equal when normalized and 0 for others, or
             ``rouge-l``, the F-measure of ROUGE-L (C.-Y. Lin, 2004) by rouge_score, without
-            stemming and with the words of :mod:`daftt_core.records.words`. Equal texts agree
+            stemming and with the words of :mod:`daftt_core.records.text`. Equal texts agree
             wholly, even those without a word.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Tasks: what the inputs are, which outputs are allowed, and how the teacher is asked.
+"""Tasks: their inputs, the allowed outputs, and the teacher's prompts.
 
 A task is one YAML file. Those in ``builtin/`` are known by name; any other is given by its path.
 """

@@ -1,8 +1,8 @@
-"""Reading what the teacher has written: where it ends, and what it states.
+"""Parsing of the teacher's texts: where a text ends, and which output or input it states.
 
-A text ends with the model's end mark. A model that was not tuned may know no such mark and go on
+A text ends with the model's end mark. A model that was not tuned may know no such mark and continue
 with an example of its own, so that something else has to end its texts: a line break where none of
-the task's own texts holds one, and else what begins the next example of a prompt.
+the task's own texts holds one, and otherwise the beginning of a prompt's next example.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _NEXT = tuple(
 
 @dataclass(frozen=True)
 class Form:
-    """What a text that the teacher writes looks like.
+    """The form of a text that the teacher writes.
 
     Attributes:
         lines: Whether it may have several lines.
-        stops: What ends it, beside the model's end mark.
+        stops: Strings that end it, beside the model's end mark.
     """
 
     lines: bool = False
@@ -35,21 +35,21 @@ class Form:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Form:
-        """The form of texts like these; what one of them holds ends none."""
-        known = [text.strip().replace("\r\n", "\n") for text in texts]
-        if not any("\n" in text for text in known):
+        """Return the form of texts like these; a string that one of them holds ends no text."""
+        stripped = [text.strip().replace("\r\n", "\n") for text in texts]
+        if not any("\n" in text for text in stripped):
             return cls()
-        stops = (stop for stop in _NEXT if not any(stop in text for text in known))
+        stops = (stop for stop in _NEXT if not any(stop in text for text in stripped))
         return cls(lines=True, stops=tuple(stops))
 
 
 @dataclass(frozen=True)
 class Forms:
-    """What the teacher writes in a task.
+    """The forms of the texts that the teacher writes in a task.
 
     Attributes:
-        inputs: What an input looks like. Of a pair each text is put on a line of its own.
-        outputs: What an output looks like; a label is one line.
+        inputs: The form of an input. Of a pair each text is put on a line of its own.
+        outputs: The form of an output; a label is one line.
     """
 
     inputs: Form = Form()
@@ -57,28 +57,27 @@ class Forms:
 
     @classmethod
     def of(cls, task: Task, examples: Iterable[Example]) -> Forms:
-        """The forms that a task's labelled examples, and those of its prompts, have."""
-        known = [*examples, *map(task.example_of, task.positive_examples)]
-        pairs = task.columns.text_pair is not None
-        return cls(
-            inputs=Form() if pairs else Form.of(one.text for one in known),
-            outputs=Form()
-            if task.is_classification
-            else Form.of(one.output or "" for one in known),
-        )
+        """Return the forms of a task's labelled examples, and of those in its prompts."""
+        examples = [*examples, *map(task.example_of, task.positive_examples)]
+        inputs = outputs = Form()
+        if task.columns.text_pair is None:
+            inputs = Form.of(example.text for example in examples)
+        if not task.is_classification:
+            outputs = Form.of(example.output or "" for example in examples)
+        return cls(inputs, outputs)
 
 
 def parse_answer(task: Task, answer: str, form: Form) -> str | None:
-    """The output an answer states, or None when it states none.
+    """Return the output that an answer states, or None when it states none.
 
     A label is matched whole with the first line, and nothing is guessed; one full stop at its end
-    is ignored: the format adds one to fields that lack punctuation. A text is all that was written,
-    or its first line where texts have one.
+    is ignored: the format adds one to fields that lack punctuation. A text is the whole answer, or
+    its first line where texts have one.
 
     Args:
         task: The task.
-        answer: What was written.
-        form: What the task's outputs look like.
+        answer: The teacher's text.
+        form: The form of the task's outputs.
     """
     text = answer.strip()
     line = text.split("\n", 1)[0].strip()
@@ -88,12 +87,12 @@ def parse_answer(task: Task, answer: str, form: Form) -> str | None:
 
 
 def parse_input(task: Task, answer: str, form: Form) -> Example | None:
-    """The input an answer to a writing prompt states, or None when it states none.
+    """Return the input that an answer to a writing prompt states, or None when it states none.
 
     Args:
         task: The task. Where its inputs are pairs, two lines are expected.
-        answer: What was written.
-        form: What the task's inputs look like; one line is expected where they have one.
+        answer: The teacher's text.
+        form: The form of the task's inputs; one line is expected where they have one.
     """
     text = answer.strip()
     pairs = task.columns.text_pair is not None

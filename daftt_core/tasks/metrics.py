@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric serves, and how it is named.
+    """A metric, as a task names it.
 
     Attributes:
         kind: The kind of task it serves.
-        title: As people read it.
+        title: Its name for people.
         is_mean: Whether it is a mean of scores of single examples.
     """
 
@@ -37,7 +37,7 @@ METRICS: dict[str, Metric] = {
 
 
 def primary_metrics(kind: str) -> list[str]:
-    """Return what arms can be compared by: means over examples, the default first.
+    """Return the metrics that arms can be compared by: means over examples, the default first.
 
     Args:
         kind: The kind of task.

@@ -17,7 +17,7 @@ from daftt_core.records import Example
 from daftt_core.tasks.task import Task
 
 TURN = "Now complete the following example -"
-"""What the format says between the solved examples and the one to be completed."""
+"""The format's text between the solved examples and the one to be completed."""
 
 _SUFFIX = "\nOutput:"
 
@@ -25,18 +25,18 @@ FIELD_NAME = re.compile(
     r"^[^\S\n]*(?:(?:definition|input|output|explanation)\s*:|(?:positive|negative) example \d)",
     re.I | re.M,
 )
-"""A line that begins as those of a prompt do. An input that is asked about is put into one line."""
+"""A line that begins like those of a prompt. The input to be answered is put into one line."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the teacher is shown.
+    """A prompt for the teacher.
 
     Attributes:
         prefix: The part all prompts of one task and direction share.
         body: The part of this example, with its leading space.
         suffix: The end of the prompt, where the answer begins.
-        answer: What the teacher should write (with its leading space), or None when it is asked.
+        answer: The right answer, with its leading space; None when the teacher is to give one.
         solved: Solved examples, each from the line break before it to its end.
         shows_own: Whether the prefix shows the task's own examples.
     """
@@ -49,13 +49,11 @@ class Prompt:
     shows_own: bool = False
 
     def turn(self, solved: int) -> str:
-        """What stands between the solved examples and the body, when so many are shown."""
-        if not self.solved:
-            return ""
-        return _turn(solved or self.shows_own)
+        """Return the text between the solved examples and the body, when so many are shown."""
+        return _turn(solved or self.shows_own) if self.solved else ""
 
     def asking(self, solved: int) -> str:
-        """The prompt without its answer, with so many of its solved examples."""
+        """Return the prompt without its answer, with so many of its solved examples."""
         examples = "".join(self.solved[:solved])
         return f"{self.prefix}{examples}{self.turn(solved)}{self.body}{self.suffix}"
 
@@ -91,34 +89,31 @@ def writing_prompt(
     if example is not None:
         output = example.output
     answer = None if example is None else f" {_written(example)}"
+    own_examples = list(map(task.example_of, task.positive_examples))
     blocks = tuple(
-        f"\n\n{_solved(number, _wanted(task, one.output), f' {_written(one)}')}"
-        for number, one in enumerate(
-            [*map(task.example_of, task.positive_examples), *shown], start=1
-        )
+        f"\n\n{_solved(number, _output_part(task, solved.output), f' {_written(solved)}')}"
+        for number, solved in enumerate([*own_examples, *shown], start=1)
     )
-    fixed = len(task.positive_examples)
-    own, solved = "".join(blocks[:fixed]), blocks[fixed:]
-    start = f"Definition: {task.writing_definition}{own}" + ("" if shown else _turn(own))
-    wanted = _wanted(task, output)
-    return Prompt(start, wanted, answer=answer, solved=solved, shows_own=bool(own))
+    own, rest = "".join(blocks[: len(own_examples)]), blocks[len(own_examples) :]
+    prefix = f"Definition: {task.writing_definition}{own}" + ("" if shown else _turn(own))
+    body = _output_part(task, output)
+    return Prompt(prefix, body, answer=answer, solved=rest, shows_own=bool(own))
 
 
 def mixture_prompt(
     definition: str, shown: Iterable[tuple[str, str]], text: str, output: str
 ) -> Prompt:
-    """Ask for the output of an instance of another task, as the target's is asked for.
+    """Ask for the output of an instance of another task, as for one of the target task.
 
     Args:
         definition: The other task's instruction.
         shown: Solved examples to show before, as inputs and outputs.
         text: The input.
-        output: What the teacher should write.
+        output: The right output.
     """
     blocks = [f"Definition: {definition}"]
-    blocks += [
-        _solved(number, f" {one}", f" {other}") for number, (one, other) in enumerate(shown, 1)
-    ]
+    for number, (shown_text, shown_output) in enumerate(shown, 1):
+        blocks.append(_solved(number, f" {shown_text}", f" {shown_output}"))
     if len(blocks) > 1:
         blocks.append(TURN)
     lead = "\n" if len(blocks) > 1 else "\n\n"
@@ -130,34 +125,34 @@ def _turn(after_examples: object) -> str:
 
 
 def _own_examples(task: Task) -> str:
-    """The task's own examples as each prompt that asks for an output shows them."""
+    """Return the task's own examples as every prompt for an output shows them."""
     blocks = []
     for kind, own in (("Positive", task.positive_examples), ("Negative", task.negative_examples)):
-        for number, one in enumerate(own, start=1):
-            example = task.example_of(one)
+        for number, solved in enumerate(own, start=1):
+            example = task.example_of(solved)
             output = task.verbalize(example.output or "")
             blocks.append(_solved(number, f" {_input(example)}", f" {output}", kind))
-            if explanation := " ".join(one.explanation.split()):
+            if explanation := " ".join(solved.explanation.split()):
                 blocks[-1] += f"\nExplanation: {explanation}"
     return "".join(f"\n\n{block}" for block in blocks)
 
 
-def _solved(number: int, given: str, answer: str, kind: str = "Positive") -> str:
-    return f"{kind} Example {number} -\nInput:{given}\nOutput:{answer}"
+def _solved(number: int, body: str, answer: str, kind: str = "Positive") -> str:
+    return f"{kind} Example {number} -\nInput:{body}\nOutput:{answer}"
 
 
-def _wanted(task: Task, output: str | None) -> str:
-    """The output to write an input for, with its leading space; nothing in text to text."""
+def _output_part(task: Task, output: str | None) -> str:
+    """Return the output to write an input for, with its leading space; none in text to text."""
     return f" {task.verbalize(output)}" if task.is_classification and output else ""
 
 
 def _written(example: Example) -> str:
-    """An input as the teacher writes it: as it is, or the texts of a pair on a line each."""
+    """Return an input as the teacher writes it: unchanged, or a pair's texts on a line each."""
     return example.text if example.text_pair is None else _input(example)
 
 
 def _input(example: Example) -> str:
-    """An input as the teacher is asked about it, in one line, or two for a pair."""
+    """Return an input as a prompt shows it: in one line, or two for a pair."""
     text = " ".join(example.text.split())
     if example.text_pair is None:
         return text

@@ -1,6 +1,6 @@
-"""What data suggest about their task: columns, kind and labels, for a person to confirm.
+"""Proposals for a task from its data: columns, kind and labels, for a person to confirm.
 
-Where data do not say which of several answers is right, that is said, and none is proposed.
+Where data do not decide between several answers, all of them are returned, and none is proposed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ABOUT_ROWS = frozenset(
         *("region", "split", "fold", "dataset"),
     )
 )
-"""Words in the names of columns that say where a row comes from."""
+"""Words in the names of columns about the origin of a row."""
 _INPUTS = frozenset(
     (
         *("text", "sentence", "review", "message", "body", "content", "document", "article"),
@@ -55,12 +55,12 @@ _CODE_CHARACTERS = 200  # that are looked at
 
 _LIST = re.compile(r"""\[\s*(["'\d\[]|\])""")
 _PARTING = re.compile(r"[;|\n]")
-"""What hardly stands within a label, so one known part is enough to see several labels."""
+"""Separators that hardly occur within a label, so one known part is enough to see several."""
 _JOINING = re.compile(r"[;|\n,/+]")
 
 
 class _Column:
-    """What a column's values are like; empty ones do not count."""
+    """The nature of a column's values; empty ones do not count."""
 
     def __init__(self, values: Sequence[str]) -> None:
         self.values = values
@@ -80,18 +80,18 @@ class _Column:
     @cached_property
     def kind(self) -> str | None:
         rows, different = self.counts.total(), len(self.counts)
-        again = sum(count for count in self.counts.values() if count > 1)
+        repeated = sum(count for count in self.counts.values() if count > 1)
         if all(len(value) <= _MOST_LABEL_CHARACTERS for value in self.counts):
             few = 2 <= different <= min(_FEW_LABELS, rows // _LEAST_OF_EACH)
-            if few or (again > _MOSTLY * rows and not self._are_all(_NUMBER.fullmatch)):
+            if few or (repeated > _MOSTLY * rows and not self._are_all(_NUMBER.fullmatch)):
                 return "classification"
             if rows < _FEW_ROWS:
                 return None
-        return None if again > _HARDLY * rows or self.is_code else "text2text"
+        return None if repeated > _HARDLY * rows or self.is_code else "text2text"
 
     @cached_property
     def holds_labels(self) -> bool:
-        """Whether short values come again; many codes name things, and not kinds of things."""
+        """Return whether short values repeat; many codes name things, and not kinds of things."""
         named = self._are_all(_DATE.fullmatch) or (self.is_code and len(self.counts) > _FEW_LABELS)
         return len(self.counts) > 1 and self.kind == "classification" and not named
 
@@ -108,25 +108,25 @@ class _Column:
         return sum(map(len, self.values))
 
     def _are_all(self, looks_so: Callable[[str], object]) -> bool:
-        """Whether nearly all values look so."""
-        fitting = sum(bool(looks_so(value[:_CODE_CHARACTERS].rstrip())) for value in self.counts)
-        return fitting > (1 - _HARDLY) * len(self.counts)
+        """Return whether nearly all values meet a condition."""
+        matching = sum(bool(looks_so(value[:_CODE_CHARACTERS].rstrip())) for value in self.counts)
+        return matching > (1 - _HARDLY) * len(self.counts)
 
 
 _Columns = Mapping[str, _Column]
 
 
 def propose_kind(outputs: Sequence[str]) -> str | None:
-    """``classification`` where short outputs come again, ``text2text`` where they hardly do.
+    """Return ``classification`` where short outputs repeat, ``text2text`` where they hardly do.
 
     Returns:
-        The kind, or None where it cannot be told.
+        The kind, or None where the outputs do not decide.
     """
     return _Column(outputs).kind
 
 
 def propose_outputs(table: Mapping[str, Sequence[str]], inputs: Collection[str] = ()) -> list[str]:
-    """Which columns may hold the outputs, by their names and by what they hold.
+    """Return the columns that may hold the outputs, by their names and their values.
 
     Args:
         table: The examples, by column.
@@ -142,11 +142,11 @@ def propose_outputs(table: Mapping[str, Sequence[str]], inputs: Collection[str] 
 
 
 def propose_columns(table: Mapping[str, Sequence[str]], output: str | None = None) -> Columns:
-    """Which columns may hold inputs and outputs.
+    """Return the columns that may hold inputs and outputs.
 
     Args:
         table: The examples, by column.
-        output: The column of outputs; None: the first that may be.
+        output: The column of outputs; None: the first possible one.
 
     Raises:
         DataError: There is only one column.
@@ -154,17 +154,16 @@ def propose_columns(table: Mapping[str, Sequence[str]], output: str | None = Non
     columns = _columns(table)
     output = _outputs(columns, ())[0] if output is None else output
     rest = {name: column for name, column in columns.items() if name != output}
-    for one, other in _PAIRS:
-        if one in rest and other in rest:
-            return Columns(text=one, text_pair=other, output=output)
+    for first, second in _PAIRS:
+        if first in rest and second in rest:
+            return Columns(text=first, text_pair=second, output=output)
     return Columns(text=_likely_input(rest), output=output)
 
 
 def several_labels(outputs: Sequence[str]) -> dict[str, list[str]]:
-    """The outputs that seem to be several labels in one cell, with what each consists of.
+    """Return the outputs that seem to be several labels in one cell, with the labels of each.
 
-    It is so where the parts between separators are found in other cells as well, and where a cell
-    holds a list.
+    They are those whose parts between separators occur in other cells as well, and lists.
     """
     divided = {
         value: [part for part in map(spelling, _JOINING.split(value)) if part]
@@ -174,14 +173,14 @@ def several_labels(outputs: Sequence[str]) -> dict[str, list[str]]:
     for value, held in divided.items():
         for part in held:
             parts[part].add(spelling(value))
-    found = {}
+    several = {}
     for value, held in divided.items():
         whole = [part in parts[part] for part in held]
         known = [len(parts[part]) > 1 for part in held]
         parted = _PARTING.search(value) and (any(whole) or all(known))
         if (len(held) > 1 and (parted or all(whole))) or _LIST.match(value):
-            found[value] = held
-    return found
+            several[value] = held
+    return several
 
 
 def _columns(table: Mapping[str, Sequence[str]]) -> _Columns:
@@ -193,7 +192,7 @@ def _columns(table: Mapping[str, Sequence[str]]) -> _Columns:
 def _outputs(columns: _Columns, inputs: Collection[str]) -> list[str]:
     rest = {name: column for name, column in columns.items() if name not in inputs}
     if named := [name for name in rest if _plain(name) in _LABELS]:
-        return _told_apart(columns, named)
+        return _distinct(columns, named)
     likely_input = None if inputs else _likely_input(rest)
     free = [name for name in rest if name != likely_input]
     labels = [name for name in free if rest[name].holds_labels]
@@ -203,7 +202,7 @@ def _outputs(columns: _Columns, inputs: Collection[str]) -> list[str]:
     topics += [name for name in free if _plain(name) in _TOPICS and rest[name].holds_texts]
     texts = [name for name in rest if _plain(name) in _TEXTS and len(rest[name].counts) > 1]
     if chosen := list(dict.fromkeys((topics or labels) + texts)):
-        return _told_apart(columns, chosen)
+        return _distinct(columns, chosen)
     texts = [name for name in rest if name not in about and rest[name].holds_texts]
     if not inputs:
         # an output comes after its input, unless names say otherwise
@@ -213,7 +212,7 @@ def _outputs(columns: _Columns, inputs: Collection[str]) -> list[str]:
 
 
 def _likely_input(columns: _Columns) -> str:
-    """The longest texts, if they are in nearly every row; a name that says so comes first."""
+    """Return the column of the longest texts; full columns and telling names come first."""
 
     def weight(name: str) -> tuple[bool, bool, bool, bool, int]:
         column = columns[name]
@@ -223,26 +222,26 @@ def _likely_input(columns: _Columns) -> str:
     return max(columns, key=weight)
 
 
-def _told_apart(columns: _Columns, names: Sequence[str]) -> list[str]:
-    """Without those columns that say the same as another; words are preferred to codes.
+def _distinct(columns: _Columns, names: Sequence[str]) -> list[str]:
+    """Return the columns without those that repeat another; words are preferred to codes.
 
-    Columns such as ``label`` and ``label_text`` do: each value of one stands beside one value of
-    the other, and their names share a word.
+    Columns such as ``label`` and ``label_text`` repeat each other: each value of one stands beside
+    one value of the other, and their names share a word.
     """
-    apart: list[str] = []
+    distinct: list[str] = []
     for name in names:
-        same = [other for other in columns if other == name or _say_the_same(columns, name, other)]
-        best = min(same, key=lambda other: (columns[other].is_code, other != name))
-        if not any(other in apart for other in same):
-            apart.append(best)
-    return apart
+        same = [key for key in columns if key == name or _are_the_same(columns, name, key)]
+        best = min(same, key=lambda key: (columns[key].is_code, key != name))
+        if not any(key in distinct for key in same):
+            distinct.append(best)
+    return distinct
 
 
-def _say_the_same(columns: _Columns, one: str, other: str) -> bool:
-    if not _words(one) & _words(other) or not columns[other].holds_labels:
+def _are_the_same(columns: _Columns, first: str, second: str) -> bool:
+    if not _words(first) & _words(second) or not columns[second].holds_labels:
         return False
-    pairs = set(zip(columns[one].values, columns[other].values, strict=True))
-    return len(pairs) == len(set(columns[one].values)) == len(set(columns[other].values))
+    pairs = set(zip(columns[first].values, columns[second].values, strict=True))
+    return len(pairs) == len(set(columns[first].values)) == len(set(columns[second].values))
 
 
 def _plain(name: str) -> str:

@@ -1,20 +1,17 @@
-"""Finding a task by its name or by the path of its file."""
+"""Loading of a task by its name, by the path of its file, or from the file's text."""
 
 from __future__ import annotations
 
 from importlib import resources
-from pathlib import Path
-
-from pydantic import ValidationError
 
 from daftt_core.errors import StorageError, TaskError, did_you_mean
-from daftt_core.records import explain, parse_yaml
-from daftt_core.storage import open_storage
+from daftt_core.records import parse_document
+from daftt_core.storage import read_object
 from daftt_core.tasks.task import Task
 
 
 def builtin_tasks() -> list[str]:
-    """Names of the tasks that come with DAFTT."""
+    """Return the names of the tasks that come with DAFTT."""
     folder = resources.files("daftt_core.tasks") / "builtin"
     return sorted(
         file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")
@@ -31,7 +28,7 @@ def load_task(task: str) -> Task:
     Raises:
         TaskError: The task is unknown, or its file is wrong; names every mistake.
     """
-    if is_task_text(task):
+    if "\n" in task.strip():
         return parse_task("(the text given)", task)
     if task.endswith((".yaml", ".yml")):
         return parse_task(task, read_task_file(task))
@@ -45,31 +42,21 @@ def load_task(task: str) -> Task:
     return parse_task(task, file.read_text(encoding="utf-8"))
 
 
-def is_task_text(task: str) -> bool:
-    """Return whether a ``task`` setting is the text of a task's file, and not its name or place."""
-    return "\n" in task.strip()
-
-
-def read_task_file(place: str) -> str:
+def read_task_file(uri: str) -> str:
     """Return the text of a task's file, on this machine or in a bucket.
 
     Raises:
         TaskError: It cannot be read.
     """
-    folder, _, name = place.rpartition("/")
     try:
-        if "://" not in place:
-            return Path(place).read_text(encoding="utf-8")
-        content = open_storage(folder).read(name)
-        if content is None:
-            raise TaskError(f"task {place}: cannot be read: there is no such file")
-        return content.data.decode()
+        data = read_object(uri)
+        if data is None:
+            raise TaskError(f"task {uri}: there is no such file")
+        return data.decode()
     except StorageError as error:
-        raise TaskError(f"task {place}: cannot be read: {error}") from None
+        raise TaskError(f"task {uri}: cannot be read: {error}") from None
     except UnicodeDecodeError:
-        raise TaskError(f"task {place}: cannot be read: it is not UTF-8") from None
-    except OSError as error:
-        raise TaskError(f"task {place}: cannot be read: {error.strerror}") from None
+        raise TaskError(f"task {uri}: cannot be read: it is not UTF-8") from None
 
 
 def parse_task(name: str, text: str) -> Task:
@@ -82,13 +69,4 @@ def parse_task(name: str, text: str) -> Task:
     Raises:
         TaskError: It is wrong; names every mistake.
     """
-    try:
-        content = parse_yaml(text)
-    except ValueError as error:
-        raise TaskError(f"task {name}: is not YAML: {error}") from None
-    try:
-        return Task.model_validate(content)
-    except ValidationError as error:
-        found = explain(error, Task)
-        lines = [f"task {name}: {field or 'the file'}: {said}" for field, said in found]
-        raise TaskError("\n".join(lines)) from None
+    return parse_document(text, Task, f"task {name}", TaskError)

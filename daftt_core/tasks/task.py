@@ -1,17 +1,16 @@
-"""The description of a task, checked when it is read."""
+"""The description of a task, with checks of every field."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from daftt_core.errors import did_you_mean
-from daftt_core.records import Example, composed, normalize
+from daftt_core.records import Example, Record, composed, normalize
 from daftt_core.tasks.metrics import primary_metrics
 
 MOST_ID_CHARACTERS = 64
@@ -26,17 +25,13 @@ _SHOWS_NOTHING = re.compile(
 )
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Columns(_Part):
+class Columns(Record):
     """Which columns of a data file hold the input and the output.
 
     Attributes:
         text: The input, or the first text of a pair.
         text_pair: The second text of a pair; None where inputs are single texts.
-        output: The label, or the text to be written.
+        output: The label, or the output text.
     """
 
     text: str = "text"
@@ -55,11 +50,11 @@ class Columns(_Part):
         return name
 
 
-class Label(_Part):
+class Label(Record):
     """One allowed output of a classification task.
 
     Attributes:
-        name: As it is stored and reported.
+        name: Its name in data and reports.
         verbalizer: As the teacher reads and writes it.
         aliases: Other spellings found in data files, such as ``"1"``.
     """
@@ -77,20 +72,20 @@ class Label(_Part):
 
     @property
     def spellings(self) -> frozenset[str]:
-        """What stands for this label in data files."""
+        """Return the spellings of this label in data files."""
         return frozenset(map(spelling, (self.name, *self.aliases)))
 
     @property
     def spoken(self) -> str:
-        """The verbalizer as an answer is compared with it."""
+        """Return the verbalizer as an answer is compared with it."""
         return spoken(self.verbalizer)
 
 
 def spelling(text: str) -> str:
-    """A label as it is looked up: texts that look alike have one spelling.
+    """Return a label as it is looked up: texts that look alike have one spelling.
 
-    Letters with accents are composed (NFC), white space is single blanks, and what shows nothing,
-    such as a zero-width space, is left out. Case counts.
+    Letters with accents are composed (NFC), white space is single blanks, and invisible characters,
+    such as a zero-width space, are left out. Case counts.
     """
     if not text.isascii():
         text = composed(_SHOWS_NOTHING.sub("", text))
@@ -98,17 +93,16 @@ def spelling(text: str) -> str:
 
 
 def spoken(line: str) -> str:
-    """What an answer says: its case, spacing and full stop do not count."""
+    """Return an answer as it is compared: its case, spacing and full stop do not count."""
     return normalize(spelling(line).removesuffix("."))
 
 
-@dataclass(frozen=True)
-class _Lookup:
-    """Finds the names of labels, however many there are: every row and every answer asks for one.
+class _Lookup(NamedTuple):
+    """An index of the labels: each row and each answer needs one of them.
 
     Attributes:
-        by_spelling: By what stands for a label in data files.
-        by_answer: By what an answer says.
+        by_spelling: Names of labels, by their spellings in data files.
+        by_answer: Names of labels, by the answers that state them.
         verbalizers: The verbalizer of each name.
     """
 
@@ -116,18 +110,8 @@ class _Lookup:
     by_answer: dict[str, str]
     verbalizers: dict[str, str]
 
-    @classmethod
-    def of(cls, labels: Iterable[Label]) -> _Lookup:
-        """Look all labels over once."""
-        known = tuple(labels)
-        return cls(
-            by_spelling={text: label.name for label in known for text in label.spellings},
-            by_answer={label.spoken: label.name for label in known},
-            verbalizers={label.name: label.verbalizer for label in known},
-        )
 
-
-class Solved(_Part):
+class Solved(Record):
     """A solved example that the prompts show, in the manner of Super-NaturalInstructions.
 
     Attributes:
@@ -149,11 +133,11 @@ class Solved(_Part):
 
     @property
     def lines(self) -> list[str]:
-        """The lines of the input that hold text."""
+        """Return the lines of the input that hold text."""
         return [line.strip() for line in self.input.splitlines() if line.strip()]
 
 
-class Splits(_Part):
+class Splits(Record):
     """The splits of a public data set, by its own names.
 
     Attributes:
@@ -174,7 +158,7 @@ class Splits(_Part):
         return test
 
 
-class Hub(_Part):
+class Hub(Record):
     """A public data set, as ``datasets.load_dataset`` finds it.
 
     Attributes:
@@ -190,7 +174,7 @@ class Hub(_Part):
     splits: Splits = Splits()
 
 
-class Task(_Part):
+class Task(Record):
     """A task.
 
     Attributes:
@@ -205,15 +189,15 @@ class Task(_Part):
         columns: Where a data file holds them.
         positive_examples: Solved examples that every prompt of the task shows.
         negative_examples: Examples with a wrong output, which prompts that ask for one show.
-        metric: What arms are compared by; None takes the first of ``primary_metrics``.
+        metric: The metric that arms are compared by; None takes the first of ``primary_metrics``.
         source: Name of the bundled data set, or None when files must be given.
         hub: The public data set, or None where there is none.
         license: License of the data set.
         labelled_count: How many examples of the task's own data are learned from where the
             settings do not say; 0: all that dev and test leave over.
         mixture_exclude: Tasks or sources that must not be in the teacher's mixture, because they
-            hold the same data: whole words of a task's name, source or URL. ``source`` is left out
-            without being named here.
+            hold the same data: whole words of a task's name, source or URL. ``source`` is excluded
+            in any case.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=MOST_ID_CHARACTERS)
@@ -282,7 +266,7 @@ class Task(_Part):
         columns = info.data.get("columns")
         known = [name for label in labels for name in (label.name, *label.aliases)]
         allowed = ", ".join(known[:_MOST_NAMED]) + (", ..." if len(known) > _MOST_NAMED else "")
-        spellings = {one for label in labels for one in label.spellings}
+        spellings = {text for label in labels for text in label.spellings}
         problems = []
         for number, example in enumerate(examples, start=1):
             if labels and spelling(example.output) not in spellings:
@@ -312,37 +296,41 @@ class Task(_Part):
 
     @property
     def is_classification(self) -> bool:
-        """Whether outputs are labels."""
+        """Return whether outputs are labels."""
         return self.kind == "classification"
 
     @property
     def label_names(self) -> list[str]:
-        """The allowed outputs, in order."""
+        """Return the allowed outputs, in order."""
         return [label.name for label in self.labels]
 
     @property
     def primary_metric(self) -> str:
-        """What arms are compared by."""
+        """Return the metric that arms are compared by."""
         return self.metric or primary_metrics(self.kind)[0]
 
     def label_for(self, text: str) -> str | None:
-        """The label's name for a name or alias as a data file spells it, or None."""
+        """Return the label's name for a name or alias as a data file spells it, or None."""
         return self._lookup.by_spelling.get(spelling(text))
 
     def label_said_by(self, line: str) -> str | None:
-        """The name of the label that a line states, or None.
+        """Return the name of the label that a line states, or None.
 
-        It is stated whole, but in any case, with or without full stop.
+        The label is the whole line, in upper or lower case, with or without full stop.
         """
         return self._lookup.by_answer.get(spoken(line))
 
     def verbalize(self, output: str) -> str:
-        """An output as the teacher reads and writes it."""
+        """Return an output as the teacher reads and writes it."""
         return self._lookup.verbalizers.get(output, output)
 
     @cached_property
     def _lookup(self) -> _Lookup:
-        return _Lookup.of(self.labels)
+        return _Lookup(
+            {text: label.name for label in self.labels for text in label.spellings},
+            {label.spoken: label.name for label in self.labels},
+            {label.name: label.verbalizer for label in self.labels},
+        )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the task; the copy may have other labels."""
@@ -351,7 +339,7 @@ class Task(_Part):
         return copied
 
     def example_of(self, solved: Solved) -> Example:
-        """A solved example of this task as its data would hold it."""
+        """Return a solved example of this task as its data would hold it."""
         pair = self.columns.text_pair is not None
         text, *rest = solved.lines if pair else [solved.input.strip()]
         output = self.label_for(solved.output) if self.labels else solved.output.strip()

@@ -1,4 +1,4 @@
-"""How far the work is, what it uses, and how a stage's process speaks of both."""
+"""Progress of long work, the resources it uses, and the log of a stage's process."""
 
 from daftt_core.telemetry.progress import (
     LOG_EVERY_SECONDS,

@@ -1,9 +1,9 @@
-"""Progress of long work: a line in the log every ten seconds, and a snapshot for who watches.
+"""Progress of long work: a line in the log every ten seconds, and snapshots for watchers.
 
-Work announces itself with :class:`Progress`; it does not know who looks. Lines go to the ``daftt``
-logger. A watcher (the command line's bar, a status file) is set with :func:`watched_by`.
+Work reports with :class:`Progress`, whoever watches. Lines go to the ``daftt`` logger. A watcher
+(the command line's bar, a status file) is set with :func:`watched_by`.
 
-The process of a stage: where its log goes, and how it ends on a user's mistake.
+:func:`stage_process` sets up the log of a stage's process, and ends it on a user's mistake.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger("daftt")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How far some work has come.
+    """The progress of some work at one moment.
 
     Attributes:
         what: The work, such as ``annotate``.
@@ -43,9 +43,9 @@ class Snapshot:
     seconds_left: float | None
 
     def __str__(self) -> str:
-        share = self.done / self.total if self.total else 1.0
+        finished = self.done / self.total if self.total else 1.0
         left = "" if self.seconds_left is None else f", about {duration(self.seconds_left)} left"
-        return f"{self.what}: {self.done} of {self.total} {self.unit} ({share:.0%}){left}"
+        return f"{self.what}: {self.done} of {self.total} {self.unit} ({finished:.0%}){left}"
 
 
 _Watcher = Callable[[Snapshot], None]
@@ -63,7 +63,7 @@ def watched_by(watcher: _Watcher) -> Iterator[None]:
 
 
 class Progress:
-    """Counts finished units and tells about it.
+    """A count of finished units that is logged and sent to the watcher.
 
     Args:
         what: The work, such as ``annotate``.
@@ -77,7 +77,7 @@ class Progress:
         self._done = self._done_before = done
         self._started = self._logged = time.monotonic()
         self._notified = float("-inf")
-        self._tell(self._started)
+        self._report(self._started)
 
     def advance(self, units: int = 1) -> None:
         """Note that ``units`` more are finished."""
@@ -86,9 +86,9 @@ class Progress:
     def reach(self, done: int) -> None:
         """Note that ``done`` units are finished in all."""
         self._done = done
-        self._tell(time.monotonic())
+        self._report(time.monotonic())
 
-    def _tell(self, now: float) -> None:
+    def _report(self, now: float) -> None:
         finished = self._done >= self._total
         if now - self._logged >= LOG_EVERY_SECONDS or finished:
             self._logged = now
@@ -99,13 +99,13 @@ class Progress:
             watcher(self._snapshot(now))
 
     def _snapshot(self, now: float) -> Snapshot:
-        here = self._done - self._done_before
-        left = (now - self._started) / here * (self._total - self._done) if here else None
+        done_now = self._done - self._done_before
+        left = (now - self._started) / done_now * (self._total - self._done) if done_now else None
         return Snapshot(self._what, self._done, self._total, self._unit, left)
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, such as ``45 s``, ``3 min 20 s`` or ``2 h 5 min``."""
+    """Return seconds in words, such as ``45 s``, ``3 min 20 s`` or ``2 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -119,8 +119,7 @@ def stage_process(*, level: int = logging.INFO) -> Iterator[None]:
     """Send the log to stdout, and end the process with one sentence on a user's mistake.
 
     Args:
-        level: What of DAFTT's own log is shown; of processes that work together, one tells how
-            it goes.
+        level: Level of DAFTT's own log; of processes that work together, one logs progress.
     """
     logging.basicConfig(
         stream=sys.stdout, level=logging.WARNING, format="%(asctime)s %(message)s", force=True

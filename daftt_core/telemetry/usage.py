@@ -1,12 +1,12 @@
-"""What work uses: time, processors, bytes over the network, tokens. Library code says what it did.
+"""Usage of resources: time, processors, bytes over the network, and tokens.
 
 Code that moves or computes something calls :func:`count_bytes`, :func:`count_tokens` or
-:func:`use_gpus`, and does not know who adds it up. Inside :func:`metered` it is added up; elsewhere
-it is not. A thread that works for a metered block runs in a copy of its context.
+:func:`use_gpus`. Inside :func:`metered` it is added up; elsewhere it is ignored. A thread that
+works for a metered block runs in a copy of its context.
 
 GPUs are counted as a machine is rented: all that the process can see, from the first to the last
-second of a block that used one. CPUs are counted so where a container has a limit; elsewhere
-several stages share a machine, and what counts is the time its processors really worked.
+second of a block that used one. CPUs are counted likewise where a container has a limit; elsewhere
+several stages share a machine, and only the time that its processors worked counts.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-"""A whole number that every program can hold; a damaged file may say anything."""
+"""A whole number that every program can hold; a damaged file may hold anything."""
 
 
 class Usage(BaseModel):
-    """What some work used; fields that a later version adds are passed over.
+    """The resources that some work used; fields that a later version adds are ignored.
 
     Attributes:
-        attempts: How often it was begun.
+        attempts: Number of times it was started.
         seconds: Time on the clock.
         cpu_seconds: Seconds of one CPU, by the kind of CPU.
         gpu_seconds: Seconds of one GPU, by the kind of GPU.
-        bytes_stored: Bytes that arrived in a storage at a distance.
+        bytes_stored: Bytes that arrived in a remote storage.
         bytes_fetched: Bytes that arrived from there.
         tokens_read: Tokens that models processed, without padding.
         tokens_written: Tokens that models produced.
@@ -72,11 +72,11 @@ class Usage(BaseModel):
 
 
 class Meter:
-    """Adds up what one attempt at some work uses.
+    """The usage of one attempt at some work, added up.
 
     Args:
-        owns_machine: Whether this process stands for its machine; of several that work on one
-            machine together one does, and the others count no GPUs and no CPU limit.
+        owns_machine: Whether this process counts its machine; of several that work on one machine
+            together one does, and the others count no GPUs and no CPU limit.
     """
 
     def __init__(self, *, owns_machine: bool = True) -> None:
@@ -88,23 +88,23 @@ class Meter:
         self._others = Usage()
 
     def count(self, **amounts: int) -> None:
-        """Add amounts, by the names that :class:`Usage` has for them."""
+        """Add amounts, by their names in :class:`Usage`."""
         with self._lock:
             self._counts.update(amounts)
 
     def use_gpus(self, number: int, kind: str) -> None:
-        """Note that the work has so many GPUs for itself, from its beginning to its end."""
+        """Record that the work has so many GPUs for itself, from its beginning to its end."""
         if self._owns_machine:
             with self._lock:
                 self._gpus[kind] = max(number, self._gpus.get(kind, 0))
 
     def include(self, other: Usage) -> None:
-        """Add what another process used for the same work at the same time."""
+        """Add the usage of another process for the same work at the same time."""
         with self._lock:
             self._others += other.model_copy(update={"attempts": 0, "seconds": 0.0})
 
     def usage(self) -> Usage:
-        """What was used so far."""
+        """Return the usage so far."""
         seconds = time.monotonic() - self._started
         worked = _cpu_seconds() - self._cpu_started
         limit = _cpu_limit()
@@ -125,7 +125,7 @@ _meter: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 @contextmanager
 def metered(*, owns_machine: bool = True) -> Iterator[Meter]:
-    """Add up what the block uses; what a block inside it meters counts there alone."""
+    """Add up the usage of the block; a metered block inside it counts separately."""
     meter = Meter(owns_machine=owns_machine)
     token = _meter.set(meter)
     try:
@@ -135,25 +135,25 @@ def metered(*, owns_machine: bool = True) -> Iterator[Meter]:
 
 
 def count_bytes(*, stored: int = 0, fetched: int = 0) -> None:
-    """Note bytes that have arrived; those that had to be sent again count once."""
+    """Count bytes that have arrived; those that had to be sent again count once."""
     if meter := _meter.get():
         meter.count(bytes_stored=stored, bytes_fetched=fetched)
 
 
 def count_tokens(*, read: int = 0, written: int = 0) -> None:
-    """Note tokens that a model has read, padding left out, or written."""
+    """Count tokens that a model has read, without padding, or written."""
     if meter := _meter.get():
         meter.count(tokens_read=read, tokens_written=written)
 
 
 def include_usage(other: Usage) -> None:
-    """Note what another process used for the same work at the same time."""
+    """Count the usage of another process for the same work at the same time."""
     if meter := _meter.get():
         meter.include(other)
 
 
 def use_gpus(number: int, kind: str) -> None:
-    """Note that a model is on a GPU of this process.
+    """Count the GPUs of this process, one of which has a model.
 
     Args:
         number: How many GPUs the process can see.
@@ -163,19 +163,19 @@ def use_gpus(number: int, kind: str) -> None:
         meter.use_gpus(number, kind)
 
 
-def _sum(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
-    kinds = sorted({*one, *other})
-    return {kind: round(one.get(kind, 0.0) + other.get(kind, 0.0), 1) for kind in kinds}
+def _sum(left: Mapping[str, float], right: Mapping[str, float]) -> dict[str, float]:
+    kinds = sorted({*left, *right})
+    return {kind: round(left.get(kind, 0.0) + right.get(kind, 0.0), 1) for kind in kinds}
 
 
 def _cpu_seconds() -> float:
-    """Time that the processors worked for this process and for those of its children that ended."""
+    """Return the processor time of this process and of its children that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def _cpu_limit() -> float | None:
-    """How many CPUs this container has for itself; None where nothing says so."""
+    """Return the CPU limit of this container; None where there is none."""
     try:
         quota, period = _CPU_LIMIT.read_text(encoding="ascii").split()
         return int(quota) / int(period)
@@ -185,7 +185,7 @@ def _cpu_limit() -> float | None:
 
 @cache
 def _cpu_kind() -> str:
-    """The processor's name, such as ``AMD EPYC 7B12``; its architecture where it has none."""
+    """Return the processor's name, such as ``AMD EPYC 7B12``, or else its architecture."""
     try:
         lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

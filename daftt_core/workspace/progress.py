@@ -1,9 +1,9 @@
-"""What an unfinished stage of a distant run has done so far, kept where another machine finds it.
+"""Progress of an unfinished stage of a remote run, stored so that another machine can resume it.
 
-A stage says :func:`keep` of each finished file, and of each folder with a manifest, as soon as it
-is there; that returns at once, and does nothing in a run on this machine. A thread stores them in
-that order. Where that fails the work goes on, and a warning says so. A stage that starts finds in
-its folder what another machine kept under the same key. All of it goes once the stage is committed.
+A stage calls :func:`keep` for each finished file, and for each folder with a manifest; that returns
+at once, and does nothing in a run on this machine. A thread stores them in that order. Where that
+fails, a warning is logged and the work continues. A stage that starts finds in its folder what
+another machine stored under the same key. All of it is removed once the stage is committed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.storage import Manifest, Storage, read_manifest
 from daftt_core.telemetry import log
-from daftt_core.workspace.progress_store import Kept
+from daftt_core.workspace.progress_store import ProgressStore
 
 PROGRESS = ".progress"
 _HELD = ".keeping"
@@ -35,9 +35,9 @@ class Machine:
     """One of the machines that work on a stage together, each with a part of every folder.
 
     Attributes:
-        number: Which one, from 0.
-        count: How many there are.
-        attempt: The same on all of them, and another one whenever they start anew.
+        number: Its number, from 0.
+        count: Number of machines.
+        attempt: Name of their common attempt; each restart has another.
     """
 
     number: int = 0
@@ -49,11 +49,11 @@ ALONE = Machine()
 
 
 def keep(path: Path) -> None:
-    """Have a finished piece of the current stage kept; returns at once.
+    """Store a finished piece of the current stage in the background.
 
     Args:
         path: A finished file, or a folder with a manifest, in the stage's folder. A folder that
-            is removed later goes from the storage too, once a newer one is there.
+            is removed later is removed from the storage too, once a newer one is stored.
     """
     keeper = _keeper.get()
     if keeper is not None:
@@ -64,20 +64,20 @@ def keep(path: Path) -> None:
 def keeping(
     storage: Storage, stage: str, key: str, folder: Path, machine: Machine = ALONE
 ) -> Iterator[None]:
-    """Bring back what was kept of a stage, and keep what the work inside the block says.
+    """Restore the stored progress of a stage, and store the pieces that the block keeps.
 
-    When the block fails what was said is still stored, for ten minutes at most; when it ends well
+    When the block fails, its pieces are still stored, for ten minutes at most; when it succeeds
     there is no need to.
 
     Args:
-        storage: The run's; where it is a folder on this machine nothing needs keeping.
+        storage: The run's storage; nothing is stored where it is a folder on this machine.
         stage: The stage.
-        key: Digest of what decides its result; what was kept under another one is removed.
-        folder: Where the stage is worked on.
-        machine: Which one this is, where several work on the stage.
+        key: Digest of the stage's inputs; progress under another key is removed.
+        folder: The folder in which the stage is worked on.
+        machine: This machine, where several work on the stage.
 
     Raises:
-        StorageError: What was kept cannot be had, though it is there.
+        StorageError: Progress is stored, but cannot be fetched.
     """
     if storage.folder is not None:
         yield
@@ -96,12 +96,12 @@ def keeping(
 
 
 def forget(storage: Storage, stage: str, except_key: str = "") -> None:
-    """Remove what was kept of a stage; what cannot be removed stays, and a warning says so.
+    """Remove the stored progress of a stage; log a warning where that fails.
 
     Args:
-        storage: The run's.
+        storage: The run's storage.
         stage: The stage.
-        except_key: What was kept under this key stays.
+        except_key: Progress under this key stays.
     """
     prefix = f"{PROGRESS}/{stage}/"
     try:
@@ -111,18 +111,18 @@ def forget(storage: Storage, stage: str, except_key: str = "") -> None:
             if name.removeprefix(prefix).split("/")[0] != except_key
         )
     except StorageError as error:
-        log.warning("%s; what was kept of an unfinished stage stays there", error)
+        log.warning("%s; the progress of an unfinished stage stays there", error)
 
 
 class _Keeper:
-    """Stores the pieces of one stage, one after the other, on a thread of its own."""
+    """A thread that stores the pieces of one stage, one after the other."""
 
     def __init__(self, storage: Storage, base: str, folder: Path, machine: Machine) -> None:
-        self._kept = Kept(storage, base, machine.attempt)
+        self._store = ProgressStore(storage, base, machine.attempt)
         self._folder, self._machine = folder, machine
         self._queue: SimpleQueue[tuple[str, Manifest | None, Path] | None] = SimpleQueue()
         self._dropped = threading.Event()
-        self._folders: set[str] = set()  # that are stored
+        self._stored_folders: set[str] = set()
         self._held = 0
         context = copy_context()  # what it stores counts as the stage's
         self._thread = threading.Thread(
@@ -130,9 +130,9 @@ class _Keeper:
         )
 
     def start(self) -> None:
-        """Fetch what the folder lacks, and be ready to keep."""
+        """Fetch the pieces that the folder lacks, and start the thread."""
         shutil.rmtree(self._folder / _HELD, ignore_errors=True)
-        self._folders = self._kept.restore(self._folder)
+        self._stored_folders = self._store.restore(self._folder)
         self._thread.start()
 
     def keep(self, path: Path) -> None:
@@ -147,22 +147,22 @@ class _Keeper:
         self._queue.put((name, manifest, self._hold(path, manifest)))
 
     def drop(self) -> None:
-        """Store no more than what is being stored now."""
+        """Store no further pieces after the current one."""
         self._dropped.set()
 
     def close(self) -> None:
-        """Wait until what was said is stored, but not for ever."""
+        """Wait until the pieces are stored, but not for ever."""
         if not self._queue.empty() and not self._dropped.is_set():
-            log.info("%s: storing what is done so far", self._kept.uri)
+            log.info("%s: storing the progress so far", self._store.uri)
         self._queue.put(None)
         self._thread.join(_WAIT_SECONDS)
         if self._thread.is_alive():
-            log.warning("%s: not all of it could be stored in time", self._kept.uri)
+            log.warning("%s: not all of it could be stored in time", self._store.uri)
         else:
             shutil.rmtree(self._folder / _HELD, ignore_errors=True)
 
     def _hold(self, path: Path, manifest: Manifest) -> Path:
-        """A second name for each file of a folder, which may be removed before it is stored."""
+        """Give each file of a folder a second name: it may be removed before it is stored."""
         self._held += 1
         held = self._folder / _HELD / str(self._held)
         try:
@@ -178,43 +178,43 @@ class _Keeper:
     def _store_all(self) -> None:
         while (piece := self._queue.get()) is not None:
             if not self._dropped.is_set():
-                self._store(*piece)
+                self._store_piece(*piece)
 
-    def _store(self, name: str, manifest: Manifest | None, path: Path) -> None:
+    def _store_piece(self, name: str, manifest: Manifest | None, path: Path) -> None:
         try:
             if manifest is None:
-                self._kept.store_file(name, path)
+                self._store.store_file(name, path)
             else:
                 self._store_folder(name, manifest, path)
         except BusyError:
             log.debug("%s: another machine at the same work has stored it", name)
         except (OSError, StorageError) as error:
-            log.warning("%s; the work goes on, but %s is on this machine only", error, name)
+            log.warning("%s; the work continues, but %s is on this machine only", error, name)
         finally:
             if path.is_relative_to(self._folder / _HELD):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _store_folder(self, name: str, manifest: Manifest, path: Path) -> None:
-        self._kept.store_content(name, path, manifest)
+        self._store.store_content(name, path, manifest)
         if self._machine.number != 0:
-            self._kept.write_part(name, self._machine.number, manifest)
+            self._store.write_part(name, self._machine.number, manifest)
             return
-        others = self._parts_of_others(name)
-        if others is None:
+        further_parts = self._further_parts(name)
+        if further_parts is None:
             return
-        self._kept.commit(name, (manifest, *others))
-        for old in self._folders - {name}:
+        self._store.commit(name, (manifest, *further_parts))
+        for old in self._stored_folders - {name}:
             if not (self._folder / old).exists():
-                self._kept.remove(old)
-                self._folders.discard(old)
-        self._folders.add(name)
+                self._store.remove(old)
+                self._stored_folders.discard(old)
+        self._stored_folders.add(name)
 
-    def _parts_of_others(self, name: str) -> list[Manifest] | None:
-        """What the other machines stored of a folder; None where one of them does not."""
+    def _further_parts(self, name: str) -> list[Manifest] | None:
+        """Return the other machines' parts of a folder; None where one of them is late."""
         parts: list[Manifest] = []
         deadline = time.monotonic() + _WAIT_SECONDS
         for number in range(1, self._machine.count):
-            while (part := self._kept.read_part(name, number)) is None:
+            while (part := self._store.read_part(name, number)) is None:
                 if self._dropped.is_set() or time.monotonic() > deadline:
                     log.warning("%s: machine %d has not stored its part of it", name, number)
                     return None

@@ -1,8 +1,8 @@
-"""What is kept of an unfinished stage, as it lies in the run's storage.
+"""The progress of an unfinished stage in the run's storage.
 
     <base>/files/<file>                                a finished file
     <base>/folders/<folder>.json                       a finished folder; written last
-    <base>/content/<folder>/<digest>/<file>            what it holds
+    <base>/content/<folder>/<digest>/<file>            its files
     <base>/parts/<attempt>/<machine>/<folder>.json     a further machine's part of it
 
 ``base`` is ``.progress/<stage>/<key>``.
@@ -14,9 +14,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from daftt_core.errors import StorageError
+from daftt_core.records import Record
 from daftt_core.storage import (
     NOTHING,
     Entry,
@@ -33,10 +34,8 @@ from daftt_core.telemetry import log
 _FETCHED = ".restoring"
 
 
-class _Parts(BaseModel):
-    """What each machine has of a folder; of files of one name the first counts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Parts(Record):
+    """The parts of a folder by machine; of files of one name the first counts."""
 
     parts: tuple[Manifest, ...]
 
@@ -47,13 +46,13 @@ class _Parts(BaseModel):
         )
 
 
-class Kept:
+class ProgressStore:
     """The pieces of one stage in a storage.
 
     Args:
-        storage: The run's.
-        base: What the names of all objects begin with.
-        attempt: Tells apart the parts that several machines store in one attempt.
+        storage: The run's storage.
+        base: The beginning of all objects' names.
+        attempt: Name of the attempt at which several machines store their parts.
     """
 
     def __init__(self, storage: Storage, base: str, attempt: str) -> None:
@@ -61,23 +60,23 @@ class Kept:
         self.uri = f"{storage.uri}/{base}"
 
     def store_file(self, name: str, path: Path) -> None:
-        """Store a file, which is there whole or not at all."""
+        """Store a file, which appears whole or not at all."""
         self._storage.write(f"{self._base}/files/{name}", path.read_bytes())
 
     def store_content(self, name: str, path: Path, manifest: Manifest) -> None:
-        """Store what a folder holds; it is not there yet."""
+        """Store the files of a folder, which does not exist before :meth:`commit`."""
         self._content(name).store(path, manifest)
 
     def write_part(self, name: str, number: int, manifest: Manifest) -> None:
-        """Note that a machine has stored what it has of a folder."""
+        """Record that a machine has stored its part of a folder."""
         self._storage.write(self._part(name, number), _bytes(manifest))
 
     def read_part(self, name: str, number: int) -> Manifest | None:
-        """What a machine has stored of a folder; None while it has not."""
+        """Return a machine's part of a folder; None while it is not stored."""
         part = self._part(name, number)
         content = self._storage.read(part)
-        where = f"{self._storage.uri}/{part}"
-        return None if content is None else parse_manifest(content.data, where, "is damaged")
+        uri = f"{self._storage.uri}/{part}"
+        return None if content is None else parse_manifest(content.data, uri, "is damaged")
 
     def commit(self, name: str, parts: Sequence[Manifest]) -> None:
         """Make a folder exist, once the content of all its parts is stored.
@@ -86,42 +85,42 @@ class Kept:
             BusyError: Another machine does the same at this moment.
         """
         committed = self._committed(name)
-        found = self._storage.read(committed)
+        content = self._storage.read(committed)
         data = _bytes(_Parts(parts=tuple(parts)))
-        self._storage.write(committed, data, replaces=found.version if found else NOTHING)
+        self._storage.write(committed, data, replaces=content.version if content else NOTHING)
 
     def remove(self, name: str) -> None:
         """Remove a folder."""
-        self._storage.delete([self._committed(name)])  # first: then it is no more
+        self._storage.delete([self._committed(name)])  # first: then it no longer exists
         self._storage.delete(self._storage.entries(f"{self._base}/content/{name}/"))
 
     def restore(self, folder: Path) -> set[str]:
-        """Fetch what a stage's folder lacks.
+        """Fetch the pieces that a stage's folder lacks.
 
         Returns:
-            The folders that are both here and there.
+            The folders that are stored and restored.
 
         Raises:
-            StorageError: Something cannot be fetched; what is damaged is only warned about.
+            StorageError: A piece cannot be fetched; a damaged one is only warned about.
         """
-        there = self._storage.entries(f"{self._base}/")
+        entries = self._storage.entries(f"{self._base}/")
         fetched = folder / _FETCHED
-        files = _named(there, f"{self._base}/files/", "")
-        lacking = {name: files[name] for name in files if not (folder / name).exists()}
-        if lacking:
-            self._storage.download(f"{self._base}/files/", lacking, fetched / "files")
-        for name in lacking:
+        files = _sizes(entries, f"{self._base}/files/", "")
+        missing = {name: files[name] for name in files if not (folder / name).exists()}
+        if missing:
+            self._storage.download(f"{self._base}/files/", missing, fetched / "files")
+        for name in missing:
             _move(fetched / "files" / name, folder / name)
-        names = _named(there, f"{self._base}/folders/", ".json")
+        names = _sizes(entries, f"{self._base}/folders/", ".json")
         restored = [
             name for name in names if self._restore(name, folder / name, fetched / "folders" / name)
         ]
         shutil.rmtree(fetched, ignore_errors=True)
-        if lacking or restored:
+        if missing or restored:
             log.info(
-                "%s: going on with %d files and %d folders of an earlier attempt",
+                "%s: resuming with %d files and %d folders of an earlier attempt",
                 self.uri,
-                len(lacking),
+                len(missing),
                 len(restored),
             )
         return {name for name in names if (folder / name).exists()}
@@ -131,21 +130,21 @@ class Kept:
         if content is None:
             return False
         try:
-            found = _Parts.model_validate_json(content.data)
+            stored = _Parts.model_validate_json(content.data)
         except ValidationError:
-            where = f"{self._storage.uri}/{self._committed(name)}"
-            log.warning("%s: is damaged, so what it is about is done again", where)
+            uri = f"{self._storage.uri}/{self._committed(name)}"
+            log.warning("%s: is damaged, so the folder it describes is made again", uri)
             return False
-        if _manifest_in(folder) == found.whole():  # else it is half-made, or one machine's part
+        if _manifest_in(folder) == stored.whole():  # else it is unfinished, or one machine's part
             return False
         remote = self._content(name)
         fetched.mkdir(parents=True, exist_ok=True)
-        if not all(remote.is_whole(part) for part in found.parts) or any(
-            remote.download(part, fetched) for part in reversed(found.parts)
+        if not all(remote.is_whole(part) for part in stored.parts) or any(
+            remote.download(part, fetched) for part in reversed(stored.parts)
         ):
-            log.warning("%s: what was kept of it is damaged, so it is done again", remote.uri)
+            log.warning("%s: its stored files are damaged, so they are made again", remote.uri)
             return False
-        write_manifest(fetched, found.whole())
+        write_manifest(fetched, stored.whole())
         shutil.rmtree(folder, ignore_errors=True)
         _move(fetched, folder)
         return True
@@ -167,11 +166,11 @@ def _manifest_in(folder: Path) -> Manifest | None:
         return None
 
 
-def _named(there: Mapping[str, Entry], prefix: str, suffix: str) -> dict[str, int]:
-    """Sizes of the objects between prefix and suffix, by what is between."""
+def _sizes(entries: Mapping[str, Entry], prefix: str, suffix: str) -> dict[str, int]:
+    """Return the sizes of objects by the part of their names between prefix and suffix."""
     sizes = {
         name.removeprefix(prefix).removesuffix(suffix): entry.size
-        for name, entry in there.items()
+        for name, entry in entries.items()
         if name.startswith(prefix) and name.endswith(suffix)
     }
     for name in [name for name in sizes if not is_inside(name)]:

@@ -1,4 +1,4 @@
-"""Reading what finished stages made, and how far the others are."""
+"""Reading of finished stages, of the run's settings, and of the status of all stages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from daftt_core.config import Config, from_argument, parse_section
 from daftt_core.errors import StorageError
 from daftt_core.records import Example, read_jsonl
-from daftt_core.stages import DATA, DEPTH, Stage
+from daftt_core.stages import DATA, DEPTH, PREFLIGHT, Stage
 from daftt_core.storage import (
     MANIFEST,
     Manifest,
@@ -27,24 +28,25 @@ from daftt_core.workspace.status import StageStatus, read_remote_statuses, read_
 
 R = TypeVar("R", bound=BaseModel)
 
-KEY_FILE = ".key"  # beside a stage's manifest: what the folder was begun for
+CONFIG_FILE, RUN_FILE = "config.json", "run.json"  # of the stage preflight: settings, and the run
+KEY_FILE = ".key"  # beside a stage's manifest: the key of the work in the folder
 
 
 def read_stage(
     run: Run, stage: Stage[Any] | str, expected: str | None = None
 ) -> tuple[Path, Manifest]:
-    """The folder of a finished stage, checked against its manifest; it holds nothing else.
+    """Return the folder of a finished stage, checked against its manifest; it holds nothing else.
 
-    A stage in a distant storage is fetched into the cache, unless it is there already. So is one on
-    this machine whose folder holds what its manifest does not list.
+    A stage of a remote run is fetched into the cache, unless it is there already. So is one on this
+    machine whose folder holds files that its manifest does not list.
 
     Args:
         run: The run.
         stage: The stage, or its folder.
-        expected: The digest its result had; None takes what is there.
+        expected: The digest its result must have; None accepts any.
 
     Raises:
-        StorageError: The stage is not finished, was made anew since, or a file was changed.
+        StorageError: The stage is not finished, was rebuilt since, or a file was changed.
     """
     name, storage = str(stage), open_run(run.uri)
     where = f"{storage.folder or storage.uri}/{name}"
@@ -53,7 +55,7 @@ def read_stage(
         raise StorageError(f"{where}: stage {name!r} has not finished (it has no manifest)")
     if expected is not None and manifest.digest != expected:
         raise StorageError(
-            f"{where}: was made anew while this run was using it; run the pipeline again"
+            f"{where}: was rebuilt while this run was using it; run the pipeline again"
         )
     if storage.folder is None:
         return RemoteFolder(storage, name).fetch(manifest, stage_cache()), manifest
@@ -63,16 +65,16 @@ def read_stage(
     if not extra:
         return folder, manifest
     log.warning("%s: is not listed by the manifest beside it, so it is not read", folder / extra[0])
-    return stage_cache().obtain(manifest, lambda to: _copy(folder, manifest, to)), manifest
 
+    def copy(target: Path) -> None:
+        for entry in manifest.files:
+            copy_file(folder, entry, target / entry.name)
 
-def _copy(folder: Path, manifest: Manifest, target: Path) -> None:
-    for entry in manifest.files:
-        copy_file(folder, entry, target / entry.name)
+    return stage_cache().obtain(manifest, copy), manifest
 
 
 def stage_manifest(run: Run, stage: Stage[Any] | str) -> Manifest | None:
-    """The manifest of a stage; None while it has not finished.
+    """Return the manifest of a stage; None while it has not finished.
 
     Raises:
         StorageError: It cannot be read.
@@ -93,7 +95,7 @@ def manifest_at(uri: str, stage: Stage[Any] | str) -> Manifest | None:
 
 
 def read_result(run: Run, stage: Stage[R]) -> R | None:
-    """Return what a stage says of itself in its manifest; None while it has not finished.
+    """Return the result in a stage's manifest; None while it has not finished.
 
     Args:
         run: The run.
@@ -108,12 +110,12 @@ def read_result(run: Run, stage: Stage[R]) -> R | None:
 
 
 def read_file(uri: str, stage: Stage[Any] | str, name: str) -> bytes | None:
-    """A small file of a finished stage, checked; None while the stage has not finished.
+    """Return a small file of a finished stage, checked; None while the stage has not finished.
 
     Args:
         uri: The run's folder or prefix.
         stage: The stage, or its folder.
-        name: The file's.
+        name: The file's name.
 
     Raises:
         StorageError: The stage's manifest does not list it, it is missing, or it was changed.
@@ -134,7 +136,7 @@ def read_file(uri: str, stage: Stage[Any] | str, name: str) -> bytes | None:
 
 
 def finished_stages(run: Run) -> dict[str, float]:
-    """When each finished stage was committed, in seconds since the epoch, by its name."""
+    """Return the time each finished stage was committed, in seconds since the epoch, by name."""
     storage = open_run(run.uri)
     if storage.folder is not None:
         folder = storage.folder
@@ -152,7 +154,7 @@ def finished_stages(run: Run) -> dict[str, float]:
 
 
 def run_statuses(run: Run) -> list[StageStatus]:
-    """The status of every stage of a run, wherever it is, oldest change first."""
+    """Return the status of every stage of a run, oldest change first."""
     storage = open_run(run.uri)
     return read_statuses(storage.folder) if storage.folder else read_remote_statuses(storage)
 
@@ -160,12 +162,12 @@ def run_statuses(run: Run) -> list[StageStatus]:
 def read_examples(
     run: Run, stage: Stage[Any] | str, expected: str | None, name: str
 ) -> list[Example]:
-    """The examples that a finished stage wrote.
+    """Return the examples that a finished stage wrote.
 
     Args:
         run: The run.
         stage: The stage, or its folder.
-        expected: The digest its result had; None takes what is there.
+        expected: The digest its result must have; None accepts any.
         name: The file's name without ``.jsonl``, such as ``labelled`` or ``dev``.
 
     Raises:
@@ -177,7 +179,7 @@ def read_examples(
 
 
 def read_forms(run: Run, data: str) -> Forms:
-    """What the task's inputs and outputs look like, by its labelled examples and those of dev.
+    """Return the forms of the task's inputs and outputs, by its labelled and dev examples.
 
     Args:
         run: The run.
@@ -188,3 +190,28 @@ def read_forms(run: Run, data: str) -> Forms:
     """
     labelled, dev = (read_examples(run, DATA, data, name) for name in ("labelled", "dev"))
     return Forms.of(run.task, [*labelled, *dev])
+
+
+def load_run(uri: str, digest: str) -> tuple[Run, Config]:
+    """Return a run and its settings, as its first stage has committed them.
+
+    Args:
+        uri: The run's folder or prefix, as the first stage passed it to the pipeline.
+        digest: Digest of the settings that the first stage committed.
+
+    Raises:
+        StorageError: The settings are missing, or others were committed since.
+    """
+    uri = from_argument(uri)
+    manifest = manifest_at(uri, PREFLIGHT)
+    if manifest is None or manifest.digest != digest:
+        raise StorageError(
+            f"{uri}/{PREFLIGHT}: the settings of this run were changed or removed while it was "
+            "running; run the pipeline again"
+        )
+    run, config = (read_file(uri, PREFLIGHT, name) for name in (RUN_FILE, CONFIG_FILE))
+    if run is None or config is None:
+        raise StorageError(f"{uri}/{PREFLIGHT}: was removed; run the pipeline again")
+    # the pipeline's URI counts: the run's folder may have been moved
+    moved = parse_section(Run, run.decode()).model_copy(update={"uri": uri})
+    return moved, parse_section(Config, config.decode())

@@ -1,4 +1,4 @@
-"""A run, and where it is: a folder on this machine, or a prefix in a storage at a distance."""
+"""A run, and its place: a folder on this machine, or a prefix in a remote storage."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from daftt_core.errors import ConfigError
-from daftt_core.records import digest
+from daftt_core.records import Record, digest
 from daftt_core.storage import Cache, Storage, check_writable, local_folder, open_storage
 from daftt_core.storage.assets import cache_folder
 from daftt_core.tasks import Task
@@ -18,8 +16,8 @@ from daftt_core.tasks import Task
 _CACHE_GB = "100"  # two of the largest teachers, with room for what else a pod reads
 
 
-class Run(BaseModel):
-    """What every stage knows about the run it belongs to.
+class Run(Record):
+    """The facts that every stage knows about its run.
 
     Attributes:
         uri: The run's folder, or its prefix in a storage such as ``gs://bucket/runs/one``.
@@ -27,10 +25,8 @@ class Run(BaseModel):
         task: The task, complete, so that no stage needs the file it came from.
         on_gate_fail: What happens when the teacher does not pass its gate.
         family: Folder of the runs that belong together with this one, such as a sweep's cells:
-            what one of them has finished, the others copy. Empty: none do.
+            they copy each other's finished stages. Empty: none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     uri: str
     seed: int
@@ -40,27 +36,27 @@ class Run(BaseModel):
 
     @property
     def folder(self) -> Path:
-        """The run's folder on this machine.
+        """Return the run's folder on this machine.
 
         Raises:
-            StorageError: The run is in a storage at a distance.
+            StorageError: The run is remote.
         """
         return local_folder(self.uri)
 
     @property
     def name(self) -> str:
-        """The last part of where it is."""
+        """Return the last part of its folder or prefix."""
         folder = open_run(self.uri).folder
         return folder.resolve().name if folder else self.uri.rstrip("/").rpartition("/")[2]
 
 
-def is_distant(run: Run) -> bool:
-    """Whether the run is in a storage at a distance, so that machines share no folder."""
+def is_remote(run: Run) -> bool:
+    """Return whether the run is in a remote storage, so that machines share no folder."""
     return open_run(run.uri).folder is None
 
 
 def working_folder(run: Run) -> Path:
-    """Where the run is worked on, on this machine: its folder, or the scratch folder it has here.
+    """Return the folder for work on the run: its own, or its scratch folder on this machine.
 
     A retry on this machine finds the scratch folder again.
     """
@@ -76,7 +72,7 @@ def check_run(run: Run, needed_bytes: int) -> None:
 
     Args:
         run: The run.
-        needed_bytes: Space that it wants on this machine, with what it holds there already.
+        needed_bytes: Space that it needs on this machine, including its present content.
 
     Raises:
         StorageError: Its folder or prefix cannot be written, or this machine lacks free space.
@@ -87,12 +83,12 @@ def check_run(run: Run, needed_bytes: int) -> None:
 
 @lru_cache(maxsize=8)
 def open_run(uri: str) -> Storage:
-    """The storage that holds a run, opened once in a process."""
+    """Return the storage of a run, opened once in a process."""
     return open_storage(uri)
 
 
 def stage_cache() -> Cache:
-    """Where stages that were fetched stay on this machine.
+    """Return the cache of fetched stages on this machine.
 
     Raises:
         ConfigError: Its limit, in the environment variable DAFTT_CACHE_GB, is not a number.

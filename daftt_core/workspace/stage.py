@@ -1,4 +1,4 @@
-"""The one way in which a stage does its work."""
+"""Running of a stage: once for each key, resumable, and committed by its manifest."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ R = TypeVar("R", bound=BaseModel)
 
 @dataclass(frozen=True)
 class StageResult(Generic[R]):
-    """What a finished stage hands on.
+    """The result of a finished stage.
 
     Attributes:
         name: The stage's folder.
-        digest: Identifies what it made; a later stage asks for it by this digest.
+        digest: Digest of its content, by which later stages read it.
         result: Its numbers and small facts.
     """
 
@@ -56,12 +56,12 @@ class StageResult(Generic[R]):
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The result as it stands in the manifest: names, numbers, texts, lists and mappings."""
+        """Return the result as in the manifest: names, numbers, texts, lists and mappings."""
         return self.result.model_dump(mode="json")
 
     @property
     def reference(self) -> str:
-        """Name and digest in one string, for lists of stages of which it is not known which ran."""
+        """Return name and digest in one string, for lists of stages that may have run."""
         return f"{self.name}@{self.digest}"
 
 
@@ -99,17 +99,16 @@ def run_stage(
         stage: The stage, or one of its parts; or the folder of a stage that is not in the
             catalogue.
         inputs: Everything that decides the result: settings, and digests of what is read.
-        work: Fills the folder it is given and returns the stage's result; outside the catalogue, a
-            mapping of small facts. It may find there what an interrupted attempt left, and must go
-            on from it.
-        machine: Which one this is, where several work on the stage: the first.
+        work: Fills the stage's folder and returns its result; outside the catalogue, a mapping of
+            small facts. It must resume from files that an interrupted attempt left in the folder.
+        machine: This machine, the first of several that work on the stage.
 
     Raises:
         StorageError: The folder cannot be written or the disk is full.
         DafttError: Whatever ``work`` raises.
     """
     if isinstance(stage, str):
-        stage = Stage(stage, stage, Facts)
+        stage = Stage(stage, Facts)
     name, storage = stage.name, open_run(run.uri)
     key = _key(run, name, inputs)
     base = working_folder(run)
@@ -120,13 +119,13 @@ def run_stage(
         done = _committed(remote, key) if remote else _finished(folder, key)
         if done is not None:
             log.info("%s: already done", name)
-            _tidy(folder)  # killed between its commit and its end
+            _tidy(folder)  # an attempt may have been killed between its commit and its end
             write_status(base, storage, name, "done")
             return _result(run, stage, done)
         with _reported(base, storage, name):
-            # A stage whose work is done may only have failed to be stored.
-            kept = _finished(folder, key) if remote else _copied(run, name, folder, key)
-            manifest = kept or _work(base, storage, name, key, work, machine)
+            # the work may be done already, and only storing it have failed
+            ready = _finished(folder, key) if remote else _copied(run, name, folder, key)
+            manifest = ready or _work(base, storage, name, key, work, machine)
             if remote:
                 manifest = _publish(remote, version, folder, manifest)
                 forget(storage, name)
@@ -143,24 +142,24 @@ def _result(run: Run, stage: Stage[R], manifest: Manifest) -> StageResult[R]:
 def joined_stage(
     run: Run, stage: Stage[Any], inputs: Sequence[object], machine: Machine | None
 ) -> Iterator[Path]:
-    """The folder for helping another process with a stage; that one has called :func:`run_stage`.
+    """Give the folder for joining another process's work on a stage, in its :func:`run_stage`.
 
-    Where the run is in a folder, it is the same one. Where the run is at a distance, it is this
-    machine's scratch folder, and what was kept of the stage is brought back to it.
+    In a local run it is the same folder. In a remote run it is this machine's scratch folder, to
+    which the stage's progress is restored.
 
     Args:
         run: The run.
         stage: The stage.
-        inputs: Everything that decides the result, as the other process gave it.
-        machine: Which one this is, for the one of its processes that handles its scratch folder;
-            None for the others, and on the other process's own machine.
+        inputs: Everything that decides the result, as in the other process.
+        machine: This machine, for the one of its processes that handles its scratch folder; None
+            for the others, and on the other process's own machine.
     """
     name, storage = stage.name, open_run(run.uri)
     folder = working_folder(run) / name
     if machine is None or storage.folder is not None:
         yield folder
         return
-    shutil.rmtree(folder, ignore_errors=True)  # parts here were perhaps never joined
+    shutil.rmtree(folder, ignore_errors=True)  # it may hold parts of an attempt that was not joined
     key = _key(run, name, inputs)
     _prepare_folder(folder, key)
     with keeping(storage, name, key, folder, machine):
@@ -180,28 +179,28 @@ def _finished(folder: Path, key: str) -> Manifest | None:
         verify(folder, done)
     except StorageError as error:
         log.warning("%s; doing this stage again", error)
-        with suppress(OSError):  # what is damaged must not be gone on with
+        with suppress(OSError):  # damaged work must not be resumed
             (folder / KEY_FILE).unlink()
         return None
     return done
 
 
 def _copied(run: Run, name: str, folder: Path, key: str) -> Manifest | None:
-    """The same stage of a run of the family, copied; None where none of them has finished it.
+    """Copy the same stage from a run of the family; None where none of them has finished it.
 
-    A run at a distance copies nothing: its family is at work at the same time.
+    A remote run copies nothing: its family is at work at the same time.
     """
     if not run.family:
         return None
-    for other in sorted(local_folder(run.family).glob(f"*/{name}")):
-        done = sound_manifest(other, "not copying it", key) if other != folder else None
+    for source in sorted(local_folder(run.family).glob(f"*/{name}")):
+        done = sound_manifest(source, "not copying it", key) if source != folder else None
         if done is None:
             continue
-        log.info("%s: the same as %s, copied", name, other)
+        log.info("%s: the same as %s, copied", name, source)
         shutil.rmtree(folder, ignore_errors=True)
         _prepare_folder(folder, key)
         for file in done.files:
-            link_file(other / file.name, folder / file.name)
+            link_file(source / file.name, folder / file.name)
         done = done.model_copy(update={"copied": True})
         write_manifest(folder, done)
         return done
@@ -209,7 +208,7 @@ def _copied(run: Run, name: str, folder: Path, key: str) -> Manifest | None:
 
 
 def _committed(remote: RemoteFolder, key: str) -> Manifest | None:
-    """The manifest of a remote stage that was made from the same and is whole."""
+    """Return the manifest of a remote stage that has the same key and is whole."""
     done = remote.manifest()
     if done is None or done.key != key:
         return None
@@ -221,7 +220,7 @@ def _committed(remote: RemoteFolder, key: str) -> Manifest | None:
 
 @contextmanager
 def _reported(base: Path, storage: Storage, name: str) -> Iterator[None]:
-    """Keep how a stage ends as its status."""
+    """Write the status of a stage when it starts and when it ends."""
     try:
         write_status(base, storage, name, "running")
         yield
@@ -246,7 +245,7 @@ def _work(
     folder = base / name
     with metered() as meter:
         _prepare_folder(folder, key)
-        watched = watched_by(lambda seen: write_status(base, storage, name, "running", seen))
+        watched = watched_by(lambda shown: write_status(base, storage, name, "running", shown))
         with watched, keeping(storage, name, key, folder, machine), noted(folder, meter) as used:
             result = work(folder)
         peak = _peak_memory_bytes()
@@ -257,10 +256,7 @@ def _work(
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what attempts kept for themselves; a stage's hidden files matter until it is done.
-
-    Not before: an attempt that is killed until then is gone on with.
-    """
+    """Remove a stage's hidden files, with which attempts resume, once it is done."""
     for path in folder.glob(".*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -269,7 +265,7 @@ def _tidy(folder: Path) -> None:
 
 
 def _publish(remote: RemoteFolder, version: str, folder: Path, manifest: Manifest) -> Manifest:
-    """Store a finished scratch folder, and keep its files for who reads them on this machine."""
+    """Store a finished scratch folder, and keep its files for readers on this machine."""
     try:
         manifest = remote.commit(folder, manifest, replaces=version)
     except BusyError:
@@ -279,22 +275,22 @@ def _publish(remote: RemoteFolder, version: str, folder: Path, manifest: Manifes
         log.info("%s: another process finished it first; its result is used", remote.uri)
         manifest = winner
     else:
+
+        def move(target: Path) -> None:
+            for file in manifest.files:
+                (target / file.name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(folder / file.name, target / file.name)
+
         with suppress(StorageError):  # they can be fetched
-            stage_cache().obtain(manifest, lambda target: _move(folder, manifest, target))
+            stage_cache().obtain(manifest, move)
     shutil.rmtree(folder, ignore_errors=True)
     return manifest
-
-
-def _move(folder: Path, manifest: Manifest, target: Path) -> None:
-    for file in manifest.files:
-        (target / file.name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(folder / file.name, target / file.name)
 
 
 def _prepare_folder(folder: Path, key: str) -> None:
     marker = folder / KEY_FILE
     if folder.exists() and not (marker.is_file() and marker.read_bytes() == key.encode()):
-        marker.unlink(missing_ok=True)  # first: a half-cleared folder must not be gone on with
+        marker.unlink(missing_ok=True)  # first: a half-cleared folder must not be resumed
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
@@ -303,6 +299,6 @@ def _prepare_folder(folder: Path, key: str) -> None:
 
 
 def _peak_memory_bytes() -> int:
-    """Peak resident memory of this process so far."""
+    """Return the peak resident memory of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -1,8 +1,8 @@
-"""How far a run's stages are, as small files under its folder or prefix: ``.status/<stage>.json``.
+"""The status of a run's stages, in small files of its folder or prefix: ``.status/<stage>.json``.
 
-They are for who watches; no stage decides anything by them. A distant run has them in its scratch
+They are for watchers; no stage decides anything by them. A remote run has them in its scratch
 folder too; in its storage only the changes of state are written, not the progress inside a stage.
-A failure to write is no failure.
+A status that cannot be written is skipped.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -28,11 +30,11 @@ _END_OF_TIME = 253_402_300_800.0  # the last second that a date can name: the ye
 
 
 class StageStatus(BaseModel):
-    """How far a stage is, as :func:`read_statuses` finds it.
+    """The status of a stage.
 
     Attributes:
         stage: The stage's name.
-        state: What it is doing.
+        state: Whether it is running, done or failed.
         updated: Seconds since the epoch of the last change.
         progress: The work inside the stage, where it counts any.
         message: Why it failed.
@@ -54,7 +56,7 @@ class StageStatus(BaseModel):
     @classmethod
     def _check_progress(cls, progress: Snapshot | None) -> Snapshot | None:
         if progress and not all(0 <= n < 2**63 for n in (progress.done, progress.total)):
-            raise ValueError("holds a count that is none")
+            raise ValueError("holds an impossible count")
         return progress
 
 
@@ -69,29 +71,31 @@ def current_attempt() -> str:
 
 
 def read_statuses(folder: Path) -> list[StageStatus]:
-    """The status of every stage of the run in ``folder``, oldest change first."""
-    statuses = []
+    """Return the status of every stage of the run in ``folder``, oldest change first."""
+    texts: dict[str, bytes] = {}
     for path in (folder / _FOLDER).rglob("*.json"):
-        try:
-            statuses.append(StageStatus.model_validate_json(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):  # vanished or replaced under our eyes: seen next time
-            log.debug("%s: skipped", path)
-    return sorted(statuses, key=lambda status: status.updated)
+        with suppress(OSError):  # it was removed or replaced at this moment: it is read next time
+            texts[str(path)] = path.read_bytes()
+    return _parsed(texts.items())
 
 
 def read_remote_statuses(storage: Storage) -> list[StageStatus]:
-    """The status of every stage of the run in a storage, oldest change first.
+    """Return the status of every stage of the run in a storage, oldest change first.
 
     Raises:
         StorageError: The storage cannot be read.
     """
+    contents = ((name, storage.read(name)) for name in storage.entries(f"{_FOLDER}/"))
+    return _parsed((name, content.data) for name, content in contents if content)
+
+
+def _parsed(texts: Iterable[tuple[str, bytes]]) -> list[StageStatus]:
     statuses = []
-    for name in storage.entries(f"{_FOLDER}/"):
-        content = storage.read(name)
+    for name, text in texts:
         try:
-            statuses.append(StageStatus.model_validate_json(content.data if content else b""))
+            statuses.append(StageStatus.model_validate_json(text))
         except ValidationError:
-            log.debug("%s/%s: skipped", storage.uri, name)
+            log.debug("%s: skipped", name)
     return sorted(statuses, key=lambda status: status.updated)
 
 
@@ -103,13 +107,13 @@ def write_status(
     snapshot: Snapshot | None = None,
     failure: DafttError | None = None,
 ) -> None:
-    """Note how far a stage is; what cannot be written is left out.
+    """Write the status of a stage; skip what cannot be written.
 
     Args:
-        folder: Where the run is worked on, on this machine.
-        storage: The run's.
+        folder: The folder for work on the run on this machine.
+        storage: The run's storage.
         stage: The stage's name.
-        state: What it is doing.
+        state: Whether it is running, done or failed.
         snapshot: The work inside the stage.
         failure: Why it failed.
     """

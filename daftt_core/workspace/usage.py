@@ -1,17 +1,17 @@
-"""What the attempts at a stage used, kept so that an attempt that was killed is not forgotten.
+"""The usage of all attempts at a stage, stored so that a killed attempt counts too.
 
-    <stage>/.usage/<attempt>.json    what one attempt used so far; removed once the stage is done
+    <stage>/.usage/<attempt>.json    usage of one attempt so far; removed once the stage is done
 
-An attempt notes it every ten seconds, so a kill loses no more than that. In a run at a distance it
-is kept with the stage's unfinished work, once a minute. A finished stage's manifest has the sum of
-its attempts; what an attempt found done by another is not in it a second time, because only what
-was really done is counted.
+An attempt writes it every ten seconds, so a kill loses no more than that. In a remote run it is
+stored with the stage's progress, once a minute. A finished stage's manifest has the sum of its
+attempts; only work that was really done is counted, so resumed work is not counted twice.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from pathlib import Path
@@ -33,71 +33,71 @@ _NOTES_TO_KEEP = 6  # a bucket charges for each write
 
 @contextmanager
 def noted(folder: Path, meter: Meter) -> Iterator[Callable[[], Usage]]:
-    """Note what the block uses while it runs; gives what it and earlier attempts used together.
+    """Write the usage of the block while it runs; yield a function for that of all attempts.
 
     Args:
-        folder: The stage's folder, with what earlier attempts left.
-        meter: Of this attempt.
+        folder: The stage's folder, with the files of earlier attempts.
+        meter: The meter of this attempt.
     """
     before = _sum(path.read_bytes() for path in (folder / USAGE).glob("*.json"))
     path = folder / USAGE / f"{uuid4().hex}.json"
     ended = threading.Event()
-    context = copy_context()  # who keeps the stage's work is known in it
+    context = copy_context()  # it knows the keeper of the stage's progress
     noting = threading.Thread(
         target=context.run, args=(_note_often, path, meter, ended), name="usage", daemon=True
     )
     noting.start()
+    failed = True
     try:
         yield lambda: before + meter.usage()
-    except BaseException:
-        _end(noting, ended)
-        if _note(path, meter):
+        failed = False
+    finally:
+        ended.set()
+        noting.join()
+        if failed and _note(path, meter):
             keep(path)
-        raise
-    _end(noting, ended)
 
 
 def unfinished_usage(run: Run) -> dict[str, Usage]:
-    """What was used for stages that are not finished, by their names.
+    """Return the usage of stages that are not finished, by their names.
 
     Raises:
         StorageError: The run's storage cannot be read.
     """
     storage = open_run(run.uri)
-    notes = _notes_here(storage.folder) if storage.folder else _notes_there(storage, run)
-    return {name: _sum(texts) for name, texts in sorted(notes.items())}
+    notes = _local_notes(storage.folder) if storage.folder else _remote_notes(storage, run)
+    texts: defaultdict[str, list[bytes]] = defaultdict(list)
+    for stage, text in notes:
+        texts[stage].append(text)
+    return {stage: _sum(texts[stage]) for stage in sorted(texts)}
 
 
-def _notes_here(folder: Path) -> dict[str, list[bytes]]:
-    found: dict[str, list[bytes]] = {}
+def _local_notes(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in (*folder.glob(f"*/{USAGE}/*.json"), *folder.glob(f"*/*/{USAGE}/*.json")):
         stage = path.parent.parent
         if not (stage / MANIFEST).exists():
-            found.setdefault(stage.relative_to(folder).as_posix(), []).append(path.read_bytes())
-    return found
+            yield stage.relative_to(folder).as_posix(), path.read_bytes()
 
 
-def _notes_there(storage: Storage, run: Run) -> dict[str, list[bytes]]:
-    found: dict[str, list[bytes]] = {}
+def _remote_notes(storage: Storage, run: Run) -> Iterator[tuple[str, bytes]]:
     for name in storage.entries(f"{PROGRESS}/"):
-        place, _, note = name.removeprefix(f"{PROGRESS}/").partition(f"/files/{USAGE}/")
-        stage, _, key = place.rpartition("/")
+        prefix, _, note = name.removeprefix(f"{PROGRESS}/").partition(f"/files/{USAGE}/")
+        stage, _, key = prefix.rpartition("/")
         if not note or not stage:
             continue
-        done = stage_manifest(run, stage)
-        content = storage.read(name) if done is None or done.key != key else None
+        manifest = stage_manifest(run, stage)
+        content = storage.read(name) if manifest is None or manifest.key != key else None
         if content is not None:
-            found.setdefault(stage, []).append(content.data)
-    return found
+            yield stage, content.data
 
 
-def _sum(texts: Iterator[bytes] | list[bytes]) -> Usage:
+def _sum(texts: Iterable[bytes]) -> Usage:
     total = Usage()
     for text in texts:
         try:
             total += Usage.model_validate_json(text)
         except ValidationError:
-            log.debug("a note of what an attempt used is damaged; it is left out")
+            log.debug("a file of an attempt's usage is damaged; it is left out")
     return total
 
 
@@ -116,8 +116,3 @@ def _note(path: Path, meter: Meter) -> bool:
         log.debug("%s: not written: %s", path, error)
         return False
     return True
-
-
-def _end(noting: threading.Thread, ended: threading.Event) -> None:
-    ended.set()
-    noting.join()

@@ -74,7 +74,7 @@ def test_what_was_compiled_in_cannot_be_changed_in_a_pod(
     with pytest.raises(SystemExit) as ended:
         check(tmp_path, cluster_hub_secret="other")
     assert ended.value.code == 2
-    sentence = "cluster_hub_secret: 'other' is asked for, but the pipeline was uploaded with"
+    sentence = "cluster_hub_secret: 'other' is set, but the pipeline was uploaded with"
     assert sentence in capsys.readouterr().err
 
 

@@ -115,7 +115,7 @@ def test_a_stage_killed_on_one_machine_is_gone_on_with_on_another(
     with caplog.at_level("INFO", "daftt"):
         result = run_stage(run, "students/real", [], work)
     assert work.made == ["seed-4"]
-    assert "going on with 2 files and 2 folders" in caplog.text
+    assert "resuming with 2 files and 2 folders" in caplog.text
     assert result == undisturbed(run, tmp_path, Work())
     folder, _ = read_stage(run, "students/real", result.digest)
     assert (folder / "seed-3" / "deep" / "weights.bin").read_text() == "seed-3"
@@ -213,7 +213,7 @@ def test_what_could_not_be_kept_is_said_and_stops_nothing(
     proxy.plan = lambda request: Answer(403) if b"checkpoints/1/" in request.body_start else None
     stop(run, Checkpoints(last=2))
     assert kept(run) == ["folders/.checkpoints/2.json"]
-    assert "the work goes on, but .checkpoints/1 is on this machine only" in caplog.text
+    assert "the work continues, but .checkpoints/1 is on this machine only" in caplog.text
 
 
 def test_what_was_damaged_there_is_made_again(
@@ -232,7 +232,7 @@ def test_what_was_damaged_there_is_made_again(
     work = Work()
     result = run_stage(run, "students/real", [""], work)
     assert work.made == ["seed-3", "seed-4"]
-    assert caplog.text.count("is damaged, so it is done again") == 2
+    assert caplog.text.count("are damaged, so they are made again") == 2
     assert result.summary == {"pieces": len(PIECES)}
 
 

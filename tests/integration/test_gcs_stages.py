@@ -106,7 +106,7 @@ def test_work_that_could_not_be_stored_is_not_done_again(proxy: FaultyProxy, run
 def test_a_stage_made_anew_is_not_taken_for_the_old_one(run: Run) -> None:
     old = run_stage(run, "data", ["settings"], Work())
     new = run_stage(run, "data", ["other"], Work(parts=2))
-    with pytest.raises(StorageError, match="data: was made anew"):
+    with pytest.raises(StorageError, match="data: was rebuilt"):
         read_stage(run, "data", old.digest)
     folder, _ = read_stage(run, "data", new.digest)
     assert not (folder / "part-2.txt").exists()

@@ -44,7 +44,7 @@ from daftt_core.storage import (
     open_storage,
 )
 from daftt_core.storage.gcs import GcsStorage
-from daftt_core.storage.gcs_errors import Patience
+from daftt_core.storage.gcs_client import Patience
 
 _PATIENCE = Patience(
     first_pause_seconds=0.02, longest_pause_seconds=0.2, deadline_seconds=60, request_seconds=5
@@ -278,7 +278,9 @@ def test_a_server_that_asks_to_wait_is_given_the_time(
 def test_after_the_deadline_the_object_and_the_reason_are_named(
     proxy: FaultyProxy, bucket: str
 ) -> None:
-    patience = Patience(0.02, 0.1, deadline_seconds=0.5, request_seconds=5)
+    patience = Patience(
+        first_pause_seconds=0.02, longest_pause_seconds=0.1, deadline_seconds=0.5, request_seconds=5
+    )
     storage = GcsStorage(f"{bucket}/runs", patience=patience)
     proxy.plan = lambda request: Answer(503, message="the server is tired")
     with pytest.raises(StorageError, match=r"/runs/a: still fails after many.*503.*is tired"):
@@ -363,7 +365,9 @@ def test_a_write_that_is_reported_as_failed_and_was_done_is_recognised(
 
 def test_a_server_that_dribbles_is_given_up(proxy: FaultyProxy, bucket: str) -> None:
     """It would send a byte now and then for ever; then this test would not end."""
-    patience = Patience(0.02, 0.1, deadline_seconds=0.5, request_seconds=5)
+    patience = Patience(
+        first_pause_seconds=0.02, longest_pause_seconds=0.1, deadline_seconds=0.5, request_seconds=5
+    )
     storage = GcsStorage(f"{bucket}/runs", patience=patience)
     storage.write("a", b"a")
     proxy.plan = lambda request: DRIBBLING

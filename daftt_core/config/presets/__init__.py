@@ -1,7 +1,7 @@
 """Settings that fit together, by kind: goals, teachers, students, machines and tasks.
 
-A preset is a YAML file of flat settings in the folder of its kind. What a user gives wins over it.
-One of each kind can be given; two that set the same differently do not go together.
+A preset is a YAML file of flat settings in the folder of its kind. A user's own settings win over
+it. One of each kind can be chosen; two that set the same differently do not go together.
 """
 
 from __future__ import annotations

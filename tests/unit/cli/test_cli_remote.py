@@ -326,7 +326,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _impatient() -> Callable[[], Any]:
-    from daftt_core.storage.gcs_errors import Patience
+    from daftt_core.storage.gcs_client import Patience
 
     return lambda: Patience(deadline_seconds=0.2)
 

@@ -140,8 +140,8 @@ def test_settings_are_read_from_yaml(tmp_path: Path) -> None:
         (b"seed: 2024-13-45\n", "is not YAML: month must be"),
         (b"seed: " + b"[" * 3000, "is not YAML: it is nested too deeply"),
         (b"seed: " + b"9" * 5000, "is not YAML"),
-        (b'a: 1\ntask: "\\ud800"\n', "is not YAML: .* half a surrogate pair is no text .* line 2"),
-        (b"seed: 1\nname: a\nseed: 2\n", "is not YAML: 'seed' is there twice .* line 3"),
+        (b'a: 1\ntask: "\\ud800"\n', "is not YAML: .* half a surrogate pair is not text .* line 2"),
+        (b"seed: 1\nname: a\nseed: 2\n", "is not YAML: 'seed' occurs twice .* line 3"),
         (b"a: &a {k: 1}\nb: {<<: [*a, *a]}\n", "is not YAML: '<<' .* line 2"),
         (b"!!python/object/apply:os.system [id]", "is not YAML: could not determine a constructor"),
     ],
@@ -236,15 +236,26 @@ def test_json_that_cannot_be_used_is_refused_in_a_sentence(name: str, text: str,
 
 
 @pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"A": "{{workflow.name}}"}, "holds a placeholder of Argo or Kubernetes"),
+        ({"A": "$(HF_TOKEN)"}, "holds a placeholder of Argo or Kubernetes"),
+        ({"A": "two\nlines"}, "a character that cannot be printed"),
+        ({"A B": "x"}, "is no name of an environment variable"),
+    ],
+)
+def test_an_environment_of_steps_is_plain(environment: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        from_flat({"cluster_environment": environment})
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         {"cluster_node_selector": {"pool": "{{workflow.name}}"}},
         {"cluster_tolerations": [{"key": "{{$.x}}"}]},
         {"cluster_tolerations": [{"value": {"deep": "x"}}]},
         {"cluster_tolerations": [{"tolerationSeconds": 2**60}]},
-        {"cluster_environment": {"A": "{{workflow.name}}"}},
-        {"cluster_environment": {"A": "$(HF_TOKEN)"}},
-        {"cluster_environment": {"A B": "x"}},
     ],
 )
 def test_what_kubeflow_puts_into_pods_by_itself_holds_nothing_it_would_replace(

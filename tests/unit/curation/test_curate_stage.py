@@ -189,7 +189,7 @@ def test_a_leak_stops_the_stage_even_if_the_filter_is_gone(
 
 
 def test_a_stage_that_was_made_anew_is_refused(run: Run) -> None:
-    with pytest.raises(StorageError, match="made anew"):
+    with pytest.raises(StorageError, match="was rebuilt"):
         curate(run, CONFIG, _data(run)[::-1], {}, ARMS)
 
 

@@ -423,12 +423,12 @@ def test_what_separates_fields_is_looked_for_outside_quotes(tmp_path: Path, head
     [
         (
             '{"text": "a", "label": 1, "text": "b"}',
-            ", line 1: cannot be read as JSON: the key 'text' is there twice",
+            ", line 1: cannot be read as JSON: the key 'text' occurs twice",
         ),
         (
             '{"text": "a", "label": NaN}',
-            ", line 1: cannot be read as JSON: NaN is no JSON value; where there is none, write "
-            "null",
+            ", line 1: cannot be read as JSON: NaN is not a JSON value; write null for a missing "
+            "one",
         ),
         ('{"text": "a", "label": 1e999}', ", line 1: 'label' must be text, not Infinity"),
     ],
@@ -482,7 +482,7 @@ def test_a_json_file_may_hold_lines_or_a_list(tmp_path: Path, content: str) -> N
         ),
         (
             '[{"text": "a", "text": "b"}]',
-            ": cannot be read as JSON: the key 'text' is there twice",
+            ": cannot be read as JSON: the key 'text' occurs twice",
         ),
         ('{"text": "a", "label": 1}\n{"text": "b"', ", line 2: is not JSON: Expecting"),
         (json.dumps([{"text": "a"}]).encode("utf-16"), ": is UTF-16; " + FROM_UTF16),

@@ -39,7 +39,7 @@ def test_the_columns_and_kinds_of_public_data_sets_are_found(name: str) -> None:
     ("name", "content", "problem"),
     [
         ("a.xlsx", b"", "must end in .csv, .tsv, .jsonl, .json"),
-        ("a.jsonl", b'{"a": NaN}\n', "line 1: .*NaN is no JSON value; .* write null"),
+        ("a.jsonl", b'{"a": NaN}\n', "line 1: .*NaN is not a JSON value; write null"),
         ("a.csv", b"", "has no rows"),
         ("a.csv", b'a,b\n"open,1\n', "line 2: the row that begins here is malformed"),
         ("a.csv", b"a,b\r1,2\r", "line 1: .*a carriage return stands alone"),

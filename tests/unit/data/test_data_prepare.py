@@ -245,7 +245,7 @@ def test_the_stage_is_done_again_only_when_content_or_settings_change(
     second = prepare(run, moved)
     assert second.digest != first.digest
     assert prepare(run, moved.model_copy(update={"dev_count": 5})).digest != second.digest
-    with pytest.raises(StorageError, match="was made anew"):
+    with pytest.raises(StorageError, match="was rebuilt"):
         read_examples(run, "data", first.digest, "dev")
 
 

@@ -103,7 +103,7 @@ def test_a_data_set_without_the_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="task_name: must be text in every row"):
         open_source(str(tmp_path / "z")).names()
     Dataset.from_dict(rows() | {"inputs": [1, 2, 3, 4]}).save_to_disk(str(tmp_path / "w"))
-    with pytest.raises(DataError, match=r"task 'task2_b': Instances\.0\.input: 4 is no text"):
+    with pytest.raises(DataError, match=r"task 'task2_b': Instances\.0\.input: 4 is not text"):
         open_source(str(tmp_path / "w")).read("task2_b")
 
 

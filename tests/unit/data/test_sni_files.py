@@ -65,11 +65,11 @@ def test_a_byte_order_mark_and_other_scripts_do_no_harm() -> None:
         ({"Instances": [{"input": "a"}]}, r"rte.json: Instances\.0\.output: is missing"),
         (
             {"Instances": [{"input": 1, "output": ["a"]}]},
-            r"rte.json: Instances\.0\.input: 1 is no text",
+            r"rte.json: Instances\.0\.input: 1 is not text",
         ),
         (
             {"Instances": [{"input": "a", "output": ["b", 2]}]},
-            r"rte.json: Instances\.0\.output\.1: 2 is no text",
+            r"rte.json: Instances\.0\.output\.1: 2 is not text",
         ),
         (
             {"Instances": [{"input": "a\0b", "output": ["b"]}]},

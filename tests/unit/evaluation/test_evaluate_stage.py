@@ -293,7 +293,7 @@ def test_a_second_call_does_nothing_again(run: Run) -> None:
 def test_an_evaluation_is_read_by_its_digest(run: Run) -> None:
     result = run_evaluate(run, FOUR, DEV)
     assert read_evaluation(run, result.digest).headline == result.summary["headline"]
-    with pytest.raises(StorageError, match="made anew"):
+    with pytest.raises(StorageError, match="was rebuilt"):
         read_evaluation(run, "0123")
 
 
@@ -353,5 +353,5 @@ def test_dev_scores_of_another_metric_are_refused(run: Run) -> None:
 
 def test_predictions_that_were_made_anew_are_refused(run: Run) -> None:
     run_evaluate(run, FOUR, DEV)
-    with pytest.raises(StorageError, match="made anew"):
+    with pytest.raises(StorageError, match="was rebuilt"):
         evaluate(run, CONFIG, "0123", {"real": "4567"})

@@ -118,7 +118,7 @@ def test_a_synthetic_example_is_read_as_what_it_is(tmp_path: Path) -> None:
     [
         (b'{"id": "b", "text": ', "EOF"),
         (b'{"id": "b"}', "text: is missing"),
-        (b'{"id": "b", "text": 7}', "text: 7 is no text"),
+        (b'{"id": "b", "text": 7}', "text: 7 is not text"),
         (b'{"id": "b", "text": "\xff"}', "unicode"),
         (b"", "EOF"),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from pydantic import BaseModel
 
 from daftt_core.stages import (
     DATA,
@@ -15,7 +14,6 @@ from daftt_core.stages import (
     VERSIONS,
     LabelFunnel,
     log_numbers,
-    numbers,
     stage_of,
     students_by_arm,
 )
@@ -29,22 +27,10 @@ class Metrics:
         self.logged[metric] = value
 
 
-class Result(BaseModel):
-    passed: bool = True
-    kept: dict[str, int] = {"annotated": 3}
-    reason: str | None = None
-
-
 def test_every_finite_number_is_logged_under_its_path() -> None:
     metrics = Metrics()
     log_numbers(metrics, {"a": 1, "b": {"c": 0.5}, "d": float("nan"), "e": True, "f": "text"})
     assert metrics.logged == {"a": 1.0, "b.c": 0.5}
-
-
-def test_a_typed_result_logs_what_its_summary_does() -> None:
-    metrics = Metrics()
-    log_numbers(metrics, Result())
-    assert metrics.logged == numbers(Result().model_dump()) == {"kept.annotated": 3.0}
 
 
 def test_students_are_found_by_their_arm() -> None:

@@ -27,7 +27,7 @@ from daftt_core.storage import (
 )
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, read_file, read_stage, run_stage
-from daftt_core.workspace.progress_store import Kept
+from daftt_core.workspace.progress_store import ProgressStore
 
 BAD_NAMES = [
     *("../a", "a/../../b", "seed-0/../../champion.json", "..", ".", "", "/etc/passwd", "a//b"),
@@ -67,12 +67,12 @@ def test_the_message_says_what_is_listed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_numbers_of_a_summary_are_finite(tmp_path: Path, number: float) -> None:
-    with pytest.raises(StorageError, match="its summary holds a number that is NaN or infinite"):
+    with pytest.raises(StorageError, match="the summary holds a number that is NaN or infinite"):
         commit(tmp_path, "key", {"deep": [{"dev_loss": number}]})
     assert read_manifest(tmp_path) is None
     text = json.dumps({"key": "k", "files": [], "summary": {"dev_scores": [0.5, number]}})
     write_text(tmp_path / "manifest.json", text)
-    with pytest.raises(StorageError, match=r"manifest\.json: its summary holds a number that"):
+    with pytest.raises(StorageError, match=r"manifest\.json: the summary holds a number that"):
         read_manifest(tmp_path)
 
 
@@ -120,7 +120,7 @@ def test_a_manifest_is_a_plain_file(folder: Path, tmp_path: Path, kind: str) -> 
         "folder": path.mkdir,
     }
     make[kind]()
-    with pytest.raises(StorageError, match=r"manifest\.json: is no plain file; remove it"):
+    with pytest.raises(StorageError, match=r"manifest\.json: is not a plain file; remove it"):
         read_manifest(folder)
 
 
@@ -263,11 +263,11 @@ def test_what_is_kept_of_a_stage_does_not_lead_out_of_its_folder(
     }
     folder = tmp_path / "stage"
     folder.mkdir()
-    assert not Kept(Hostile(objects), base, "1").restore(folder)  # type: ignore[arg-type]
+    assert not ProgressStore(Hostile(objects), base, "1").restore(folder)  # type: ignore[arg-type]
     there = {
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
     }
     assert there == {"stage/fine.txt", "stage/.usage/1.json"}
     assert caplog.text.count("leads out of the stage's folder, so it is not fetched") == 3
-    assert "seed-0.json: is damaged, so what it is about is done again" in caplog.text
-    assert "seed-1.json: is damaged, so what it is about is done again" in caplog.text
+    assert "seed-0.json: is damaged, so the folder it describes is made again" in caplog.text
+    assert "seed-1.json: is damaged, so the folder it describes is made again" in caplog.text

@@ -20,11 +20,11 @@ from daftt_core.storage import (
     check_writable,
     commit,
     exclusively,
-    extract_file,
     local_folder,
     read_manifest,
     verify,
 )
+from daftt_core.storage.assets import extract_file
 
 
 @pytest.fixture

@@ -58,5 +58,5 @@ def test_synthetic_arms_need_the_curated_stage(run: Run, prepared: dict[str, str
 def test_a_stage_made_anew_is_not_mixed_in(run: Run, prepared: dict[str, str]) -> None:
     new = synthetic(sentiment_examples(3, 500), "annotated")
     commit_examples(run, "curated", {"annotated": new})
-    with pytest.raises(StorageError, match="was made anew"):
+    with pytest.raises(StorageError, match="was rebuilt"):
         read_arm(run, "real+annotated", prepared["data"], prepared["curated"])

@@ -115,7 +115,7 @@ def test_a_metric_can_be_chosen() -> None:
     [
         ("labels: [{name: yes, verbalizer: sure}]", "labels.0.name: .* put it in quotes"),
         ("description: 2020-01-01", "description: .* put it in quotes"),
-        ("kind: text2text\nkind: classification", "is not YAML: 'kind' is there twice"),
+        ("kind: text2text\nkind: classification", "is not YAML: 'kind' occurs twice"),
         ("columns: {text: '', output: o}", "columns.text: must name a column"),
         ("columns: {text_pair: ''}", "columns.text_pair: must name a column; leave text_pair out"),
         ("columns: {text: a, output: a}", "columns.output: the column 'a' serves as another one"),

@@ -223,7 +223,7 @@ def test_a_broken_task_file_is_named(tmp_path: Path, content: bytes, problem: st
 
 
 def test_a_missing_task_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=r"none\.yml: cannot be read: No such file"):
+    with pytest.raises(TaskError, match=r"none\.yml: there is no such file"):
         load_task(str(tmp_path / "none.yml"))
 
 

@@ -79,9 +79,9 @@ def test_a_batch_is_shared_evenly(
 def test_a_batch_that_cannot_be_shared_is_one_clear_mistake() -> None:
     with pytest.raises(ConfigError) as caught:
         from_flat({"teacher_batch_size": 8, "job_processes_per_node": 3})
-    assert "batch_size 8 cannot be divided among 3 processes without a rest" in str(caught.value)
+    assert "batch_size 8 cannot be divided among 3 processes evenly" in str(caught.value)
     assert "choose a multiple of 3" in str(caught.value)
-    with pytest.raises(ConfigError, match=r"among 1 process, 3 at once, without .*multiple of 3"):
+    with pytest.raises(ConfigError, match=r"among 1 process, 3 at once, evenly; .*multiple of 3"):
         from_flat({"teacher_batch_size": 8, "teacher_micro_batch_size": 3})
 
 

@@ -139,7 +139,7 @@ def test_reading_refuses_what_is_not_the_asked_for_result(run: Run) -> None:
     folder, manifest = read_stage(run, "data", old.digest)
     assert (folder, manifest.digest) == (run.folder / "data", old.digest)
     new = run_stage(run, "data", ["other"], Work())
-    with pytest.raises(StorageError, match=r"run/data: was made anew"):
+    with pytest.raises(StorageError, match=r"run/data: was rebuilt"):
         read_stage(run, "data", old.digest)
     assert read_stage(run, "data")[1].digest == new.digest
 

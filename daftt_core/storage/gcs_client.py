@@ -1,20 +1,89 @@
-"""What can go wrong with Google Cloud Storage: what passes by itself, and words for the rest."""
+"""Requests of the client library of Google Cloud Storage: sending, retrying, explaining errors.
+
+The library assumes that an answer is a JSON object, and an error of the documented form. Where they
+are not, its own error says nothing and is not retried, so answers are checked before it sees them.
+"""
 
 from __future__ import annotations
 
 import http.client
+import json
+import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from daftt_core.network import Retry, TransientError, pause_asked_for
+import requests
+import urllib3
+from requests import PreparedRequest, RequestException, Response
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidJSONError
 
-_TRANSIENT = {408, 429, 500, 502, 503, 504}
-_ATTEMPTS = 5  # at content that arrives damaged; what passes by itself is tried for longer
+from daftt_core.network import DeadlineAdapter, Retry, TransientError, pause_asked_for
+
+_MOST_BYTES = 2**31
+_TRANSIENT_STATUSES = {408, 429, 500, 502, 503, 504}
+_TRANSIENT_ERRORS = (
+    ConnectionError,
+    TimeoutError,
+    http.client.HTTPException,
+    requests.ConnectionError,
+    requests.Timeout,
+    ChunkedEncodingError,
+    ContentDecodingError,
+    InvalidJSONError,
+    urllib3.exceptions.HTTPError,
+)
+_ATTEMPTS = 5  # at content that arrives damaged; transient failures are retried for longer
 _LONGEST_PAUSE_SECONDS = 5.0  # before damaged content is copied again
 
 T = TypeVar("T")
+
+
+class GcsAdapter(DeadlineAdapter):
+    """An adapter for the sessions of the client library.
+
+    Args:
+        seconds: Deadline of a whole request, the answer's body included.
+        connections: Connections to a server that are kept open.
+    """
+
+    def __init__(self, seconds: float, connections: int) -> None:
+        super().__init__(seconds, most_bytes=_MOST_BYTES, connections=connections)
+
+    def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
+        """Send a request.
+
+        Raises:
+            RequestException: It failed; ``InvalidJSONError``: the answer should be a JSON object.
+        """
+        answer = super().send(request, *args, **options)
+        is_content = answer.ok and "alt=media" in str(request.url)
+        if is_content or not answer.content:
+            return answer
+        document = _json(answer.content)
+        if answer.ok and not isinstance(document, dict):
+            raise InvalidJSONError("an answer that is not a JSON object", response=answer)
+        if not answer.ok and document is not None:
+            answer._content = json.dumps({"error": {"message": _message(document)}}).encode()
+        return answer
+
+
+def _json(body: bytes) -> Any:
+    """Return the value of a JSON text; False where it is nested too deeply, None if not JSON."""
+    try:
+        return json.loads(body)
+    except RecursionError:
+        return False
+    except ValueError:
+        return None
+
+
+def _message(document: Any) -> str:
+    """Return the server's message about an error; empty where it is not in the documented place."""
+    error = document.get("error") if isinstance(document, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return message if isinstance(message, str) else ""
 
 
 class DamagedError(Exception):
@@ -22,28 +91,23 @@ class DamagedError(Exception):
 
 
 class _ArrivedDamagedError(TransientError):
-    """An attempt whose content arrived damaged; the cause says what was found."""
+    """An attempt whose content arrived damaged; the cause says how."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long to keep trying.
+class Patience(Retry):
+    """How long to keep trying; an object is given up at the deadline.
 
     Attributes:
-        first_pause_seconds: Bound of the first random pause; each further one is twice as long.
-        longest_pause_seconds: Bound of every pause.
-        deadline_seconds: After this long an object is given up; no single request takes longer.
+        deadline_seconds: Deadline of an object, and of every single request.
         request_seconds: How long one request may be silent.
     """
 
-    first_pause_seconds: float = 0.5
-    longest_pause_seconds: float = 30.0
     deadline_seconds: float = 600.0
     request_seconds: float = 60.0
 
     def retry(self, request: Callable[[], T]) -> Callable[[], T]:
         """Return a request that is repeated; the client library takes this as its ``retry``."""
-        retry = Retry(self.deadline_seconds, self.first_pause_seconds, self.longest_pause_seconds)
 
         def attempt(_seconds: float) -> T:
             try:
@@ -52,9 +116,9 @@ class Patience:
                 if not _is_transient(error):
                     raise
                 message = f"Google Cloud Storage: {error}"
-                raise TransientError(message, _pause_asked_for(error)) from error
+                raise TransientError(message, _requested_pause(error)) from error
 
-        return lambda: retry.call(attempt)
+        return lambda: self.call(attempt)
 
     def until_whole(self, copy: Callable[[], T]) -> T:
         """Copy content, and copy it again while it arrives damaged.
@@ -62,11 +126,6 @@ class Patience:
         Args:
             copy: Copies it once. When the last attempt fails, its error is raised.
         """
-        retry = Retry(
-            first_pause_seconds=self.first_pause_seconds,
-            longest_pause_seconds=_LONGEST_PAUSE_SECONDS,
-            attempts=_ATTEMPTS,
-        )
         damage: list[Exception] = []
 
         def attempt(_seconds: float) -> T:
@@ -78,6 +137,12 @@ class Patience:
                 damage.append(error)
                 raise _ArrivedDamagedError(f"Google Cloud Storage: {error}") from error
 
+        retry = replace(
+            self,
+            deadline_seconds=math.inf,
+            longest_pause_seconds=_LONGEST_PAUSE_SECONDS,
+            attempts=_ATTEMPTS,
+        )
         try:
             return retry.call(attempt, on=_ArrivedDamagedError)
         except _ArrivedDamagedError:
@@ -85,7 +150,7 @@ class Patience:
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Tell whether content arrived other than it was sent, as the error or its cause says."""
+    """Return whether content arrived other than it was sent, by the error or its cause."""
     from google.cloud.storage.exceptions import DataCorruption
 
     damage = DamagedError | DataCorruption
@@ -93,30 +158,14 @@ def is_damage(error: BaseException | None) -> bool:
 
 
 def _is_transient(error: BaseException) -> bool:
-    import requests
-    import urllib3
-    from google.auth.exceptions import TransportError
+    from google.auth.exceptions import TransportError  # of the server that gives out tokens
 
-    if isinstance(error, TransportError):  # the metadata server that gives out tokens
-        return True
-    transient = (
-        ConnectionError,
-        TimeoutError,
-        http.client.HTTPException,
-        requests.ConnectionError,
-        requests.Timeout,
-        requests.exceptions.ChunkedEncodingError,
-        requests.exceptions.ContentDecodingError,
-        requests.exceptions.InvalidJSONError,
-        urllib3.exceptions.HTTPError,
-    )
-    return isinstance(error, transient) or status_of(error) in _TRANSIENT
+    is_known = isinstance(error, (TransportError, *_TRANSIENT_ERRORS))
+    return is_known or status_of(error) in _TRANSIENT_STATUSES
 
 
-def _pause_asked_for(error: Exception) -> float:
-    """Return the pause in seconds that an answer asks for."""
-    from requests import RequestException
-
+def _requested_pause(error: Exception) -> float:
+    """Return the pause in seconds that an answer requests."""
     response = getattr(error, "response", None)
     if response is None:
         return 0.0
@@ -126,11 +175,10 @@ def _pause_asked_for(error: Exception) -> float:
 
 
 def known_errors() -> tuple[type[BaseException], ...]:
-    """Everything that the client library raises for a mishap that is not a fault of ours."""
+    """Return the errors that the client library raises for failures that are not our fault."""
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
-    from requests import RequestException
 
     return (
         GoogleAPICallError,
@@ -145,7 +193,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status that an error stands for; 0 where it is none."""
+    """Return the HTTP status of an error; 0 where it has none."""
     from google.api_core.exceptions import GoogleAPICallError
     from google.cloud.storage.exceptions import InvalidResponse
 
@@ -155,7 +203,7 @@ def status_of(error: BaseException) -> int:
 
 
 def sentence(uri: str, error: BaseException) -> str:
-    """What happened to an object, in words, with what to do where that is known."""
+    """Return what happened to an object, in words, with what to do where that is known."""
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
     from google.cloud.storage.exceptions import DataCorruption
 
@@ -163,7 +211,7 @@ def sentence(uri: str, error: BaseException) -> str:
         reason = _reason(error.__cause__ or error)
         return f"{uri}: still fails after many attempts ({reason}); try again later"
     bucket = "/".join(uri.split("/")[:3])
-    if type(error) is DefaultCredentialsError:  # its heirs mean something else
+    if type(error) is DefaultCredentialsError:  # its subclasses mean something else
         return (
             f"{bucket}: there are no Google Cloud credentials here; in a cluster, bind the pod's "
             "service account by workload identity, elsewhere run: "
@@ -185,13 +233,13 @@ def sentence(uri: str, error: BaseException) -> str:
 
 def _reason(error: BaseException) -> str:
     status = status_of(error)
-    text = _said_by_server(error) or getattr(error, "message", "") or str(error)
+    text = _server_message(error) or getattr(error, "message", "") or str(error)
     words = " ".join(text.split()) or type(error).__name__
     return f"HTTP {status}: {words[:200]}" if status else f"{type(error).__name__}: {words[:200]}"
 
 
-def _said_by_server(error: BaseException) -> str:
+def _server_message(error: BaseException) -> str:
     try:
         return str(error.response.json()["error"]["message"])  # type: ignore[attr-defined]
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):  # it said nothing
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):  # there is none
         return ""
