@@ -1,6 +1,6 @@
 """The model card of a version, in the form of the Hugging Face Hub.
 
-Its heading is written by the Hub's own library. Nothing in it names a place on this machine.
+The Hub's own library writes its heading. It names no folder of this machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from daftt_core.registry.models import Decision, Lineage
 from daftt_core.storage.assets import known_assets
 from daftt_core.tasks import METRICS
 
-# What the Hub calls a metric where it has a name of its own.
+# The Hub's names of metrics that differ from ours.
 _HUB_METRICS = {
     "macro_f1": "f1",
     "matthews": "matthews_correlation",
@@ -28,12 +28,12 @@ _SHOWN = (
 
 
 def write_card(lineage: Lineage, decision: Decision, *, causal: bool = False) -> str:
-    """The card, as Markdown.
+    """Return the card as Markdown.
 
     Args:
-        lineage: Where the version comes from.
-        decision: What it has shown.
-        causal: Whether it writes a text by going on with it.
+        lineage: The version's origin.
+        decision: The decision to promote it.
+        causal: Whether it is a causal language model.
     """
     task = lineage.task
     labels = ", ".join(f"`{_code(name)}`" for name in task.label_names)
@@ -114,8 +114,8 @@ def _origins(lineage: Lineage) -> Iterator[str]:
         f"- Teacher: {_named(teacher['model'])}, fine-tuned on the labelled examples (digest "
         f"`{teacher['digest'] or 'none'}`)"
     )
-    for stage, found in lineage.synthetic.items():
-        yield f"- Synthetic set `{_code(stage)}`: digest `{found}`"
+    for stage, digest in lineage.synthetic.items():
+        yield f"- Synthetic set `{_code(stage)}`: digest `{digest}`"
 
 
 def _making(lineage: Lineage) -> Iterator[str]:
@@ -152,7 +152,7 @@ def _limits(lineage: Lineage) -> Iterator[str]:
 
 
 def _named(model: str) -> str:
-    """A model by its name; of a folder on some machine, only the last part."""
+    """Return a model's name; of a folder on this machine only the last part."""
     is_folder = model not in known_assets() and Path(model).exists()
     return escape(model.rstrip("/").rpartition("/")[2] if is_folder else model)
 
@@ -166,11 +166,14 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text as one line in which nothing is Markdown or HTML."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", line)
+    """Return a text as one line in which nothing is Markdown or HTML."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", _one_line(text))
 
 
 def _code(text: str) -> str:
-    """Text between backticks."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split()).replace("`", "'")
+    """Return a text that can stand between backticks."""
+    return _one_line(text).replace("`", "'")
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,8 +1,7 @@
-"""The report's plain tables: where data, models and numbers come from, settings, decisions."""
+"""The report's plain tables: the origin of data and models, the settings, the decisions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from daftt_core.config import Config, flat_fields, to_flat
@@ -27,12 +26,12 @@ class Table:
     """A table of texts.
 
     Attributes:
-        name: What is in it.
+        name: Its title.
         columns: The columns' names.
         rows: A text for each column.
         numeric: Columns that hold numbers.
         digests: Columns that hold digests.
-        folded: Whether it is only shown on request.
+        folded: Whether it is shown only on request.
     """
 
     name: str
@@ -52,7 +51,7 @@ def table(
     digests: str = "",
     folded: bool = False,
 ) -> Table:
-    """Make a table; names of columns are separated by commas."""
+    """Return a table; names of columns are separated by commas."""
     return Table(
         name=name,
         columns=columns.split(","),
@@ -65,8 +64,8 @@ def table(
 
 def tables(data: ReportData) -> list[Table]:
     """Return sources, rows, splits, files, models and software; what is unknown is left out."""
-    known = (_sources(data), _rows(data), _splits(data), _dropped(data), _software(data))
-    return [each for each in (*known, _files(data), _models(data)) if each.rows]
+    makers = (_sources, _rows, _splits, _dropped, _software, _files, _models)
+    return [made for maker in makers if (made := maker(data)).rows]
 
 
 def _prepared(data: ReportData) -> DataResult:
@@ -85,7 +84,7 @@ def _sources(data: ReportData) -> Table:
 
 
 def _rows(data: ReportData) -> Table:
-    """Say what became of every row: the counts of a line add up to the rows read."""
+    """Return the use of every row: the counts of a line add up to the rows read."""
     prepared = _prepared(data)
     rows = []
     for source, counts in prepared.rows.items():
@@ -133,18 +132,7 @@ def _files(data: ReportData) -> Table:
 
 
 def _models(data: ReportData) -> Table:
-    columns = "Model,Made from,Size of weights,SHA-256 of weights"
-    return table(
-        "Models",
-        columns,
-        list(_trained(data)),
-        numeric="Size of weights",
-        digests="SHA-256 of weights",
-        folded=True,
-    )
-
-
-def _trained(data: ReportData) -> Iterator[list[str]]:
+    rows = []
     for record in data.stages:
         stage = stage_of(record.name)
         if stage not in (TEACHER, STUDENTS):
@@ -154,12 +142,20 @@ def _trained(data: ReportData) -> Iterator[list[str]]:
         for file in record.files:
             if file.name.endswith(_WEIGHTS):
                 folder = f"{record.name}/{file.name}".rpartition("/")[0]
-                yield [folder, origin, size(file.size), file.sha256]
+                rows.append([folder, origin, size(file.size), file.sha256])
+    return table(
+        "Models",
+        "Model,Made from,Size of weights,SHA-256 of weights",
+        rows,
+        numeric="Size of weights",
+        digests="SHA-256 of weights",
+        folded=True,
+    )
 
 
 def _software(data: ReportData) -> Table:
-    checked = data.result(PREFLIGHT)
-    rows = [[name, version] for name, version in checked.versions.items()] if checked else []
+    preflight = data.result(PREFLIGHT)
+    rows = [list(pair) for pair in preflight.versions.items()] if preflight else []
     return table("Software", "Name,Version", rows)
 
 
@@ -177,11 +173,11 @@ def mixture_tables(mixture: MixtureResult) -> list[Table]:
     )
     left_out = [[name, reason] for name, reason in sorted(mixture.excluded.items())]
     excluded = table("Left out of the mixture", "Task,Reason", left_out, folded=True)
-    return [each for each in (tasks, excluded) if each.rows]
+    return [made for made in (tasks, excluded) if made.rows]
 
 
 def promotion_tables(promotion: Promotion) -> list[Table]:
-    """Return what the promotion was decided by: parts of the test examples, and floors."""
+    """Return the basis of the promotion's decision: parts of the test examples, and floors."""
     slices = [
         [
             part.name,
@@ -212,7 +208,7 @@ def promotion_tables(promotion: Promotion) -> list[Table]:
         ),
         table("Floors", "Metric,Score,Floor,Verdict", floors, numeric="Score,Floor"),
     )
-    return [each for each in both if each.rows]
+    return [made for made in both if made.rows]
 
 
 @dataclass(frozen=True)

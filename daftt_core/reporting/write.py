@@ -1,7 +1,4 @@
-"""What is left behind of a run: the report, a stage of its own, and how the run ended.
-
-The latter is a few lines that an exit handler writes, whatever has happened.
-"""
+"""Write the report, a stage of its own, and the summary that an exit handler keeps of a run."""
 
 from __future__ import annotations
 
@@ -11,15 +8,16 @@ from daftt_core.errors import StorageError
 from daftt_core.evaluation import read_evaluation
 from daftt_core.records import write_text
 from daftt_core.reporting.card import DATA_CARD, write_card
-from daftt_core.reporting.data import collect, read_trigger
+from daftt_core.reporting.data import collect
 from daftt_core.reporting.page import look, render
-from daftt_core.stages import REPORT, ReportResult
+from daftt_core.stages import REPORT, TRIGGER, ReportResult
 from daftt_core.storage import open_storage
 from daftt_core.telemetry import duration
 from daftt_core.workspace import (
     Run,
     StageResult,
     StageStatus,
+    read_result,
     run_stage,
     run_statuses,
     stage_manifest,
@@ -29,12 +27,10 @@ SUMMARY = "summary.md"
 
 
 def write_report(run: Run) -> StageResult[ReportResult]:
-    """Write ``report/report.html`` and ``report/data-card.md`` from the files of the run's stages.
+    """Write ``report/report.html``, and ``report/data-card.md`` if there are synthetic examples.
 
-    The latter is the synthetic examples' data card, and only where there are such examples.
-
-    It works for a run that failed or was stopped as well: the report then says what is missing
-    and why. A report that says the same already is left as it is.
+    A run that failed or was stopped has a report too, which says what is missing and why. A report
+    that is up to date is left as it is.
 
     Args:
         run: The run.
@@ -59,12 +55,12 @@ def write_report(run: Run) -> StageResult[ReportResult]:
 
 
 def summarize(run: Run | None, state: str, message: str) -> str:
-    """Describe how a run ended, as Markdown; it is kept in the run's folder too.
+    """Describe how a run ended, as Markdown, and write that into the run's folder.
 
     Args:
-        run: The run; None when its settings make none.
-        state: How it ended, in the words of Kubeflow Pipelines, such as ``SUCCEEDED``.
-        message: What Kubeflow Pipelines says about a failure; may be empty.
+        run: The run; None if its settings were wrong.
+        state: How it ended, as Kubeflow Pipelines calls it, such as ``SUCCEEDED``.
+        message: The message of Kubeflow Pipelines about a failure; may be empty.
 
     Raises:
         StorageError: The run's folder cannot be read or written.
@@ -75,7 +71,7 @@ def summarize(run: Run | None, state: str, message: str) -> str:
     text = _lines(
         f"# {state}: {run.name}",
         _headline(run),
-        *[f"- {each.stage} failed: {each.message}" for each in statuses if each.state == "failed"],
+        *[f"- {s.stage} failed: {s.message}" for s in statuses if s.state == "failed"],
         message,
         "\n".join(["| stage | state | time |", "|---|---|---|", *(_row(run, s) for s in statuses)])
         if statuses
@@ -92,10 +88,10 @@ def _lines(*parts: str) -> str:
 
 
 def _headline(run: Run) -> str:
-    trigger = read_trigger(run.uri)
-    if trigger and not trigger.train:
-        return trigger.reason
     try:
+        trigger = read_result(run, TRIGGER)
+        if trigger and not trigger.train:
+            return trigger.reason
         return read_evaluation(run).headline
     except StorageError:  # it did not come that far
         return ""
@@ -106,5 +102,5 @@ def _row(run: Run, status: StageStatus) -> str:
         manifest = stage_manifest(run, status.stage)
     except StorageError:
         manifest = None
-    took = duration(manifest.seconds) if manifest and status.state == "done" else ""
-    return f"| {status.stage} | {status.state} | {took} |"
+    time = duration(manifest.seconds) if manifest and status.state == "done" else ""
+    return f"| {status.stage} | {status.state} | {time} |"

@@ -34,8 +34,8 @@ def compile_command(folder: Path, check: bool) -> int:
     if check:
         old = [path for path in paths if not is_up_to_date(path)]
         for path in paths:
-            said = "out of date; run: daftt compile" if path in old else "up to date"
-            say(f"{path} is {said}")
+            state = "out of date; run: daftt compile" if path in old else "up to date"
+            say(f"{path} is {state}")
         return 1 if old else 0
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:

@@ -1,4 +1,4 @@
-"""What ``daftt task new`` asks about a file of examples; a wrong answer is asked for again."""
+"""The questions of ``daftt task new`` about a file of examples; a wrong answer is asked again."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ _FEW_ROWS = 5
 
 _Table = Mapping[str, Sequence[str]]
 _Check = Callable[[str], str]
-"""Gives an answer back, or raises a DafttError that says what is wrong with it."""
+"""Returns an answer, or raises a DafttError that says what is wrong with it."""
 
 
 class Answers(NamedTuple):
     """What was answered or proposed.
 
     Attributes:
-        fields: Of the task's file.
-        notes: What a person should know about it, a sentence each.
+        fields: Fields of the task's file.
+        notes: Sentences that a person should read before using it.
     """
 
     fields: dict[str, Any]
@@ -55,32 +55,32 @@ class Answers(NamedTuple):
 
 
 class _Questions:
-    """Gets answers: those given as options, else a person's, or with ``yes`` what is proposed."""
+    """Gets answers: from options, else from a person, or with ``yes`` from the proposals."""
 
-    def __init__(self, given: Mapping[str, Any], *, yes: bool) -> None:
-        self._given, self._yes = given, yes
+    def __init__(self, options: Mapping[str, Any], *, yes: bool) -> None:
+        self._options, self._yes = options, yes
 
-    def given(self, name: str) -> str | None:
-        return self._given.get(name)
+    def option(self, name: str) -> str | None:
+        return self._options.get(name)
 
     def ask(
-        self, name: str, question: str, proposed: str | None, check: _Check, untold: str = ""
+        self, name: str, question: str, proposed: str | None, check: _Check, missing: str = ""
     ) -> str:
-        """An answer.
+        """Return the checked answer to a question.
 
         Args:
-            name: Of the option.
-            question: For a person.
-            proposed: None where nothing can be.
-            check: Looks at the answer.
-            untold: Says why nothing is proposed, and how it is given as an option.
+            name: Name of the option that may answer it.
+            question: The question, for a person.
+            proposed: The proposal; None where there is none.
+            check: Checks the answer.
+            missing: Says why nothing is proposed, and which option to use.
         """
-        if self._given.get(name) is not None:
-            return check(str(self._given[name]))
+        if self._options.get(name) is not None:
+            return check(str(self._options[name]))
         if not self._yes:
             return _prompt(question, proposed, check)
         if proposed is None:
-            raise ConfigError(untold)
+            raise ConfigError(missing)
         return check(proposed)
 
 
@@ -88,33 +88,33 @@ def ask_fields(
     file: Path,
     table: _Table,
     words: Mapping[str, str],
-    given: Mapping[str, Any],
+    options: Mapping[str, Any],
     check: Callable[[dict[str, Any]], None],
     *,
     yes: bool,
 ) -> Answers:
-    """The fields of a task's file.
+    """Ask for the fields of a task's file.
 
     Args:
         file: Where it will be; its name becomes the task's id.
         table: The examples, by column.
-        words: What values of the output column are called.
-        given: Answers by name; None is asked for.
+        words: Names of values in the output column.
+        options: Answers by name; what is None is asked.
         check: Raises a DafttError where the fields make no task, or none that can read the
-            examples. It is called before instructions are asked for.
-        yes: Take what is proposed instead of asking.
+            examples. It is called before the questions about instructions.
+        yes: Accept every proposal instead of asking.
 
     Raises:
-        ConfigError: An answer that was given is wrong, or one that must be given is not.
+        ConfigError: An option is wrong, or a needed one is missing.
         DataError: Likewise; or the examples do not make a task.
     """
-    questions = _Questions(given, yes=yes)
+    questions = _Questions(options, yes=yes)
     columns = _columns(table, questions)
     column = columns["output"]
     outputs = [value for value in table[column] if spelling(value)]
     if len(set(map(spelling, outputs))) < 2:
-        held = f"{shortened(outputs[0])!r} in every row" if outputs else "nothing"
-        raise DataError(f"the column {column!r} holds {held}; there is nothing to learn")
+        content = f"{shortened(outputs[0])!r} in every row" if outputs else "nothing"
+        raise DataError(f"the column {column!r} holds {content}; there is nothing to learn")
     kind = _kind(column, outputs, questions, words)
     fields: dict[str, Any] = {"id": _slug(file.stem), "kind": kind, "columns": columns}
     notes = _notes_on_columns(table, columns, len(outputs))
@@ -155,7 +155,7 @@ def _columns(table: _Table, questions: _Questions) -> dict[str, str]:
     def check_if_any(chosen: str) -> str:
         return chosen and check(chosen)
 
-    proposed = propose_columns(table, questions.given("output"))
+    proposed = propose_columns(table, questions.option("output"))
     columns["text"] = questions.ask("text", "Column of the input", proposed.text, check)
     second = proposed.text_pair
     if second is None or second in columns.values():
@@ -166,36 +166,31 @@ def _columns(table: _Table, questions: _Questions) -> dict[str, str]:
     choice = propose_outputs(table, columns.values())
     if not choice:
         raise DataError("no column is left for the label or text to be given")
-    what, either = "Column of the label or text to be given", ""
-    if len(choice) > 1:
-        either = " or ".join(map(repr, choice))
-        what += f" ({either})"
-    untold = (
-        f"which column holds the label or text to be given, {either}? The data do not say; "
+    question, names = "Column of the label or text to be given", " or ".join(map(repr, choice))
+    missing = (
+        f"which column holds the label or text to be given, {names}? The data do not say; "
         "give --output COLUMN"
     )
-    first = choice[0] if len(choice) == 1 else None
-    columns["output"] = questions.ask("output", what, first, check, untold)
+    if len(choice) > 1:
+        question += f" ({names})"
+    only = choice[0] if len(choice) == 1 else None
+    columns["output"] = questions.ask("output", question, only, check, missing)
     return columns
 
 
 def _kind(
     column: str, outputs: Sequence[str], questions: _Questions, words: Mapping[str, str]
 ) -> str:
-    """The kind of task.
-
-    Raises:
-        DataError: Cells hold several labels.
-    """
-    proposed, given = propose_kind(outputs), questions.given("kind")
-    if given != "text2text":
+    """Return the kind of task; cells with several labels are a DataError."""
+    proposed, option = propose_kind(outputs), questions.option("kind")
+    if option != "text2text":
         divided = several_labels(outputs)
-        several = {one: divided[one] for one in divided if spelling(one) not in words}
-        labels = [label for one in outputs for label in divided.get(one, [one])]
-        as_labels = "classification" in (given, proposed, propose_kind(labels))
+        several = {cell: divided[cell] for cell in divided if spelling(cell) not in words}
+        labels = [label for cell in outputs for label in divided.get(cell, [cell])]
+        as_labels = "classification" in (option, proposed, propose_kind(labels))
         if several and as_labels:
-            most = max(several, key=lambda one: (len(several[one]), one))
-            rows = sum(one in several for one in outputs)
+            most = max(several, key=lambda cell: (len(several[cell]), cell))
+            rows = sum(cell in several for cell in outputs)
             raise DataError(
                 f"the column {column!r} holds several labels in one cell, such as "
                 f"{shortened(most)!r}, in {rows} of {len(outputs)} rows; an example has one label: "
@@ -240,16 +235,16 @@ def _check_text(text: str) -> str:
 
 
 class _Labels:
-    """The labels that outputs are; spellings that an answer could not tell apart are one.
+    """The labels in a column; spellings that an answer could not tell apart are one label.
 
     Args:
-        column: Where they are, for messages.
-        outputs: One of each row.
-        words: What some of them are called.
+        column: The column, for messages.
+        outputs: Its values, one for each row.
+        words: Names of some of the values.
 
     Raises:
-        ConfigError: The words are wrong, or some must be given.
-        DataError: An output can be no label.
+        ConfigError: A name is wrong, or missing for a value that needs one.
+        DataError: A value cannot be a label.
     """
 
     def __init__(self, column: str, outputs: Sequence[str], words: Mapping[str, str]) -> None:
@@ -261,7 +256,7 @@ class _Labels:
         for value, count in self._counts.items():
             if value not in words:
                 self._check(value, count)
-        if (different := len(self._alike())) > MOST_LABELS:
+        if (different := len(self._spellings())) > MOST_LABELS:
             raise DataError(
                 f"the column {column!r} holds {different:,} labels; a task has at most "
                 f"{MOST_LABELS:,}: join rare ones, or divide the task (--kind text2text is for "
@@ -275,7 +270,7 @@ class _Labels:
                 f"{holds} in {count} of {self._counts.total()} rows, as programs write a missing "
                 f"value; empty those cells, or give --label '{value}=WORDS' where it is a label"
             )
-        if not spoken(_called(value)):
+        if not spoken(_as_words(value)):
             raise ConfigError(
                 f"{holds}, which cannot be said; give --label '{value}=WORDS' with what it means"
             )
@@ -290,111 +285,110 @@ class _Labels:
     def ask_meanings(self) -> None:
         """Ask what each label means that is no word."""
 
-        def meaning(called: str) -> str:
-            if not spoken(called):
+        def check(meaning: str) -> str:
+            if not spoken(meaning):
                 raise DataError("a label's meaning must hold a letter or a digit")
-            if spoken(called) in map(spoken, self._words.values()):
-                raise DataError(f"{called!r} is another label's meaning already")
-            return called
+            if spoken(meaning) in map(spoken, self._words.values()):
+                raise DataError(f"{meaning!r} is already another label's meaning")
+            return meaning
 
         for value in sorted(self._counts):
-            called = _called(value)
-            if value not in self._words and not _says_something(called):
+            name = _as_words(value)
+            if value not in self._words and not _is_word(name):
                 question = f"What does the label {value!r} mean, in a word or two?"
-                self._words[value] = _prompt(question, called, meaning)
+                self._words[value] = _prompt(question, name, check)
 
-    def _alike(self) -> dict[str, list[str]]:
-        """Values by what they are called, the most frequent one of each label first."""
-        alike: defaultdict[str, list[str]] = defaultdict(list)
+    def _spellings(self) -> list[list[str]]:
+        """Return the values of each label, the most frequent one first."""
+        by_sound: defaultdict[str, list[str]] = defaultdict(list)
         for value in sorted(self._counts, key=lambda value: (-self._counts[value], value)):
-            alike[spoken(self._words.get(value, _called(value)))].append(value)
-        return dict(sorted(alike.items(), key=lambda pair: pair[1]))
+            by_sound[spoken(self._words.get(value, _as_words(value)))].append(value)
+        return sorted(by_sound.values())
 
     def _names(self) -> dict[str, list[str]]:
-        """The values of each label, by its name."""
+        """Return the values of each label, by its name."""
         names = {}
-        for values in self._alike().values():
-            given = list(dict.fromkeys(self._words[one] for one in values if one in self._words))
-            if len(given) > 1:
+        for values in self._spellings():
+            chosen = list(dict.fromkeys(self._words[v] for v in values if v in self._words))
+            if len(chosen) > 1:
                 raise ConfigError(
-                    f"--label: {given[0]!r} and {given[1]!r} share the verbalizer {given[1]!r} "
+                    f"--label: {chosen[0]!r} and {chosen[1]!r} share the verbalizer {chosen[1]!r} "
                     "(case and full stop do not count)"
                 )
-            names[given[0] if given else _called(values[0])] = values
+            names[chosen[0] if chosen else _as_words(values[0])] = values
         if len(names) < 2:
-            held = " and ".join(map(repr, sorted(self._counts)))
+            spellings = " and ".join(map(repr, sorted(self._counts)))
             raise DataError(
-                f"the column {self._column!r} holds one label only, written {held}; there is "
+                f"the column {self._column!r} holds one label only, written {spellings}; there is "
                 "nothing to learn"
             )
         return names
 
     def fields(self) -> list[dict[str, Any]]:
-        """The labels as a task's file has them."""
+        """Return the labels as a task's file has them."""
         fields: list[dict[str, Any]] = []
         for name, values in self._names().items():
-            others = [value for value in values if value != name]
-            aliases = {"aliases": others} if others else {}
-            fields.append({"name": name, "verbalizer": name, **aliases})
+            aliases = [value for value in values if value != name]
+            fields.append(
+                {"name": name, "verbalizer": name} | ({"aliases": aliases} if aliases else {})
+            )
         return fields
 
     def listed(self) -> str:
-        """The labels for an instruction; some of them where they are many."""
+        """Return the labels for an instruction; a few of them where there are many."""
         quoted = [f'"{name}"' for name in self._names()]
         if len(quoted) <= _MOST_NAMED:
             return f"one of {', '.join(quoted)}"
         return f"one of {len(quoted)} labels, such as {', '.join(quoted[:3])}"
 
     def notes(self) -> list[str]:
-        """What a person should know of the labels."""
-        names, notes, given = self._names(), [], self._words.values()
-        spelled = [[one for one in values if one not in self._words] for values in names.values()]
-        if merged := [" = ".join(map(repr, values)) for values in spelled if len(values) > 1]:
+        """Return what a person should know about the labels."""
+        names, notes, chosen = self._names(), [], self._words.values()
+        unnamed = [[v for v in values if v not in self._words] for values in names.values()]
+        if merged := [" = ".join(map(repr, values)) for values in unnamed if len(values) > 1]:
             notes.append(
-                f"Spellings of one label: {_some(merged)}. Case, blanks, underscores and a full "
-                "stop do not count in an answer; --label VALUE=WORDS makes a label of its own of "
-                "a value."
+                f"Spellings of one label: {_first_few(merged)}. Case, blanks, underscores and a "
+                "full stop do not count in an answer; --label VALUE=WORDS makes a label of its own "
+                "of a value."
             )
-        bare = [repr(name) for name in names if not _says_something(name) and name not in given]
-        if bare:
+        if codes := [repr(name) for name in names if not _is_word(name) and name not in chosen]:
             notes.append(
-                f"Labels that are no words: {_some(bare)}. The teacher reads words: "
+                f"Labels that are no words: {_first_few(codes)}. The teacher reads words: "
                 "--label VALUE=WORDS says what one means."
             )
-        said = {spoken(name): name for name in names}
+        by_sound = {spoken(name): name for name in names}
         notes += [
-            f"{said[initial]!r} and {said[word]!r} are two labels; "
-            f"--label {said[initial]}={said[word]} makes them one."
+            f"{by_sound[initial]!r} and {by_sound[word]!r} are two labels; "
+            f"--label {by_sound[initial]}={by_sound[word]} makes them one."
             for initial, word in _INITIALS.items()
-            if initial in said and word in said
+            if initial in by_sound and word in by_sound
         ]
         rows = {name: sum(self._counts[value] for value in names[name]) for name in names}
         if rare := [repr(name) for name in names if rows[name] < _FEW_ROWS]:
             notes.append(
-                f"Labels with fewer than {_FEW_ROWS} rows: {_some(rare)}. A run stops where dev "
-                "and test leave none of a label's rows to learn from."
+                f"Labels with fewer than {_FEW_ROWS} rows: {_first_few(rare)}. A run stops where "
+                "dev and test leave none of a label's rows to learn from."
             )
         return notes
 
 
-def _called(value: str) -> str:
-    """A value as words."""
+def _as_words(value: str) -> str:
     return spelling(value.replace("_", " "))
 
 
-def _some(texts: Sequence[str]) -> str:
-    """Texts for a sentence, not endlessly many."""
+def _first_few(texts: Sequence[str]) -> str:
+    """Join texts for a sentence, not endlessly many."""
     shown = ", ".join(texts[:_MOST_SHOWN])
     return shown if len(texts) <= _MOST_SHOWN else f"{shown} and {len(texts) - _MOST_SHOWN} more"
 
 
-def _says_something(label: str) -> bool:
-    """Whether a label is more than a number or a code."""
+def _is_word(label: str) -> bool:
+    """Return whether a label is more than a number or a code."""
     return bool(_WORD.search(label)) or any(map(is_character, words_of(label)))
 
 
 def _prompt(question: str, proposed: str | None, check: _Check) -> str:
-    """Ask until the answer is right; nothing is taken for it unless something is proposed."""
+    """Ask until the answer passes its check; an empty answer takes the proposal, if any."""
 
     def read(answer: str) -> str:
         try:
@@ -402,7 +396,7 @@ def _prompt(question: str, proposed: str | None, check: _Check) -> str:
         except DafttError as error:
             raise click.UsageError(visible(str(error))) from None
 
-    # shown by itself, as what is proposed comes from a file
+    # not shown by click, as the proposal comes from a file
     shown = visible(question if proposed is None else f"{question} [{proposed}]")
     return str(click.prompt(shown, default=proposed, show_default=False, value_proc=read))
 
