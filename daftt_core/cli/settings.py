@@ -120,35 +120,35 @@ def with_settings(command: _Decorated) -> _Decorated:
 
 
 def read_given(
-    settings_file: Path | None, given: Mapping[str, Any]
+    settings_file: Path | None, options: Mapping[str, Any]
 ) -> tuple[list[str], dict[str, object]]:
-    """Return the presets and the flat settings that a command was given.
+    """Return a command's presets and flat settings.
 
     Args:
         settings_file: A YAML file of flat settings, or None.
-        given: Values of the options, with ``preset`` (several); None for an option that was not
+        options: Values of the options, with ``preset`` (several); None for an option that was not
             used. They win over the file.
 
     Raises:
         ConfigError: The file is missing or wrong.
     """
-    options = {name: value for name, value in given.items() if value is not None}
-    presets = [name for text in options.pop("preset", ()) for name in split_presets(text)]
-    return presets, (read_settings(settings_file) if settings_file else {}) | options
+    used = {name: value for name, value in options.items() if value is not None}
+    presets = [name for text in used.pop("preset", ()) for name in split_presets(text)]
+    return presets, (read_settings(settings_file) if settings_file else {}) | used
 
 
-def read_config(settings_file: Path | None, given: Mapping[str, Any]) -> Config:
+def read_config(settings_file: Path | None, options: Mapping[str, Any]) -> Config:
     """Return the configuration that presets, a file and options make together.
 
     Args:
         settings_file: A YAML file of flat settings, or None.
-        given: Values of the options, as in :func:`read_given`.
+        options: Values of the options, as in :func:`read_given`.
 
     Raises:
         ConfigError: Names every mistake of the file and of the options, or what is wrong with the
             presets.
     """
-    presets, settings = read_given(settings_file, given)
+    presets, settings = read_given(settings_file, options)
     return from_flat(read_presets(presets) | settings)
 
 
@@ -223,9 +223,9 @@ def with_variations(command: Any) -> Any:
     return command
 
 
-def take_variations(given: dict[str, Any]) -> dict[str, str | None]:
+def take_variations(options: dict[str, Any]) -> dict[str, str | None]:
     """Remove the values of those options from a command's, and return them; None if not used."""
-    return {name: given.pop(name) for name in _HELP}
+    return {name: options.pop(name) for name in _HELP}
 
 
 def sweep_parameters(

@@ -22,7 +22,7 @@ _GIB = 2**30
 @click.command("validate", cls=SettingsCommand, short_help="Check settings; show all of them.")
 @with_settings
 @with_json
-def validate_command(settings_file: Path | None, as_json: bool, **given: Any) -> int:
+def validate_command(settings_file: Path | None, as_json: bool, **options: Any) -> int:
     """Check settings and show the complete configuration; nothing is run or written.
 
     \b
@@ -33,7 +33,7 @@ def validate_command(settings_file: Path | None, as_json: bool, **given: Any) ->
     from daftt_core.preflight import resolve_checked
 
     try:
-        config = read_config(settings_file, given)
+        config = read_config(settings_file, options)
         run = resolve_checked(config)
     except (ConfigError, TaskError) as error:
         if not as_json:
@@ -73,7 +73,7 @@ def plan_command(
     utilization: float,
     price: float | None,
     as_json: bool,
-    **given: Any,
+    **options: Any,
 ) -> int:
     """Show what a run will need and cost; exit code 2 when its teacher cannot fit.
 
@@ -86,7 +86,7 @@ def plan_command(
       daftt plan --preset gpt-neox-20b,gpu-8x80 --price 2.5
       daftt plan --settings my-settings.yaml --tokens-per-example 150 --json
     """
-    config = read_config(settings_file, given)
+    config = read_config(settings_file, options)
     plan = _make(
         config,
         Assumptions(

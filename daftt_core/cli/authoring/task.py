@@ -108,7 +108,7 @@ def validate_command(file: str, tokenizer: str) -> None:
 @click.option("--definition", help="The instruction for answering an input.")
 @click.option("--writing-definition", help="The instruction for writing an input.")
 @click.option("--yes", is_flag=True, help="Accept every proposal without asking.")
-def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **given: Any) -> None:
+def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **options: Any) -> None:
     """Write the task FILE (.yaml) for the examples in --data, asking what they do not show.
 
     \b
@@ -127,7 +127,7 @@ def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **gi
     def check(fields: dict[str, Any]) -> None:
         try_reading(data, parse_task(unwritten, as_yaml(fields)))
 
-    fields, notes = ask_fields(file, look_at(data), words, given, check, yes=yes)
+    fields, notes = ask_fields(file, look_at(data), words, options, check, yes=yes)
     text = as_yaml(fields)
     parse_task(unwritten, text)
     try:

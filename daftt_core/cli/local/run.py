@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.command("run", cls=SettingsCommand, short_help="Run the whole pipeline on this machine.")
 @with_settings
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def run_command(settings_file: Path | None, as_json: bool, **given: Any) -> None:
+def run_command(settings_file: Path | None, as_json: bool, **options: Any) -> None:
     """Run the whole pipeline here and compare students with and without the teacher's help.
 
     Without options it runs the built-in demo. All settings are checked before anything starts.
@@ -42,7 +42,7 @@ def run_command(settings_file: Path | None, as_json: bool, **given: Any) -> None
     """
     started = time.monotonic()
     try:
-        run = _run(read_config(settings_file, given))
+        run = _run(read_config(settings_file, options))
     except (DafttError, StoppedError) as error:
         if as_json:
             say_json(_failure(error))

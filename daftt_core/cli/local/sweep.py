@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def sweep_command(
     settings_file: Path | None,
     as_json: bool,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Run the pipeline once for each fraction, ratio, mode and mixture; one table has the results.
 
@@ -54,8 +54,8 @@ def sweep_command(
     """
     from daftt_core.sweep import RECOMMENDED, plan_sweep, verdicts
 
-    variations = take_variations(given)
-    parameters = sweep_parameters(to_flat(read_config(settings_file, given)), variations)
+    variations = take_variations(options)
+    parameters = sweep_parameters(to_flat(read_config(settings_file, options)), variations)
     sweep = plan_sweep(**parameters)
     table = _run(sweep, parameters)
     if as_json:

@@ -23,7 +23,7 @@ from daftt_core.accounting import (
 from daftt_core.cli.printing import new_table, say, say_json, show_table, with_json
 from daftt_core.cli.runs.stored_runs import (
     StoredRun,
-    check_given,
+    check_named_folder,
     find_runs,
     read_run,
     reader_pool,
@@ -73,7 +73,7 @@ def costs_command(
     if print_example:
         say(example_prices(), nl=False)
         return
-    check_given("place")
+    check_named_folder("place")
     prices = read_prices(prices_file) if prices_file else None
     if read_file(place, PREFLIGHT, RUN_FILE) is not None:
         _show_run(read_run(place), prices, as_json, as_csv)

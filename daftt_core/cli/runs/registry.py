@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from daftt_core.cli.printing import new_table, say, say_json, show_table, with_json
-from daftt_core.cli.runs.stored_runs import check_given, find_run, read_run, with_run
+from daftt_core.cli.runs.stored_runs import check_named_folder, find_run, read_run, with_run
 from daftt_core.errors import ConfigError, StorageError, did_you_mean
 from daftt_core.stages import VERSIONS
 
@@ -241,7 +241,7 @@ def _registry_place(registry: str, output: str) -> str:
 
 def _known_place(registry: str, output: str) -> str:
     """Return where the registry is; a folder that was named by an option must exist."""
-    check_given("registry" if registry else "output")
+    check_named_folder("registry" if registry else "output")
     return _registry_place(registry, output)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from daftt_core.cli.cluster.remote import Connection, connect, with_connection
 from daftt_core.cli.cluster.remote_runs import RemoteRun, find_remote_runs, remote_table
 from daftt_core.cli.printing import new_table, say, say_json, show_table, with_json
-from daftt_core.cli.runs.stored_runs import StoredRun, check_given, find_runs, with_output
+from daftt_core.cli.runs.stored_runs import StoredRun, check_named_folder, find_runs, with_output
 from daftt_core.cli.settings import FiniteRange
 from daftt_core.records import visible_line
 from daftt_core.storage import open_storage
@@ -51,7 +51,7 @@ def runs_command(
         nothing = f"There is no run in {connection.shown}; start one with: daftt submit"
         _show(remote_runs, remote_table(remote_runs), nothing, as_json)
         return
-    check_given("place" if place else "output")
+    check_named_folder("place" if place else "output")
     place = place or output
     runs = find_runs(place)
     _show(runs, _table(runs), f"There is no run in {place}; start one with: daftt run", as_json)

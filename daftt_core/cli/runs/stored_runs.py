@@ -165,7 +165,7 @@ def read_stored_run(uri: str) -> StoredRun | None:
     return _read(uri, uri.rstrip("/").rpartition("/")[2])
 
 
-def check_given(parameter: str) -> None:
+def check_named_folder(parameter: str) -> None:
     """Make sure that the folder exists which a parameter of the running command names.
 
     The default folder may be missing: the first run creates it.
