@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from daftt_core import __version__
@@ -75,7 +75,7 @@ def render(data: ReportData) -> str:
 
 def look() -> list[str]:
     """Return the files that decide how a report looks; a change in them rebuilds reports."""
-    return [__version__, _read("report.html"), _read("report.css")]
+    return [__version__, *map(_read, ("head.html", "report.html", "report.css"))]
 
 
 def _read(name: str) -> str:
@@ -84,13 +84,13 @@ def _read(name: str) -> str:
 
 
 def new_environment(package: str) -> Environment:
-    """Return the environment of a page's template, which has the report's style as ``css``.
+    """Return the environment of a page's template, which may include the report's ``head.html``.
 
     Args:
         package: The package whose folder ``templates`` holds the template.
     """
     environment = Environment(
-        loader=PackageLoader(package),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("daftt_core.reporting")]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,
