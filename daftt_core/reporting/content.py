@@ -6,7 +6,7 @@ may add to its files without breaking the report.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +23,7 @@ from daftt_core.stages import (
     Stage,
     TriggerResult,
 )
-from daftt_core.storage import FileEntry
+from daftt_core.storage import Manifest
 from daftt_core.tasks import Task
 
 R = TypeVar("R", bound=BaseModel)
@@ -65,24 +65,10 @@ class Assessment(AssessmentResult):
     abstention: Abstention | None = None
 
 
-class StageRecord(_Part):
-    """A finished stage.
-
-    Attributes:
-        name: The stage.
-        digest: Identifies its output.
-        files: Its output, with the SHA-256 of each file.
-        summary: Its result, as in its manifest.
-        seconds: Wall time.
-        peak_memory_bytes: Peak resident memory of its process.
-    """
+class StageRecord(Manifest):
+    """The manifest of a finished stage, with the stage's name."""
 
     name: str
-    digest: str
-    files: tuple[FileEntry, ...]
-    summary: dict[str, Any]
-    seconds: float
-    peak_memory_bytes: int
 
     @property
     def size_bytes(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daftt_core.accounting import Amount, Ledger, StageAmount
-from daftt_core.reporting.provenance import Table, table
+from daftt_core.reporting.provenance import Table
 from daftt_core.reporting.text import NONE, number, size
 from daftt_core.telemetry import duration
 
@@ -13,10 +13,10 @@ COLUMNS = ("Time", "GPU-hours", "CPU-hours", "Stored", "Fetched", "Tokens read",
 def tables(ledger: Ledger) -> list[Table]:
     """Return what each stage used, and what each kept example and each point of gain took."""
     columns = ["Stage", "Attempts", *COLUMNS, *["Cost"] * bool(ledger.prices)]
-    rows = [stage_cells(ledger, stage) for stage in ledger.stages]
+    rows = [_stage_cells(ledger, stage) for stage in ledger.stages]
     attempts = number(ledger.spent.usage.attempts)
     rows.append(["spent by this run", attempts, *amount_cells(ledger, ledger.spent)])
-    stages = table("What each stage used", ",".join(columns), rows, numeric=",".join(columns[1:]))
+    stages = Table("What each stage used", columns, rows, numeric=columns[1:])
     return [stages, *([shares] if (shares := _shares(ledger)).rows else [])]
 
 
@@ -28,15 +28,15 @@ def _shares(ledger: Ledger) -> Table:
     rows = [
         [
             name,
-            short_time(amount.usage.seconds),
-            short_time(3600 * amount.gpu_hours),
-            short_time(3600 * amount.cpu_hours),
+            _short_time(amount.usage.seconds),
+            _short_time(3600 * amount.gpu_hours),
+            _short_time(3600 * amount.cpu_hours),
             *[money(ledger, amount)] * bool(ledger.prices),
         ]
         for name, amount in shares.items()
         if amount is not None
     ]
-    return table("For what", ",".join(columns), rows, numeric=",".join(columns[1:]))
+    return Table("For what", columns, rows, numeric=columns[1:])
 
 
 def notes(ledger: Ledger) -> list[str]:
@@ -65,7 +65,7 @@ def notes(ledger: Ledger) -> list[str]:
     return sentences
 
 
-def stage_cells(ledger: Ledger, stage: StageAmount) -> list[str]:
+def _stage_cells(ledger: Ledger, stage: StageAmount) -> list[str]:
     """Return a stage's row: its name, its attempts, and what it used."""
     note = ", copied" if stage.copied else "" if stage.finished else ", not finished"
     cells = amount_cells(ledger, stage)
@@ -98,6 +98,6 @@ def money(ledger: Ledger, amount: Amount | None) -> str:
     return f"{digits} {ledger.currency}"
 
 
-def short_time(seconds: float) -> str:
+def _short_time(seconds: float) -> str:
     """Write a time that may be far below a second: ``0.042 s``."""
     return f"{seconds:.3g} s" if seconds < 10 else duration(seconds)

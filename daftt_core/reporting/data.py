@@ -178,14 +178,7 @@ def _committed(run: Run) -> Iterator[StageRecord]:
     for name in finished_stages(run):
         manifest = stage_manifest(run, name)
         if manifest is not None and _is_work(name):
-            yield StageRecord(
-                name=name,
-                digest=manifest.digest,
-                files=manifest.files,
-                summary=manifest.summary,
-                seconds=manifest.seconds,
-                peak_memory_bytes=manifest.peak_memory_bytes,
-            )
+            yield StageRecord(name=name, **dict(manifest))
 
 
 def _is_work(name: str) -> bool:

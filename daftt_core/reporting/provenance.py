@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daftt_core.config import Config, flat_fields, to_flat
@@ -35,31 +36,11 @@ class Table:
     """
 
     name: str
-    columns: list[str]
-    rows: list[list[str]]
-    numeric: list[str]
-    digests: list[str]
-    folded: bool
-
-
-def table(
-    name: str,
-    columns: str,
-    rows: list[list[str]],
-    *,
-    numeric: str = "",
-    digests: str = "",
-    folded: bool = False,
-) -> Table:
-    """Return a table; names of columns are separated by commas."""
-    return Table(
-        name=name,
-        columns=columns.split(","),
-        rows=rows,
-        numeric=numeric.split(",") if numeric else [],
-        digests=digests.split(",") if digests else [],
-        folded=folded,
-    )
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[str] = ()
+    digests: Sequence[str] = ()
+    folded: bool = False
 
 
 def tables(data: ReportData) -> list[Table]:
@@ -80,7 +61,9 @@ def _sources(data: ReportData) -> Table:
         source = path or prepared.source or ""
         license_ = "" if path else prepared.license or ""
         rows.append([setting, source, license_, sha256])
-    return table("Data sources", "Used for,Source,License,SHA-256", rows, digests="SHA-256")
+    return Table(
+        "Data sources", ("Used for", "Source", "License", "SHA-256"), rows, digests=("SHA-256",)
+    )
 
 
 def _rows(data: ReportData) -> Table:
@@ -93,7 +76,9 @@ def _rows(data: ReportData) -> Table:
         )
         left_out = sum(prepared.dropped.get(source, {}).values())
         rows.append([source, number(counts["read"]), used, number(left_out)])
-    return table("Rows read", "Source,Rows,Used as,Left out", rows, numeric="Rows,Left out")
+    return Table(
+        "Rows read", ("Source", "Rows", "Used as", "Left out"), rows, numeric=("Rows", "Left out")
+    )
 
 
 def _splits(data: ReportData) -> Table:
@@ -108,7 +93,7 @@ def _splits(data: ReportData) -> Table:
         ]
         for split, count in prepared.sizes.items()
     ]
-    return table("Splits", "Split,Examples,By label", rows, numeric="Examples")
+    return Table("Splits", ("Split", "Examples", "By label"), rows, numeric=("Examples",))
 
 
 def _dropped(data: ReportData) -> Table:
@@ -117,7 +102,7 @@ def _dropped(data: ReportData) -> Table:
         for source, reasons in _prepared(data).dropped.items()
         for reason, count in reasons.items()
     ]
-    return table("Rows left out", "Source,Reason,Rows", rows, numeric="Rows")
+    return Table("Rows left out", ("Source", "Reason", "Rows"), rows, numeric=("Rows",))
 
 
 def _files(data: ReportData) -> Table:
@@ -127,8 +112,10 @@ def _files(data: ReportData) -> Table:
         for record in records
         for file in record.files
     ]
-    columns = "File,Size,SHA-256"
-    return table("Prepared files", columns, rows, numeric="Size", digests="SHA-256", folded=True)
+    columns = ("File", "Size", "SHA-256")
+    return Table(
+        "Prepared files", columns, rows, numeric=("Size",), digests=("SHA-256",), folded=True
+    )
 
 
 def _models(data: ReportData) -> Table:
@@ -143,12 +130,12 @@ def _models(data: ReportData) -> Table:
             if file.name.endswith(_WEIGHTS):
                 folder = f"{record.name}/{file.name}".rpartition("/")[0]
                 rows.append([folder, origin, size(file.size), file.sha256])
-    return table(
+    return Table(
         "Models",
-        "Model,Made from,Size of weights,SHA-256 of weights",
+        ("Model", "Made from", "Size of weights", "SHA-256 of weights"),
         rows,
-        numeric="Size of weights",
-        digests="SHA-256 of weights",
+        numeric=("Size of weights",),
+        digests=("SHA-256 of weights",),
         folded=True,
     )
 
@@ -156,23 +143,23 @@ def _models(data: ReportData) -> Table:
 def _software(data: ReportData) -> Table:
     preflight = data.result(PREFLIGHT)
     rows = [list(pair) for pair in preflight.versions.items()] if preflight else []
-    return table("Software", "Name,Version", rows)
+    return Table("Software", ("Name", "Version"), rows)
 
 
 def mixture_tables(mixture: MixtureResult) -> list[Table]:
     """Return the tasks of the mixture, and those that were left out of it."""
-    tasks = table(
+    tasks = Table(
         "The mixture",
-        "Task,Source,License,Instances,SHA-256",
+        ("Task", "Source", "License", "Instances", "SHA-256"),
         [
             [task.name, task.source, task.license, number(task.examples), task.sha256]
             for task in mixture.tasks
         ],
-        numeric="Instances",
-        digests="SHA-256",
+        numeric=("Instances",),
+        digests=("SHA-256",),
     )
     left_out = [[name, reason] for name, reason in sorted(mixture.excluded.items())]
-    excluded = table("Left out of the mixture", "Task,Reason", left_out, folded=True)
+    excluded = Table("Left out of the mixture", ("Task", "Reason"), left_out, folded=True)
     return [made for made in (tasks, excluded) if made.rows]
 
 
@@ -199,14 +186,17 @@ def promotion_tables(promotion: Promotion) -> list[Table]:
         ]
         for part in promotion.floors
     ]
+    numbers = ("Number", "Champion", "This student", "Difference", "p")
     both = (
-        table(
+        Table(
             "Parts of the test examples: scores in percent",
-            "Test examples,Number,Champion,This student,Difference,p,Verdict",
+            ("Test examples", *numbers, "Verdict"),
             slices,
-            numeric="Number,Champion,This student,Difference,p",
+            numeric=numbers,
         ),
-        table("Floors", "Metric,Score,Floor,Verdict", floors, numeric="Score,Floor"),
+        Table(
+            "Floors", ("Metric", "Score", "Floor", "Verdict"), floors, numeric=("Score", "Floor")
+        ),
     )
     return [made for made in both if made.rows]
 

@@ -108,24 +108,12 @@ def _show_run(run: Run, prices: Prices | None, as_json: bool, as_csv: bool) -> N
         rows = [{"stage": stage.name, **_flat(stage), **_state(stage)} for stage in ledger.stages]
         say(_csv(rows), nl=False)
         return
-    headings = ["stage", "attempts", *(column.lower() for column in words.COLUMNS)]
-    headings += ["cost"] * bool(ledger.prices)
-    table = new_table(headings, numeric=headings[1:])
-    for stage in ledger.stages:
-        table.add_row(*words.stage_cells(ledger, stage))
-    total = words.amount_cells(ledger, ledger.spent)
-    table.add_row("spent by this run", str(ledger.spent.usage.attempts), *total)
-    show_table(table)
-    for name, amount in (
-        ("Each kept synthetic example", ledger.per_kept_example),
-        (f"Each of the {ledger.gain or 0:.1f} points gained", ledger.per_point),
-    ):
-        if amount is not None:
-            parts = [f"{words.short_time(amount.usage.seconds)} on the clock"]
-            parts += [f"{words.short_time(3600 * amount.gpu_hours)} of a GPU"]
-            parts += [f"{words.short_time(3600 * amount.cpu_hours)} of a CPU"]
-            parts += [words.money(ledger, amount)] * bool(ledger.prices)
-            say(f"{name}: {', '.join(parts)}")
+    for table in words.tables(ledger):
+        shown = new_table(table.columns, numeric=table.numeric, title=table.name)
+        for row in table.rows:
+            shown.add_row(*row)
+        show_table(shown)
+        say()
     for sentence in words.notes(ledger):
         say(sentence)
 

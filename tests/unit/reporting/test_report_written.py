@@ -26,7 +26,7 @@ def shards(*summaries: dict[str, int]) -> tuple[StageRecord, ...]:
     return tuple(
         StageRecord(
             name=f"synthetic/generated-{place:03d}-of-{len(summaries):03d}",
-            digest="0",
+            key="0",
             files=(),
             summary=summary,
             seconds=1.0,
