@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,20 +15,29 @@ from daftt_core.errors import ConfigError, StorageError, did_you_mean
 from daftt_core.stages import VERSIONS
 
 if TYPE_CHECKING:
-    from daftt_core.registry import Ledger, Lineage, TaskRegistry
+    from daftt_core.registry import Ledger, Lineage
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
-def _with_registry(command: _Decorated) -> _Decorated:
-    """Give a command the options that say where the registry is."""
-    command = click.option(
+def _with_registry(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that locate the registry, and pass its place as ``place``."""
+
+    @click.option("--registry", default="", help="The registry, if it is elsewhere.")
+    @click.option(
         "--output",
         default="runs",
         show_default=True,
         help="Folder, or prefix in a bucket, of the runs; the registry is 'registry' in it.",
-    )(command)
-    return click.option("--registry", default="", help="The registry, if it is elsewhere.")(command)
+    )
+    @wraps(command)
+    def located(registry: str, output: str, **options: Any) -> None:
+        from daftt_core.registry import REGISTRY
+
+        check_named_folder("registry" if registry else "output")
+        command(place=registry or f"{output.rstrip('/')}/{REGISTRY}", **options)
+
+    return located
 
 
 def _with_author(command: _Decorated) -> _Decorated:
@@ -53,7 +63,7 @@ def registry_command() -> None:
 @registry_command.command("list")
 @_with_registry
 @with_json
-def _list(registry: str, output: str, as_json: bool) -> None:
+def _list(place: str, as_json: bool) -> None:
     """List the champion of every task.
 
     \b
@@ -62,7 +72,6 @@ def _list(registry: str, output: str, as_json: bool) -> None:
     """
     from daftt_core.registry import registered_tasks
 
-    place = _known_place(registry, output)
     ledgers = {task: _read(place, task) for task in registered_tasks(place)}
     damaged = [str(ledger) for ledger in ledgers.values() if isinstance(ledger, StorageError)]
     if as_json:
@@ -84,16 +93,16 @@ def _list(registry: str, output: str, as_json: bool) -> None:
 @click.argument("version", default="champion")
 @_with_registry
 @with_json
-def _show(task: str, version: str, registry: str, output: str, as_json: bool) -> None:
+def _show(task: str, version: str, place: str, as_json: bool) -> None:
     """Show a task's champion, or another VERSION: its folder, its lineage, the task's history.
 
     \b
     Example:
       daftt registry show movie-reviews
     """
-    from daftt_core.registry import read_lineage, registered_tasks
+    from daftt_core.registry import TaskRegistry, read_lineage, registered_tasks
 
-    tasks, place = _open_registry(registry, output, task), _known_place(registry, output)
+    tasks = TaskRegistry(place, task)
     known = registered_tasks(place)
     if task not in known:
         hint = f"{did_you_mean(task, known)} (known: {', '.join(known) or 'none'})"
@@ -129,16 +138,16 @@ def _show(task: str, version: str, registry: str, output: str, as_json: bool) ->
 @click.argument("other", default="champion")
 @_with_registry
 @with_json
-def _diff(task: str, version: str, other: str, registry: str, output: str, as_json: bool) -> None:
+def _diff(task: str, version: str, other: str, place: str, as_json: bool) -> None:
     """Show how VERSION and OTHER (the champion) differ: data, settings, code, scores.
 
     \b
     Example:
       daftt registry diff movie-reviews 3f2a91
     """
-    from daftt_core.registry import read_lineage
+    from daftt_core.registry import TaskRegistry, read_lineage
 
-    tasks, place = _open_registry(registry, output, task), _registry_place(registry, output)
+    tasks = TaskRegistry(place, task)
     ledger = tasks.read()
     versions = [tasks.find(version), tasks.find(other)]
     left, right = (_flat(ledger, read_lineage(place, task, version)) for version in versions)
@@ -186,7 +195,7 @@ def _promote(run: str, output: str, by: str) -> None:
 @click.option("--why", required=True, help="One sentence for the history.")
 @_with_author
 @_with_registry
-def _rollback(task: str, to: str, why: str, by: str, registry: str, output: str) -> None:
+def _rollback(task: str, to: str, why: str, by: str, place: str) -> None:
     """Make an earlier champion the champion again.
 
     No run promotes again what was rolled back; only a roll-back --to it does that.
@@ -195,9 +204,9 @@ def _rollback(task: str, to: str, why: str, by: str, registry: str, output: str)
     Example:
       daftt registry rollback movie-reviews --why "wrong on short reviews since Tuesday"
     """
-    from daftt_core.registry import who
+    from daftt_core.registry import TaskRegistry, who
 
-    event = _open_registry(registry, output, task).roll_back(to, why, who(by))
+    event = TaskRegistry(place, task).roll_back(to, why, who(by))
     say(f"{task}: {event.version} is the champion again, in place of {event.champion}")
 
 
@@ -209,9 +218,7 @@ def _rollback(task: str, to: str, why: str, by: str, registry: str, output: str)
     "--onnx", is_flag=True, help="Also write model.onnx, checked to give the same logits."
 )
 @_with_registry
-def export_command(
-    task: str, folder: Path, version: str, onnx: bool, registry: str, output: str
-) -> None:
+def export_command(task: str, folder: Path, version: str, onnx: bool, place: str) -> None:
     """Write TASK's champion into FOLDER: model, tokenizer and model card.
 
     Plain transformers loads it, without DAFTT: AutoTokenizer.from_pretrained(FOLDER), and
@@ -223,32 +230,14 @@ def export_command(
       daftt export movie-reviews serving/movie-reviews
       daftt export movie-reviews serving/old --version 3f2a91 --onnx
     """
+    from daftt_core.registry import TaskRegistry
     from daftt_core.registry.export import export_version
 
-    version = _open_registry(registry, output, task).find(version)
-    place = _registry_place(registry, output)
+    version = TaskRegistry(place, task).find(version)
     difference = export_version(place, task, version, folder, onnx=onnx)
     say(f"{folder}: version {version} of {task}")
     if difference is not None:
         say(f"model.onnx: its logits differ by {difference:.1e} at most")
-
-
-def _registry_place(registry: str, output: str) -> str:
-    from daftt_core.registry import REGISTRY
-
-    return registry or f"{output.rstrip('/')}/{REGISTRY}"
-
-
-def _known_place(registry: str, output: str) -> str:
-    """Return where the registry is; a folder that was named by an option must exist."""
-    check_named_folder("registry" if registry else "output")
-    return _registry_place(registry, output)
-
-
-def _open_registry(registry: str, output: str, task: str) -> TaskRegistry:
-    from daftt_core.registry import TaskRegistry
-
-    return TaskRegistry(_registry_place(registry, output), task)
 
 
 def _read(place: str, task: str) -> Ledger | StorageError:
