@@ -64,10 +64,6 @@ def resolve_checked(config: Config) -> Run:
 def check_settings(config: Config, run: Run) -> None:
     """Check the settings against the task, the machines and other files; write nothing.
 
-    Args:
-        config: All settings.
-        run: The run they describe.
-
     Raises:
         ConfigError: The teacher cannot fit the GPUs that the settings name, the students'
             settings do not fit the task, the language cannot be recognized, the price file cannot
@@ -90,7 +86,7 @@ def preflight(config: Config, run: Run | None = None) -> StageResult[PreflightRe
 
     Args:
         config: All settings.
-        run: The run they describe; None finds it.
+        run: The run they describe; None resolves it.
 
     Raises:
         TaskError: The task is unknown or wrong.

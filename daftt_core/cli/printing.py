@@ -44,23 +44,12 @@ class PlainConsole(Console):
 
 
 def say(text: object = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print a text.
-
-    Args:
-        text: The text, or an object that is printed as ``str`` shows it.
-        err: Whether to print to stderr.
-        nl: Whether a line break follows.
-    """
+    """Print an object as ``str`` shows it; with ``err`` to stderr, with ``nl`` a line break."""
     click.echo(visible(str(text)), err=err, nl=nl)
 
 
 def say_json(value: object, file: IO[str] | None = None) -> None:
-    """Print a value as JSON; control characters are escaped as JSON does it.
-
-    Args:
-        value: What ``json`` can write.
-        file: Where to print instead of stdout.
-    """
+    """Print a value as JSON, to stdout or ``file``; control characters are escaped."""
     click.echo(json.dumps(value, indent=1).replace("\x7f", "\\u007f"), file=file)
 
 

@@ -28,13 +28,7 @@ _SHOWN = (
 
 
 def write_card(lineage: Lineage, decision: Decision, *, causal: bool = False) -> str:
-    """Return the card as Markdown.
-
-    Args:
-        lineage: The version's origin.
-        decision: The decision to promote it.
-        causal: Whether it is a causal language model.
-    """
+    """Return the card as Markdown; ``causal`` tells a causal language model from other writers."""
     task = lineage.task
     labels = ", ".join(f"`{_code(name)}`" for name in task.label_names)
     parts = [

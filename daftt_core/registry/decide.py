@@ -72,17 +72,7 @@ def decide(
     seed: int,
     evaluation_digest: str,
 ) -> Decision:
-    """Decide whether the challenger becomes the champion.
-
-    Args:
-        task: The task.
-        challenger: The student.
-        champion: The champion, or None.
-        evaluation: The run's evaluation.
-        promotion: The rule.
-        config: Resamples and coverage of the interval.
-        seed: The run's seed.
-        evaluation_digest: Tells this evaluation from others.
+    """Decide by the rule ``promotion`` whether the challenger becomes the champion.
 
     Raises:
         DataError: The two have not answered the same test examples.

@@ -108,14 +108,7 @@ def run_config(run: Run) -> Config:
 def collect_lineage(
     run: Run, version: str, arm: str, seed: int, images: Mapping[str, str]
 ) -> Lineage:
-    """Return the lineage of one of a run's students.
-
-    Args:
-        run: The run.
-        version: The student's name in the registry.
-        arm: Its arm.
-        seed: Its index among the arm's students.
-        images: The container images by kind.
+    """Return the lineage of one of a run's students; ``seed`` is its index in its arm.
 
     Raises:
         StorageError: A manifest cannot be read.

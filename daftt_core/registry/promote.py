@@ -136,11 +136,7 @@ def promote(
 
 
 def read_decision(run: Run, expected: str | None = None) -> Decision:
-    """Read the decision of :func:`promote`.
-
-    Args:
-        run: The run.
-        expected: Digest of its result; None takes the present one.
+    """Read the decision of :func:`promote`; with ``expected`` only the one with that digest.
 
     Raises:
         StorageError: The stage is not finished, was rebuilt, or its file is not a decision.
@@ -238,13 +234,13 @@ def _promote_or_refuse(tasks: TaskRegistry, decision: Decision, run: Run, by: st
 
 
 def _result(decision: Decision) -> PromotionResult:
-    compared = decision.gain is not None and decision.interval is not None
+    interval = decision.interval
     return PromotionResult(
         promoted=decision.promoted,
         reason=decision.reason,
         version=decision.version,
         score=decision.score,
-        gain=decision.gain if compared else None,
-        gain_low=decision.interval.low if decision.interval and compared else None,
-        gain_high=decision.interval.high if decision.interval and compared else None,
+        gain=decision.gain if interval else None,
+        gain_low=interval.low if interval else None,
+        gain_high=interval.high if interval else None,
     )

@@ -58,14 +58,7 @@ class Student:
     def of(
         cls, folder: Path, manifest: Manifest, seed: int, config: StudentConfig, task: Task
     ) -> Student:
-        """Return the student of a seed.
-
-        Args:
-            folder: Folder of the stage ``students/<arm>``.
-            manifest: Its manifest.
-            seed: The student's index.
-            config: The student settings.
-            task: The task.
+        """Return the student with an index, from the folder and manifest of ``students/<arm>``.
 
         Raises:
             StorageError: The stage has no such student.
@@ -91,12 +84,8 @@ def keep_version(
 ) -> None:
     """Copy a student into the registry, independent of its run; the champion stays the same.
 
-    Args:
-        registry: Folder or prefix of the registry.
-        student: The student.
-        lineage: Its origin.
-        decision: The decision to promote it.
-        learned: Ids of the examples that it was trained or chosen on.
+    With it go its lineage, a card with the decision, and ``learned``, the ids of the examples that
+    it was trained or chosen on.
 
     Raises:
         StorageError: It cannot be written.

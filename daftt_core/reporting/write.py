@@ -32,9 +32,6 @@ def write_report(run: Run) -> StageResult[ReportResult]:
     A run that failed or was stopped has a report too, which says what is missing and why. A report
     that is up to date is left as it is.
 
-    Args:
-        run: The run.
-
     Raises:
         StorageError: A finished stage's file is missing or was changed, or the report cannot be
             written.

@@ -35,12 +35,6 @@ def check_trigger(
     ``trigger`` gets ``verdict.json``, a :class:`Verdict`, and ``population.npz``, the record of
     these data that the registry keeps once it has decided about the run's student.
 
-    Args:
-        run: The run.
-        config: What counts as a reason to train.
-        data: The data's sources.
-        promotion: Names the registry.
-
     Returns:
         The stage's result; its summary has ``train``, ``reason``, ``population`` (a digest), and
         the numbers of the comparison with the champion's data.

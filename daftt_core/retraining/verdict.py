@@ -125,9 +125,7 @@ def _test(
 def decide(comparisons: Sequence[Comparison], config: TriggerConfig) -> Verdict:
     """Train if every comparison gives a reason: data that were tried once are not tried again.
 
-    Args:
-        comparisons: At least one, that with the champion's data first.
-        config: What counts as a reason.
+    There is at least one comparison, that with the champion's data first.
     """
     unchanged = [comparison for comparison in comparisons if not comparison.reasons]
     if unchanged:

@@ -159,12 +159,7 @@ def ratio_name(ratio: float | None) -> str:
 
 
 def find_curves(cells: Sequence[Cell], results: Mapping[str, Evaluation]) -> Iterator[Curve]:
-    """Yield the curves of a sweep, in the order of its cells.
-
-    Args:
-        cells: The sweep's cells.
-        results: The evaluations of finished cells, by name.
-    """
+    """Yield the curves of a sweep in the order of its cells, from the evaluations by cell."""
     groups: dict[tuple[float, int, str], list[Cell]] = {}
     for cell in cells:
         if cell.name in results:

@@ -75,11 +75,7 @@ def mixture_effects(
     """Compare the teachers of cells that differ in the mixture alone.
 
     A teacher depends on neither ratio nor mode, so each mixture of a fraction is compared once, in
-    the first two cells that allow it.
-
-    Args:
-        cells: The sweep's cells.
-        scores: The teachers' assessments, by cell.
+    the first two cells that allow it. ``scores`` has the teachers' assessments by cell.
     """
     known = [cell for cell in cells if cell.name in scores]
     plain = {

@@ -45,11 +45,7 @@ def compile_command(folder: Path, check: bool) -> int:
 
 
 def is_up_to_date(path: Path) -> bool:
-    """Whether a compiled file is, byte for byte, what the code compiles to.
-
-    Args:
-        path: The file; its name says which pipeline it is.
-    """
+    """Return whether a compiled file is, byte for byte, what the code compiles to."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / path.name
         compile_pipeline(fresh)

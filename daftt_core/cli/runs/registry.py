@@ -52,7 +52,7 @@ def registry_command() -> None:
 
     Every change and every refusal is written into the task's history: who, when, what and why.
 
-    
+    \b
     Examples:
       daftt registry list
       daftt registry show movie-reviews

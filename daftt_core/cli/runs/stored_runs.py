@@ -78,11 +78,7 @@ def with_output(command: _Decorated) -> _Decorated:
 
 
 def find_run(name: str, output: str) -> str:
-    """Return the folder or URI of a run.
-
-    Args:
-        name: Its folder, its URI, its name, or ``latest``.
-        output: Folder or prefix that holds the runs.
+    """Return the folder or URI of a run: by its folder, URI or name, or with ``latest``.
 
     Raises:
         StorageError: There is no such run.
