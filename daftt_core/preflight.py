@@ -33,10 +33,10 @@ _PACKAGES = ("kfp", "torch", "transformers", "datasets", "evaluate", "numpy", "s
 
 
 def resolve(config: Config) -> Run:
-    """Find the task and the run's folder; touches nothing.
+    """Find the task and the run's folder; write nothing.
 
-    Without a name, the folder's name is made of the task and a digest of the settings that decide
-    the result, so the same command finds the same run again.
+    Without a name, the folder is named after the task and a digest of the settings that decide the
+    result, so the same command finds the same run again.
 
     Raises:
         TaskError: The task is unknown or wrong.
@@ -56,18 +56,21 @@ def resolve(config: Config) -> Run:
     )
 
 
-def check_settings(config: Config, run: Run) -> None:
-    """Check what the settings say of the task, the machines and other files; writes nothing.
+def resolve_checked(config: Config) -> Run:
+    """Find a run as :func:`resolve` does, and check it with :func:`check_settings`."""
+    run = resolve(config)
+    check_settings(config, run)
+    return run
 
-    Args:
-        config: All settings.
-        run: The run they make.
+
+def check_settings(config: Config, run: Run) -> None:
+    """Check the settings against the task, the machines and other files; write nothing.
 
     Raises:
         ConfigError: The teacher cannot fit the GPUs that the settings name, the students'
-            settings do not fit the task, the language asked for cannot be recognized, the price
-            file cannot be used, or promotion has a floor for a metric of other tasks or a registry
-            at no place that is known.
+            settings do not fit the task, the language cannot be recognized, the price file cannot
+            be used, or promotion has a floor for another task's metric or an unknown kind of
+            registry.
     """
     if config.curation.language:
         from daftt_core.curation import check_language  # its libraries take seconds to load
@@ -158,7 +161,7 @@ def preflight(config: Config, run: Run | None = None) -> StageResult[PreflightRe
 
     Args:
         config: All settings.
-        run: The run they make; None finds it.
+        run: The run they describe; None resolves it.
 
     Raises:
         TaskError: The task is unknown or wrong.
@@ -170,7 +173,7 @@ def preflight(config: Config, run: Run | None = None) -> StageResult[PreflightRe
     run = run or resolve(config)
     check_models(config)
     check_settings(config, run)
-    # in a storage at a distance the stages may be worked on by as many machines, each with its disk
+    # the stages of a remote run may be on different machines, each with its own disk
     check_run(run, 0 if is_remote(run) else disk_bytes(config))
     if config.promotion.enabled and config.promotion.registry:
         open_storage(config.promotion.registry).check_writable()
@@ -183,8 +186,8 @@ def preflight(config: Config, run: Run | None = None) -> StageResult[PreflightRe
         write_text(folder / RUN_FILE, run.model_dump_json(indent=1) + "\n")
         return PreflightResult(versions=_versions())
 
-    asked = run.model_dump(mode="json", exclude={"uri"})
-    return run_stage(run, PREFLIGHT, [config, asked, prices, __version__], work)
+    described = run.model_dump(mode="json", exclude={"uri"})
+    return run_stage(run, PREFLIGHT, [config, described, prices, __version__], work)
 
 
 def _check_promotion(config: Config, run: Run) -> None:
@@ -194,7 +197,7 @@ def _check_promotion(config: Config, run: Run) -> None:
     for metric in config.promotion.floor_values():
         if metric not in known:
             raise ConfigError(
-                f"promotion_floors: {metric!r} does not serve the task {run.task.id}"
+                f"promotion_floors: {metric!r} is no metric of the task {run.task.id}"
                 f"{did_you_mean(metric, known)} (known: {', '.join(known)})"
             )
     if config.promotion.enabled and config.promotion.registry:

@@ -1,8 +1,8 @@
 """The command line: what a person types as ``daftt``.
 
-One module a command. Nothing here computes: a command reads settings, calls one library function
-or starts the compiled pipeline, and shows what came of it. kfp, torch and matplotlib cost seconds
-to import, so only the commands that need one import it, inside their functions.
+Nothing here computes: a command reads settings, calls one library function or starts the compiled
+pipeline, and shows the result. kfp, torch and matplotlib take seconds to import, so only the
+commands that need one import it, inside their functions.
 """
 
 from daftt_core.cli.app import cli, main

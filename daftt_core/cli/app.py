@@ -11,42 +11,35 @@ import click
 
 from daftt_core import __version__, errors
 from daftt_core.cli.authoring.compile import compile_command
-from daftt_core.cli.authoring.plan import plan_command
+from daftt_core.cli.authoring.plan import plan_command, validate_command
 from daftt_core.cli.authoring.task import task_command
-from daftt_core.cli.authoring.validate import validate_command
 from daftt_core.cli.cluster.logs import logs_command
 from daftt_core.cli.cluster.models import models_command
 from daftt_core.cli.cluster.reap import reap_command
 from daftt_core.cli.cluster.schedule import schedule_command
 from daftt_core.cli.cluster.submit import submit_command
 from daftt_core.cli.cluster.upload import upload_command
-from daftt_core.cli.completion import completion_command
-from daftt_core.cli.doctor import doctor_command
-from daftt_core.cli.local.fetch import fetch_command
-from daftt_core.cli.local.outcome import INTERRUPTED, StoppedError
+from daftt_core.cli.installation import completion_command, doctor_command, fetch_command
+from daftt_core.cli.local.launch import INTERRUPTED, StoppedError
 from daftt_core.cli.local.run import run_command
 from daftt_core.cli.local.sweep import sweep_command
 from daftt_core.cli.printing import say, warn_in_plain_text
-from daftt_core.cli.runs.clean import clean_command
 from daftt_core.cli.runs.costs import costs_command
-from daftt_core.cli.runs.export import export_command
-from daftt_core.cli.runs.notify import notify_command
-from daftt_core.cli.runs.registry import registry_command
-from daftt_core.cli.runs.report import report_command
-from daftt_core.cli.runs.review import review_command
-from daftt_core.cli.runs.runs import runs_command
+from daftt_core.cli.runs.registry import export_command, registry_command
+from daftt_core.cli.runs.report import notify_command, report_command, review_command
+from daftt_core.cli.runs.runs import clean_command, runs_command
 from daftt_core.errors import did_you_mean, shortened
 
-_MEANT = {
+_SUGGESTIONS = {
     "serve": "a champion is served from the folder that this writes: daftt export TASK FOLDER",
     "deploy": "a champion is served from the folder that this writes: daftt export TASK FOLDER",
-    "train": "training is a part of: daftt run",
+    "train": "training is part of: daftt run",
     "init": "a task for your own data is written by: daftt task new",
-    "status": "what became of runs is listed by: daftt runs",
+    "status": "runs and their states are listed by: daftt runs",
 }
-"""What other programs call what is done here by a command of another name."""
+"""Commands of other programs, and what does the same here."""
 
-_OF_A_PLACE = {
+_PATH_FAULTS = {
     errno.EACCES,
     errno.EDQUOT,
     errno.EISDIR,
@@ -57,11 +50,11 @@ _OF_A_PLACE = {
     errno.EPERM,
     errno.EROFS,
 }
-"""Faults of a place that a user has named: no fault of DAFTT, so no stack trace."""
+"""Faults of a path that a user has named, and not of DAFTT, so there is no stack trace."""
 
 
 def exit_codes() -> list[tuple[str, str]]:
-    """Each exit code and what it means, read off the error classes themselves."""
+    """Return each exit code and its meaning, read off the error classes themselves."""
     meanings: dict[int, list[str]] = {
         0: ["Success."],
         1: ["A check failed (compile --check, doctor), or a fault that no other code fits."],
@@ -81,12 +74,12 @@ class _Daftt(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that was typed; where there is none, say what serves in its place."""
+        """Find the command that was typed; if there is none, suggest another."""
         name = args[0]
         if name.startswith("-") or ctx.resilient_parsing or self.get_command(ctx, name):
             return super().resolve_command(ctx, args)
-        meant = _MEANT.get(name)
-        hint = f"; {meant}" if meant else did_you_mean(name, self.commands)
+        suggestion = _SUGGESTIONS.get(name)
+        hint = f"; {suggestion}" if suggestion else did_you_mean(name, self.commands)
         raise errors.ConfigError(f"there is no command {shortened(repr(name))}{hint}")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -100,7 +93,7 @@ class _Daftt(click.Group):
                 [
                     ("daftt doctor", "is everything in place?"),
                     ("daftt run", "the built-in demo"),
-                    ("daftt run --task my-task.yaml --data-train my.csv", "one's own task"),
+                    ("daftt run --task my-task.yaml --data-train my.csv", "your own task"),
                     ("daftt report latest --open", "look at the result"),
                     ("daftt submit --output gs://my-bucket/daftt", "the same on a cluster"),
                 ]
@@ -175,11 +168,11 @@ def main(args: Sequence[str] | None = None) -> int:
             say(note, err=True)
         return error.exit_code
     except OSError as error:
-        if error.errno not in _OF_A_PLACE or error.filename is None:
+        if error.errno not in _PATH_FAULTS or error.filename is None:
             raise
         say(f"error: {error.filename}: cannot be used: {error.strerror}", err=True)
         return errors.StorageError.exit_code
-    except (click.Abort, KeyboardInterrupt):  # outside a run: nothing to go on with
+    except (click.Abort, KeyboardInterrupt):  # outside a run: nothing to resume
         say("Stopped.", err=True)
         return INTERRUPTED
     return result if isinstance(result, int) else 0

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import IO, Any
+from collections.abc import Callable, Collection, Sequence
+from typing import IO, Any, Literal, TypeVar
 
 import click
 import yaml
@@ -21,45 +22,55 @@ from rich.text import Text
 from daftt_core.records import visible
 
 _WIDTH_OF_A_PIPE = 1000  # it has none of its own: what reads it wants whole lines
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
 class PlainConsole(Console):
     """A console for which a text is that text: no markup, no emoji names, no control characters.
 
     Args:
-        width_of_a_pipe: Characters of a line where nobody looks on; None: what rich takes.
-        how: What else a rich console takes.
+        width_of_a_pipe: Characters per line when the output is no terminal; None: rich's default.
+        options: Other arguments of a rich console.
     """
 
-    def __init__(self, *, width_of_a_pipe: int | None = None, **how: Any) -> None:
-        super().__init__(markup=False, emoji=False, highlight=False, **how)
+    def __init__(self, *, width_of_a_pipe: int | None = None, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
         if width_of_a_pipe and not self.is_terminal:
             self.width = width_of_a_pipe
 
-    def render_str(self, text: str, **how: Any) -> Text:
-        """Every text that is printed, also in a table's cells, becomes visible here."""
-        return super().render_str(visible(text), **{**how, "markup": False, "emoji": False})
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make a text visible; every one that is printed passes here, also a table's cells."""
+        return super().render_str(visible(text), **{**options, "markup": False, "emoji": False})
 
 
 def say(text: object = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print a text.
-
-    Args:
-        text: The text, or what has one.
-        err: Whether to print to stderr.
-        nl: Whether a line break follows.
-    """
+    """Print an object as ``str`` shows it; with ``err`` to stderr, with ``nl`` a line break."""
     click.echo(visible(str(text)), err=err, nl=nl)
 
 
 def say_json(value: object, file: IO[str] | None = None) -> None:
-    """Print a value as JSON; control characters are escaped as JSON does it.
+    """Print a value as JSON, to stdout or ``file``; control characters are escaped."""
+    click.echo(json.dumps(value, indent=1).replace("\x7f", "\\u007f"), file=file)
+
+
+def with_json(command: _Decorated) -> _Decorated:
+    """Give a command the option to print JSON, as its parameter ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def new_table(headings: Sequence[str], *, numeric: Collection[str] = (), title: str = "") -> Table:
+    """Return an empty table without lines.
 
     Args:
-        value: What ``json`` can write.
-        file: Where to print instead of stdout.
+        headings: Names of the columns.
+        numeric: Columns that are aligned to the right.
+        title: Stands above it.
     """
-    click.echo(json.dumps(value, indent=1).replace("\x7f", "\\u007f"), file=file)
+    table = Table(box=None, pad_edge=False, title=title or None, title_justify="left")
+    for heading in headings:
+        justify: Literal["left", "right"] = "right" if heading in numeric else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
+    return table
 
 
 def show_table(table: Table, width_of_a_pipe: int = _WIDTH_OF_A_PIPE) -> None:
@@ -68,7 +79,7 @@ def show_table(table: Table, width_of_a_pipe: int = _WIDTH_OF_A_PIPE) -> None:
 
 
 def as_yaml(value: object) -> str:
-    """A value as YAML; where characters cannot be seen, with escapes in their place."""
+    """Return a value as YAML, with escapes in the place of invisible characters."""
     text = str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100))
     if text == visible(text):
         return text
@@ -81,6 +92,6 @@ class _PlainFormatter(logging.Formatter):
 
 
 def warn_in_plain_text() -> None:
-    """Let warnings of the library, which quote names and files, be plain text too."""
+    """Print the library's warnings, which quote names and files, as plain text too."""
     if logging.lastResort is not None:  # what prints them while nobody has set up a log
         logging.lastResort.setFormatter(_PlainFormatter())

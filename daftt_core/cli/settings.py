@@ -1,6 +1,6 @@
 """Settings as options, generated from the configuration so that none can be forgotten.
 
-Beside them what a sweep varies, and numbers as options of a command.
+With them come the variations of a sweep, and numbers as options.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def _show_all(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 class _Value(click.ParamType[str]):
-    """A value that is handed on as it was typed.
+    """A value that is passed on as it was typed.
 
-    The configuration checks it, so that every mistake is reported at once and in the same words as
-    for a file, and not the first alone.
+    The configuration checks it, so that all mistakes are reported at once, and in the same words as
+    those of a file.
     """
 
     def __init__(self, name: str, choices: tuple[str, ...] = ()) -> None:
@@ -57,8 +57,8 @@ class _Value(click.ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        found = [CompletionItem(word) for word in self._choices if word.startswith(incomplete)]
-        return found or [CompletionItem(incomplete, type="file")]
+        items = [CompletionItem(word) for word in self._choices if word.startswith(incomplete)]
+        return items or [CompletionItem(incomplete, type="file")]
 
 
 class SettingsCommand(click.Command):
@@ -120,40 +120,40 @@ def with_settings(command: _Decorated) -> _Decorated:
 
 
 def read_given(
-    settings_file: Path | None, given: Mapping[str, Any]
+    settings_file: Path | None, options: Mapping[str, Any]
 ) -> tuple[list[str], dict[str, object]]:
-    """Return the presets and the flat settings that a command was given.
+    """Return a command's presets and flat settings.
 
     Args:
         settings_file: A YAML file of flat settings, or None.
-        given: Values of the options, ``preset`` (several) among them; None where one was not
-            given. They win over the file.
+        options: Values of the options, with ``preset`` (several); None for an option that was not
+            used. They win over the file.
 
     Raises:
         ConfigError: The file is missing or wrong.
     """
-    chosen = {name: value for name, value in given.items() if value is not None}
-    presets = [name for text in chosen.pop("preset", ()) for name in split_presets(text)]
-    return presets, (read_settings(settings_file) if settings_file else {}) | chosen
+    used = {name: value for name, value in options.items() if value is not None}
+    presets = [name for text in used.pop("preset", ()) for name in split_presets(text)]
+    return presets, (read_settings(settings_file) if settings_file else {}) | used
 
 
-def read_config(settings_file: Path | None, given: Mapping[str, Any]) -> Config:
+def read_config(settings_file: Path | None, options: Mapping[str, Any]) -> Config:
     """Return the configuration that presets, a file and options make together.
 
     Args:
         settings_file: A YAML file of flat settings, or None.
-        given: Values of the options, as in :func:`read_given`.
+        options: Values of the options, as in :func:`read_given`.
 
     Raises:
         ConfigError: Names every mistake of the file and of the options, or what is wrong with the
             presets.
     """
-    presets, settings = read_given(settings_file, given)
+    presets, settings = read_given(settings_file, options)
     return from_flat(read_presets(presets) | settings)
 
 
 def kind_in_words(field: FieldInfo) -> str:
-    """What kind of value a setting takes, such as ``INTEGER``, ``on|off`` or ``stop|continue``."""
+    """Return the kind of value of a setting: ``INTEGER``, ``on|off`` or ``stop|continue``."""
     annotation = field.annotation
     if annotation is bool:
         return "on|off"
@@ -167,7 +167,7 @@ def kind_in_words(field: FieldInfo) -> str:
 
 
 def limits_in_words(field: FieldInfo) -> str:
-    """The limits of a field's values, such as ``above 0, below 1``; empty where there are none."""
+    """Return the limits of a field's values, such as ``above 0, below 1``; empty without limits."""
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
     return ", ".join(
         f"{word} {limit:,}"
@@ -178,7 +178,7 @@ def limits_in_words(field: FieldInfo) -> str:
 
 
 def default_in_words(field: FieldInfo) -> str:
-    """A setting's default as the command line takes it."""
+    """Return a setting's default as the command line takes it."""
     if isinstance(field.default, bool):
         return "on" if field.default else "off"
     return str(field.default)
@@ -191,8 +191,8 @@ def _presets_in_words() -> str:
 def _option(name: str, field: FieldInfo) -> Callable[[_Decorated], _Decorated]:
     flag = f"--{name.replace('_', '-')}"
     limits, default = limits_in_words(field), default_in_words(field)
-    said = [limits] * bool(limits) + [f"default: {default}"] * bool(default)
-    text = str(field.description) + (f" [{'; '.join(said)}]" if said else "")
+    notes = [limits] * bool(limits) + [f"default: {default}"] * bool(default)
+    text = str(field.description) + (f" [{'; '.join(notes)}]" if notes else "")
     if field.annotation is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
@@ -216,16 +216,16 @@ _HELP = {
 
 
 def with_variations(command: Any) -> Any:
-    """Give a command the options that say what a sweep varies; None where one is not given."""
+    """Give a command the options that say what a sweep varies."""
     for name in reversed(_HELP):
         text = f"{_HELP[name]} [default: {_DEFAULTS[name]}]"
         command = click.option(f"--{name}", metavar="A,B,...", help=text)(command)
     return command
 
 
-def take_variations(given: dict[str, Any]) -> dict[str, str | None]:
-    """Take the values of those options out of a command's; None where one was not given."""
-    return {name: given.pop(name) for name in _HELP}
+def take_variations(options: dict[str, Any]) -> dict[str, str | None]:
+    """Remove the values of those options from a command's, and return them; None if not used."""
+    return {name: options.pop(name) for name in _HELP}
 
 
 def sweep_parameters(
@@ -235,7 +235,7 @@ def sweep_parameters(
 
     Args:
         settings: Flat settings that all cells share.
-        variations: What :func:`take_variations` took: values separated by commas; None takes the
+        variations: Values separated by commas, from :func:`take_variations`; None takes the
             default.
     """
     varied: dict[str, Any] = {"settings": settings}
@@ -246,12 +246,12 @@ def sweep_parameters(
 
 
 class FiniteRange(click.FloatRange):
-    """A range of numbers among which infinity is none, and NaN, which no limit stops."""
+    """A range of numbers that excludes infinity, and NaN, which no limit stops."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """The number that a word is."""
+        """Return a word as a number."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)

@@ -219,7 +219,7 @@ class ClusterConfig(PodConfig):
     environment: Annotated[dict[str, str], BeforeValidator(_read_text)] = Field(
         default={},
         description="Environment variables of every pod, as JSON, such as "
-        '{"HTTPS_PROXY": "http://proxy.example:3128"}; nothing secret. '
+        '{"OMP_NUM_THREADS": "4"}; nothing secret. '
         f"{_COMPILED_IN}",
     )
 

@@ -1,6 +1,6 @@
-"""The champion of each task: what serves, why, since when, and how to go back.
+"""The champion of each task: which model serves, why, since when, and how to roll back.
 
-What loads torch is imported where it is used, inside functions.
+Modules that load torch are imported inside the functions that use them.
 """
 
 from daftt_core.registry.ledger import TaskRegistry, registered_tasks, who

@@ -1,6 +1,6 @@
 """The model card of a version, in the form of the Hugging Face Hub.
 
-Its heading is written by the Hub's own library. Nothing in it names a place on this machine.
+The Hub's own library writes its heading. It names no folder of this machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from daftt_core.registry.models import Decision, Lineage
 from daftt_core.storage.assets import known_assets
 from daftt_core.tasks import METRICS
 
-# What the Hub calls a metric where it has a name of its own.
+# The Hub's names of metrics that differ from ours.
 _HUB_METRICS = {
     "macro_f1": "f1",
     "matthews": "matthews_correlation",
@@ -28,13 +28,7 @@ _SHOWN = (
 
 
 def write_card(lineage: Lineage, decision: Decision, *, causal: bool = False) -> str:
-    """The card, as Markdown.
-
-    Args:
-        lineage: Where the version comes from.
-        decision: What it has shown.
-        causal: Whether it writes a text by going on with it.
-    """
+    """Return the card as Markdown; ``causal`` tells a causal language model from other writers."""
     task = lineage.task
     labels = ", ".join(f"`{_code(name)}`" for name in task.label_names)
     parts = [
@@ -115,8 +109,8 @@ def _origins(lineage: Lineage) -> Iterator[str]:
         f"- Teacher: {_named(teacher['model'])}, fine-tuned on the labelled examples (digest "
         f"`{teacher['digest'] or 'none'}`)"
     )
-    for stage, found in lineage.synthetic.items():
-        yield f"- Synthetic set `{_code(stage)}`: digest `{found}`"
+    for stage, digest in lineage.synthetic.items():
+        yield f"- Synthetic set `{_code(stage)}`: digest `{digest}`"
 
 
 def _making(lineage: Lineage) -> Iterator[str]:
@@ -153,7 +147,7 @@ def _limits(lineage: Lineage) -> Iterator[str]:
 
 
 def _named(model: str) -> str:
-    """A model by its name; of a folder on some machine, only the last part."""
+    """Return a model's name; of a folder on this machine only the last part."""
     is_folder = model not in known_assets() and Path(model).exists()
     return escape_markdown(model.rstrip("/").rpartition("/")[2] if is_folder else model)
 
@@ -167,5 +161,9 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _code(text: str) -> str:
-    """Text between backticks."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split()).replace("`", "'")
+    """Return a text that can stand between backticks."""
+    return _one_line(text).replace("`", "'")
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,7 +1,7 @@
-"""A version as a folder for serving: what plain transformers loads, and an ONNX file if asked for.
+"""Export a version as a folder for serving, which plain transformers loads, optionally with ONNX.
 
 Nothing in the folder needs DAFTT. It appears complete or not at all, and its manifest lets whoever
-copies it on check every file. What the version's manifest does not list is not in it.
+copies it check every file. It holds only files that the version's manifest lists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from daftt_core.storage import commit
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, read_examples
 
-_CHECKED = 64  # inputs that an ONNX file is tried on, at most
+_CHECKED = 64  # inputs that an ONNX file is checked on, at most
 
 
 def export_version(
@@ -29,31 +29,31 @@ def export_version(
     """Write a version's model, tokenizer and card into a folder of its own.
 
     Args:
-        registry: Where the registry is.
+        registry: Folder or prefix of the registry.
         task: The task's id.
         version: The version.
         target: The folder; it must not exist, or be empty.
-        onnx: Also write ``model.onnx``, checked on dev examples of the run that it comes from, or
-            on random words where these are gone.
+        onnx: Also write ``model.onnx``, checked on dev examples of the version's run, or on random
+            words if these are gone.
 
     Returns:
         The largest difference of a logit between the ONNX file and the model; None without one.
 
     Raises:
-        ConfigError: The folder holds something, or the task has no labels and cannot be ONNX.
-        ModelError: The ONNX file answers differently, or cannot be made.
+        ConfigError: The folder is not empty, or the task has no labels and cannot be ONNX.
+        ModelError: The ONNX file answers differently, or cannot be written.
         StorageError: A file does not match its manifest, or something cannot be read or written.
     """
     if not target.name.isprintable():
         raise ConfigError(f"{str(target)!r}: a folder's name must be one line of text")
     target = target.resolve()
     if target == Path.cwd():
-        raise ConfigError(f"{target}: is the current folder; name one to be made")
+        raise ConfigError(f"{target}: is the current folder; name a new one")
     lineage = read_lineage(registry, task, version)
     if onnx and not lineage.task.is_classification:
-        raise ConfigError(f"{task}: an ONNX file is made of classifiers only; leave --onnx out")
+        raise ConfigError(f"{task}: only classifiers can be exported to ONNX; leave --onnx out")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ConfigError(f"{target}: is there already; name another folder")
+        raise ConfigError(f"{target}: already exists; name another folder")
     try:
         with appearing(target, folder=True) as partial:
             copy_version(registry, lineage.task, version, partial)
@@ -72,22 +72,22 @@ def _add_onnx(folder: Path, lineage: Lineage) -> float:
 
 
 def _checked_on(lineage: Lineage) -> list[list[str]]:
-    """Inputs to try the file on: dev examples of the version's run while these are there."""
+    """Return inputs to check the file on: dev examples of the version's run, if any are left."""
     run = Run(uri=lineage.uri, seed=lineage.run_seed, task=lineage.task)
     try:
         dev = read_examples(run, DATA, lineage.stages.get(DATA.name), "dev")
-    except StorageError:  # the run was removed, or has gone on to other data
+    except StorageError:  # the run was removed, or repeated with other data
         log.info("dev examples of run %s are gone: the file is checked on random words", run.name)
         pair = lineage.task.columns.text_pair is not None
         return [
             [_words(n), _words(_CHECKED + n)] if pair else [_words(n)]
             for n in range(1, _CHECKED + 1)
         ]
-    return [[one.text, one.text_pair] if one.text_pair else [one.text] for one in dev[:_CHECKED]]
+    return [[e.text, e.text_pair] if e.text_pair else [e.text] for e in dev[:_CHECKED]]
 
 
 def _words(seed: int) -> str:
-    """Up to a hundred words of random letters, which tokenizers cut into all kinds of parts."""
+    """Return up to a hundred words of random letters, which tokenizers split in many ways."""
     rng = random.Random(seed)  # noqa: S311
     words = ("".join(rng.choices(string.ascii_lowercase, k=rng.randint(1, 10))) for _ in count())
     return " ".join(islice(words, rng.randint(1, 100)))

@@ -1,11 +1,11 @@
-"""The champion of each task: read, moved by compare-and-swap, taken back.
+"""The champion of each task: read it, replace it by compare-and-swap, roll it back.
 
     <registry>/<task>/champion.json          the pointer and the history, always written together
     <registry>/<task>/versions/<version>/    a model folder with its card and lineage; never changed
 
-The file is replaced on condition of the version that was read: a generation in a bucket, a lock and
-an atomic rename in a folder. Of two writers that saw the same file one wins; the other reads again
-and gives up where the champion is no longer the one it was compared with.
+The file is replaced only if it is still the version that was read: by generation in a bucket, by a
+lock and an atomic rename in a folder. Of two writers that read the same file one wins; the other
+reads again, and gives up if the champion is no longer the one that it was compared with.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TaskRegistry:
     """One task's part of a registry.
 
     Args:
-        registry: Where the registry is, as a folder or storage prefix.
+        registry: Folder or storage prefix of the registry.
         task: The task's id.
         sleep: Waits for some seconds.
 
@@ -61,7 +61,7 @@ class TaskRegistry:
         )
 
     def read(self) -> Ledger:
-        """The champion and the history; both empty where nothing was promoted yet.
+        """Return the champion and the history; both empty before the first promotion.
 
         Raises:
             StorageError: They cannot be read, or were changed by hand.
@@ -69,15 +69,15 @@ class TaskRegistry:
         return self._read()[0]
 
     def promote(self, decision: Decision, run: str, by: str) -> Ledger:
-        """Let a version take the place of the champion that it was compared with.
+        """Replace the champion by the version that was compared with it.
 
         Args:
-            decision: Why it may.
-            run: The run that it comes from.
-            by: Who does it.
+            decision: The decision.
+            run: The run that the version comes from.
+            by: Who promotes it.
 
         Raises:
-            BusyError: Another champion has come meanwhile; nothing was changed.
+            BusyError: There is a new champion meanwhile; nothing was changed.
             StorageError: The version's files do not match its manifest.
         """
         self.check_version(decision.version)
@@ -85,7 +85,7 @@ class TaskRegistry:
         return self._append(event, decision.champion)
 
     def refuse(self, decision: Decision, run: str, by: str) -> Ledger:
-        """Write down that a version was refused. Arguments as for :meth:`promote`."""
+        """Record that a version was refused. Arguments as for :meth:`promote`."""
         event = _event("refused", decision.version, decision.reason, by, run, decision)
         return self._append(event)
 
@@ -94,22 +94,22 @@ class TaskRegistry:
 
         Args:
             to: The version, or its beginning; empty: the one that the champion replaced.
-            why: One sentence.
-            by: Who does it.
+            why: The reason, in one sentence.
+            by: Who rolls back.
 
         Raises:
             ConfigError: There is no such version, or none before the champion.
-            BusyError: Another champion has come meanwhile; nothing was changed.
+            BusyError: There is a new champion meanwhile; nothing was changed.
             StorageError: The version's files do not match its manifest.
         """
         if not why.strip():
-            raise ConfigError("why: the history needs a reason for going back (--why)")
+            raise ConfigError("why: the history needs a reason for the roll-back (--why)")
         ledger = self.read()
         if ledger.champion is None:
             raise ConfigError(f"{self.task}: has no champion in {self.uri}")
         version = self.find(to) if to else _before(ledger)
         if version == ledger.champion:
-            raise ConfigError(f"{self.task}: {version} is the champion already")
+            raise ConfigError(f"{self.task}: {version} is already the champion")
         self.check_version(version)
         promoted = ledger.promotion_of(version)
         run = promoted.run if promoted else ""
@@ -117,10 +117,10 @@ class TaskRegistry:
         return self._append(event, ledger.champion).events[-1]
 
     def find(self, start: str) -> str:
-        """The version that begins like this; ``champion`` is the one that serves.
+        """Return the promoted version that begins like this, or for ``champion`` the champion.
 
         Raises:
-            ConfigError: None of the versions that were promoted does, or several do.
+            ConfigError: No promoted version does, or several do.
         """
         ledger = self.read()
         if start == "champion":
@@ -128,16 +128,16 @@ class TaskRegistry:
                 raise ConfigError(f"{self.task}: has no champion in {self.uri}")
             return ledger.champion
         known = ledger.versions()
-        found = [version for version in known if start and version.startswith(start)]
-        if len(found) == 1:
-            return found[0]
+        matches = [version for version in known if start and version.startswith(start)]
+        if len(matches) == 1:
+            return matches[0]
         raise ConfigError(
-            f"{self.task}: {'several versions begin' if found else 'no promoted version begins'} "
+            f"{self.task}: {'several versions begin' if matches else 'no promoted version begins'} "
             f"with {start!r}{did_you_mean(start, known)} (known: {', '.join(known) or 'none'})"
         )
 
     def check_version(self, version: str) -> None:
-        """Make sure that every stored file of a version is what its manifest says.
+        """Check every stored file of a version against its manifest.
 
         Raises:
             StorageError: A file is missing or was changed, or there is no such version.
@@ -153,13 +153,13 @@ class TaskRegistry:
             remote = RemoteFolder(self._storage, name)
             manifest = remote.manifest()
             if manifest is not None:
-                # what is stored is read, and not what a cache on this machine has of it
-                with tempfile.TemporaryDirectory(prefix="daftt-version-") as fetched:
-                    wrong = remote.download(manifest, Path(fetched))
-                if not wrong:
+                # read from storage, not from the cache on this machine
+                with tempfile.TemporaryDirectory(prefix="daftt-version-") as download:
+                    changed = remote.download(manifest, Path(download))
+                if not changed:
                     return
                 raise StorageError(
-                    f"{remote.uri}: {wrong[0]} does not match the manifest; it was changed"
+                    f"{remote.uri}: {changed[0]} does not match the manifest; it was changed"
                 )
         raise StorageError(f"{self.uri}/{name}: has no manifest, so there is no such version")
 
@@ -180,14 +180,14 @@ class TaskRegistry:
         return ledger, content.version
 
     def _append(self, event: Event, expected: str | object | None = ...) -> Ledger:
-        """Add an event; with ``expected``, only while that is the champion."""
+        """Add an event; with ``expected`` only if that is the champion."""
         changed: Ledger | None = None
 
         def attempt(_seconds: float) -> Ledger:
             nonlocal changed
             ledger, version = self._read()
             if changed and changed.events[-1] in ledger.events:
-                return changed  # it had been written, and another process wrote after it
+                return changed  # it was written, and another process wrote after it
             if expected is not ... and ledger.champion != expected:
                 raise BusyError(_overtaken(self.task, ledger, expected))
             changed = ledger.followed_by(event)
@@ -207,7 +207,7 @@ class TaskRegistry:
 
 
 def registered_tasks(registry: str) -> list[str]:
-    """The tasks that a registry has something of, in order.
+    """Return the tasks in a registry, in order.
 
     Raises:
         StorageError: It cannot be read.
@@ -215,13 +215,13 @@ def registered_tasks(registry: str) -> list[str]:
     return [name for name in open_storage(registry).folders() if _TASK.fullmatch(name)]
 
 
-def who(given: str = "") -> str:
-    """Who does something: as given, else ``DAFTT_USER``, else this process's user.
+def who(name: str = "") -> str:
+    """Return the author of a change: the name, else ``DAFTT_USER``, else this process's user.
 
     Raises:
         ConfigError: It is not one line of text.
     """
-    name = given or os.environ.get("DAFTT_USER", "")
+    name = name or os.environ.get("DAFTT_USER", "")
     if not name:
         try:
             name = getpass.getuser()
@@ -230,9 +230,9 @@ def who(given: str = "") -> str:
     return _line("by", name)
 
 
-def _line(what: str, text: str) -> str:
+def _line(field: str, text: str) -> str:
     if not text.isprintable() or len(text) > 500:
-        raise ConfigError(f"{what}: {text[:60]!r} must be one line of at most 500 characters")
+        raise ConfigError(f"{field}: {text[:60]!r} must be one line of at most 500 characters")
     return text.strip()
 
 
@@ -256,14 +256,14 @@ def _before(ledger: Ledger) -> str:
     promoted = ledger.promotion_of(ledger.champion or "")
     if promoted is None or promoted.champion is None:
         raise ConfigError(
-            f"{ledger.task}: {ledger.champion} is the first champion, so there is none to go back "
-            "to; name a version with --to"
+            f"{ledger.task}: {ledger.champion} is the first champion, so there is none to roll "
+            "back to; name a version with --to"
         )
     return promoted.champion
 
 
 def _overtaken(task: str, ledger: Ledger, expected: object) -> str:
-    last = next(e for e in reversed(ledger.events) if e.action != "refused")
+    last = next(event for event in reversed(ledger.events) if event.action != "refused")
     return (
         f"{task}: meanwhile {last.by} has made {last.version} of run {last.run} the champion "
         f"({last.at}) in place of {expected or 'none'}; nothing was changed: compare again"

@@ -1,11 +1,11 @@
-"""Where a version comes from, read off the manifests of its run.
+"""The origin of a version, from its run's manifests, and the record of the data behind decisions.
 
-What the registry remembers of the data that decisions were about, for later runs' triggers.
+The record is for the triggers of later runs:
 
     <registry>/<task>/populations/<digest>/population.npz
 
 It holds hashes and counts, no text (:mod:`daftt_core.data.population`). Decisions name it by its
-digest, so runs whose data are the same share one.
+digest, so runs of the same data share one.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from daftt_core.stages import (
 from daftt_core.storage import copy_file
 from daftt_core.tasks import Task
 from daftt_core.workspace import (
+    CONFIG_FILE,
     Run,
     finished_stages,
     read_file,
@@ -52,10 +53,10 @@ from daftt_core.workspace import (
 
 
 def keep_population(registry: str, run: Run) -> str:
-    """Put what a run's first stages remember of its data into the registry.
+    """Copy the record of a run's data into the registry.
 
     Returns:
-        Its digest; empty where the run has no such stage.
+        Its digest; empty if the run has no record.
 
     Raises:
         StorageError: It cannot be written.
@@ -63,7 +64,7 @@ def keep_population(registry: str, run: Run) -> str:
     if stage_manifest(run, TRIGGER) is None:
         return ""
     source, manifest = read_stage(run, TRIGGER)
-    found = TRIGGER.parse(manifest.summary, str(source)).population
+    digest = TRIGGER.parse(manifest.summary, str(source)).population
     entry = manifest.entry(POPULATION)
     if entry is None:
         raise StorageError(f"{source / POPULATION}: is missing")
@@ -72,33 +73,33 @@ def keep_population(registry: str, run: Run) -> str:
         copy_file(source, entry, folder / POPULATION)
         return PopulationResult()
 
-    run_stage(as_run(registry, run.task), POPULATIONS.part(found), [found], work)
-    return found
+    run_stage(as_run(registry, run.task), POPULATIONS.part(digest), [digest], work)
+    return digest
 
 
 def known_population(registry: str, task: Task, digest: str) -> Population | None:
-    """What the registry remembers under a digest; None where there is nothing.
+    """Return the registry's record of the data with a digest; None if there is none.
 
     Raises:
         StorageError: It was changed.
     """
-    where = as_run(registry, task)
-    if not digest or stage_manifest(where, POPULATIONS.part(digest)) is None:
+    registry_run, stage = as_run(registry, task), POPULATIONS.part(digest)
+    if not digest or stage_manifest(registry_run, stage) is None:
         return None
-    folder, _ = read_stage(where, POPULATIONS.part(digest))
-    found = read_population(folder / POPULATION)
-    if found.digest != digest:
+    folder, _ = read_stage(registry_run, stage)
+    population = read_population(folder / POPULATION)
+    if population.digest != digest:
         raise StorageError(f"{folder / POPULATION}: is not the population {digest}")
-    return found
+    return population
 
 
 def run_config(run: Run) -> Config:
-    """Every setting of a run.
+    """Return every setting of a run.
 
     Raises:
         StorageError: Its first stage has not finished.
     """
-    text = read_file(run.uri, PREFLIGHT, "config.json")
+    text = read_file(run.uri, PREFLIGHT, CONFIG_FILE)
     if text is None:
         raise StorageError(f"{run.uri}: its settings have not passed the preflight")
     return parse_section(Config, text.decode())
@@ -107,33 +108,25 @@ def run_config(run: Run) -> Config:
 def collect_lineage(
     run: Run, version: str, arm: str, seed: int, images: Mapping[str, str]
 ) -> Lineage:
-    """The lineage of one of a run's students.
-
-    Args:
-        run: The run.
-        version: What the student is called in the registry.
-        arm: Its arm.
-        seed: Its place among the arm's students.
-        images: The container images by kind.
+    """Return the lineage of one of a run's students; ``seed`` is its index in its arm.
 
     Raises:
         StorageError: A manifest cannot be read.
     """
     config = run_config(run)
-    manifests = {
-        name: found
+    digests = {
+        name: manifest.digest
         for name in sorted(finished_stages(run))
-        if (found := stage_manifest(run, name)) is not None and not _is_about_results(name)
+        if not _is_about_results(name) and (manifest := stage_manifest(run, name)) is not None
     }
-    digests = {name: manifest.digest for name, manifest in manifests.items()}
     data = read_result(run, DATA) or DataResult()
     students = read_result(run, STUDENTS.part(arm))
-    checked = read_result(run, PREFLIGHT) or PreflightResult()
+    preflight = read_result(run, PREFLIGHT) or PreflightResult()
     return Lineage(
         version=version,
         task=run.task,
         run=run.name,
-        uri=_absolute(run.uri),
+        uri=run.uri if "://" in run.uri else str(Path(run.uri).absolute()),
         run_seed=run.seed,
         arm=arm,
         seed=seed,
@@ -149,12 +142,14 @@ def collect_lineage(
         code={
             "daftt": __version__,
             "daftt source": code_digest(),
-            **{name: number for name, number in checked.versions.items() if name != "daftt"},
+            **{name: number for name, number in preflight.versions.items() if name != "daftt"},
         },
         images=dict(images),
         teacher={"model": config.teacher.model, "digest": digests.get(TEACHER.name, "")},
         synthetic={
-            name: found for name, found in digests.items() if stage_of(name) in (CURATED, SYNTHETIC)
+            name: digest
+            for name, digest in digests.items()
+            if stage_of(name) in (CURATED, SYNTHETIC)
         },
         stages=digests,
         student=config.student,
@@ -162,13 +157,8 @@ def collect_lineage(
     )
 
 
-def _absolute(uri: str) -> str:
-    """Where a run is, also for who looks from another folder."""
-    return uri if "://" in uri else str(Path(uri).absolute())
-
-
 def code_digest() -> str:
-    """Digest of DAFTT's own source files, which a version number alone does not tell apart."""
+    """Return a digest of DAFTT's own source files, which a version number does not tell apart."""
     hasher = hashlib.sha256()
     for name, file in sorted(_sources(resources.files("daftt_core"), "")):
         hasher.update(f"{name}\0".encode() + file.read_bytes() + b"\0")

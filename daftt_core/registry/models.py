@@ -1,4 +1,4 @@
-"""What the registry writes down: decisions, events, lineage.
+"""The registry's records: decisions, events, lineage.
 
 Scores lie between 0 and 1, as in :mod:`daftt_core.evaluation`; gains and margins are in points:
 hundredths.
@@ -17,7 +17,7 @@ from daftt_core.records import digest
 from daftt_core.tasks import Task
 
 Version = Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
-"""Names a model by its content, and with it a folder: no other text may."""
+"""Names a model by its content, and a folder with it."""
 
 
 class _Part(BaseModel):
@@ -25,7 +25,7 @@ class _Part(BaseModel):
 
 
 class FloorCheck(_Part):
-    """A score against the least that it may be."""
+    """A score and its floor."""
 
     metric: str
     score: float
@@ -41,15 +41,15 @@ class SliceCheck(_Part):
     """Both models on some of the test examples.
 
     Attributes:
-        name: Which ones, such as ``class positive``.
-        examples: How many.
+        name: The slice, such as ``class positive``.
+        examples: Number of its examples.
         champion: The champion's score on them.
-        challenger: The challenger's.
-        judged: Whether they are enough to be judged by.
+        challenger: The challenger's score.
+        judged: Whether they are enough to judge by.
         passed: Whether the slice is not judged, or the challenger falls by no more than the allowed
             number of points, or is not shown to fall.
-        p: How often chance alone makes it fall so far, times the number of slices that are judged;
-            None where it is not judged.
+        p: How often chance alone makes it fall so far, times the number of judged slices; None
+            if it is not judged.
     """
 
     name: str
@@ -62,15 +62,15 @@ class SliceCheck(_Part):
 
 
 class Decision(_Part):
-    """Whether a student becomes its task's champion, and everything that was decided by.
+    """Whether a student becomes its task's champion, with all reasons.
 
     Attributes:
         promoted: Whether it does.
         reason: Why, in one sentence with the numbers.
-        evaluation: Digest of the run's evaluation that it was decided by.
+        evaluation: Digest of the evaluation that decided it.
         rule: ``superiority`` or ``non-inferiority``.
         metric: The primary metric.
-        margin: Points that go with the rule.
+        margin: Margin of the rule, in points.
         confidence: Coverage of the interval.
         version: The challenger.
         arm: The arm that is best on dev.
@@ -79,15 +79,15 @@ class Decision(_Part):
         score: Its score on test: of this very model, not of its arm.
         scores: The same by every metric.
         test_examples: Test examples behind ``score``.
-        champion: What it was compared with; None where there was no champion and its arm was
-            compared with ``real``.
-        champion_score: The champion's score on the examples that were compared.
-        gain: Points over what it was compared with; None where no comparison was possible.
-        interval: Of the gain.
+        champion: The version it was compared with; None if there was no champion, so that its arm
+            was compared with ``real``.
+        champion_score: The champion's score on the compared examples.
+        gain: Points over what it was compared with; None if no comparison was possible.
+        interval: Interval of the gain.
         left_out: Test examples that were not compared, because the champion had learned from them.
         floors: Scores with a floor.
         slices: Parts of the test examples.
-        population: Digest of what is remembered of the run's data; empty where nothing is.
+        population: Digest of the record of the run's data; empty without one.
     """
 
     promoted: bool
@@ -121,12 +121,12 @@ class Event(_Part):
         at: When, as ``2026-03-01T14:05:09Z``.
         by: Who.
         action: ``promoted`` and ``rolled-back`` move the pointer; ``refused`` does not.
-        version: Promoted, refused, or gone back to.
+        version: The version that was promoted, refused or rolled back to.
         champion: The champion until then.
-        run: Name of the run that it comes from.
-        why: One sentence.
+        run: Name of the run that the version comes from.
+        why: The reason, in one sentence.
         decision: The numbers behind it; None for a roll-back.
-        previous: Digest of the event before, so that a change in the history is seen.
+        previous: Digest of the previous event, which reveals changes in the history.
     """
 
     at: str
@@ -141,7 +141,7 @@ class Event(_Part):
 
 
 class Ledger(_Part):
-    """A task's champion and how it came to be; written as a whole, so the two never differ.
+    """A task's champion and its history; written as a whole, so the two never differ.
 
     Attributes:
         task: The task's id.
@@ -157,22 +157,22 @@ class Ledger(_Part):
 
     @model_validator(mode="after")
     def _check_history(self) -> Ledger:
-        champion, before = None, ""
-        for place, event in enumerate(self.events, start=1):
-            if event.previous != before:
-                raise ValueError(f"event {place - 1} was changed after event {place} followed it")
+        champion, previous = None, ""
+        for number, event in enumerate(self.events, start=1):
+            if event.previous != previous:
+                raise ValueError(f"event {number - 1} was changed after event {number} followed it")
             if event.champion != champion:
-                raise ValueError(f"event {place} does not follow the one before it")
+                raise ValueError(f"event {number} does not follow the one before it")
             champion = champion if event.action == "refused" else event.version
-            before = digest(event)
-        if self.head != before:
+            previous = digest(event)
+        if self.head != previous:
             raise ValueError(f"event {len(self.events)} was changed")
         if champion != self.champion:
             raise ValueError("the champion is not the one that the history ends with")
         return self
 
     def followed_by(self, event: Event) -> Ledger:
-        """The ledger with one event more."""
+        """Return the ledger with one more event."""
         event = event.model_copy(update={"champion": self.champion, "previous": self.head})
         champion = self.champion if event.action == "refused" else event.version
         return Ledger(
@@ -183,58 +183,54 @@ class Ledger(_Part):
         )
 
     def promotion_of(self, version: str) -> Event | None:
-        """The last time that a version was promoted."""
-        return self._last(lambda event: event.action == "promoted" and event.version == version)
+        """Return the last promotion of a version."""
+        promotions = [e for e in self.events if e.action == "promoted" and e.version == version]
+        return promotions[-1] if promotions else None
 
     def taken_back(self, version: str) -> Event | None:
-        """The roll-back that a version fell to: one past it, to a champion from before its time.
+        """Return the roll-back that removed a version: to a champion from before its time.
 
-        It is over when people bring the version back.
+        It no longer counts once people bring the version back.
         """
         moves = [event for event in self.events if event.action != "refused"]
-        came = _last_move(moves, version)
-        for place in range(came + 1, len(moves)):
-            to = moves[place]
-            if to.action == "rolled-back" and _last_move(moves[:place], to.version) < came:
-                return to
+        start = _last_move(moves, version)
+        for index, move in enumerate(moves[start + 1 :], start + 1):
+            if move.action == "rolled-back" and _last_move(moves[:index], move.version) < start:
+                return move
         return None
 
     def versions(self) -> list[str]:
-        """Every version that was a champion once, the first first."""
+        """Return every version that was a champion once, the oldest first."""
         return list(dict.fromkeys(e.version for e in self.events if e.action == "promoted"))
-
-    def _last(self, wanted: Any) -> Event | None:
-        return next((event for event in reversed(self.events) if wanted(event)), None)
 
 
 def _last_move(moves: Sequence[Event], version: str) -> int:
-    """Where a version last became the champion; before all where it never did."""
-    places = [place for place, event in enumerate(moves) if event.version == version]
-    return places[-1] if places else -1
+    """Return the index at which a version last became the champion; -1 if it never did."""
+    return max((index for index, move in enumerate(moves) if move.version == version), default=-1)
 
 
 class Lineage(_Part):
-    """Where a version comes from.
+    """The origin of a version.
 
     Attributes:
         version: The version.
         task: Its task, complete.
         run: Name of the run that trained it.
-        uri: Where that run was then.
+        uri: The run's folder or prefix at that time.
         run_seed: The run's seed.
         arm: The arm of the student.
-        seed: Its place among the arm's students.
-        training_examples: What it learned from, by source.
-        data: Digests of the data's sources, and where they came from, as its stage says.
-        test_digest: Digest of the test examples that it was measured on.
+        seed: Its index among the arm's students.
+        training_examples: Number of its training examples, by source.
+        data: Digests of the data's sources and their origin, as the data stage states them.
+        test_digest: Digest of the test examples behind its score.
         settings: Every setting of the run, by its flat name.
         code: Versions of DAFTT and of the packages, and a digest of DAFTT's source files.
         images: The container images by kind; empty outside a cluster.
-        teacher: The model that was fine-tuned as the teacher, and the digest of what became of it.
-        synthetic: Digest of each synthetic set, and of what curation kept, by stage.
+        teacher: The base model of the teacher, and the digest of the fine-tuned one.
+        synthetic: Digest of each synthetic set, and of the curated one, by stage.
         stages: Digest of every finished stage of the run.
-        student: How the student is asked: its settings.
-        promotion: What it had to show.
+        student: The student's settings.
+        promotion: The rule of its promotion.
     """
 
     version: Version

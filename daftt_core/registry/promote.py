@@ -1,7 +1,7 @@
-"""The stage that lets a run's best student become the champion, or says why not.
+"""The stage that promotes a run's best student to the champion, or says why not.
 
-Which student: of the arm that is best on dev the seed that is best on dev, the first of equals.
-What is said of it on test is said of that very model. A refusal is a normal end.
+The student is the one with the best seed on dev, the first of equals, of the arm that is best on
+dev. Its test score is that of this very model. A refusal is a normal end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,13 @@ from daftt_core.registry.decide import Challenger, Champion, decide
 from daftt_core.registry.ledger import TaskRegistry
 from daftt_core.registry.lineage import collect_lineage, keep_population
 from daftt_core.registry.models import Decision, Ledger
-from daftt_core.registry.versions import Student, keep_version, read_version, registry_of
+from daftt_core.registry.versions import (
+    Student,
+    answer_test,
+    keep_version,
+    read_version,
+    registry_of,
+)
 from daftt_core.stages import (
     ARMS,
     CURATED,
@@ -45,6 +51,7 @@ from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
 _FILE = "promotion.json"
+_CHAMPION_ANSWERS = "champion.jsonl"
 
 
 def promote(
@@ -57,22 +64,22 @@ def promote(
     images: Mapping[str, str] | None = None,
     evaluation_digest: str | None = None,
 ) -> StageResult[PromotionResult]:
-    """Compare a run's best student with its task's champion, and let it take that place or not.
+    """Compare a run's best student with its task's champion, and promote or refuse it.
 
-    Stage ``promotion`` gets ``promotion.json``, a :class:`Decision`, and where there was a champion
+    Stage ``promotion`` gets ``promotion.json``, a :class:`Decision`, and if there was a champion
     its answers to the run's test examples.
 
     It is safe to repeat: a version that has become the champion is not promoted a second time,
-    unless the registry has lost what it knew of that.
+    unless the registry has lost the promotion.
 
     Args:
         run: The run; its evaluation is finished.
-        config: What must be shown.
+        config: The rule.
         student: The settings that its students were trained with.
         evaluation: Resamples and coverage of the interval.
-        by: Who does it.
+        by: Who promotes it.
         images: The container images by kind.
-        evaluation_digest: Digest of the stage ``evaluation``; None takes what is there.
+        evaluation_digest: Digest of the stage ``evaluation``; None takes the present one.
 
     Raises:
         StorageError: A stage is missing or was changed, or the champion's files were.
@@ -81,57 +88,58 @@ def promote(
     evaluated = read_evaluation(run, evaluation_digest)
     arm = evaluated.chosen_arm
     dev_scores = evaluated.arm(arm).dev_scores
-    seed = max(range(len(dev_scores)), key=lambda place: dev_scores[place])
+    seed = max(range(len(dev_scores)), key=lambda index: dev_scores[index])
     folder, manifest = read_stage(run, STUDENTS.part(arm))
-    challenger = Student.of(folder, manifest, seed, student, run.task)
+    best = Student.of(folder, manifest, seed, student, run.task)
     registry = registry_of(run, config)
     tasks = TaskRegistry(registry, run.task.id)
     ledger = tasks.read()
-    opponent = _opponent(ledger, challenger.version)
-    refusals = _taken_back(ledger, challenger.version)
-    _, compared = read_stage(run, EVALUATION, evaluation_digest)
+    opponent = _opponent(ledger, best.version)
+    refusals = _rolled_back(ledger, best.version)
+    compared_digest = read_stage(run, EVALUATION, evaluation_digest)[1].digest
     settings = config.model_dump(exclude={"enabled", "registry"})
-    inputs = [settings, evaluation, registry, compared.digest, challenger.version, opponent]
+    inputs = [settings, evaluation, registry, compared_digest, best.version, opponent]
 
     def work(folder: Path) -> PromotionResult:
-        champion, unlike = _champion(run, registry, opponent, folder)
-        asks = Challenger(
-            version=challenger.version,
+        champion, obstacles = _champion(run, registry, opponent, folder)
+        challenger = Challenger(
+            version=best.version,
             arm=arm,
             seed=seed,
             dev_score=dev_scores[seed],
             predictions=_predictions(run, evaluated, arm, seed),
-            refusals=(*refusals, *unlike),
+            refusals=(*refusals, *obstacles),
         )
         decision = decide(
-            *(run.task, asks, champion, evaluated, config, evaluation),
+            run.task,
+            challenger,
+            champion,
+            evaluated,
+            config,
+            evaluation,
             seed=run.seed,
-            evaluation_digest=compared.digest,
+            evaluation_digest=compared_digest,
         ).model_copy(update={"population": keep_population(registry, run)})
-        if decision.promoted and tasks.read().champion != challenger.version:
-            lineage = collect_lineage(run, challenger.version, arm, seed, images or {})
-            keep_version(registry, challenger, lineage, decision, _learned(run, arm))
-            decision = _take_the_place(tasks, decision, run, by)
+        if decision.promoted and tasks.read().champion != best.version:
+            lineage = collect_lineage(run, best.version, arm, seed, images or {})
+            keep_version(registry, best, lineage, decision, _learned(run, arm))
+            decision = _promote_or_refuse(tasks, decision, run, by)
         elif not decision.promoted:
             tasks.refuse(decision, run.name, by)
         write_text(folder / _FILE, decision.model_dump_json(indent=1) + "\n")
         log.info("%s", decision.reason)
         return _result(decision)
 
-    if _is_forgotten(run, ledger, challenger.version):
+    if _is_forgotten(run, ledger, best.version):
         inputs.append("again")
     return run_stage(run, PROMOTION, [*inputs, list(refusals)], work)
 
 
 def read_decision(run: Run, expected: str | None = None) -> Decision:
-    """What :func:`promote` decided.
-
-    Args:
-        run: The run.
-        expected: The digest its result had; None takes what is there.
+    """Read the decision of :func:`promote`; with ``expected`` only the one with that digest.
 
     Raises:
-        StorageError: The stage is not finished, was made anew, or its file is not a decision.
+        StorageError: The stage is not finished, was rebuilt, or its file is not a decision.
     """
     path = read_stage(run, PROMOTION, expected)[0] / _FILE
     try:
@@ -141,25 +149,26 @@ def read_decision(run: Run, expected: str | None = None) -> Decision:
 
 
 def _is_forgotten(run: Run, ledger: Ledger, version: str) -> bool:
-    """Whether this run has promoted the version, and the registry knows nothing of it.
+    """Return whether this run has promoted the version, and the registry does not know of it.
 
-    Somebody has put an older copy of the registry in its place, or an empty one.
+    That happens when the registry was replaced by an older copy, or by an empty one.
     """
     try:
-        held = read_decision(run)
+        decision = read_decision(run)
     except StorageError:
         return False
-    return held.promoted and held.version == version and ledger.promotion_of(version) is None
+    is_promoted = decision.promoted and decision.version == version
+    return is_promoted and ledger.promotion_of(version) is None
 
 
 def _opponent(ledger: Ledger, version: str) -> str | None:
-    """The champion to compare with; for a version that is the champion, the one it has replaced."""
+    """Return the champion to compare with; for the champion itself the one it has replaced."""
     promoted = ledger.promotion_of(version) if ledger.champion == version else None
     return promoted.champion if promoted else ledger.champion
 
 
-def _taken_back(ledger: Ledger, version: str) -> tuple[str, ...]:
-    """What people took back comes into its place again by their will only."""
+def _rolled_back(ledger: Ledger, version: str) -> tuple[str, ...]:
+    """Refuse a version that people rolled back: only they may bring it back."""
     event = ledger.taken_back(version)
     if event is None:
         return ()
@@ -172,7 +181,7 @@ def _taken_back(ledger: Ledger, version: str) -> tuple[str, ...]:
 def _champion(
     run: Run, registry: str, version: str | None, folder: Path
 ) -> tuple[Champion | None, tuple[str, ...]]:
-    """The champion with its answers; or none, and why it cannot be compared with."""
+    """Return the champion with its answers; or none, and why it cannot be compared with."""
     if version is None:
         return None, ()
     model, lineage, learned = read_version(registry, run.task, version)
@@ -180,30 +189,28 @@ def _champion(
     if (theirs.kind, theirs.label_names) != (ours.kind, ours.label_names):
         answers = ", ".join(theirs.label_names) or "texts"
         return None, (f"champion {version} answers {answers}, which this task's outputs are not",)
-    from daftt_core.registry.champion import ANSWERS, answer_test
-
-    if not (folder / ANSWERS).is_file():
-        answer_test(run, model, lineage, folder)
-    predictions = read_jsonl(folder / ANSWERS, Prediction)
-    traits = read_traits(read_stage(run, PREDICTIONS)[0], [one.id for one in predictions])
+    file = folder / _CHAMPION_ANSWERS
+    if not file.is_file():
+        answer_test(run, model, lineage, file)
+    predictions = read_jsonl(file, Prediction)
+    traits = read_traits(read_stage(run, PREDICTIONS)[0], [answer.id for answer in predictions])
     return Champion(version, predictions, traits, learned), ()
 
 
 def _predictions(run: Run, evaluated: Evaluation, arm: str, seed: int) -> list[Prediction]:
     folder, _ = read_stage(run, PREDICTIONS)
-    of_seed = evaluated.seeds[seed]
-    return [one for one in read_jsonl(folder / f"{arm}.jsonl", Prediction) if one.seed == of_seed]
+    answers = read_jsonl(folder / f"{arm}.jsonl", Prediction)
+    return [answer for answer in answers if answer.seed == evaluated.seeds[seed]]
 
 
 def _learned(run: Run, arm: str) -> set[str]:
-    """Ids of the examples that an arm's students were trained and chosen on."""
+    """Return the ids of the examples that an arm's students were trained and chosen on."""
     files: dict[Source, tuple[Stage[Any], str]] = {
         "real": (DATA, "labelled"),
         "gold": (DATA, "gold"),
     }
-    found = [_ids(run, DATA, "dev")]
-    found += [_ids(run, *files.get(source, (CURATED, source))) for source in ARMS[arm]]
-    return set().union(*found)
+    sources = [files.get(source, (CURATED, source)) for source in ARMS[arm]]
+    return set().union(*(_ids(run, stage, name) for stage, name in [(DATA, "dev"), *sources]))
 
 
 def _ids(run: Run, stage: Stage[Any], name: str) -> set[str]:
@@ -211,29 +218,29 @@ def _ids(run: Run, stage: Stage[Any], name: str) -> set[str]:
     if stage is DATA:
         return {example.id for example in iterate_jsonl(path, Example)}
     examples = list(iterate_jsonl(path, SyntheticExample))
-    changed = {example.origin for example in examples if example.origin}
-    return changed | {example.id for example in examples}
+    origins = {example.origin for example in examples if example.origin}
+    return origins | {example.id for example in examples}
 
 
-def _take_the_place(tasks: TaskRegistry, decision: Decision, run: Run, by: str) -> Decision:
-    """Move the pointer; where another run was first, the decision becomes a refusal."""
+def _promote_or_refuse(tasks: TaskRegistry, decision: Decision, run: Run, by: str) -> Decision:
+    """Make the student the champion; if another run was first, the decision becomes a refusal."""
     try:
         tasks.promote(decision, run.name, by)
     except BusyError as error:
-        lost = {"promoted": False, "reason": f"Not promoted: {error}."}
-        decision = decision.model_copy(update=lost)
+        refusal = {"promoted": False, "reason": f"Not promoted: {error}."}
+        decision = decision.model_copy(update=refusal)
         tasks.refuse(decision, run.name, by)
     return decision
 
 
 def _result(decision: Decision) -> PromotionResult:
-    compared = decision.gain is not None and decision.interval is not None
+    interval = decision.interval
     return PromotionResult(
         promoted=decision.promoted,
         reason=decision.reason,
         version=decision.version,
         score=decision.score,
-        gain=decision.gain if compared else None,
-        gain_low=decision.interval.low if decision.interval and compared else None,
-        gain_high=decision.interval.high if decision.interval and compared else None,
+        gain=decision.gain if interval else None,
+        gain_low=interval.low if interval else None,
+        gain_high=interval.high if interval else None,
     )

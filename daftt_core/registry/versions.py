@@ -6,14 +6,7 @@
     learned-from.json  ids of the examples that it was trained or chosen on
 
 A version is a stage of the registry's own "run": committed by manifest, verified when it is read,
-fetched through the cache where the registry is at a distance.
-
-Where a run's registry is.
-
-The champion's answers to the current test examples.
-
-With the students' own predictions, this is all that reads the test examples: it leaves answers,
-and what decides reads only those.
+and fetched through the cache if the registry is remote.
 """
 
 from __future__ import annotations
@@ -27,29 +20,24 @@ from pydantic import ValidationError
 
 from daftt_core.config import PromotionConfig, StudentConfig
 from daftt_core.errors import StorageError
-from daftt_core.records import digest, write_text
+from daftt_core.records import digest, write_jsonl, write_text
 from daftt_core.registry.card import write_card
 from daftt_core.registry.models import Decision, Lineage
-from daftt_core.stages import VERSIONS, VersionResult
+from daftt_core.stages import TEST, VERSIONS, VersionResult
 from daftt_core.storage import MANIFEST, FileEntry, Manifest, copy_file, read_listed
 from daftt_core.tasks import Task
-from daftt_core.workspace import Run, read_file, read_stage, run_stage
+from daftt_core.telemetry import Progress
+from daftt_core.workspace import Run, read_examples, read_file, read_stage, run_stage
 
 REGISTRY = "registry"
-"""Its folder beside the runs."""
+"""The registry's folder beside the runs."""
+
+_LINEAGE, _LEARNED, _CARD = "lineage.json", "learned-from.json", "README.md"
 
 
 def registry_of(run: Run, config: PromotionConfig) -> str:
-    """The registry that a run's students are promoted to.
-
-    Args:
-        run: The run.
-        config: Its promotion settings.
-    """
+    """Return the registry that a run's students are promoted to."""
     return config.registry or f"{run.uri.rstrip('/').rpartition('/')[0] or '.'}/{REGISTRY}"
-
-
-_LINEAGE, _LEARNED, _CARD = "lineage.json", "learned-from.json", "README.md"
 
 
 @dataclass(frozen=True)
@@ -57,9 +45,9 @@ class Student:
     """One of a run's students.
 
     Attributes:
-        version: What the registry calls it: a digest of its files and of how it is asked.
-        folder: Folder of the stage that it was trained in.
-        files: What that stage's manifest says of its files, by their names.
+        version: Its name in the registry: a digest of its files and of how it is prompted.
+        folder: Folder of the stage that trained it.
+        files: That stage's manifest entries of its files, by name.
     """
 
     version: str
@@ -70,26 +58,19 @@ class Student:
     def of(
         cls, folder: Path, manifest: Manifest, seed: int, config: StudentConfig, task: Task
     ) -> Student:
-        """The student of a seed.
-
-        Args:
-            folder: Folder of the stage ``students/<arm>``.
-            manifest: Its manifest.
-            seed: The student's place.
-            config: The student settings.
-            task: The task.
+        """Return the student with an index, from the folder and manifest of ``students/<arm>``.
 
         Raises:
             StorageError: The stage has no such student.
         """
-        start = f"seed-{seed}/"
+        prefix = f"seed-{seed}/"
         files = {
-            entry.name.removeprefix(start): entry
+            entry.name.removeprefix(prefix): entry
             for entry in manifest.files
-            if entry.name.startswith(start) and entry.name != f"{start}{MANIFEST}"
+            if entry.name.startswith(prefix) and entry.name != f"{prefix}{MANIFEST}"
         }
         if not files:
-            raise StorageError(f"{folder}: holds no student {start.rstrip('/')}")
+            raise StorageError(f"{folder}: holds no student {prefix.rstrip('/')}")
         version = digest(
             {name: entry.sha256 for name, entry in files.items()},
             *(config.max_length, config.max_target_length, task.id, task.label_names),
@@ -101,14 +82,10 @@ class Student:
 def keep_version(
     registry: str, student: Student, lineage: Lineage, decision: Decision, learned: Iterable[str]
 ) -> None:
-    """Put a student into the registry, where it is independent of its run; the pointer stays.
+    """Copy a student into the registry, independent of its run; the champion stays the same.
 
-    Args:
-        registry: Where the registry is.
-        student: The student.
-        lineage: Where it comes from.
-        decision: What it has shown.
-        learned: Ids of the examples that it was trained or chosen on.
+    With it go its lineage, a card with the decision, and ``learned``, the ids of the examples that
+    it was trained or chosen on.
 
     Raises:
         StorageError: It cannot be written.
@@ -129,22 +106,22 @@ def keep_version(
 
 
 def copy_version(registry: str, task: Task, version: str, target: Path) -> None:
-    """Copy the files of a version that serve, each checked while it is copied.
+    """Copy the files of a version that serving needs, each checked while it is copied.
 
     Raises:
-        StorageError: The version is not there, or a file was changed.
+        StorageError: The version is missing, or a file was changed.
     """
     folder, manifest = read_stage(as_run(registry, task), VERSIONS.part(version))
     for entry in manifest.files:
-        if _serves(entry.name):
+        if entry.name not in (_LINEAGE, _LEARNED):
             copy_file(folder, entry, target / entry.name)
 
 
 def read_version(registry: str, task: Task, version: str) -> tuple[Path, Lineage, frozenset[str]]:
-    """A version, each file checked: its folder on this machine, lineage, and what it learned from.
+    """Return a version, each file checked: its local folder, lineage, ids of what it learned from.
 
     Raises:
-        StorageError: It is not there, or a file was changed.
+        StorageError: It is missing, or a file was changed.
     """
     folder, _ = read_stage(as_run(registry, task), VERSIONS.part(version))
     try:
@@ -156,10 +133,10 @@ def read_version(registry: str, task: Task, version: str) -> tuple[Path, Lineage
 
 
 def read_lineage(registry: str, task: str, version: str) -> Lineage:
-    """A version's lineage alone, without its model.
+    """Return a version's lineage, without fetching its model.
 
     Raises:
-        StorageError: It is not there.
+        StorageError: It is missing.
     """
     uri = f"{registry.rstrip('/')}/{task}"
     text = read_file(uri, VERSIONS.part(version), _LINEAGE)
@@ -169,11 +146,22 @@ def read_lineage(registry: str, task: str, version: str) -> Lineage:
         raise StorageError(f"{uri}/{VERSIONS.part(version)}: holds no lineage") from None
 
 
+def answer_test(run: Run, model: Path, lineage: Lineage, target: Path) -> None:
+    """Write the champion's answers to a run's test examples.
+
+    Besides the students' own predictions, nothing else reads the test examples: whatever decides
+    reads only answers.
+    """
+    from daftt_core.modeling import limit_threads  # loads torch
+    from daftt_core.student.prediction import Questions
+
+    limit_threads()
+    examples = read_examples(run, TEST, None, "test")
+    progress = Progress("predict test with the champion", len(examples), "answers")
+    questions = Questions(run.task, lineage.student, examples)
+    write_jsonl(target, questions.ask(model, lineage.arm, lineage.seed, progress.advance))
+
+
 def as_run(registry: str, task: Task) -> Run:
-    """A task's part of a registry, as a run whose stages are what it keeps."""
+    """Return a task's part of a registry as a run, whose stages are the versions."""
     return Run(uri=f"{registry.rstrip('/')}/{task.id}", seed=0, task=task)
-
-
-def _serves(name: str) -> bool:
-    """Whether a file of a version is not only about it."""
-    return name not in (_LINEAGE, _LEARNED)

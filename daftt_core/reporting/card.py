@@ -1,7 +1,4 @@
-"""The data card of the synthetic examples, in the form of a Hugging Face data set card.
-
-It says what was made from what: Markdown under a YAML heading.
-"""
+"""The data card of the synthetic examples, as Hugging Face defines it: Markdown under YAML."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from daftt_core.curation import QUESTIONS
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.prose import (
     confidence_sentence,
+    describe_input_prompts,
     diversity_sentence,
-    how_inputs_were_asked_for,
     set_aside_sentence,
 )
 from daftt_core.reporting.text import number, percent
@@ -35,11 +32,7 @@ _MADE = {
 
 
 def write_card(data: ReportData) -> str:
-    """The data card, as Markdown.
-
-    Args:
-        data: What the report shows; its curation must be there.
-    """
+    """Return the data card as Markdown; empty without synthetic examples."""
     curation = data.curation
     if curation is None:
         return ""
@@ -122,21 +115,20 @@ def _settings(data: ReportData) -> Iterator[str]:
     if data.config is None:
         yield "The settings of the run are not known."
         return
-    synthesis, assessed = data.config.synthesis, data.assessment
+    synthesis, assessment = data.config.synthesis, data.assessment
     yield f"- Mode: {synthesis.mode}"
     yield f"- Temperature of annotation: {synthesis.annotate_temperature:g}"
     yield (
         f"- Temperature of generation: {synthesis.generate_temperature:g}, top-p "
         f"{synthesis.generate_top_p:g}"
     )
-    yield from (f"- {said}" for said in how_inputs_were_asked_for(data))
-    if said := confidence_sentence(data):
-        yield f"- {said}"
-    if assessed:
-        yield (
-            f"- The teacher's {assessed.metric} on {number(assessed.dev_examples)} dev examples: "
-            f"{percent(assessed.dev_score)}"
-        )
+    yield from (f"- {sentence}" for sentence in describe_input_prompts(data))
+    if sentence := confidence_sentence(data):
+        yield f"- {sentence}"
+    if assessment:
+        examples = number(assessment.dev_examples)
+        score = percent(assessment.dev_score)
+        yield f"- The teacher's {assessment.metric} on {examples} dev examples: {score}"
     for name, value in data.config.curation:
         yield f"- `curation_{name}`: {value if value != '' else '(none)'}"
 
@@ -166,10 +158,10 @@ def _review(data: ReportData) -> Iterator[str]:
     yield _row(["examples", "fault", "found", "rate in percent", "95% interval (Wilson)"])
     yield _row(["---", "---", "---:", "---:", "---:"])
     for finding in data.review.findings:
-        found = f"{number(finding.faults)} of {number(finding.count)}"
+        faults = f"{number(finding.faults)} of {number(finding.count)}"
         rate = percent(finding.faults / finding.count)
         interval = f"{percent(finding.low)} to {percent(finding.high)}"
-        yield _row([finding.group, QUESTIONS[finding.question][1], found, rate, interval])
+        yield _row([finding.group, QUESTIONS[finding.question][1], faults, rate, interval])
 
 
 def _limits(data: ReportData) -> Iterator[str]:

@@ -1,22 +1,29 @@
-"""What a report says, before it is drawn: everything in it comes from a run's committed files.
+"""The content of a report: all of it comes from a run's committed files.
 
-The models that read another stage's JSON take what they show and ignore the rest, so that a stage
+The models of another stage's JSON take what the report shows and ignore the rest, so that a stage
 may add to its files without breaking the report.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from daftt_core.accounting import Ledger
 from daftt_core.config import Config
 from daftt_core.curation import Review
 from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
 from daftt_core.records import Rejection, SyntheticExample
-from daftt_core.stages import MIXTURE, CuratedResult, MixtureResult, Stage
-from daftt_core.storage import FileEntry
+from daftt_core.stages import (
+    MIXTURE,
+    AssessmentResult,
+    CuratedResult,
+    MixtureResult,
+    Stage,
+    TriggerResult,
+)
+from daftt_core.storage import Manifest
 from daftt_core.tasks import Task
 
 R = TypeVar("R", bound=BaseModel)
@@ -32,7 +39,7 @@ class TrainingStep(_Part):
     Attributes:
         step: Optimizer steps so far.
         epoch: Passes over the examples so far.
-        loss: Training loss, where it was noted at this step.
+        loss: Training loss, where it was logged at this step.
         dev_loss: Loss on dev, where it was measured at this step.
     """
 
@@ -42,60 +49,26 @@ class TrainingStep(_Part):
     dev_loss: float | None = None
 
 
-class Assessment(_Part):
-    """How good the teacher is on dev, and whether its confidence can be believed.
+class Assessment(AssessmentResult):
+    """How good the teacher is on dev, and whether its confidence can be trusted.
 
     Attributes:
-        metric: What the scores measure; they lie in [0, 1].
-        dev_examples: Number of dev examples.
-        teacher: Which model teaches, in words.
-        dev_score: Its score.
-        tuned_dev_score: Score of the fine-tuned teacher where another model teaches; else None.
-        untuned_dev_score: Score of the fine-tuned teacher before it was tuned.
-        baseline_dev_score: The same of the student trained on real examples only.
-        passed: Whether the teacher is better than the baseline.
-        ece_before: Expected calibration error before calibration; None for text outputs.
-        ece_after: The same after it.
         bins_before: Bins of the reliability diagram before calibration.
         bins_after: The same after it.
-        label_prior: What the teacher would say of an input without content, by label.
-        abstention: Below which confidence it gives no label, where a precision was asked for.
+        label_prior: The teacher's label probabilities for an input without content.
+        abstention: The confidence below which it gives no label, where a precision is required.
     """
 
-    metric: str
-    dev_examples: int
-    teacher: str = "the fine-tuned teacher"
-    dev_score: float
-    tuned_dev_score: float | None = None
-    untuned_dev_score: float
-    baseline_dev_score: float
-    passed: bool
-    ece_before: float | None = None
-    ece_after: float | None = None
     bins_before: tuple[ReliabilityBin, ...] = ()
     bins_after: tuple[ReliabilityBin, ...] = ()
-    label_prior: dict[str, float] = {}
+    label_prior: dict[str, float] = Field(default={})
     abstention: Abstention | None = None
 
 
-class StageRecord(_Part):
-    """A finished stage.
-
-    Attributes:
-        name: The stage.
-        digest: Identifies what it made.
-        files: What it made, with the SHA-256 of each file.
-        summary: Its numbers and small facts.
-        seconds: Wall time.
-        peak_memory_bytes: Peak resident memory of its process.
-    """
+class StageRecord(Manifest):
+    """The manifest of a finished stage, with the stage's name."""
 
     name: str
-    digest: str
-    files: tuple[FileEntry, ...]
-    summary: dict[str, Any]
-    seconds: float
-    peak_memory_bytes: int
 
     @property
     def size_bytes(self) -> int:
@@ -119,18 +92,6 @@ class Sample(_Part):
     rejected: tuple[Rejection, ...]
 
 
-class Trigger(_Part):
-    """Whether the run trains.
-
-    Attributes:
-        train: Whether it does.
-        reason: Why, or why not, in one sentence.
-    """
-
-    train: bool
-    reason: str
-
-
 class PartScores(_Part):
     """The champion and its challenger on a part of the test examples, or a score and its floor."""
 
@@ -152,7 +113,7 @@ class Promotion(_Part):
     Attributes:
         promoted: Whether it did.
         reason: Why, or why not, in one sentence.
-        evaluation: Digest of the evaluation that it was decided by.
+        evaluation: Digest of the evaluation that decided it.
         floors: Scores that have a floor.
         slices: Parts of the test examples.
     """
@@ -175,14 +136,14 @@ class ReportData(_Part):
         finished: When the last stage was finished, as ``2026-03-01 14:05 UTC``.
         config: All settings, where preflight wrote them.
         stages: The finished stages, in the pipeline's order.
-        missing: The others, and why they are missing.
+        missing: The other stages, and why they are missing.
         history: The teacher's training.
         assessment: How good the teacher is.
         curation: What curation kept.
         samples: Some synthetic examples, by source.
-        review: What people found in a sample of the kept examples.
+        review: The faults that people found in a sample of the kept examples.
         evaluation: How the arms compare.
-        ledger: What it used and cost.
+        ledger: What the run used and cost.
         promotion: Whether the run's student became the champion.
         trigger: Whether the run had a reason to train.
     """
@@ -203,11 +164,11 @@ class ReportData(_Part):
     evaluation: Evaluation | None = None
     ledger: Ledger = Ledger()
     promotion: Promotion | None = None
-    trigger: Trigger | None = None
+    trigger: TriggerResult | None = None
 
     @property
     def stopped_by_gate(self) -> bool:
-        """Whether the run ended because the teacher is not good enough."""
+        """Whether the run stopped because the teacher is not good enough."""
         assessment = self.assessment
         return assessment is not None and not assessment.passed and self.on_gate_fail == "stop"
 
@@ -226,10 +187,10 @@ class ReportData(_Part):
         return next((record for record in self.stages if record.name == name), None)
 
     def result(self, stage: Stage[R]) -> R | None:
-        """Return what a finished stage says of itself, or None.
+        """Return the result of a finished stage, or None.
 
         Raises:
-            StorageError: Its manifest says something else.
+            StorageError: Its manifest holds something else.
         """
         record = self.stage(stage.name)
         return stage.parse(record.summary, record.name) if record else None

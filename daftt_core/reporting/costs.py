@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daftt_core.accounting import Amount, Ledger, StageAmount
-from daftt_core.reporting.provenance import Table, table
+from daftt_core.reporting.provenance import Table
 from daftt_core.reporting.text import NONE, number, size
 from daftt_core.telemetry import duration
 
@@ -11,13 +11,13 @@ COLUMNS = ("Time", "GPU-hours", "CPU-hours", "Stored", "Fetched", "Tokens read",
 
 
 def tables(ledger: Ledger) -> list[Table]:
-    """Return what each stage used, and what each kept example and each point took."""
+    """Return what each stage used, and what each kept example and each point of gain took."""
     columns = ["Stage", "Attempts", *COLUMNS, *["Cost"] * bool(ledger.prices)]
-    rows = [stage_cells(ledger, stage) for stage in ledger.stages]
-    spent = ["spent by this run", number(ledger.spent.usage.attempts)]
-    rows.append([*spent, *amount_cells(ledger, ledger.spent)])
-    stages = table("What each stage used", ",".join(columns), rows, numeric=",".join(columns[1:]))
-    return [each for each in (stages, _shares(ledger)) if each.rows]
+    rows = [_stage_cells(ledger, stage) for stage in ledger.stages]
+    attempts = number(ledger.spent.usage.attempts)
+    rows.append(["spent by this run", attempts, *amount_cells(ledger, ledger.spent)])
+    stages = Table("What each stage used", columns, rows, numeric=columns[1:])
+    return [stages, *([shares] if (shares := _shares(ledger)).rows else [])]
 
 
 def _shares(ledger: Ledger) -> Table:
@@ -28,19 +28,19 @@ def _shares(ledger: Ledger) -> Table:
     rows = [
         [
             name,
-            short_time(amount.usage.seconds),
-            short_time(3600 * amount.gpu_hours),
-            short_time(3600 * amount.cpu_hours),
+            _short_time(amount.usage.seconds),
+            _short_time(3600 * amount.gpu_hours),
+            _short_time(3600 * amount.cpu_hours),
             *[money(ledger, amount)] * bool(ledger.prices),
         ]
         for name, amount in shares.items()
         if amount is not None
     ]
-    return table("For what", ",".join(columns), rows, numeric=",".join(columns[1:]))
+    return Table("For what", columns, rows, numeric=columns[1:])
 
 
 def notes(ledger: Ledger) -> list[str]:
-    """Say how the numbers are to be read, in sentences."""
+    """Explain how to read the numbers, in sentences."""
     sentences = [
         "A stage's time is that of all its attempts. GPU-hours are those of all GPUs it had, idle "
         "or not; bytes are those that went to and from a storage at a distance."
@@ -54,7 +54,7 @@ def notes(ledger: Ledger) -> list[str]:
             "Copied stages were done by another run and are not in what this one spent."
         )
     if any(not stage.measured for stage in ledger.stages):
-        sentences.append("Of stages that an earlier version of DAFTT made only the time is known.")
+        sentences.append("Of stages by an earlier version of DAFTT only the time is known.")
     if ledger.per_kept_example:
         sentences.append(
             "Synthetic examples took data, teacher, assessment, synthesis and curation; points "
@@ -65,8 +65,8 @@ def notes(ledger: Ledger) -> list[str]:
     return sentences
 
 
-def stage_cells(ledger: Ledger, stage: StageAmount) -> list[str]:
-    """Return a stage's line: its name, its attempts, and what it used."""
+def _stage_cells(ledger: Ledger, stage: StageAmount) -> list[str]:
+    """Return a stage's row: its name, its attempts, and what it used."""
     note = ", copied" if stage.copied else "" if stage.finished else ", not finished"
     cells = amount_cells(ledger, stage)
     if not stage.measured:
@@ -76,21 +76,21 @@ def stage_cells(ledger: Ledger, stage: StageAmount) -> list[str]:
 
 def amount_cells(ledger: Ledger, amount: Amount) -> list[str]:
     """Return what something used, column by column; the cost where there are prices."""
-    used = amount.usage
+    usage = amount.usage
     return [
-        duration(used.seconds),
+        duration(usage.seconds),
         f"{amount.gpu_hours:,.3f}",
         f"{amount.cpu_hours:,.3f}",
-        size(used.bytes_stored),
-        size(used.bytes_fetched),
-        number(used.tokens_read),
-        number(used.tokens_written),
+        size(usage.bytes_stored),
+        size(usage.bytes_fetched),
+        number(usage.tokens_read),
+        number(usage.tokens_written),
         *[money(ledger, amount)] * bool(ledger.prices),
     ]
 
 
 def money(ledger: Ledger, amount: Amount | None) -> str:
-    """Write money with at least three digits that matter: ``0.00123 EUR``, ``12.30 EUR``."""
+    """Write money with at least three significant digits: ``0.00123 EUR``, ``12.30 EUR``."""
     if amount is None or amount.cost is None:
         return NONE
     cost = amount.cost
@@ -98,6 +98,6 @@ def money(ledger: Ledger, amount: Amount | None) -> str:
     return f"{digits} {ledger.currency}"
 
 
-def short_time(seconds: float) -> str:
+def _short_time(seconds: float) -> str:
     """Write a time that may be far below a second: ``0.042 s``."""
     return f"{seconds:.3g} s" if seconds < 10 else duration(seconds)

@@ -1,10 +1,8 @@
-"""The report's plots.
-
-What all figures have in common: SVG that takes its colours and fonts from the page around it.
+"""The report's plots: SVG that takes its colours and fonts from the page around it.
 
 Each colour is drawn as a marker (a hex code nothing else uses) and then replaced by one of the
 page's CSS variables, so that one drawing serves the light and the dark theme. Figures are 400
-units wide: text in them is legible on a phone. The same numbers give the same bytes.
+units wide, so that their text is legible on a phone. The same numbers give the same bytes.
 """
 
 from __future__ import annotations
@@ -63,7 +61,7 @@ _STYLE: Any = {
 
 @contextmanager
 def new_figure(width: float, height: float) -> Iterator[Figure]:
-    """Make a figure of this size in SVG units, in the report's style."""
+    """Provide a figure of this size in SVG units, in the report's style."""
     import matplotlib as mpl  # half a second that the command line need not spend
     from matplotlib.figure import Figure
 
@@ -77,8 +75,8 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
     Args:
         figure: What was drawn inside :func:`new_figure`.
         name: Begins all ids in it; unique on the page.
-        title: What it shows, for those who hear it.
-        description: Its numbers in words, for the same.
+        title: What it shows, for screen readers.
+        description: Its numbers in words, likewise.
     """
     buffer = io.StringIO()
     metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -107,7 +105,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
 
 
 def _adapt(key: str, value: str, name: str) -> str:
-    """Make one attribute of matplotlib's drawing fit for a page with other figures on it."""
+    """Return an attribute of matplotlib's drawing, adapted to a page with other figures."""
     if key == "id":
         return f"{name}-{value}"
     if value.startswith("#"):
@@ -124,7 +122,7 @@ def draw_arms(evaluation: Evaluation, title: str) -> Markup:
 
     Args:
         evaluation: The arms; the chosen one is emphasized, the mean of ``real`` is a line.
-        title: What the figure shows, for those who hear it.
+        title: What the figure shows, for screen readers.
     """
     arms = evaluation.arms
     height = 52 * len(arms) + 62
@@ -177,34 +175,20 @@ def _arm_in_words(arm: ArmResult) -> str:
 
 def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> Markup:
     """Draw the teacher's loss on training examples and on dev; a star at the epoch that is kept."""
-    trained = [(step.epoch, step.loss) for step in history if step.loss is not None]
-    checked = [(step.epoch, step.dev_loss) for step in history if step.dev_loss is not None]
+    training = [(step.epoch, step.loss) for step in history if step.loss is not None]
+    dev = [(step.epoch, step.dev_loss) for step in history if step.dev_loss is not None]
     with new_figure(400, 280) as figure:
         axes = figure.add_axes((0.15, 0.19, 0.82, 0.76))
-        if trained:
+        if training:
+            line: Any = {"color": COLOURS["second"], "linewidth": 1.3, "label": "training"}
+            axes.plot(*zip(*training, strict=True), **line)
+        if dev:
+            accent, kept = COLOURS["accent"], min(dev, key=lambda point: point[1])
             axes.plot(
-                *zip(*trained, strict=True),
-                color=COLOURS["second"],
-                linewidth=1.3,
-                label="training",
+                *zip(*dev, strict=True), color=accent, linestyle="--", marker="o", label="dev"
             )
-        if checked:
-            axes.plot(
-                *zip(*checked, strict=True),
-                color=COLOURS["accent"],
-                linestyle="--",
-                marker="o",
-                label="dev",
-            )
-            kept = min(checked, key=lambda point: point[1])
-            axes.plot(
-                *kept,
-                color=COLOURS["accent"],
-                linestyle="none",
-                marker="*",
-                markersize=12,
-                label="kept",
-            )
+            star: Any = {"linestyle": "none", "marker": "*", "markersize": 12, "label": "kept"}
+            axes.plot(*kept, color=accent, **star)
         axes.set_xlabel("epoch")
         axes.set_ylabel("loss per token")
         axes.set_ylim(bottom=0)
@@ -213,10 +197,10 @@ def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> Markup:
         description = "; ".join(
             f"{name} loss from {losses[0][1]:.2f} at epoch {losses[0][0]:g} "
             f"to {losses[-1][1]:.2f} at epoch {losses[-1][0]:g}"
-            for name, losses in (("training", trained), ("dev", checked))
+            for name, losses in (("training", training), ("dev", dev))
             if losses
         )
-        if checked:
+        if dev:
             description += f"; the weights of epoch {kept[0]:g} were kept"
         return to_svg(figure, "learning-curve", title, description)
 
@@ -228,15 +212,23 @@ def draw_reliability(
 
     Args:
         lines: One or two, each with its name; the last is emphasized.
-        title: What the figure shows, for those who hear it.
-        name: Of the figure, unique on the page.
+        title: What the figure shows, for screen readers.
+        name: Name of the figure, unique on the page.
     """
     styles = [(COLOURS["second"], "s", "--"), (COLOURS["accent"], "o", "-")][-len(lines) :]
     with new_figure(400, 350) as figure:
         axes = figure.add_axes((0.15, 0.14, 0.82, 0.83))
         axes.plot((0, 1), (0, 1), color=COLOURS["muted"], linewidth=1, linestyle=":")
-        for (label, bins), style in zip(lines, styles, strict=True):
-            _draw_bins(axes, bins, label, *style)
+        for (label, bins), (colour, marker, line) in zip(lines, styles, strict=True):
+            axes.plot(
+                [bin_.confidence for bin_ in bins],
+                [bin_.accuracy for bin_ in bins],
+                color=colour,
+                marker=marker,
+                linestyle=line,
+                markersize=6,
+                label=label,
+            )
         lowest = min((bin_.confidence for _, bins in lines for bin_ in bins), default=0.0)
         axes.set_xlim(min(0.48, lowest - 0.02), 1.02)
         axes.set_ylim(-0.02, 1.04)
@@ -256,24 +248,10 @@ def draw_reliability(
 
 
 def draw_student_reliability(evaluation: Evaluation) -> Markup:
-    """Draw the reliability of real only and the chosen arm; empty where one has no bins."""
+    """Draw the reliability of real only and the chosen arm; empty if one has no bins."""
     names = dict.fromkeys((REAL_ARM, evaluation.chosen_arm))
     lines = [(name, evaluation.arm(name).reliability) for name in names]
     if not all(bins for _, bins in lines):
         return Markup()
     title = "How often the students are right at each confidence"
     return draw_reliability(lines, title, "student-reliability")
-
-
-def _draw_bins(
-    axes: Axes, bins: Sequence[ReliabilityBin], label: str, colour: str, marker: str, line: str
-) -> None:
-    axes.plot(
-        [bin_.confidence for bin_ in bins],
-        [bin_.accuracy for bin_ in bins],
-        color=colour,
-        marker=marker,
-        linestyle=line,
-        markersize=6,
-        label=label,
-    )

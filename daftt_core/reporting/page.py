@@ -1,15 +1,16 @@
-"""One self-contained HTML page from what a report says: no script, nothing from elsewhere.
+"""Render a report as one self-contained HTML page: no script, nothing from elsewhere.
 
-The template is given the models themselves, filters for numbers, and the modules with the report's
+The template gets the models themselves, filters for numbers, and the modules with the report's
 sentences, figures and tables.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from daftt_core import __version__
@@ -19,6 +20,9 @@ from daftt_core.records import visible
 from daftt_core.reporting import card, costs, figures, prose, provenance, text
 from daftt_core.reporting.content import ReportData
 from daftt_core.telemetry import duration
+
+MOST_CONFUSED_LABELS = 30
+"""Labels of a confusion matrix: a thousand of them would make a page of more than 100 MB."""
 
 _SOURCE_NAMES = {
     "annotated": "Annotated: real inputs, labels by the teacher",
@@ -30,6 +34,7 @@ def render(data: ReportData) -> str:
     """Return the report as HTML; the same data gives the same text."""
     tables = provenance.tables(data)
     emphasized = _emphasized(data.evaluation) if data.evaluation else []
+    confused = _confused_labels(emphasized)
     sections = [
         ("arms", "Students", data.evaluation),
         ("measures", "Measures", data.evaluation and any(a.metrics for a in data.evaluation.arms)),
@@ -45,33 +50,32 @@ def render(data: ReportData) -> str:
         ("provenance", "Provenance", tables),
         ("settings", "Settings", data.config),
     ]
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            data=data,
-            contents={id_: title for id_, title, content in sections if content},
-            headline=_headline(data),
-            facts=_facts(data),
-            emphasized=emphasized,
-            provenance_tables=tables,
-            questions=QUESTIONS,
-            source_names=_SOURCE_NAMES,
-            card=card.write_card(data),
-            css=Markup(stylesheet()),  # noqa: S704  (a file of this package)
-            version=__version__,
-        )
+    environment = new_environment("daftt_core.reporting")
+    environment.globals |= {
+        "costs": costs,
+        "figures": figures,
+        "prose": prose,
+        "provenance": provenance,
+    }
+    return environment.get_template("report.html").render(
+        data=data,
+        contents={id_: title for id_, title, content in sections if content},
+        headline=_headline(data),
+        facts=_facts(data),
+        emphasized=emphasized,
+        confused=confused,
+        confusion_rows=_confusion_rows,
+        provenance_tables=tables,
+        questions=QUESTIONS,
+        source_names=_SOURCE_NAMES,
+        card=card.write_card(data),
+        version=__version__,
     )
-
-
-def stylesheet() -> str:
-    """Return the look of the report, for other pages."""
-    return _read("report.css")
 
 
 def look() -> list[str]:
     """Return the files that decide how a report looks; a change in them rebuilds reports."""
-    return [__version__, _read("report.html"), stylesheet()]
+    return [__version__, *map(_read, ("head.html", "report.html", "report.css"))]
 
 
 def _read(name: str) -> str:
@@ -79,14 +83,20 @@ def _read(name: str) -> str:
     return (folder / name).read_text(encoding="utf-8")
 
 
-def _environment() -> Environment:
+def new_environment(package: str) -> Environment:
+    """Return the environment of a page's template, which may include the report's ``head.html``.
+
+    Args:
+        package: The package whose folder ``templates`` holds the template.
+    """
     environment = Environment(
-        loader=PackageLoader("daftt_core.reporting", "templates"),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("daftt_core.reporting")]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,
         keep_trailing_newline=True,
     )
+    environment.globals["css"] = Markup(_read("report.css"))  # noqa: S704  (a file of this package)
     for write_number in (
         text.coverage,
         text.gain,
@@ -101,17 +111,11 @@ def _environment() -> Environment:
         duration,
     ):
         environment.filters[write_number.__name__] = write_number
-    environment.globals |= {
-        "costs": costs,
-        "figures": figures,
-        "prose": prose,
-        "provenance": provenance,
-    }
     return environment
 
 
 def _finalize(value: object) -> object:
-    """Make every text of the template visible; what is markup already was checked before."""
+    """Make every text of the template visible; markup was checked where it was made."""
     return visible(value) if type(value) is str else value
 
 
@@ -121,16 +125,39 @@ def _emphasized(evaluation: Evaluation) -> list[ArmResult]:
     return [arm for arm in evaluation.arms if arm.arm in names]
 
 
+def _confused_labels(arms: Sequence[ArmResult]) -> list[int]:
+    """Return the places of the labels with the most errors of all arms, in the labels' order."""
+    matrices = [arm.confusion for arm in arms if arm.confusion]
+    places = range(len(matrices[0]) if matrices else 0)
+    errors = [
+        sum(sum(matrix[place]) + sum(row[place] for row in matrix) - 2 * matrix[place][place]
+            for matrix in matrices)
+        for place in places
+    ]  # fmt: skip
+    most = sorted(places, key=lambda place: -errors[place])[:MOST_CONFUSED_LABELS]
+    return sorted(most)
+
+
+def _confusion_rows(
+    arm: ArmResult, places: Sequence[int]
+) -> Iterator[tuple[int, list[tuple[int, int]], int]]:
+    """Yield each shown label with its counts by answer, and the count of all other answers."""
+    for truth in places:
+        counts = arm.confusion[truth]
+        cells = [(answer, counts[answer]) for answer in places]
+        yield truth, cells, sum(counts) - sum(count for _, count in cells)
+
+
 @dataclass(frozen=True)
 class _Headline:
-    """The result in words, and how sure it is.
+    """The result in words, and how certain it is.
 
     Attributes:
         title: The result.
         tone: The badge's colour: ``good``, ``neutral``, ``warn`` or ``bad``.
         badge: The verdict in two words.
-        verdict: What it rests on.
-        numbers: Up to three numbers, each with what it is.
+        verdict: The evidence for it.
+        numbers: Up to three numbers, each with its name.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The report's longer sentences; some of them stand in the data card as well."""
+"""The report's longer sentences; the data card has some of them as well."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def confidence_sentence(data: ReportData) -> str:
     )
 
 
-def how_inputs_were_asked_for(data: ReportData) -> Iterator[str]:
-    """Say which labels and demonstrations prompts for inputs had, and what was not written."""
+def describe_input_prompts(data: ReportData) -> Iterator[str]:
+    """Say which labels and demonstrations prompts for inputs had, and which inputs are missing."""
     if data.config is None or data.config.synthesis.mode == "annotate":
         return
     synthesis = data.config.synthesis
@@ -48,14 +48,15 @@ def how_inputs_were_asked_for(data: ReportData) -> Iterator[str]:
     if synthesis.demonstrations:
         left_out = _count(data, "demonstrations_left_out")
         yield (
-            "Each prompt for one showed labelled examples, drawn anew, at most "
-            f"{synthesis.demonstrations}; {number(left_out)} had no room and were left out."
+            "Each prompt showed its own random choice of at most "
+            f"{synthesis.demonstrations} labelled examples; {number(left_out)} were left out for "
+            "lack of room."
         )
     if synthesis.stop_novelty:
-        yield _stop(synthesis, _count(data, "not_written"))
+        yield _describe_stop(synthesis, _count(data, "not_written"))
 
 
-def _stop(synthesis: SynthesisConfig, not_written: int) -> str:
+def _describe_stop(synthesis: SynthesisConfig, not_written: int) -> str:
     rule = (
         f"fewer than {share(synthesis.stop_novelty)} of its last {NOVELTY_WINDOW} inputs were new"
     )
@@ -68,11 +69,11 @@ def _stop(synthesis: SynthesisConfig, not_written: int) -> str:
 
 
 def set_aside_sentence(funnel: Funnel) -> str:
-    """Say why examples were unusable, and how many of the others were not read to their end."""
+    """Say why examples were unusable, and how many inputs were cut."""
     reasons = ", ".join(f"{reason} {number(count)}" for reason, count in funnel.problems.items())
     sentence = f"Unusable because: {reasons}." if reasons else ""
     if funnel.shortened:
-        sentence += f" The teacher read {number(funnel.shortened)} without their end."
+        sentence += f" The teacher read {number(funnel.shortened)} of them cut short."
     return sentence.strip()
 
 
@@ -101,7 +102,7 @@ def _count(data: ReportData, name: str) -> int:
 
 
 def curation_sentence(curation: CuratedResult) -> str:
-    """Say how much was kept, whether the teacher agrees with itself, and which arms it left out."""
+    """Say how much was kept, if the teacher agrees with itself, and which arms are left out."""
     read = sum(funnel.read for funnel in curation.funnel.values())
     kept = sum(funnel.kept for funnel in curation.funnel.values() if funnel.read)
     sentence = (
@@ -118,12 +119,12 @@ def curation_sentence(curation: CuratedResult) -> str:
 
 
 def curation_notes(data: ReportData) -> str:
-    """Say what confidence is, and how new inputs were asked for."""
-    return " ".join(filter(None, [confidence_sentence(data), *how_inputs_were_asked_for(data)]))
+    """Say what confidence is, and how new inputs were requested."""
+    return " ".join(filter(None, [confidence_sentence(data), *describe_input_prompts(data)]))
 
 
 def example_notes(example: SyntheticExample) -> str:
-    """Say how confident the teacher was of an example, and what it was asked for instead."""
+    """Say how confident the teacher was of an example, and what else it was asked for."""
     notes = []
     if example.output is not None:
         of = f" of {len(example.samples)} texts" if example.samples else ""
@@ -134,7 +135,7 @@ def example_notes(example: SyntheticExample) -> str:
 
 
 def calibration_caption(assessment: Assessment) -> str:
-    """Say how to read the teacher's reliability, and what its confidence is worth."""
+    """Explain the reliability diagram, and how well confidence matches accuracy."""
     sentences = ["On the dotted line, a confidence means what it says."]
     if assessment.ece_before is not None and assessment.ece_after is not None:
         sentences.append(
@@ -143,7 +144,7 @@ def calibration_caption(assessment: Assessment) -> str:
         )
     if assessment.label_prior:
         prior = ", ".join(f"{name} {share(p)}" for name, p in assessment.label_prior.items())
-        sentences.append(f"Of an input without content it says: {prior}.")
+        sentences.append(f"For an input without content it says: {prior}.")
     if assessment.abstention is not None:
         sentences.append(_abstention(assessment.abstention))
     return " ".join(sentences)
@@ -161,7 +162,7 @@ def _abstention(abstention: Abstention) -> str:
 
 
 def mixture_sentence(data: ReportData) -> str:
-    """Say what went into the mixture of other tasks, and what may be said of its effect."""
+    """Say what is in the mixture of other tasks, and what is known of its effect."""
     mixture, assessment = data.mixture, data.assessment
     if mixture is None:
         return ""
@@ -173,8 +174,7 @@ def mixture_sentence(data: ReportData) -> str:
     )
     if assessment is None:
         return learned
-    tuned = assessment.tuned_dev_score
-    dev_score = score(assessment.dev_score if tuned is None else tuned, assessment.metric)
+    dev_score = score(assessment.tuned, assessment.metric)
     return (
         f"{learned} Its {metric_title(assessment.metric)} on dev with this mixture is {dev_score}; "
         "whether the mixture helped, only the same run with mixture_tasks 0 can tell: "
@@ -183,7 +183,7 @@ def mixture_sentence(data: ReportData) -> str:
 
 
 def slices_explanation(evaluation: Evaluation) -> str:
-    """Say what the cells of slices show, and by which rules the test examples are cut."""
+    """Explain the table of slices, and how the test examples are divided."""
     sentences = [
         f"Each cell is an arm's {metric_title(evaluation.metric)} on those test examples alone, in "
         f"percent; below it its gain over real only in points with the "
@@ -192,10 +192,10 @@ def slices_explanation(evaluation: Evaluation) -> str:
         "\u25b2 and \u25bc mark intervals that exclude zero; they are not corrected for the number "
         "of slices, so some are marked by chance.",
     ]
-    ways = {part.by for part in evaluation.slices}
-    if "length" in ways:
+    criteria = {part.by for part in evaluation.slices}
+    if "length" in criteria:
         sentences.append("Lengths are cut at the terciles of the test examples.")
-    if "column" in ways:
+    if "column" in criteria:
         sentences.append(
             f"Of the column\u2019s values the {MOST_VALUES} with most examples are shown and all "
             "others together; a value is cut after 60 characters."

@@ -1,8 +1,8 @@
-"""The report's plain tables: where data, models and numbers come from, settings, decisions."""
+"""The report's plain tables: the origin of data and models, the settings, the decisions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daftt_core.config import Config, flat_fields, to_flat
@@ -27,46 +27,26 @@ class Table:
     """A table of texts.
 
     Attributes:
-        name: What is in it.
+        name: Its title.
         columns: The columns' names.
         rows: A text for each column.
         numeric: Columns that hold numbers.
         digests: Columns that hold digests.
-        folded: Whether it is only shown on request.
+        folded: Whether it is shown only on request.
     """
 
     name: str
-    columns: list[str]
-    rows: list[list[str]]
-    numeric: list[str]
-    digests: list[str]
-    folded: bool
-
-
-def table(
-    name: str,
-    columns: str,
-    rows: list[list[str]],
-    *,
-    numeric: str = "",
-    digests: str = "",
-    folded: bool = False,
-) -> Table:
-    """Make a table; names of columns are separated by commas."""
-    return Table(
-        name=name,
-        columns=columns.split(","),
-        rows=rows,
-        numeric=numeric.split(",") if numeric else [],
-        digests=digests.split(",") if digests else [],
-        folded=folded,
-    )
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[str] = ()
+    digests: Sequence[str] = ()
+    folded: bool = False
 
 
 def tables(data: ReportData) -> list[Table]:
     """Return sources, rows, splits, files, models and software; what is unknown is left out."""
-    known = (_sources(data), _rows(data), _splits(data), _dropped(data), _software(data))
-    return [each for each in (*known, _files(data), _models(data)) if each.rows]
+    makers = (_sources, _rows, _splits, _dropped, _software, _files, _models)
+    return [made for maker in makers if (made := maker(data)).rows]
 
 
 def _prepared(data: ReportData) -> DataResult:
@@ -81,11 +61,13 @@ def _sources(data: ReportData) -> Table:
         source = path or prepared.source or ""
         license_ = "" if path else prepared.license or ""
         rows.append([setting, source, license_, sha256])
-    return table("Data sources", "Used for,Source,License,SHA-256", rows, digests="SHA-256")
+    return Table(
+        "Data sources", ("Used for", "Source", "License", "SHA-256"), rows, digests=("SHA-256",)
+    )
 
 
 def _rows(data: ReportData) -> Table:
-    """Say what became of every row: the counts of a line add up to the rows read."""
+    """Return the use of every row: the counts of a line add up to the rows read."""
     prepared = _prepared(data)
     rows = []
     for source, counts in prepared.rows.items():
@@ -94,7 +76,9 @@ def _rows(data: ReportData) -> Table:
         )
         left_out = sum(prepared.dropped.get(source, {}).values())
         rows.append([source, number(counts["read"]), used, number(left_out)])
-    return table("Rows read", "Source,Rows,Used as,Left out", rows, numeric="Rows,Left out")
+    return Table(
+        "Rows read", ("Source", "Rows", "Used as", "Left out"), rows, numeric=("Rows", "Left out")
+    )
 
 
 def _splits(data: ReportData) -> Table:
@@ -109,7 +93,7 @@ def _splits(data: ReportData) -> Table:
         ]
         for split, count in prepared.sizes.items()
     ]
-    return table("Splits", "Split,Examples,By label", rows, numeric="Examples")
+    return Table("Splits", ("Split", "Examples", "By label"), rows, numeric=("Examples",))
 
 
 def _dropped(data: ReportData) -> Table:
@@ -118,7 +102,7 @@ def _dropped(data: ReportData) -> Table:
         for source, reasons in _prepared(data).dropped.items()
         for reason, count in reasons.items()
     ]
-    return table("Rows left out", "Source,Reason,Rows", rows, numeric="Rows")
+    return Table("Rows left out", ("Source", "Reason", "Rows"), rows, numeric=("Rows",))
 
 
 def _files(data: ReportData) -> Table:
@@ -128,23 +112,14 @@ def _files(data: ReportData) -> Table:
         for record in records
         for file in record.files
     ]
-    columns = "File,Size,SHA-256"
-    return table("Prepared files", columns, rows, numeric="Size", digests="SHA-256", folded=True)
-
-
-def _models(data: ReportData) -> Table:
-    columns = "Model,Made from,Size of weights,SHA-256 of weights"
-    return table(
-        "Models",
-        columns,
-        list(_trained(data)),
-        numeric="Size of weights",
-        digests="SHA-256 of weights",
-        folded=True,
+    columns = ("File", "Size", "SHA-256")
+    return Table(
+        "Prepared files", columns, rows, numeric=("Size",), digests=("SHA-256",), folded=True
     )
 
 
-def _trained(data: ReportData) -> Iterator[list[str]]:
+def _models(data: ReportData) -> Table:
+    rows = []
     for record in data.stages:
         stage = stage_of(record.name)
         if stage not in (TEACHER, STUDENTS):
@@ -154,34 +129,42 @@ def _trained(data: ReportData) -> Iterator[list[str]]:
         for file in record.files:
             if file.name.endswith(_WEIGHTS):
                 folder = f"{record.name}/{file.name}".rpartition("/")[0]
-                yield [folder, origin, size(file.size), file.sha256]
+                rows.append([folder, origin, size(file.size), file.sha256])
+    return Table(
+        "Models",
+        ("Model", "Made from", "Size of weights", "SHA-256 of weights"),
+        rows,
+        numeric=("Size of weights",),
+        digests=("SHA-256 of weights",),
+        folded=True,
+    )
 
 
 def _software(data: ReportData) -> Table:
-    checked = data.result(PREFLIGHT)
-    rows = [[name, version] for name, version in checked.versions.items()] if checked else []
-    return table("Software", "Name,Version", rows)
+    preflight = data.result(PREFLIGHT)
+    rows = [list(pair) for pair in preflight.versions.items()] if preflight else []
+    return Table("Software", ("Name", "Version"), rows)
 
 
 def mixture_tables(mixture: MixtureResult) -> list[Table]:
     """Return the tasks of the mixture, and those that were left out of it."""
-    tasks = table(
+    tasks = Table(
         "The mixture",
-        "Task,Source,License,Instances,SHA-256",
+        ("Task", "Source", "License", "Instances", "SHA-256"),
         [
             [task.name, task.source, task.license, number(task.examples), task.sha256]
             for task in mixture.tasks
         ],
-        numeric="Instances",
-        digests="SHA-256",
+        numeric=("Instances",),
+        digests=("SHA-256",),
     )
     left_out = [[name, reason] for name, reason in sorted(mixture.excluded.items())]
-    excluded = table("Left out of the mixture", "Task,Reason", left_out, folded=True)
-    return [each for each in (tasks, excluded) if each.rows]
+    excluded = Table("Left out of the mixture", ("Task", "Reason"), left_out, folded=True)
+    return [made for made in (tasks, excluded) if made.rows]
 
 
 def promotion_tables(promotion: Promotion) -> list[Table]:
-    """Return what the promotion was decided by: parts of the test examples, and floors."""
+    """Return the basis of the promotion's decision: parts of the test examples, and floors."""
     slices = [
         [
             part.name,
@@ -203,16 +186,19 @@ def promotion_tables(promotion: Promotion) -> list[Table]:
         ]
         for part in promotion.floors
     ]
+    numbers = ("Number", "Champion", "This student", "Difference", "p")
     both = (
-        table(
+        Table(
             "Parts of the test examples: scores in percent",
-            "Test examples,Number,Champion,This student,Difference,p,Verdict",
+            ("Test examples", *numbers, "Verdict"),
             slices,
-            numeric="Number,Champion,This student,Difference,p",
+            numeric=numbers,
         ),
-        table("Floors", "Metric,Score,Floor,Verdict", floors, numeric="Score,Floor"),
+        Table(
+            "Floors", ("Metric", "Score", "Floor", "Verdict"), floors, numeric=("Score", "Floor")
+        ),
     )
-    return [each for each in both if each.rows]
+    return [made for made in both if made.rows]
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from daftt_core.curation import QUESTIONS, read_review
 from daftt_core.errors import StorageError
 from daftt_core.evaluation import ArmResult, Evaluation
-from daftt_core.reporting.data import stage_records
+from daftt_core.reporting.content import StageRecord
 from daftt_core.tasks import METRICS
 from daftt_core.telemetry import duration
 from daftt_core.workspace import Run
 
 NONE = "\u2013"
-"""Stands for a number that does not exist, such as the gain of the arm all are compared with."""
+"""Stands for a number that does not exist, such as the gain of ``real`` over itself."""
 
 _MINUS = "\u2212"
 
@@ -84,10 +84,10 @@ def summary_table(evaluation: Evaluation) -> str:
 
     The chosen arm is marked with ``*``.
     """
-    sure = coverage(evaluation.confidence)
-    rows = [_arm(arm, arm.arm == evaluation.chosen_arm) for arm in evaluation.arms]
-    head = ["arm", "examples", "mean", "SD", "gain", f"{sure} interval", "p (Holm)", "gap closed"]
-    table = _aligned([head, *rows])
+    rows = [_arm(arm, chosen=arm.arm == evaluation.chosen_arm) for arm in evaluation.arms]
+    interval = f"{coverage(evaluation.confidence)} interval"
+    headings = ["arm", "examples", "mean", "SD", "gain", interval, "p (Holm)", "gap closed"]
+    table = _aligned([headings, *rows])
     seeds = len(evaluation.seeds)
     note = (
         f"{metric_title(evaluation.metric)} in percent on {number(evaluation.test_examples)} test "
@@ -97,7 +97,7 @@ def summary_table(evaluation: Evaluation) -> str:
     return f"{table}\n{note}"
 
 
-def _arm(arm: ArmResult, chosen: bool) -> list[str]:
+def _arm(arm: ArmResult, *, chosen: bool) -> list[str]:
     comparison = arm.comparison
     interval = comparison.interval if comparison else None
     return [
@@ -112,13 +112,8 @@ def _arm(arm: ArmResult, chosen: bool) -> list[str]:
     ]
 
 
-def stage_table(run: Run) -> str:
-    """Return time and peak memory of each finished stage, and of all of them.
-
-    Raises:
-        StorageError: A stage's manifest is damaged.
-    """
-    stages = stage_records(run)
+def stage_table(stages: Sequence[StageRecord]) -> str:
+    """Return time and peak memory of each finished stage, and of all of them."""
     rows = [
         [stage.name, duration(stage.seconds), memory(stage.peak_memory_bytes)] for stage in stages
     ]
@@ -128,10 +123,10 @@ def stage_table(run: Run) -> str:
 
 
 def review_table(run: Run) -> str:
-    """Return what people found in a sample of the kept examples, with 95% intervals in percent.
+    """Return the faults that people found in kept examples, with 95% intervals in percent.
 
     Raises:
-        StorageError: Nobody has looked at this run's examples.
+        StorageError: Nobody has reviewed this run's examples.
     """
     review = read_review(run)
     if review is None:

@@ -1,7 +1,4 @@
-"""What is left behind of a run: the report, a stage of its own, and how the run ended.
-
-The latter is a few lines that an exit handler writes, whatever has happened.
-"""
+"""Write the report, a stage of its own, and the summary that an exit handler keeps of a run."""
 
 from __future__ import annotations
 
@@ -29,15 +26,10 @@ SUMMARY = "summary.md"
 
 
 def write_report(run: Run) -> StageResult[ReportResult]:
-    """Write ``report/report.html`` and ``report/data-card.md`` from the files of the run's stages.
+    """Write ``report/report.html``, and ``report/data-card.md`` if there are synthetic examples.
 
-    The latter is the synthetic examples' data card, and only where there are such examples.
-
-    It works for a run that failed or was stopped as well: the report then says what is missing
-    and why. A report that says the same already is left as it is.
-
-    Args:
-        run: The run.
+    A run that failed or was stopped has a report too, which says what is missing and why. A report
+    that is up to date is left as it is.
 
     Raises:
         StorageError: A finished stage's file is missing or was changed, or the report cannot be
@@ -95,5 +87,5 @@ def _row(run: Run, status: StageStatus) -> str:
         manifest = stage_manifest(run, status.stage)
     except StorageError:
         manifest = None
-    took = duration(manifest.seconds) if manifest and status.state == "done" else ""
-    return f"| {status.stage} | {status.state} | {took} |"
+    time = duration(manifest.seconds) if manifest and status.state == "done" else ""
+    return f"| {status.stage} | {status.state} | {time} |"

@@ -19,20 +19,20 @@ from scipy import sparse
 from daftt_core.data.population import weigh
 from daftt_core.errors import DataError
 
-_AT_ONCE = 100
-_LEAST = 999
-_NEARLY = 1 - 1e-9  # equal statistics differ in their last digits
+_BATCH = 100
+_MIN_PERMUTATIONS = 999
+_TOLERANCE = 1 - 1e-9  # equal statistics differ in their last digits
 
 
 def permutations_for(alpha: float) -> int:
-    """So many that p values far below ``alpha`` can be told from it."""
-    return max(_LEAST, math.ceil(20 / alpha) - 1)
+    """Return a number of permutations that can tell p values far below ``alpha`` from it."""
+    return max(_MIN_PERMUTATIONS, math.ceil(20 / alpha) - 1)
 
 
 def inputs_differ(
     old: sparse.csr_array, new: sparse.csr_array, seed: int, permutations: int
 ) -> float:
-    """P value of two samples of texts having one distribution.
+    """Return the p value of two samples of texts having one distribution.
 
     The statistic is the squared distance between the means of the two: the maximum mean discrepancy
     (A. Gretton et al., "A Kernel Two-Sample Test", JMLR 13, 2012) with the cosine of the weighed
@@ -42,23 +42,23 @@ def inputs_differ(
         old: Counts of n-grams, one row a text, at least one.
         new: The same of the other sample.
         seed: Decides the permutations.
-        permutations: How many.
+        permutations: Number of permutations.
 
     Raises:
         DataError: A count is NaN or infinite.
     """
     rows = weigh(sparse.csr_array(sparse.vstack([old, new])))
     division = np.repeat([1 / old.shape[0], -1 / new.shape[0]], [old.shape[0], new.shape[0]])
-    found = _squared_lengths(rows, division[None, :])[0]
-    if not math.isfinite(found):  # nothing drawn is as far as NaN, which would pass for drift
+    observed = _squared_lengths(rows, division[None, :])[0]
+    if not math.isfinite(observed):  # no permutation reaches NaN, which would pass for drift
         raise DataError("the inputs that are compared hold counts that are no numbers")
     generator = np.random.default_rng(seed)
-    as_far = 0
-    for start in range(0, permutations, _AT_ONCE):
-        many = np.tile(division, (min(_AT_ONCE, permutations - start), 1))
-        drawn = generator.permuted(many, axis=1)
-        as_far += int((_squared_lengths(rows, drawn) >= found * _NEARLY).sum())
-    return (1 + as_far) / (1 + permutations)
+    exceeding = 0
+    for start in range(0, permutations, _BATCH):
+        copies = np.tile(division, (min(_BATCH, permutations - start), 1))
+        permuted = generator.permuted(copies, axis=1)
+        exceeding += int((_squared_lengths(rows, permuted) >= observed * _TOLERANCE).sum())
+    return (1 + exceeding) / (1 + permutations)
 
 
 def _squared_lengths(rows: sparse.csr_array, divisions: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ def _squared_lengths(rows: sparse.csr_array, divisions: np.ndarray) -> np.ndarra
 def labels_differ(
     old: Mapping[str, int], new: Mapping[str, int], seed: int, permutations: int
 ) -> float:
-    """P value of old and new rows having one balance of labels.
+    """Return the p value of old and new rows having one balance of labels.
 
     Pearson's chi-square, with its distribution by permutation in place of the approximation, which
     does not hold for rare labels. Given the totals, the counts of the new rows are hypergeometric.
@@ -78,7 +78,7 @@ def labels_differ(
         old: Rows by label.
         new: The same of the other sample; at least one row.
         seed: Decides the permutations.
-        permutations: How many.
+        permutations: Number of permutations.
     """
     names = sorted(name for name in {*old, *new} if old.get(name, 0) + new.get(name, 0))
     counts = np.array([new.get(name, 0) for name in names])
@@ -87,6 +87,7 @@ def labels_differ(
     drawn = np.random.default_rng(seed).multivariate_hypergeometric(
         totals, int(counts.sum()), size=permutations
     )
-    found = ((counts - expected) ** 2 / totals).sum()
-    as_far = int((((drawn - expected) ** 2 / totals).sum(axis=1) >= found * _NEARLY).sum())
-    return (1 + as_far) / (1 + permutations)
+    observed = ((counts - expected) ** 2 / totals).sum()
+    statistics = ((drawn - expected) ** 2 / totals).sum(axis=1)
+    exceeding = int((statistics >= observed * _TOLERANCE).sum())
+    return (1 + exceeding) / (1 + permutations)

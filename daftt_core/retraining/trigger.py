@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from daftt_core.config import DataConfig, PromotionConfig, TriggerConfig
@@ -21,11 +22,8 @@ from daftt_core.stages import TRIGGER, TriggerResult
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, run_stage
 
-# Those with the lowest places, whatever the run's seed: what one source has and another has not can
-# be told from their samples.
+# The same sample whatever the run's seed, so that it differs only where the data differ.
 _MOST_INPUTS, _SAMPLE_SEED = 100_000, 0
-
-_Before = dict[str, tuple[str, Population | None]]
 
 
 def check_trigger(
@@ -33,15 +31,9 @@ def check_trigger(
 ) -> StageResult[TriggerResult]:
     """Compare a run's data with those of the champion, and of the last challenger.
 
-    Both are asked, so that data from which a student was trained and refused are not tried again
-    and again. Stage ``trigger`` gets ``verdict.json``, a :class:`Verdict`, and ``population.npz``,
-    what the registry will remember of these data once it has decided about the run's student.
-
-    Args:
-        run: The run.
-        config: What counts as a reason to train.
-        data: Where the data come from.
-        promotion: Where the champion is.
+    Comparing with both avoids training again and again on data whose student was refused. Stage
+    ``trigger`` gets ``verdict.json``, a :class:`Verdict`, and ``population.npz``, the record of
+    these data that the registry keeps once it has decided about the run's student.
 
     Returns:
         The stage's result; its summary has ``train``, ``reason``, ``population`` (a digest), and
@@ -53,21 +45,19 @@ def check_trigger(
     """
     registry = registry_of(run, promotion)
     ledger = TaskRegistry(registry, run.task.id).read() if promotion.enabled else None
-    found = _decisions(ledger) if config.when != "always" and ledger else {}
+    decisions = _decisions(ledger) if config.when != "always" and ledger else {}
     with gather(run.task, data) as gathered:
         settings = data.model_dump(exclude=set(FILES))
-        inputs = [config, settings, gathered.digests, registry, found]
+        inputs = [config, settings, gathered.digests, registry, decisions]
 
         def work(folder: Path) -> TriggerResult:
-            labelled, could_be_annotated = _examples(gathered, run.seed)
-            population = Population.of(
-                labelled, could_be_annotated, classification=run.task.is_classification
-            )
-            before = {
-                name: (since, known_population(registry, run.task, digest))
-                for name, (since, digest) in found.items()
+            labelled, inputs = _examples(gathered, run.seed)
+            population = Population.of(labelled, inputs, classification=run.task.is_classification)
+            earlier = {
+                since: known_population(registry, run.task, digest)
+                for since, digest in decisions.values()
             }
-            verdict = _judge(run, config, population, could_be_annotated, before)
+            verdict = _judge(run, config, population, inputs, earlier)
             write_population(folder / POPULATION, population)
             write_text(folder / "verdict.json", verdict.model_dump_json(indent=1) + "\n")
             log.info("%s", verdict.reason)
@@ -79,45 +69,43 @@ def check_trigger(
 def _judge(
     run: Run,
     config: TriggerConfig,
-    now: Population,
+    population: Population,
     inputs: list[Example],
-    before: _Before,
+    earlier: Mapping[str, Population | None],
 ) -> Verdict:
     if config.when == "always":
-        return Verdict(train=True, reason="Training: so it was asked for (trigger_when: always).")
-    if not before:
+        return Verdict(train=True, reason="Training: requested by trigger_when: always.")
+    if not earlier:
         return Verdict(train=True, reason=f"Training: {run.task.id} has no champion yet.")
     comparisons: list[Comparison] = []
-    for since, population in before.values():
-        if population is None:
-            return Verdict(
-                train=True, reason=f"Training: what data {since} was made of is not known."
-            )
-        comparisons.append(compare(now, inputs, population, since, config, run.seed))
+    for since, before in earlier.items():
+        if before is None:
+            return Verdict(train=True, reason=f"Training: the data of {since} are not known.")
+        comparisons.append(compare(population, inputs, before, since, config, run.seed))
     return decide(comparisons, config)
 
 
 def _decisions(ledger: Ledger) -> dict[str, tuple[str, str]]:
-    """What to compare with: in words, and the digest of its population."""
-    found, champion = {}, None
+    """Return what to compare with: a description, and the digest of its population."""
+    decisions, champion = {}, None
     promoted = ledger.promotion_of(ledger.champion) if ledger.champion else None
     if promoted is not None and promoted.decision is not None:
         champion = promoted.decision.population
-        found["champion"] = (f"champion {promoted.version} (run {promoted.run})", champion)
+        decisions["champion"] = (f"champion {promoted.version} (run {promoted.run})", champion)
     last = next((event for event in reversed(ledger.events) if event.decision is not None), None)
     if last is not None and last.decision is not None and last.decision.population != champion:
-        became = "was refused" if last.action == "refused" else "was taken back"
-        found["challenger"] = (
-            f"challenger {last.version} (run {last.run}), which {became}",
+        fate = "was refused" if last.action == "refused" else "was taken back"
+        decisions["challenger"] = (
+            f"challenger {last.version} (run {last.run}), which {fate}",
             last.decision.population,
         )
-    return found
+    return decisions
 
 
 def _examples(gathered: Gathered, seed: int) -> tuple[list[Example], list[Example]]:
-    """The labelled rows, and the inputs that could be annotated.
+    """Return the labelled rows, and the inputs that could be annotated.
 
-    Files of dev or test rows have no part in it: no student would learn from them.
+    Files of dev or test rows are left out: no student learns from them.
     """
     sources = gathered.sources
     drawn = gathered.sample_inputs(_MOST_INPUTS, _SAMPLE_SEED, {})

@@ -23,15 +23,15 @@ class Comparison(_Part):
     """The data against those of an earlier run.
 
     Attributes:
-        since: What the earlier run made, in words.
+        since: The version that the earlier run trained, in words.
         known_labels: Labelled rows that it had.
         new_labels: Labelled rows that it did not have, or had with another label.
         new_share: Their share of ``known_labels``.
         new_inputs: Inputs that it did not have, of those that could be annotated.
         inputs_p: P value of the new inputs having the old ones' distribution, corrected for the
-            number of tests; None where it was not tested.
-        labels_p: The same of the balance of labels.
-        reasons: Why to train; none: there is no reason.
+            number of tests; None if it was not tested.
+        labels_p: The same for the balance of labels.
+        reasons: Reasons to train.
     """
 
     since: str
@@ -50,8 +50,8 @@ class Verdict(_Part):
     Attributes:
         train: Whether it does.
         reason: Why, or why not, in one sentence.
-        comparisons: With the data of the champion, and of the last challenger where that is not
-            the champion.
+        comparisons: Comparisons with the data of the champion, and of the last challenger if that
+            is not the champion.
     """
 
     train: bool
@@ -71,9 +71,9 @@ def compare(
 
     Args:
         now: The data.
-        inputs: Its inputs that could be annotated.
+        inputs: Inputs among them that could be annotated.
         before: The earlier run's data.
-        since: What that run made, in words.
+        since: The version that it trained, in words.
         config: What counts as a reason.
         seed: Decides the tests' permutations.
     """
@@ -87,8 +87,8 @@ def compare(
     if count >= config.min_new_labels and share >= config.min_new_share:
         reasons.append(f"{_new_rows(count, known)} since {since}")
     reasons += [
-        f"{what} from those of {since} (p = {p_values[name]:.2g})"
-        for name, what in _DIFFERS.items()
+        f"{difference} from those of {since} (p = {p_values[name]:.2g})"
+        for name, difference in _DIFFERS.items()
         if p_values.get(name, 1.0) <= config.alpha
     ]
     return Comparison(
@@ -110,43 +110,42 @@ def _test(
     alpha: float,
     seed: int,
 ) -> dict[str, float]:
-    """P values, corrected by Holm's method, of the tests for which there are rows."""
-    permutations, found = permutations_for(alpha), {}
+    """Return p values, corrected by Holm's method, of the tests for which there are rows."""
+    permutations, p_values = permutations_for(alpha), {}
     if inputs and before.sample.shape[0]:
         new = sample_of(inputs)
         draws = seed_for(seed, "drift", "inputs")
-        found["inputs"] = inputs_differ(before.sample, new, draws, permutations)
+        p_values["inputs"] = inputs_differ(before.sample, new, draws, permutations)
     if sum(labels.values()) and before.labels:
         draws = seed_for(seed, "drift", "labels")
-        found["labels"] = labels_differ(before.label_counts(), labels, draws, permutations)
-    return dict(zip(found, holm(list(found.values())), strict=True))
+        p_values["labels"] = labels_differ(before.label_counts(), labels, draws, permutations)
+    return dict(zip(p_values, holm(list(p_values.values())), strict=True))
 
 
 def decide(comparisons: Sequence[Comparison], config: TriggerConfig) -> Verdict:
-    """Train where every comparison gives a reason: data that were tried once are not tried again.
+    """Train if every comparison gives a reason: data that were tried once are not tried again.
 
-    Args:
-        comparisons: With the champion's data first; at least one.
-        config: What counts as a reason.
+    There is at least one comparison, that with the champion's data first.
     """
-    without = [one for one in comparisons if not one.reasons]
-    if without:
-        reason = f"No training: {_too_little(without[0], config)}."
+    unchanged = [comparison for comparison in comparisons if not comparison.reasons]
+    if unchanged:
+        reason = f"No training: {_too_little(unchanged[0], config)}."
     else:
         reason = f"Training: {'; '.join(comparisons[0].reasons)}."
-    return Verdict(train=not without, reason=reason, comparisons=tuple(comparisons))
+    return Verdict(train=not unchanged, reason=reason, comparisons=tuple(comparisons))
 
 
-def _too_little(found: Comparison, config: TriggerConfig) -> str:
-    wanted = f"{config.min_new_labels} and {config.min_new_share:.0%} are asked for"
-    said = f"{_new_rows(found.new_labels, found.known_labels)} since {found.since} ({wanted})"
+def _too_little(comparison: Comparison, config: TriggerConfig) -> str:
+    rows = _new_rows(comparison.new_labels, comparison.known_labels)
+    needed = f"{config.min_new_labels} and {config.min_new_share:.0%} are needed"
+    sentence = f"{rows} since {comparison.since} ({needed})"
     if config.when != "drift":
-        return said
-    tested = {"inputs": found.inputs_p, "labels": found.labels_p}
-    shown = ", ".join(f"{name} p = {p:.2g}" for name, p in tested.items() if p is not None)
-    if not shown:
-        return f"{said}, and no new input"
-    return f"{said}, and no drift is found ({shown}; alpha {config.alpha:g})"
+        return sentence
+    p_values = {"inputs": comparison.inputs_p, "labels": comparison.labels_p}
+    tests = ", ".join(f"{name} p = {p:.2g}" for name, p in p_values.items() if p is not None)
+    if not tests:
+        return f"{sentence}, and no new input"
+    return f"{sentence}, and no drift is found ({tests}; alpha {config.alpha:g})"
 
 
 def _new_rows(count: int, known: int) -> str:

@@ -200,6 +200,11 @@ class AssessmentResult(_Part):
     ece_before: float | None = None
     ece_after: float | None = None
 
+    @property
+    def tuned(self) -> float:
+        """Score of the tuned teacher, whether it teaches or not."""
+        return self.dev_score if self.tuned_dev_score is None else self.tuned_dev_score
+
 
 class ShardResult(_Part):
     """The examples that the teacher wrote.

@@ -1,15 +1,16 @@
 """Score against ratio: where more synthetic examples stop helping, as far as dev can tell.
 
 The rule: on dev, the saturation point of a curve is the smallest ratio that is not shown to be
-worse than the ratio with the best score, that is, the paired interval of their difference reaches
-zero or beyond. Real examples alone take part as the smallest ratio of all: where they are not shown
-to be worse either, no gain is shown.
+worse than the ratio with the best score, that is, the paired interval of their difference includes
+zero. Real examples alone take part as the smallest ratio: where they are not shown to be worse
+either, no gain is shown.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,19 +28,21 @@ from daftt_core.evaluation import (
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Prediction, seed_for
 from daftt_core.reporting import text as formats
-from daftt_core.stages import STUDENTS
+from daftt_core.stages import STUDENTS, Stage
 from daftt_core.sweep.plan import Cell
 from daftt_core.telemetry import log
-from daftt_core.workspace import read_file
+from daftt_core.workspace import Run, read_file
 
 _Scores = npt.NDArray[np.float64]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of a sweep's table."""
+
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
-class Point(_Part):
+class Point(Part):
     """An arm at one ratio; real examples alone have none.
 
     Attributes:
@@ -48,11 +51,11 @@ class Point(_Part):
             None: real examples alone.
         synthetic: Synthetic examples it learned from.
         dev: Mean score on dev.
-        dev_interval: Of that mean; resampled over dev examples and seeds.
+        dev_interval: Interval of that mean; resampled over dev examples and seeds.
         test: Mean score on test, which decides nothing.
-        test_interval: Of that mean.
-        behind: How many points of dev score it is behind the best of its curve.
-        behind_interval: Of that difference, paired; None where the answers cannot be paired.
+        test_interval: Interval of that mean.
+        behind: Points of dev score that it is behind the best of its curve.
+        behind_interval: Paired interval of that difference; None if answers cannot be paired.
     """
 
     cell: str
@@ -66,7 +69,7 @@ class Point(_Part):
     behind_interval: Interval | None
 
 
-class Curve(_Part):
+class Curve(Part):
     """One arm at every ratio that has a result, all else being equal.
 
     Attributes:
@@ -91,12 +94,12 @@ class Curve(_Part):
 
     @property
     def best(self) -> Point:
-        """The point with the best score on dev; of equals the one with least in it."""
+        """The point with the best score on dev; of equals the one with fewest examples."""
         return max((self.real, *self.points), key=lambda point: point.dev)
 
     @property
     def saturation(self) -> Point | None:
-        """The first point that is not shown to be worse than the best; None: cannot be told."""
+        """The first point that is not shown to be worse than the best; None if that is unknown."""
         for point in (self.real, *self.points):
             if point.behind_interval is None:
                 return None
@@ -106,34 +109,34 @@ class Curve(_Part):
 
     @property
     def name(self) -> str:
-        """What it is about, in words."""
-        other = f", mixture {self.mixture_tasks}" if self.mixture_tasks else ""
-        return f"Fraction {self.fraction:g}, mode {self.mode}{other}, {self.arm}"
+        """Fraction, mode, mixture and arm, in words."""
+        mixture = f", mixture {self.mixture_tasks}" if self.mixture_tasks else ""
+        return f"Fraction {self.fraction:g}, mode {self.mode}{mixture}, {self.arm}"
 
     @property
     def sentence(self) -> str:
-        """Where it saturates, and how that is known."""
-        found, best = self.saturation, self.best
+        """Where it saturates, and the evidence for it."""
+        saturation, best = self.saturation, self.best
         tried = ", ".join(ratio_name(point.ratio) for point in self.points)
-        if found is None:
+        if saturation is None:
             return f"{self.name}: without the answers to dev, saturation cannot be told."
-        if found.ratio is None:
-            shown = "" if best.ratio is None else f" ({self._behind(found, best)})"
+        if saturation.ratio is None:
+            behind = "" if best.ratio is None else f" ({self._behind(saturation, best)})"
             return (
                 f"{self.name}: no gain is shown on dev at any ratio ({tried}) over real examples "
-                f"only{shown}."
+                f"only{behind}."
             )
         if len(self.points) == 1:
             return f"{self.name}: one ratio ({tried}) tells of no saturation; on dev it is a gain."
-        if found is self.points[-1]:
+        if saturation is self.points[-1]:
             return (
                 f"{self.name}: no saturation among the ratios tried ({tried}); on dev the largest "
                 "is shown to be better than each of the others."
             )
-        words = "the best one" if found is best else self._behind(found, best)
+        behind = "the best one" if saturation is best else self._behind(saturation, best)
         return (
-            f"{self.name}: saturates at ratio {ratio_name(found.ratio)} of those tried ({tried}): "
-            f"{formats.percent(found.dev)} on dev, {words}."
+            f"{self.name}: saturates at ratio {ratio_name(saturation.ratio)} of those tried "
+            f"({tried}): {formats.percent(saturation.dev)} on dev, {behind}."
         )
 
     def _behind(self, point: Point, best: Point) -> str:
@@ -149,19 +152,14 @@ class Curve(_Part):
 
 
 def ratio_name(ratio: float | None) -> str:
-    """A ratio as people read it."""
+    """Return a ratio as people read it."""
     if ratio is None:
         return "none"
     return f"{ratio:g}" if ratio else "no limit"
 
 
 def find_curves(cells: Sequence[Cell], results: Mapping[str, Evaluation]) -> Iterator[Curve]:
-    """The curves of a sweep, in the order of its cells.
-
-    Args:
-        cells: The sweep's cells.
-        results: The evaluations of those that have one, by cell.
-    """
+    """Yield the curves of a sweep in the order of its cells, from the evaluations by cell."""
     groups: dict[tuple[float, int, str], list[Cell]] = {}
     for cell in cells:
         if cell.name in results:
@@ -175,25 +173,30 @@ def find_curves(cells: Sequence[Cell], results: Mapping[str, Evaluation]) -> Ite
 
 
 def _curve(group: Sequence[Cell], name: str, results: Mapping[str, Evaluation]) -> Curve:
-    """One arm of cells that differ in the ratio alone."""
-    found = [(cell, arm) for cell in group for arm in results[cell.name].arms if arm.arm == name]
-    first, evaluation = found[0][0], results[found[0][0].name]
+    """Return the curve of one arm in cells that differ in the ratio alone."""
+    arms = [(cell, arm) for cell in group for arm in results[cell.name].arms if arm.arm == name]
+    first, evaluation = arms[0][0], results[arms[0][0].name]
     places: list[tuple[Cell, ArmResult, float | None]] = [(first, evaluation.arm(REAL_ARM), None)]
-    places += [(cell, arm, cell.ratio) for cell, arm in found]
-    resampled = _resampled([(cell, arm.arm) for cell, arm, _ in places], evaluation.metric)
+    places += [(cell, arm, cell.ratio) for cell, arm in arms]
+    resampled = resample_scores(
+        [read_dev_answers(cell.run, STUDENTS.part(arm.arm)) for cell, arm, _ in places],
+        evaluation.metric,
+        samples=first.config.evaluation.bootstrap_samples,
+        seed=seed_for(first.run.seed, "saturation"),
+    )
     best = max(range(len(places)), key=lambda place: places[place][1].dev_mean)
-    sure = evaluation.confidence
+    confidence = evaluation.confidence
     points = [
         Point(
             cell=cell.name,
             ratio=ratio,
             synthetic=sum(arm.training_examples.get(of, 0) for of in ("annotated", "generated")),
             dev=arm.dev_mean,
-            dev_interval=_interval(resampled, place, sure),
+            dev_interval=_interval(resampled, place, confidence),
             test=arm.mean,
             test_interval=arm.interval,
             behind=100 * (places[best][1].dev_mean - arm.dev_mean),
-            behind_interval=_interval(resampled, place, sure, best),
+            behind_interval=_interval(resampled, place, confidence, best),
         )
         for place, (cell, arm, ratio) in enumerate(places)
     ]
@@ -203,16 +206,19 @@ def _curve(group: Sequence[Cell], name: str, results: Mapping[str, Evaluation]) 
         mode=first.mode,
         arm=name,
         metric=evaluation.metric,
-        confidence=sure,
+        confidence=confidence,
         real=points[0],
         points=tuple(points[1:]),
     )
 
 
 def _interval(
-    resampled: _Scores | None, place: int, confidence: float, best: int | None = None
+    resampled: _Scores | None,
+    place: int,
+    confidence: float,
+    best: int | None = None,
 ) -> Interval | None:
-    """Of a mean, or of how many points it is behind the best one."""
+    """Return the interval of a mean, or with ``best`` of its distance from the best in points."""
     if resampled is None:
         return None
     if best is None:
@@ -220,9 +226,31 @@ def _interval(
     return percentile_interval(100 * (resampled[:, best] - resampled[:, place]), confidence)
 
 
-def _resampled(arms: Sequence[tuple[Cell, str]], metric: str) -> _Scores | None:
-    """Mean dev scores in resamples of dev examples and seeds, shape [resamples, arms]."""
-    tables = [_dev_scores(cell, arm, metric) for cell, arm in arms]
+def read_dev_answers(run: Run, stage: Stage[Any]) -> list[Prediction]:
+    """Return the answers to dev that a stage has kept; none if they cannot be read."""
+    try:
+        text = read_file(run.uri, stage, "dev-predictions.jsonl")
+        return [Prediction.model_validate_json(line) for line in (text or b"").splitlines()]
+    except (DafttError, ValidationError) as error:  # an interval less, and not the whole table
+        log.warning("%s", error)
+        return []
+
+
+def resample_scores(
+    answers: Sequence[Sequence[Prediction]], metric: str, *, samples: int, seed: int
+) -> _Scores | None:
+    """Return mean dev scores of models in resamples of dev examples and seeds.
+
+    Args:
+        answers: The answers of each model.
+        metric: The metric of the scores.
+        samples: Number of resamples.
+        seed: Decides the resamples.
+
+    Returns:
+        Shape [samples, models]; None if the models have not answered the same examples.
+    """
+    tables = [_scores(model_answers, metric) for model_answers in answers]
     if not tables[0] or any(set(table) != set(tables[0]) for table in tables):
         return None
     seeds = sorted({seed for seed, _ in tables[0]})
@@ -230,22 +258,13 @@ def _resampled(arms: Sequence[tuple[Cell, str]], metric: str) -> _Scores | None:
     if len(tables[0]) != len(seeds) * len(ids):
         return None
     scores = np.asarray([[[table[seed, id_] for id_ in ids] for seed in seeds] for table in tables])
-    settings, run = arms[0][0].config.evaluation, arms[0][0].run
-    return bootstrap_means(
-        scores, settings.bootstrap_samples, seed_for(run.seed, "saturation"), "compare ratios"
-    )
+    return bootstrap_means(scores, samples, seed, "compare on dev")
 
 
-def _dev_scores(cell: Cell, arm: str, metric: str) -> dict[tuple[int, str], float]:
-    """The score of each answer to dev, by seed and example; empty where there are none."""
-    try:
-        text = read_file(cell.run.uri, STUDENTS.part(arm), "dev-predictions.jsonl")
-        answers = [Prediction.model_validate_json(line) for line in (text or b"").splitlines()]
-    except (DafttError, ValidationError) as error:  # an interval less, and not the whole table
-        log.warning("%s", error)
-        return {}
+def _scores(answers: Sequence[Prediction], metric: str) -> dict[tuple[int, str], float]:
+    """Return the score of each answer, by seed and example."""
     if not answers:
         return {}
-    scores = score_examples(metric, [one.output for one in answers], [one.gold for one in answers])
-    keys = [(one.seed, one.id) for one in answers]
-    return dict(zip(keys, map(float, scores), strict=True))
+    outputs, golds = [a.output for a in answers], [a.gold for a in answers]
+    scores = map(float, score_examples(metric, outputs, golds))
+    return {(a.seed, a.id): score for a, score in zip(answers, scores, strict=True)}

@@ -1,20 +1,12 @@
-"""A sweep's files: its table as JSON, CSV and one HTML page, and the settings it recommends.
-
-The sweep's plots: score against ratio.
-"""
+"""A sweep's files: its table as JSON, CSV and one HTML page with plots, and what it recommends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from daftt_core.evaluation import Interval
-from daftt_core.records import visible
-from daftt_core.reporting import stylesheet
+from daftt_core.reporting import new_environment
 from daftt_core.reporting import text as formats
 from daftt_core.reporting.figures import COLOURS, new_figure, to_svg
 from daftt_core.reporting.text import metric_title, percent
@@ -27,27 +19,27 @@ from daftt_core.sweep.table import TABLE, SweepTable, arm_rows, collect_table, t
 from daftt_core.telemetry import log
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from matplotlib.axes import Axes
-
 
 Split = Literal["dev", "test"]
 
 _COLOURS = [COLOURS[name] for name in ("accent", "second", "ink")]
 _MARKERS = "osD^v"
 _LINES = ("-", "--", ":")
-_APART = 0.09  # of the distance between two ratios, so that intervals do not hide each other
+_SHIFT = 0.09  # of the distance between two ratios, so that intervals do not hide each other
 
 
-def draw_curves(curves: Sequence[Curve], split: Split, title: str, name: str) -> str:
-    """Every curve with its intervals; a ring at the saturation points, a line for real only.
+def _draw_curves(curves: Sequence[Curve], split: Split, title: str, name: str) -> Markup:
+    """Draw every curve with its intervals, a ring at saturation points, a line for real only.
 
-    Ratios stand side by side, as far apart as the next: a distance that none has to no limit.
+    Ratios stand side by side at equal distances, since "no limit" has a distance to none.
 
     Args:
-        curves: Those of one fraction and mixture.
+        curves: The curves of one fraction and mixture.
         split: Whose scores to draw.
-        title: What the figure shows, for those who hear it.
-        name: Of the figure, unique on the page.
+        title: What the figure shows, for screen readers.
+        name: Name of the figure, unique on the page.
     """
     ratios = sorted(
         {point.ratio or 0 for curve in curves for point in curve.points},
@@ -65,7 +57,7 @@ def draw_curves(curves: Sequence[Curve], split: Split, title: str, name: str) ->
         axes.axhline(100 * real, label="real examples only", **style)
         for place, curve in enumerate(curves):
             label = curve.arm if len(modes) == 1 else f"{curve.arm} ({curve.mode})"
-            shift = _APART * (place - (len(curves) - 1) / 2)
+            shift = _SHIFT * (place - (len(curves) - 1) / 2)
             _draw_curve(
                 axes,
                 curve,
@@ -126,8 +118,8 @@ def _words(curve: Curve, split: Split) -> str:
 def write_table(sweep: Sweep) -> SweepTable:
     """Collect the cells' results, and write them into the sweep's folder.
 
-    ``sweep.json``, ``sweep.csv``, ``sweep.html``, and ``recommended.yaml`` where dev speaks for a
-    setting.
+    The files are ``sweep.json``, ``sweep.csv``, ``sweep.html``, and ``recommended.yaml`` if a
+    setting is best on dev.
 
     Raises:
         StorageError: The sweep's folder cannot be read or written.
@@ -149,26 +141,18 @@ def write_table(sweep: Sweep) -> SweepTable:
 
 
 def verdicts(table: SweepTable) -> list[str]:
-    """What the sweep says in words: saturation, mixtures, and the recommendation."""
+    """Return the sweep's result in words: saturation, mixtures, and the recommendation."""
     sentences = [curve.sentence for curve in table.curves]
     sentences += effect_sentences(table.mixtures)
     return [*sentences, *([table.recommendation.sentence] if table.recommendation else [])]
 
 
 def render(table: SweepTable) -> str:
-    """The table as one self-contained HTML page."""
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-    )
-    environment.filters |= {"percent": formats.percent, "points": formats.gain}
-    page = resources.files("daftt_core.sweep").joinpath("table.html").read_text(encoding="utf-8")
+    """Return the table as one self-contained HTML page."""
     done = [cell.evaluation for cell in table.cells if cell.evaluation]
     advice = table.recommendation
-    return environment.from_string(page).render(
-        css=Markup(stylesheet()),  # noqa: S704  (a file of this package)
+    page = new_environment("daftt_core.sweep").get_template("table.html")
+    return page.render(
         name=table.name,
         uri=table.uri,
         rows=list(arm_rows(table)),
@@ -185,7 +169,7 @@ def render(table: SweepTable) -> str:
 
 
 def _panels(curves: Sequence[Curve]) -> Iterator[dict[str, Any]]:
-    """Two figures for each fraction and mixture: dev, which decides, and test."""
+    """Yield two figures for each fraction and mixture: dev, which decides, and test."""
     groups: dict[tuple[float, int], list[Curve]] = {}
     for curve in curves:
         groups.setdefault((curve.fraction, curve.mixture_tasks), []).append(curve)
@@ -194,8 +178,7 @@ def _panels(curves: Sequence[Curve]) -> Iterator[dict[str, Any]]:
         yield {
             "title": title,
             "figures": [
-                Markup(drawn)  # noqa: S704  (its text is escaped by the XML writer)
-                for split in ("dev", "test")
-                for drawn in [draw_curves(group, split, f"{title}, {split}", f"{split}-{number}")]
+                _draw_curves(group, split, f"{title}, {split}", f"{split}-{number}")
+                for split in get_args(Split)
             ],
         }

@@ -1,4 +1,4 @@
-"""What a sweep runs: its cells, each a complete set of settings, checked before anything starts."""
+"""The plan of a sweep: its cells, each with complete settings, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _VARIED = {
 """What a sweep varies, and the setting that each stands for."""
 
 MOST_CELLS_OF_A_WORKFLOW = 8  # tests/pipelines/test_workflow_size.py
-_MOST_CELLS = 500  # each is a run of its own, and a line of the table and of the display
+_MOST_CELLS = 500  # each is a run of its own, and a line in the table and on the display
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Cell:
         mode: What the teacher writes.
         mixture_tasks: Other tasks that the teacher learns; 0: none.
         config: All its settings.
-        run: The run they make.
+        run: The run that they describe.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Sweep:
     """A sweep.
 
     Attributes:
-        name: Name of its folder; it does not depend on the cells, so that one may be added later.
+        name: Name of its folder; it does not depend on the cells, so that more may be added later.
         uri: Its folder, or its prefix in a storage.
         cells: The cells.
     """
@@ -81,44 +81,43 @@ def plan_sweep(
     modes: Sequence[object],
     mixtures: Sequence[object],
 ) -> Sweep:
-    """Lay out a sweep's cells, the smallest fraction first.
+    """Plan a sweep's cells, the smallest fraction first.
 
     Args:
-        settings: Flat settings that all cells share; what is left out takes its default.
+        settings: Flat settings that all cells share; a missing one takes its default.
         fractions: Values of ``data_labelled_fraction``.
         ratios: Values of ``curation_ratio``.
         modes: Values of ``synthesis_mode``.
         mixtures: Values of ``mixture_tasks``.
 
     Raises:
-        ConfigError: There are too many cells; or it names every mistake of the settings and of the
-            values.
+        ConfigError: There are too many cells, or mistakes in settings and values: it names all.
         TaskError: The task is unknown or wrong.
     """
     values = {"fractions": fractions, "ratios": ratios, "modes": modes, "mixtures": mixtures}
     _check_size(values)
     mistakes = [*_misplaced(settings), *_missing(values)]
-    checked: list[Config] = []
-    for varied in product(*values.values()):
-        own = dict(zip(_VARIED.values(), varied, strict=True))
+    configs: list[Config] = []
+    for combination in product(*values.values()):
+        varied = dict(zip(_VARIED.values(), combination, strict=True))
         try:
-            checked.append(from_flat({**settings, **own}))
+            configs.append(from_flat({**settings, **varied}))
         except ConfigError as error:
             mistakes += str(error).splitlines()
-    mistakes += _repeated(checked)
+    mistakes += _repeated(configs)
     if mistakes:
         raise ConfigError("\n".join(dict.fromkeys(mistakes)))
-    checked.sort(key=lambda config: config.data.labelled_fraction)
-    common = checked[0]
+    configs.sort(key=lambda config: config.data.labelled_fraction)
+    common = configs[0]
     run = resolve(common)
     name = common.run.name or _name(common, run.task)
     uri = f"{common.run.output.rstrip('/')}/{name}"
-    return Sweep(name, uri, tuple(_cell(config, uri, run) for config in checked))
+    return Sweep(name, uri, tuple(_cell(config, uri, run) for config in configs))
 
 
 def _check_size(values: Mapping[str, Sequence[object]]) -> None:
-    """Refuse too many cells before any is looked at."""
-    counts = {name: len(some) for name, some in values.items()}
+    """Refuse too many cells before any is checked."""
+    counts = {name: len(listed) for name, listed in values.items()}
     cells = math.prod(counts.values())
     if cells > _MOST_CELLS:
         product_of = " x ".join(f"{name}: {count:,}" for name, count in counts.items())
@@ -129,11 +128,11 @@ def _check_size(values: Mapping[str, Sequence[object]]) -> None:
 
 
 def read_sweep_form(form: Mapping[str, Any], *, on_cluster: bool = False) -> Sweep:
-    """Lay out the sweep that the form of its pipeline asks for.
+    """Plan the sweep that the form of its pipeline describes.
 
     Args:
         form: The fields of the form, and ``compiled_in``.
-        on_cluster: Whether this runs in a pod, where what was compiled in cannot be changed.
+        on_cluster: Whether this runs in a pod, where compiled-in settings cannot be changed.
 
     Raises:
         ConfigError: Names every mistake of the settings and of the values.
@@ -181,18 +180,18 @@ def commit_cells(sweep: Sweep) -> list[dict[str, str]]:
 
 
 def _misplaced(settings: Mapping[str, object]) -> Iterator[str]:
-    known = flat_fields()
+    fields = flat_fields()
     for plural, name in _VARIED.items():
-        if settings.get(name, known[name].default) != known[name].default:
+        if settings.get(name, fields[name].default) != fields[name].default:
             yield f"{name}: a sweep sets it for each cell; give {plural} instead"
 
 
 def _missing(values: Mapping[str, Sequence[object]]) -> Iterator[str]:
-    for name, some in values.items():
-        if not some:
+    for name, listed in values.items():
+        if not listed:
             yield f"{name}: at least one value is needed"
     if any(_is_zero(value) for value in values["fractions"]):
-        yield "fractions: 0 is no share of the labelled examples; it must be above 0"
+        yield "fractions: 0 leaves no labelled examples; it must be above 0"
 
 
 def _is_zero(value: object) -> bool:
@@ -207,7 +206,7 @@ def _repeated(configs: Sequence[Config]) -> Iterator[str]:
     for config in configs:
         name = _cell_name(config)
         if name in seen:
-            yield f"{name}: this cell is asked for twice; remove a repeated value"
+            yield f"{name}: this cell occurs twice; remove a repeated value"
         seen.add(name)
 
 
@@ -229,15 +228,15 @@ def _cell_name(config: Config) -> str:
 
 
 def _cell(config: Config, uri: str, run: Run) -> Cell:
-    """Give a cell its folder; what else a run consists of is the same in all cells."""
+    """Give a cell its own folder; the rest of its run is common to all cells."""
     name = _cell_name(config)
-    own = from_flat({**to_flat(config), "output": uri, "name": name})
+    config = from_flat({**to_flat(config), "output": uri, "name": name})
     return Cell(
         name=name,
-        fraction=own.data.labelled_fraction,
-        ratio=own.curation.ratio,
-        mode=own.synthesis.mode,
-        mixture_tasks=own.mixture.tasks,
-        config=own,
+        fraction=config.data.labelled_fraction,
+        ratio=config.curation.ratio,
+        mode=config.synthesis.mode,
+        mixture_tasks=config.mixture.tasks,
+        config=config,
         run=run.model_copy(update={"uri": f"{uri}/{name}", "family": uri}),
     )

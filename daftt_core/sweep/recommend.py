@@ -10,27 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import yaml
-from pydantic import BaseModel, ConfigDict
 
 from daftt_core.config import flat_fields, to_flat
 from daftt_core.reporting import text as formats
-from daftt_core.sweep.curves import Curve, ratio_name
+from daftt_core.sweep.curves import Curve, Part, ratio_name
 from daftt_core.sweep.plan import Cell
 
 RECOMMENDED = "recommended.yaml"
 _OF_THE_SWEEP = ("name", "output")
 
 
-class Recommendation(BaseModel):
+class Recommendation(Part):
     """What a sweep recommends.
 
     Attributes:
         cell: The cell with these settings; None where nothing is recommended.
-        arm: The arm that was chosen; None likewise.
+        arm: The recommended arm; None likewise.
         sentence: The recommendation, and why.
     """
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     cell: str | None
     arm: str | None
@@ -38,7 +35,7 @@ class Recommendation(BaseModel):
 
 
 def recommend(curves: Sequence[Curve]) -> Recommendation | None:
-    """Choose a setting; None where no cell has a result."""
+    """Choose a setting; return None if no cell has a result."""
     if not curves:
         return None
     chosen = max(curves, key=lambda curve: curve.best.dev)
@@ -72,12 +69,12 @@ def recommend(curves: Sequence[Curve]) -> Recommendation | None:
 
 
 def recommended_settings(cell: Cell, recommendation: Recommendation) -> str:
-    """The settings of a cell as YAML for ``daftt run --settings``, without what is default."""
-    known = flat_fields()
+    """Return a cell's settings as YAML for ``daftt run --settings``, without defaults."""
+    fields = flat_fields()
     settings = {
         name: value
         for name, value in to_flat(cell.config).items()
-        if value != known[name].default and name not in _OF_THE_SWEEP
+        if value != fields[name].default and name not in _OF_THE_SWEEP
     }
-    head = f"# {recommendation.sentence}\n# daftt run --settings {RECOMMENDED}\n"
-    return head + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    comment = f"# {recommendation.sentence}\n# daftt run --settings {RECOMMENDED}\n"
+    return comment + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)

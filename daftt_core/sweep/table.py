@@ -1,4 +1,4 @@
-"""What came of a sweep's cells, collected from their folders: a table, curves, a recommendation."""
+"""The results of a sweep's cells, collected from their folders: table, curves, recommendation."""
 
 from __future__ import annotations
 
@@ -7,33 +7,23 @@ import io
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from daftt_core.errors import DafttError, StorageError
 from daftt_core.evaluation import ArmResult, Evaluation, read_evaluation
-from daftt_core.stages import EVALUATION, REPORT
+from daftt_core.stages import ASSESSMENT, EVALUATION, REPORT, AssessmentResult
 from daftt_core.storage import open_storage
-from daftt_core.sweep.curves import Curve, find_curves
-from daftt_core.sweep.mixtures import (
-    MixtureEffect,
-    TeacherScores,
-    mixture_effects,
-    read_teacher_scores,
-)
+from daftt_core.sweep.curves import Curve, Part, find_curves
+from daftt_core.sweep.mixtures import MixtureEffect, mixture_effects
 from daftt_core.sweep.plan import Cell, Sweep
 from daftt_core.sweep.recommend import Recommendation, recommend
-from daftt_core.workspace import run_statuses
-from daftt_core.workspace.status import StageStatus
+from daftt_core.workspace import StageStatus, read_result, run_statuses
 
 TABLE = "sweep.json"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-
-class CellResult(_Part):
-    """What came of one cell.
+class CellResult(Part):
+    """The result of one cell.
 
     Attributes:
         cell: Its name.
@@ -43,9 +33,9 @@ class CellResult(_Part):
         mixture_tasks: Other tasks that the teacher learns; 0: none.
         status: ``unfinished`` where it was interrupted, or has not begun.
         message: Why it is not done.
-        exit_code: The code of the error it failed with; 0 where it has none.
-        teacher: How its teacher does on dev; None while it is not done.
-        evaluation: How its arms compare; None while it is not done.
+        exit_code: The exit code of its error; 0 without one.
+        teacher: How its teacher does on dev; None until it is done.
+        evaluation: How its arms compare; None until it is done.
     """
 
     cell: str
@@ -56,12 +46,12 @@ class CellResult(_Part):
     status: Literal["done", "failed", "unfinished"]
     message: str = ""
     exit_code: int = 0
-    teacher: TeacherScores | None = None
+    teacher: AssessmentResult | None = None
     evaluation: Evaluation | None = None
 
 
-class SweepTable(_Part):
-    """What came of a sweep.
+class SweepTable(Part):
+    """The result of a sweep.
 
     Attributes:
         name: Its name.
@@ -69,7 +59,7 @@ class SweepTable(_Part):
         cells: Its cells, in the sweep's order.
         mixtures: Whether mixtures helped, where cells differ in the mixture alone.
         curves: Score against ratio, for each arm of cells that differ in the ratio alone.
-        recommendation: The setting that dev speaks for; None where no cell has a result.
+        recommendation: The setting that is best on dev; None if no cell has a result.
     """
 
     name: str
@@ -106,7 +96,7 @@ def collect_table(sweep: Sweep) -> SweepTable:
 
 
 def read_table(sweep: Sweep) -> SweepTable | None:
-    """What :func:`daftt_core.sweep.page.write_table` wrote last; None where it has written nothing.
+    """Read what :func:`daftt_core.sweep.page.write_table` wrote last; None if there is nothing.
 
     Raises:
         StorageError: It cannot be read.
@@ -124,7 +114,7 @@ def read_table(sweep: Sweep) -> SweepTable | None:
 
 
 def _result(cell: Cell) -> CellResult:
-    about: dict[str, Any] = {
+    identity: dict[str, Any] = {
         "cell": cell.name,
         "fraction": cell.fraction,
         "ratio": cell.ratio,
@@ -136,23 +126,25 @@ def _result(cell: Cell) -> CellResult:
         failed = [status for status in statuses if status.state == "failed"]
         if _is_evaluated(statuses):
             return CellResult(
-                **about,
+                **identity,
                 status="done",
-                teacher=read_teacher_scores(cell.run),
+                teacher=read_result(cell.run, ASSESSMENT),
                 evaluation=read_evaluation(cell.run),
             )
     except DafttError as error:
-        return CellResult(**about, status="failed", message=str(error), exit_code=error.exit_code)
+        return CellResult(
+            **identity, status="failed", message=str(error), exit_code=error.exit_code
+        )
     if failed:
         message = "; ".join(f"stage {status.stage}: {status.message}" for status in failed)
         code = failed[0].exit_code
-        return CellResult(**about, status="failed", message=message, exit_code=code)
-    last = f"it came as far as stage {statuses[-1].stage}" if statuses else "it has not begun"
-    return CellResult(**about, status="unfinished", message=last)
+        return CellResult(**identity, status="failed", message=message, exit_code=code)
+    progress = f"it came as far as stage {statuses[-1].stage}" if statuses else "it has not begun"
+    return CellResult(**identity, status="unfinished", message=progress)
 
 
 def _is_evaluated(statuses: list[StageStatus]) -> bool:
-    """Whether the evaluation is the last thing done; an older one is of other settings."""
+    """Return whether the evaluation was done last; an older one is of other settings."""
     last = [status for status in statuses if status.stage != REPORT.name][-1:]
     return [(status.stage, status.state) for status in last] == [(EVALUATION.name, "done")]
 
@@ -161,17 +153,17 @@ _OF_CELL = {"cell", "fraction", "ratio", "mode", "mixture_tasks", "status"}
 
 
 def arm_rows(table: SweepTable) -> Iterator[dict[str, Any]]:
-    """One row for each arm of each cell, or one for a cell without a result."""
+    """Yield one row for each arm of each cell, or one for a cell without a result."""
     for cell in table.cells:
-        about = cell.model_dump(include=_OF_CELL)
-        about["teacher_dev"] = cell.teacher.dev_score if cell.teacher else None
-        about["untuned_dev"] = cell.teacher.untuned_dev_score if cell.teacher else None
+        row = cell.model_dump(include=_OF_CELL)
+        row["teacher_dev"] = cell.teacher.dev_score if cell.teacher else None
+        row["untuned_dev"] = cell.teacher.untuned_dev_score if cell.teacher else None
         if cell.evaluation is None:
-            yield {**about, **_NO_ARM, "message": cell.message}
+            yield {**row, **_NO_ARM, "message": cell.message}
             continue
         for arm in cell.evaluation.arms:
             chosen = arm.arm == cell.evaluation.chosen_arm
-            yield {**about, **_arm(arm), "chosen_on_dev": chosen, "message": ""}
+            yield {**row, **_arm(arm), "chosen_on_dev": chosen, "message": ""}
 
 
 def _arm(arm: ArmResult) -> dict[str, Any]:
@@ -199,7 +191,7 @@ _NO_ARM = dict.fromkeys(_COLUMNS[_COLUMNS.index("arm") : -1])
 
 
 def table_csv(table: SweepTable) -> str:
-    """The rows of :func:`arm_rows` as CSV."""
+    """Return the rows of :func:`arm_rows` as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()

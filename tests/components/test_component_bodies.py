@@ -122,10 +122,10 @@ def test_the_trigger_says_whether_to_train_and_why(tmp_path: Path) -> None:
     said = SimpleNamespace(path=str(tmp_path / "verdict.md"))
     train, reason = check_trigger.python_func(checked.run, checked.digest, asked, said)
     assert train == "yes"
-    assert reason == "Training: so it was asked for (trigger_when: always)."
+    assert reason == "Training: requested by trigger_when: always."
     assert asked.logged["train"] == 1
     assert asked.logged["labelled_rows"] == 400
-    assert "so it was asked for" in (tmp_path / "verdict.md").read_text()
+    assert "requested by" in (tmp_path / "verdict.md").read_text()
 
 
 def test_the_cells_of_a_sweep_are_committed_as_runs_are(tmp_path: Path) -> None:

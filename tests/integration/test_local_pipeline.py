@@ -96,7 +96,7 @@ def test_a_run_without_a_reason_to_train_ends_green_and_says_why(tmp_path: Path)
     result = run(tmp_path, "second", trigger_when="drift", mixture_tasks=0)
     reason = (
         "No training: 0 new labelled rows (0.0% of 400) since champion aaaaaaaaaaaa (run first) "
-        "(50 and 10% are asked for), and no new input."
+        "(50 and 10% are needed), and no new input."
     )
     assert result["trigger"] == {"train": False, "reason": reason}
     assert result["evaluation"] is None
@@ -135,12 +135,12 @@ def test_a_run_told_to_end_keeps_the_teachers_checkpoint_and_says_so(
         _, said = process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
     assert said.endswith(
-        "Stopping: a teacher at work keeps a checkpoint first (again to end it now)\n"
-        "Stopped. To go on, run the same command again: finished stages are not done twice.\n"
+        "Stopping: a teacher in training stores a checkpoint first (again: stop now)\n"
+        "Stopped. To resume, run the same command again: finished stages are not repeated.\n"
     )
     wait_for_silence(here)
     log = (here / "log.txt").read_text()
-    assert " stopping (SIGTERM); a teacher at work keeps a checkpoint first\n" in log
+    assert " stopping (SIGTERM); a teacher in training stores a checkpoint first\n" in log
     stopped = re.search(r"stopping after step (\d+) of (\d+) and keeping its checkpoint", log)
     assert stopped
     assert f"told to end, and did so after step {stopped[1]} of {stopped[2]}" in log

@@ -34,8 +34,8 @@ def compile_command(folder: Path, check: bool) -> int:
     if check:
         old = [path for path in paths if not is_up_to_date(path)]
         for path in paths:
-            said = "out of date; run: daftt compile" if path in old else "up to date"
-            say(f"{path} is {said}")
+            state = "out of date; run: daftt compile" if path in old else "up to date"
+            say(f"{path} is {state}")
         return 1 if old else 0
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
@@ -45,11 +45,7 @@ def compile_command(folder: Path, check: bool) -> int:
 
 
 def is_up_to_date(path: Path) -> bool:
-    """Whether a compiled file is, byte for byte, what the code compiles to.
-
-    Args:
-        path: The file; its name says which pipeline it is.
-    """
+    """Return whether a compiled file is, byte for byte, what the code compiles to."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / path.name
         compile_pipeline(fresh)

@@ -1,4 +1,4 @@
-"""``daftt plan``: memory and work of a run before anything is started."""
+"""``daftt validate`` and ``daftt plan``: check settings, and show what a run will need."""
 
 from __future__ import annotations
 
@@ -9,14 +9,44 @@ from typing import Any
 import click
 from rich.table import Table
 
-from daftt_core.cli.printing import PlainConsole, say_json
+from daftt_core.cli.printing import PlainConsole, as_yaml, new_table, say, say_json, with_json
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.config import Config
-from daftt_core.errors import ConfigError
+from daftt_core.errors import ConfigError, TaskError
 from daftt_core.planning import Choice, Plan, find_gpu, make_plan
 from daftt_core.stages import TEACHER, augmented_arms, baseline_arms
 
 _GIB = 2**30
+
+
+@click.command("validate", cls=SettingsCommand, short_help="Check settings; show all of them.")
+@with_settings
+@with_json
+def validate_command(settings_file: Path | None, as_json: bool, **options: Any) -> int:
+    """Check settings and show the complete configuration; nothing is run or written.
+
+    \b
+    Examples:
+      daftt validate --student-epochs 5
+      daftt validate --settings my-settings.yaml --json
+    """
+    from daftt_core.preflight import resolve_checked
+
+    try:
+        config = read_config(settings_file, options)
+        run = resolve_checked(config)
+    except (ConfigError, TaskError) as error:
+        if not as_json:
+            raise
+        say_json({"valid": False, "mistakes": str(error).splitlines()})
+        return error.exit_code
+    nested = config.model_dump(mode="json")
+    if as_json:
+        say_json({"valid": True, "folder": run.uri, "config": nested})
+    else:
+        say(as_yaml(nested), nl=False)
+        say(f"# The settings are right. The run's folder is {run.uri}")
+    return 0
 
 
 @click.command("plan", cls=SettingsCommand, short_help="Memory and work of a run.")
@@ -24,19 +54,19 @@ _GIB = 2**30
 @click.option(
     "--tokens-per-example",
     type=click.IntRange(min=1, max=2**20),
-    help="Mean tokens of prompt and answer; without it, every example is as long as allowed.",
+    help="Mean tokens of prompt and answer; default: every example is as long as allowed.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_json
 def plan_command(
     settings_file: Path | None,
     tokens_per_example: int | None,
     as_json: bool,
-    **given: Any,
+    **options: Any,
 ) -> int:
     """Show what a run will need; exit code 2 when its teacher cannot fit.
 
-    Nothing is downloaded or started: only a model's config.json is read, from a model folder or
-    from those bundled with DAFTT.
+    Nothing is downloaded or started: models are known by their config.json, which is bundled or
+    lies in a model folder.
 
     \b
     Examples:
@@ -44,7 +74,7 @@ def plan_command(
       daftt plan --preset gpt-neox-20b,gpu-8x80
       daftt plan --settings my-settings.yaml --tokens-per-example 150 --json
     """
-    config = read_config(settings_file, given)
+    config = read_config(settings_file, options)
     plan = _make(config, tokens_per_example)
     if as_json:
         say_json(_as_json(plan))
@@ -120,17 +150,15 @@ def _show(config: Config, plan: Plan) -> None:
 
 def _parts_table(plan: Plan) -> Table:
     parts = asdict(plan.chosen.parts) | {"total": plan.chosen.parts.total}
-    table = Table(box=None, pad_edge=False, title="GiB on each GPU", title_justify="left")
-    for name in parts:
-        table.add_column(name, justify="right")
+    table = new_table([*parts], numeric=parts, title="GiB on each GPU")
     table.add_row(*(f"{size / _GIB:,.2f}" for size in parts.values()))
     return table
 
 
 def _choices_table(plan: Plan) -> Table:
-    table = Table(box=None, pad_edge=False, title="GiB on each GPU if", title_justify="left")
-    for heading in ("zero_stage", "offload", "full", "full, gc", "lora", "lora, gc", "machine"):
-        table.add_column(heading, justify="left" if heading == "offload" else "right")
+    numeric = ["full", "full, gc", "lora", "lora, gc", "machine"]
+    headings = ["zero_stage", "offload", *numeric]
+    table = new_table(headings, numeric=["zero_stage", *numeric], title="GiB on each GPU if")
     rows: dict[tuple[int, str], list[Choice]] = {}
     for choice in plan.choices:
         rows.setdefault((choice.setup.zero_stage, choice.setup.offload), []).append(choice)
@@ -142,9 +170,8 @@ def _choices_table(plan: Plan) -> Table:
 
 
 def _stages_table(plan: Plan) -> Table:
-    table = Table(box=None, pad_edge=False, title="Stages", title_justify="left")
-    for heading in ("stage", "GPUs", "GiB each", "tokens"):
-        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    numeric = ["GPUs", "GiB each", "tokens"]
+    table = new_table(["stage", *numeric], numeric=numeric, title="Stages")
     for stage in plan.stages:
         table.add_row(
             stage.name,

@@ -1,86 +1,57 @@
-"""What ``daftt task new`` asks about a file of examples; a wrong answer is asked for again."""
+"""The questions of ``daftt task new`` about a file of examples; a wrong answer is asked again."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import click
 
+from daftt_core.cli.authoring.labels import Check, Labels
 from daftt_core.errors import ConfigError, DafttError, DataError, did_you_mean, shortened
-from daftt_core.records import is_character, visible, words_of
+from daftt_core.records import visible
 from daftt_core.tasks import (
     MOST_ID_CHARACTERS,
-    MOST_LABELS,
     Task,
     propose_columns,
     propose_kind,
     propose_outputs,
     several_labels,
     spelling,
-    spoken,
 )
 
 KINDS: tuple[str, ...] = get_args(Task.model_fields["kind"].annotation)
-_WORD = re.compile(r"[^\W\d_]{2}")
-_MISSING = frozenset(
-    ("nan", "NaN", "NAN", "null", "Null", "NULL", "None", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT")
-)
-"""What programs write where a value is missing."""
-_INITIALS = {"y": "yes", "n": "no", "t": "true", "f": "false"}
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
-_MOST_LABEL_CHARACTERS = 200
-_MOST_NAMED = 20
-_MOST_SHOWN = 5
-_FEW_ROWS = 5
-
 _Table = Mapping[str, Sequence[str]]
-_Check = Callable[[str], str]
-"""Gives an answer back, or raises a DafttError that says what is wrong with it."""
-
-
-class Answers(NamedTuple):
-    """What was answered or proposed.
-
-    Attributes:
-        fields: Of the task's file.
-        notes: What a person should know about it, a sentence each.
-    """
-
-    fields: dict[str, Any]
-    notes: list[str]
 
 
 class _Questions:
-    """Gets answers: those given as options, else a person's, or with ``yes`` what is proposed."""
+    """Gets answers: from options, else from a person, or with ``yes`` from the proposals."""
 
-    def __init__(self, given: Mapping[str, Any], *, yes: bool) -> None:
-        self._given, self._yes = given, yes
+    def __init__(self, options: Mapping[str, Any], *, yes: bool) -> None:
+        self._options, self._yes = options, yes
 
-    def given(self, name: str) -> str | None:
-        return self._given.get(name)
+    def option(self, name: str) -> str | None:
+        return self._options.get(name)
 
     def ask(
-        self, name: str, question: str, proposed: str | None, check: _Check, untold: str = ""
+        self, name: str, question: str, proposed: str | None, check: Check, missing: str = ""
     ) -> str:
-        """An answer.
+        """Return the checked answer to a question.
 
         Args:
-            name: Of the option.
-            question: For a person.
-            proposed: None where nothing can be.
-            check: Looks at the answer.
-            untold: Says why nothing is proposed, and how it is given as an option.
+            name: Name of the option that may answer it.
+            question: The question, for a person.
+            proposed: The proposal; None where there is none.
+            check: Checks the answer.
+            missing: Says why nothing is proposed, and which option to use.
         """
-        if self._given.get(name) is not None:
-            return check(str(self._given[name]))
+        if self._options.get(name) is not None:
+            return check(str(self._options[name]))
         if not self._yes:
             return _prompt(question, proposed, check)
         if proposed is None:
-            raise ConfigError(untold)
+            raise ConfigError(missing)
         return check(proposed)
 
 
@@ -88,40 +59,43 @@ def ask_fields(
     file: Path,
     table: _Table,
     words: Mapping[str, str],
-    given: Mapping[str, Any],
+    options: Mapping[str, Any],
     check: Callable[[dict[str, Any]], None],
     *,
     yes: bool,
-) -> Answers:
-    """The fields of a task's file.
+) -> tuple[dict[str, Any], list[str]]:
+    """Ask for the fields of a task's file.
 
     Args:
         file: Where it will be; its name becomes the task's id.
         table: The examples, by column.
-        words: What values of the output column are called.
-        given: Answers by name; None is asked for.
+        words: Names of values in the output column.
+        options: Answers by name; what is None is asked.
         check: Raises a DafttError where the fields make no task, or none that can read the
-            examples. It is called before instructions are asked for.
-        yes: Take what is proposed instead of asking.
+            examples. It is called before the questions about instructions.
+        yes: Accept every proposal instead of asking.
+
+    Returns:
+        The fields, and sentences that a person should read before using the file.
 
     Raises:
-        ConfigError: An answer that was given is wrong, or one that must be given is not.
+        ConfigError: An option is wrong, or a needed one is missing.
         DataError: Likewise; or the examples do not make a task.
     """
-    questions = _Questions(given, yes=yes)
+    questions = _Questions(options, yes=yes)
     columns = _columns(table, questions)
     column = columns["output"]
     outputs = [value for value in table[column] if spelling(value)]
     if len(set(map(spelling, outputs))) < 2:
-        held = f"{shortened(outputs[0])!r} in every row" if outputs else "nothing"
-        raise DataError(f"the column {column!r} holds {held}; there is nothing to learn")
+        content = f"{shortened(outputs[0])!r} in every row" if outputs else "nothing"
+        raise DataError(f"the column {column!r} holds {content}; there is nothing to learn")
     kind = _kind(column, outputs, questions, words)
     fields: dict[str, Any] = {"id": _slug(file.stem), "kind": kind, "columns": columns}
     notes = _notes_on_columns(table, columns, len(outputs))
     if kind == "classification":
-        labels = _Labels(column, outputs, words)
+        labels = Labels(column, outputs, words)
         if not yes:
-            labels.ask_meanings()
+            labels.ask_meanings(_prompt)
         fields["labels"] = labels.fields()
         notes += labels.notes()
         answer, write = f"Read this text and answer with {labels.listed()}.", "this answer"
@@ -137,7 +111,7 @@ def ask_fields(
     check(fields | {name: proposed for name, (_, proposed) in proposals.items()})
     for name, (question, proposed) in proposals.items():
         fields[name] = questions.ask(name, question, proposed, _check_text)
-    return Answers(fields, notes)
+    return fields, notes
 
 
 def _columns(table: _Table, questions: _Questions) -> dict[str, str]:
@@ -155,7 +129,7 @@ def _columns(table: _Table, questions: _Questions) -> dict[str, str]:
     def check_if_any(chosen: str) -> str:
         return chosen and check(chosen)
 
-    proposed = propose_columns(table, questions.given("output"))
+    proposed = propose_columns(table, questions.option("output"))
     columns["text"] = questions.ask("text", "Column of the input", proposed.text, check)
     second = proposed.text_pair
     if second is None or second in columns.values():
@@ -166,36 +140,31 @@ def _columns(table: _Table, questions: _Questions) -> dict[str, str]:
     choice = propose_outputs(table, columns.values())
     if not choice:
         raise DataError("no column is left for the label or text to be given")
-    what, either = "Column of the label or text to be given", ""
-    if len(choice) > 1:
-        either = " or ".join(map(repr, choice))
-        what += f" ({either})"
-    untold = (
-        f"which column holds the label or text to be given, {either}? The data do not say; "
+    question, names = "Column of the label or text to be given", " or ".join(map(repr, choice))
+    missing = (
+        f"which column holds the label or text to be given, {names}? The data do not say; "
         "give --output COLUMN"
     )
-    first = choice[0] if len(choice) == 1 else None
-    columns["output"] = questions.ask("output", what, first, check, untold)
+    if len(choice) > 1:
+        question += f" ({names})"
+    only = choice[0] if len(choice) == 1 else None
+    columns["output"] = questions.ask("output", question, only, check, missing)
     return columns
 
 
 def _kind(
     column: str, outputs: Sequence[str], questions: _Questions, words: Mapping[str, str]
 ) -> str:
-    """The kind of task.
-
-    Raises:
-        DataError: Cells hold several labels.
-    """
-    proposed, given = propose_kind(outputs), questions.given("kind")
-    if given != "text2text":
+    """Return the kind of task; cells with several labels are a DataError."""
+    proposed, option = propose_kind(outputs), questions.option("kind")
+    if option != "text2text":
         divided = several_labels(outputs)
-        several = {one: divided[one] for one in divided if spelling(one) not in words}
-        labels = [label for one in outputs for label in divided.get(one, [one])]
-        as_labels = "classification" in (given, proposed, propose_kind(labels))
+        several = {cell: divided[cell] for cell in divided if spelling(cell) not in words}
+        labels = [label for cell in outputs for label in divided.get(cell, [cell])]
+        as_labels = "classification" in (option, proposed, propose_kind(labels))
         if several and as_labels:
-            most = max(several, key=lambda one: (len(several[one]), one))
-            rows = sum(one in several for one in outputs)
+            most = max(several, key=lambda cell: (len(several[cell]), cell))
+            rows = sum(cell in several for cell in outputs)
             raise DataError(
                 f"the column {column!r} holds several labels in one cell, such as "
                 f"{shortened(most)!r}, in {rows} of {len(outputs)} rows; an example has one label: "
@@ -239,162 +208,8 @@ def _check_text(text: str) -> str:
     return text
 
 
-class _Labels:
-    """The labels that outputs are; spellings that an answer could not tell apart are one.
-
-    Args:
-        column: Where they are, for messages.
-        outputs: One of each row.
-        words: What some of them are called.
-
-    Raises:
-        ConfigError: The words are wrong, or some must be given.
-        DataError: An output can be no label.
-    """
-
-    def __init__(self, column: str, outputs: Sequence[str], words: Mapping[str, str]) -> None:
-        self._column, self._words = column, dict(words)
-        self._counts = Counter(map(spelling, outputs))
-        if unknown := [value for value in words if value not in self._counts]:
-            hint = did_you_mean(unknown[0], self._counts)
-            raise DataError(f"--label: the output column does not hold {unknown[0]!r}{hint}")
-        for value, count in self._counts.items():
-            if value not in words:
-                self._check(value, count)
-        if (different := len(self._alike())) > MOST_LABELS:
-            raise DataError(
-                f"the column {column!r} holds {different:,} labels; a task has at most "
-                f"{MOST_LABELS:,}: join rare ones, or divide the task (--kind text2text is for "
-                "texts)"
-            )
-
-    def _check(self, value: str, count: int) -> None:
-        holds = f"the column {self._column!r} holds {shortened(value)!r}"
-        if value in _MISSING:
-            raise ConfigError(
-                f"{holds} in {count} of {self._counts.total()} rows, as programs write a missing "
-                f"value; empty those cells, or give --label '{value}=WORDS' where it is a label"
-            )
-        if not spoken(_called(value)):
-            raise ConfigError(
-                f"{holds}, which cannot be said; give --label '{value}=WORDS' with what it means"
-            )
-        if _HALF_PAIR.search(value):
-            raise DataError(f"{holds}, half a surrogate pair, which is no text")
-        if len(value) > _MOST_LABEL_CHARACTERS:
-            raise DataError(
-                f"{holds}, which has {len(value)} characters; a label may have "
-                f"{_MOST_LABEL_CHARACTERS} (--kind text2text is for texts)"
-            )
-
-    def ask_meanings(self) -> None:
-        """Ask what each label means that is no word."""
-
-        def meaning(called: str) -> str:
-            if not spoken(called):
-                raise DataError("a label's meaning must hold a letter or a digit")
-            if spoken(called) in map(spoken, self._words.values()):
-                raise DataError(f"{called!r} is another label's meaning already")
-            return called
-
-        for value in sorted(self._counts):
-            called = _called(value)
-            if value not in self._words and not _says_something(called):
-                question = f"What does the label {value!r} mean, in a word or two?"
-                self._words[value] = _prompt(question, called, meaning)
-
-    def _alike(self) -> dict[str, list[str]]:
-        """Values by what they are called, the most frequent one of each label first."""
-        alike: defaultdict[str, list[str]] = defaultdict(list)
-        for value in sorted(self._counts, key=lambda value: (-self._counts[value], value)):
-            alike[spoken(self._words.get(value, _called(value)))].append(value)
-        return dict(sorted(alike.items(), key=lambda pair: pair[1]))
-
-    def _names(self) -> dict[str, list[str]]:
-        """The values of each label, by its name."""
-        names = {}
-        for values in self._alike().values():
-            given = list(dict.fromkeys(self._words[one] for one in values if one in self._words))
-            if len(given) > 1:
-                raise ConfigError(
-                    f"--label: {given[0]!r} and {given[1]!r} share the verbalizer {given[1]!r} "
-                    "(case and full stop do not count)"
-                )
-            names[given[0] if given else _called(values[0])] = values
-        if len(names) < 2:
-            held = " and ".join(map(repr, sorted(self._counts)))
-            raise DataError(
-                f"the column {self._column!r} holds one label only, written {held}; there is "
-                "nothing to learn"
-            )
-        return names
-
-    def fields(self) -> list[dict[str, Any]]:
-        """The labels as a task's file has them."""
-        fields: list[dict[str, Any]] = []
-        for name, values in self._names().items():
-            others = [value for value in values if value != name]
-            aliases = {"aliases": others} if others else {}
-            fields.append({"name": name, "verbalizer": name, **aliases})
-        return fields
-
-    def listed(self) -> str:
-        """The labels for an instruction; some of them where they are many."""
-        quoted = [f'"{name}"' for name in self._names()]
-        if len(quoted) <= _MOST_NAMED:
-            return f"one of {', '.join(quoted)}"
-        return f"one of {len(quoted)} labels, such as {', '.join(quoted[:3])}"
-
-    def notes(self) -> list[str]:
-        """What a person should know of the labels."""
-        names, notes, given = self._names(), [], self._words.values()
-        spelled = [[one for one in values if one not in self._words] for values in names.values()]
-        if merged := [" = ".join(map(repr, values)) for values in spelled if len(values) > 1]:
-            notes.append(
-                f"Spellings of one label: {_some(merged)}. Case, blanks, underscores and a full "
-                "stop do not count in an answer; --label VALUE=WORDS makes a label of its own of "
-                "a value."
-            )
-        bare = [repr(name) for name in names if not _says_something(name) and name not in given]
-        if bare:
-            notes.append(
-                f"Labels that are no words: {_some(bare)}. The teacher reads words: "
-                "--label VALUE=WORDS says what one means."
-            )
-        said = {spoken(name): name for name in names}
-        notes += [
-            f"{said[initial]!r} and {said[word]!r} are two labels; "
-            f"--label {said[initial]}={said[word]} makes them one."
-            for initial, word in _INITIALS.items()
-            if initial in said and word in said
-        ]
-        rows = {name: sum(self._counts[value] for value in names[name]) for name in names}
-        if rare := [repr(name) for name in names if rows[name] < _FEW_ROWS]:
-            notes.append(
-                f"Labels with fewer than {_FEW_ROWS} rows: {_some(rare)}. A run stops where dev "
-                "and test leave none of a label's rows to learn from."
-            )
-        return notes
-
-
-def _called(value: str) -> str:
-    """A value as words."""
-    return spelling(value.replace("_", " "))
-
-
-def _some(texts: Sequence[str]) -> str:
-    """Texts for a sentence, not endlessly many."""
-    shown = ", ".join(texts[:_MOST_SHOWN])
-    return shown if len(texts) <= _MOST_SHOWN else f"{shown} and {len(texts) - _MOST_SHOWN} more"
-
-
-def _says_something(label: str) -> bool:
-    """Whether a label is more than a number or a code."""
-    return bool(_WORD.search(label)) or any(map(is_character, words_of(label)))
-
-
-def _prompt(question: str, proposed: str | None, check: _Check) -> str:
-    """Ask until the answer is right; nothing is taken for it unless something is proposed."""
+def _prompt(question: str, proposed: str | None, check: Check) -> str:
+    """Ask until the answer passes its check; an empty answer takes the proposal, if any."""
 
     def read(answer: str) -> str:
         try:
@@ -402,7 +217,7 @@ def _prompt(question: str, proposed: str | None, check: _Check) -> str:
         except DafttError as error:
             raise click.UsageError(visible(str(error))) from None
 
-    # shown by itself, as what is proposed comes from a file
+    # not shown by click, as the proposal comes from a file
     shown = visible(question if proposed is None else f"{question} [{proposed}]")
     return str(click.prompt(shown, default=proposed, show_default=False, value_proc=read))
 

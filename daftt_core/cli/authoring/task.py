@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from daftt_core.cli.authoring.questions import KINDS, ask_fields
-from daftt_core.cli.printing import as_yaml, say, say_json
+from daftt_core.cli.printing import as_yaml, say, say_json, with_json
 from daftt_core.errors import ConfigError, StorageError
 from daftt_core.records import Example, write_text
 from daftt_core.tasks import (
@@ -45,13 +45,13 @@ def task_command() -> None:
 
 @task_command.command("show", short_help="Show a task and its prompts, or list those built in.")
 @click.argument("name", default="")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_json
 def show_command(name: str, as_json: bool) -> None:
     """Show the task NAME (built in, or a .yaml file) and a prompt of each direction.
 
     Without NAME, the built-in tasks are listed.
     """
-    tasks = [load_task(one) for one in ([name] if name else builtin_tasks())]
+    tasks = [load_task(task) for task in ([name] if name else builtin_tasks())]
     if as_json:
         dumped = [task.model_dump(mode="json") for task in tasks]
         say_json(dumped[0] if name else dumped)
@@ -102,14 +102,14 @@ def validate_command(file: str, tokenizer: str) -> None:
     "labels",
     multiple=True,
     metavar="VALUE=WORDS",
-    help="What a value of the output column is called; once for each value that is no word.",
+    help="The name of a value in the output column; once for each value that is no word.",
 )
 @click.option("--description", help="What the task is, in one sentence.")
 @click.option("--definition", help="The instruction for answering an input.")
 @click.option("--writing-definition", help="The instruction for writing an input.")
-@click.option("--yes", is_flag=True, help="Ask nothing: take what is proposed.")
-def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **given: Any) -> None:
-    """Write the task FILE (.yaml) for the examples in --data, asking what it cannot see there.
+@click.option("--yes", is_flag=True, help="Accept every proposal without asking.")
+def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **options: Any) -> None:
+    """Write the task FILE (.yaml) for the examples in --data, asking what they do not show.
 
     \b
     Examples:
@@ -127,7 +127,7 @@ def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **gi
     def check(fields: dict[str, Any]) -> None:
         try_reading(data, parse_task(unwritten, as_yaml(fields)))
 
-    fields, notes = ask_fields(file, look_at(data), words, given, check, yes=yes)
+    fields, notes = ask_fields(file, look_at(data), words, options, check, yes=yes)
     text = as_yaml(fields)
     parse_task(unwritten, text)
     try:
@@ -153,10 +153,10 @@ def _summary(fields: dict[str, Any]) -> str:
 
 
 def _check_place(file: Path) -> None:
-    """Before anything is asked: what people have answered must not be lost."""
+    """Check, before anything is asked, that the file can be written: no answer must be lost."""
     try:
         if file.exists():
-            raise ConfigError(f"{file}: is there already; give another name, or remove it first")
+            raise ConfigError(f"{file}: already exists; give another name, or remove it first")
         above = next(folder for folder in file.absolute().parents if folder.exists())
     except OSError as error:  # such as a name that is too long
         raise StorageError(f"{file}: cannot be written: {error.strerror}") from None
@@ -167,23 +167,23 @@ def _check_place(file: Path) -> None:
 
 
 def _named_labels(texts: tuple[str, ...]) -> dict[str, str]:
-    """What values are called, from texts such as ``1=urgent``."""
-    words: dict[str, str] = {}
+    """Return the names of values, from texts such as ``1=urgent``."""
+    names: dict[str, str] = {}
     for text in texts:
-        value, _, called = map(spelling, text.partition("="))
-        if not (value and spoken(called)):
+        value, _, name = map(spelling, text.partition("="))
+        if not (value and spoken(name)):
             raise ConfigError(f"--label: {text!r} must be VALUE=WORDS, such as 1=urgent")
-        if words.setdefault(value, called) != called:
-            what = f"{words[value]!r} and {called!r}"
-            raise ConfigError(f"--label: {value!r} is called both {what}; give one of them")
-    return words
+        if names.setdefault(value, name) != name:
+            both = f"{names[value]!r} and {name!r}"
+            raise ConfigError(f"--label: {value!r} is called both {both}; give one of them")
+    return names
 
 
 def _show_prompts(task: Task, count: Callable[[Prompt], str] | None = None) -> None:
     example = _sample(task)
     directions = {
-        "Asked for an output": answer_prompt(task, example),
-        "Asked for an input": writing_prompt(task, example),
+        "Prompt for an output": answer_prompt(task, example),
+        "Prompt for an input": writing_prompt(task, example),
     }
     for title, prompt in directions.items():
         counted = f" ({count(prompt)})" if count else ""
@@ -192,7 +192,7 @@ def _show_prompts(task: Task, count: Callable[[Prompt], str] | None = None) -> N
 
 
 def _sample(task: Task) -> Example:
-    """An example with the names of the task's columns in the place of what they hold."""
+    """Return an example that holds the names of the task's columns in place of their content."""
     columns = task.columns
     pair = f"<{columns.text_pair}>" if columns.text_pair else None
     output = task.label_names[0] if task.labels else f"<{columns.output}>"
@@ -200,7 +200,7 @@ def _sample(task: Task) -> Example:
 
 
 def _counter(model: str) -> Callable[[Prompt], str]:
-    """Says how many tokens a prompt has for a model."""
+    """Return a function that says how many tokens a prompt has for a model."""
     from daftt_core.engines import encode  # loads torch
     from daftt_core.modeling import be_quiet, load_tokenizer
 

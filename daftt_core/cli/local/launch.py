@@ -1,8 +1,7 @@
-"""Starting the pipeline's process, waiting for it, and ending it with all its stages.
+"""Start the pipeline's process, wait for it, and end it with all its stages.
 
-The mark of a run that is going on, so that others can tell it from one that was cut off.
-
-The mark is a lock on a file: it goes with the process that holds it, however that ends.
+A run that is at work holds a lock on a file, which tells it from one that was cut off: the lock
+goes with the process, however that ends.
 """
 
 from __future__ import annotations
@@ -28,11 +27,15 @@ from daftt_core.config import as_argument
 from daftt_core.errors import StorageError
 from daftt_core.storage import check_writable
 
+INTERRUPTED = 128 + signal.SIGINT  # as shells report it
+LOG = "log.txt"
+RUN_AGAIN = "run the same command again: finished stages are not repeated."
+
 
 @contextmanager
 def marked_as_running(folder: Path) -> Iterator[None]:
-    """Mark the run in ``folder`` as going on."""
-    path = _mark(folder)
+    """Mark the run in ``folder`` as running."""
+    path = _lock_file(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # shared: a second run of the same folder is no mistake
@@ -40,9 +43,9 @@ def marked_as_running(folder: Path) -> Iterator[None]:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a process works on the run in ``folder`` at this moment."""
+    """Return whether a process works on the run in ``folder`` now."""
     try:
-        with _mark(folder).open() as file:
+        with _lock_file(folder).open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -51,11 +54,9 @@ def is_running(folder: Path) -> bool:
     return False
 
 
-def _mark(folder: Path) -> Path:
+def _lock_file(folder: Path) -> Path:
     return folder / ".locks" / ".running"
 
-
-LOG = "log.txt"
 
 _LOOK_EVERY_SECONDS = 0.25
 _STOP_SECONDS = 120  # for a step of a teacher and its checkpoint; all other stages end at once
@@ -63,12 +64,20 @@ _STOP_SECONDS = 120  # for a step of a teacher and its checkpoint; all other sta
 _LOOP_WIDTH = "2"
 
 
-class Interrupted(KeyboardInterrupt):
-    """This process was told to end.
+class StoppedError(Exception):
+    """The run was stopped from outside.
 
-    Attributes:
-        number: The signal: SIGINT, which is Ctrl-C, or SIGTERM.
+    Args:
+        number: The signal, which decides the exit code.
     """
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__(f"Stopped. To resume, {RUN_AGAIN}")
+        self.exit_code = 128 + number
+
+
+class _Interrupted(KeyboardInterrupt):
+    """A signal told this process to end: SIGINT, which is Ctrl-C, or SIGTERM."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -76,12 +85,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Attempt:
-    """One go at a run.
+    """One attempt at a run.
 
     Attributes:
         folder: The run's folder.
         started: Seconds since the epoch.
-        log: Where everything that the stages say is written.
+        log: The file with all output of the stages.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,7 +100,7 @@ class Attempt:
         self._log_offset = self.log.stat().st_size if self.log.exists() else 0
 
     def log_lines(self) -> list[str]:
-        """What this attempt has written into the log, without empty lines."""
+        """Return this attempt's lines of the log, without empty ones."""
         with self.log.open("rb") as file:
             file.seek(self._log_offset)
             text = file.read().decode("utf-8", errors="replace")
@@ -99,13 +108,10 @@ class Attempt:
 
 
 def compiled_pipeline(name: str = "daftt") -> Path:
-    """A compiled pipeline's file.
-
-    Args:
-        name: The pipeline: ``daftt``, or ``sweep``.
+    """Return the file of a compiled pipeline, ``daftt`` or ``sweep``.
 
     Raises:
-        StorageError: It is not there.
+        StorageError: It is missing.
     """
     spec = importlib.util.find_spec("pipelines")
     folders = list(spec.submodule_search_locations or []) if spec else []
@@ -113,7 +119,7 @@ def compiled_pipeline(name: str = "daftt") -> Path:
         path = Path(folder) / "compiled" / f"{name}.yaml"
         if path.is_file():
             return path
-    raise StorageError(f"pipelines/compiled/{name}.yaml is missing; make it with: daftt compile")
+    raise StorageError(f"pipelines/compiled/{name}.yaml is missing; write it with: daftt compile")
 
 
 def run_pipeline(
@@ -121,7 +127,7 @@ def run_pipeline(
 ) -> int:
     """Run a compiled pipeline to its end.
 
-    When this process is told to end, so are the stages: a teacher stores a checkpoint. A second
+    A signal to end this process ends the stages too: a teacher stores a checkpoint. A second
     signal, or two minutes, end them at once.
 
     Args:
@@ -134,24 +140,24 @@ def run_pipeline(
         0, or the exit code of a pipeline that failed.
 
     Raises:
-        StorageError: The run's folder cannot be written, or that for temporary files not be used.
-        Interrupted: It was stopped, by Ctrl-C or SIGTERM; nothing of it is left running.
+        StorageError: The run's folder cannot be written, or the one for temporary files not used.
+        StoppedError: It was stopped by Ctrl-C or SIGTERM; nothing of it is left running.
     """
     check_writable(attempt.folder, needed_bytes=0)
     with attempt.log.open("a", encoding="utf-8") as log:
         _note(log, f"daftt run, {attempt.folder}")
         with (
-            _interrupted_by_signals(),
+            _stopped_by_signals(),
             # kfp leaves a folder in the temporary folder for each task it runs
             tempfile.TemporaryDirectory(prefix="daftt-", ignore_cleanup_errors=True) as temporary,
-            _start(attempt, compiled, log, _plain(temporary)) as process,
+            _start(attempt, compiled, log, _checked(temporary)) as process,
         ):
             try:
                 _send(process, settings)
                 while process.poll() is None:
                     look()
                     time.sleep(_LOOK_EVERY_SECONDS)
-            except Interrupted as interrupted:
+            except _Interrupted as interrupted:
                 _stop(process, log, signal.Signals(interrupted.number).name)
                 raise
             finally:
@@ -160,8 +166,8 @@ def run_pipeline(
     return process.returncode
 
 
-def _plain(temporary: str) -> str:
-    """The folder for temporary files: kfp.local must find nothing in its path to replace."""
+def _checked(temporary: str) -> str:
+    """Return the folder for temporary files, if kfp.local finds nothing in its path to replace."""
     if as_argument(temporary) == temporary:
         return temporary
     raise StorageError(
@@ -199,11 +205,14 @@ def _send(process: subprocess.Popen[bytes], settings: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _interrupted_by_signals() -> Iterator[None]:
-    """Inside the block SIGINT and SIGTERM raise :class:`Interrupted`, unless they are ignored."""
+def _stopped_by_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the block with StoppedError, unless they are ignored.
+
+    Inside it they are a KeyboardInterrupt, which no ``except Exception`` swallows.
+    """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        raise Interrupted(number)
+        raise _Interrupted(number)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number, handler in before.items():
@@ -211,6 +220,8 @@ def _interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, interrupt)
     try:
         yield
+    except _Interrupted as interrupted:
+        raise StoppedError(interrupted.number) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -218,8 +229,8 @@ def _interrupted_by_signals() -> Iterator[None]:
 
 def _stop(process: subprocess.Popen[bytes], log: IO[str], name: str) -> None:
     """Tell the stages to end, and wait until they have."""
-    _note(log, f"stopping ({name}); a teacher at work keeps a checkpoint first")
-    say("Stopping: a teacher at work keeps a checkpoint first (again to end it now)", err=True)
+    _note(log, f"stopping ({name}); a teacher in training stores a checkpoint first")
+    say("Stopping: a teacher in training stores a checkpoint first (again: stop now)", err=True)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):

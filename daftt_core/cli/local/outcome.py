@@ -1,27 +1,23 @@
-"""How a run ended that did not succeed, in words and as an exit code."""
+"""Why a run failed, in words and as an exit code."""
 
 from __future__ import annotations
 
 import re
-import signal
 from contextlib import suppress
 from pathlib import Path
 
-from daftt_core.cli.local.launch import Attempt
+from daftt_core.cli.local.launch import RUN_AGAIN, Attempt
 from daftt_core.cli.local.watch import statuses_since
 from daftt_core.errors import DafttError, StorageError
 from daftt_core.records import write_text
 
-INTERRUPTED = 128 + signal.SIGINT  # as shells report it
-
-_GO_ON = "run the same command again: finished stages are not done twice."
 _LAST_LINES = 20
 _FAILURE = ".failure"
-_SENTENCE = re.compile(r"\s*error (\d+): (.+)")  # exit code and sentence, as a component says it
+_SENTENCE = re.compile(r"\s*error (\d+): (.+)")  # exit code and sentence, as a component prints it
 
 
 class RunFailedError(DafttError):
-    """A run that a stage has ended; its notes say where the log is and how to go on.
+    """A stage failed, and the run with it; its notes say where the log is and how to resume.
 
     Args:
         message: One sentence for each stage that failed.
@@ -33,23 +29,11 @@ class RunFailedError(DafttError):
         self.exit_code = exit_code
 
 
-class StoppedError(Exception):
-    """The run was stopped from outside.
-
-    Args:
-        number: The signal, which decides the exit code.
-    """
-
-    def __init__(self, number: int = signal.SIGINT) -> None:
-        super().__init__(f"Stopped. To go on, {_GO_ON}")
-        self.exit_code = 128 + number
-
-
 def explain_failure(attempt: Attempt) -> RunFailedError:
-    """Why an attempt failed, from what its stages have left behind.
+    """Find out why an attempt failed, from what its stages left behind.
 
-    A stage that failed for a known reason has said so in one sentence. Otherwise something broke,
-    and the end of the log is the best that can be shown.
+    A stage that failed for a known reason wrote one sentence. Otherwise something broke, and the
+    end of the log is the best explanation.
     """
     statuses = statuses_since(attempt)
     lines = attempt.log_lines()
@@ -63,12 +47,12 @@ def explain_failure(attempt: Attempt) -> RunFailedError:
     with suppress(OSError):  # a full disk must not hide the error that is being reported
         write_text(attempt.folder / _FAILURE, str(error))
     error.add_note(f"The log is {attempt.log}")
-    error.add_note(f"Once that is mended, {_GO_ON}")
+    error.add_note(f"Once that is fixed, {RUN_AGAIN}")
     return error
 
 
 def forget_failure(folder: Path) -> None:
-    """Forget why the run in ``folder`` failed; it is tried again.
+    """Forget why the run in ``folder`` failed, before another attempt.
 
     Raises:
         StorageError: The folder cannot be written.
@@ -80,7 +64,7 @@ def forget_failure(folder: Path) -> None:
 
 
 def last_failure(folder: Path) -> str:
-    """Why the last attempt at the run in ``folder`` failed; empty if it did not."""
+    """Return why the last attempt at the run in ``folder`` failed; empty if it did not."""
     try:
         return (folder / _FAILURE).read_text(encoding="utf-8")
     except OSError:
@@ -88,17 +72,17 @@ def last_failure(folder: Path) -> str:
 
 
 def _raised_outside_a_stage(lines: list[str]) -> RunFailedError | None:
-    """The error that a component raised where no status could be written."""
-    said = [found for line in lines if (found := _SENTENCE.fullmatch(line))]
-    if not said:
+    """Return the error that a component raised where no status could be written."""
+    matches = [match for line in lines if (match := _SENTENCE.fullmatch(line))]
+    if not matches:
         return None
-    return RunFailedError("\n".join(found[2] for found in said), int(said[0][1]))
+    return RunFailedError("\n".join(match[2] for match in matches), int(matches[0][1]))
 
 
 def _broken_off(stages: str, lines: list[str]) -> RunFailedError:
-    what = f"stage {stages}" if stages else "the pipeline"
+    subject = f"stage {stages}" if stages else "the pipeline"
     error = RunFailedError(
-        f"{what} broke off without giving a reason (out of memory, or a fault of DAFTT); "
+        f"{subject} broke off without giving a reason (out of memory, or a fault of DAFTT); "
         "the log ends with:",
         DafttError.exit_code,
     )

@@ -7,8 +7,8 @@ interrupted, and the whole family of processes can be ended at once through its 
     python -m daftt_core.cli.local.pipeline <run folder> <compiled pipeline>
 
 The settings come as one line of JSON on stdin. When stdin closes, the command that started it is
-gone, and so it ends itself and its stages. SIGTERM comes to all of them: it waits for those that
-are at work, passes on what they say, and starts no other.
+gone, and it ends itself and its stages. SIGTERM reaches all of them: it waits for running stages,
+passes on their output, and starts no other.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ def _run(temporary: Path, compiled: Path, settings: dict[str, Any]) -> int:
 
 
 def _start_no_other(_number: int, _frame: FrameType | None) -> None:
-    """Have every stage fail that would start from now on, also the last one, which tells of it."""
+    """Fail every stage that would start from now on, also the last one, which reports the end."""
     from kfp.local import subprocess_task_handler
 
     subprocess_task_handler.run_local_subprocess = lambda **_: 128 + signal.SIGTERM
 
 
 def _do_not_repeat(spec: Any) -> None:
-    """Let a failed stage fail at once: here somebody looks on, and nodes do not vanish."""
+    """Let a failed stage fail at once: here a person is watching, and nodes do not vanish."""
     for component in (spec.root, *spec.components.values()):
         for task in component.dag.tasks.values():
             task.ClearField("retry_policy")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from daftt_core.cli.local.launch import Attempt, Interrupted, compiled_pipeline, run_pipeline
-from daftt_core.cli.local.outcome import RunFailedError, StoppedError, explain_failure
-from daftt_core.cli.local.watch import Watch, display_for, under
-from daftt_core.cli.printing import PlainConsole, say, say_json, show_table
+from daftt_core.cli.local.launch import Attempt, compiled_pipeline
+from daftt_core.cli.local.outcome import RunFailedError, explain_failure
+from daftt_core.cli.local.watch import run_and_show
+from daftt_core.cli.printing import new_table, say, say_json, show_table
 from daftt_core.cli.settings import (
     SettingsCommand,
     read_config,
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 def sweep_command(
     settings_file: Path | None,
     as_json: bool,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Run the pipeline once for each fraction, ratio, mode and mixture; one table has the results.
 
     Each cell is a run of its own in the sweep's folder. What two of them have in common, such as
-    the teacher of a fraction, is made once. The same command goes on where an interrupted sweep
-    stopped, and with more values it adds cells. A cell that fails ends no other; its error is in
-    the table, and its exit code is the command's.
+    the teacher of a fraction, is made once. The same command resumes an interrupted sweep, and
+    with more values it adds cells. A cell that fails stops no other; its error is in the table,
+    and its exit code is the command's.
 
     \b
     Examples:
@@ -54,14 +54,14 @@ def sweep_command(
     """
     from daftt_core.sweep import RECOMMENDED, plan_sweep, verdicts
 
-    variations = take_variations(given)
-    parameters = sweep_parameters(to_flat(read_config(settings_file, given)), variations)
+    variations = take_variations(options)
+    parameters = sweep_parameters(to_flat(read_config(settings_file, options)), variations)
     sweep = plan_sweep(**parameters)
     table = _run(sweep, parameters)
     if as_json:
         say_json(table.model_dump(mode="json"))
     else:
-        show_table(_shown(table))
+        show_table(_as_table(table))
         folder = local_folder(sweep.uri)
         for sentence in verdicts(table):
             say(sentence)
@@ -78,54 +78,36 @@ def _run(sweep: Sweep, parameters: dict[str, Any]) -> SweepTable:
 
     compiled = compiled_pipeline("sweep")
     attempt = Attempt(local_folder(sweep.uri))
-    console = PlainConsole(stderr=True)
-    console.print(
-        f"{len(sweep.cells)} cells; the sweep's folder is {attempt.folder}", soft_wrap=True
-    )
-    display = display_for(console)
-    watches = [Watch(Attempt(cell.run.folder), under(display, cell.name)) for cell in sweep.cells]
-
-    def look() -> None:
-        for watch in watches:
-            watch.look()
-
-    try:
-        code = run_pipeline(attempt, compiled, parameters, look)
-    except Interrupted as interrupted:
-        raise StoppedError(interrupted.number) from None
-    finally:
-        display.close()
+    introduction = f"{len(sweep.cells)} cells; the sweep's folder is {attempt.folder}"
+    cells = {cell.name: cell.run.folder for cell in sweep.cells}
+    code = run_and_show(attempt, compiled, parameters, introduction, cells)
     table = read_table(sweep)
     if table is None or (code != 0 and not table.lost):
         raise explain_failure(attempt)
     return table
 
 
-def _shown(table: SweepTable) -> Table:
+def _as_table(table: SweepTable) -> Table:
     from daftt_core.reporting import text as formats
     from daftt_core.sweep import arm_rows
 
-    shown = Table(box=None, pad_edge=False)
     place = ("fraction", "ratio", "mode", "mixture", "teacher (dev)")
-    for heading in (*place, "arm", "real", "synthetic", "mean", "gain"):
-        words = heading in ("mode", "arm")
-        shown.add_column(heading, justify="left" if words else "right")
-    shown.add_column("interval")
+    headings = (*place, "arm", "real", "synthetic", "mean", "gain", "interval")
+    shown = new_table(headings, numeric={*headings} - {"mode", "arm", "interval"})
     for row in arm_rows(table):
         cell = [f"{row['fraction']:g}", f"{row['ratio']:g}", row["mode"], str(row["mixture_tasks"])]
         cell.append(formats.percent(row["teacher_dev"]))
         if row["arm"] is None:
             shown.add_row(*cell, row["status"])
             continue
-        gain = row["gain"]
-        between = f"{formats.gain(row['gain_low'])} to {formats.gain(row['gain_high'])}"
+        interval = f"{formats.gain(row['gain_low'])} to {formats.gain(row['gain_high'])}"
         shown.add_row(
             *cell,
             f"{row['arm']} *" if row["chosen_on_dev"] else row["arm"],
             str(row["real"]),
             str(row["synthetic"]),
             formats.percent(row["mean"]),
-            formats.gain(gain),
-            between if gain is not None else "",
+            formats.gain(row["gain"]),
+            interval if row["gain"] is not None else "",
         )
     return shown

@@ -1,14 +1,16 @@
-"""Showing how far a run is: bars on a terminal, plain lines in a log."""
+"""Run a pipeline and show how far it is: bars on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
-from daftt_core.cli.local.launch import Attempt
+from daftt_core.cli.local.launch import Attempt, run_pipeline
 from daftt_core.cli.printing import PlainConsole
 from daftt_core.errors import StorageError
 from daftt_core.records import visible_line
@@ -22,44 +24,46 @@ class _Display(Protocol):
 
     def moved(self, stage: str, snapshot: Snapshot) -> None: ...
 
-    def ended(self, stage: str, how: str) -> None: ...
+    def ended(self, stage: str, outcome: str) -> None: ...
 
     def close(self) -> None: ...
 
 
 class Watch:
-    """Looks at the stages' statuses and tells a display what has changed.
+    """Reads the stages' statuses and tells a display what has changed.
 
     Args:
-        attempt: Statuses older than it are of an earlier attempt and are not shown.
-        display: Where it is shown.
+        attempt: Older statuses are of an earlier attempt and are not shown.
+        display: Shows the changes.
+        name: Of several runs this one's, which stands before its stages.
     """
 
-    def __init__(self, attempt: Attempt, display: _Display) -> None:
+    def __init__(self, attempt: Attempt, display: _Display, name: str = "") -> None:
         self._attempt, self._display = attempt, display
+        self._prefix = f"{name}/" if name else ""
         self._seen: dict[str, str] = {}
 
     def look(self) -> None:
-        """Look once."""
+        """Read the statuses once."""
         for status in statuses_since(self._attempt):
-            before = self._seen.get(status.stage)
+            stage, before = f"{self._prefix}{status.stage}", self._seen.get(status.stage)
             self._seen[status.stage] = status.state
             if status.state == "running":
                 if before != "running":
-                    self._display.started(status.stage)
+                    self._display.started(stage)
                 if status.progress:
-                    self._display.moved(status.stage, status.progress)
+                    self._display.moved(stage, status.progress)
             elif before != status.state:
-                self._display.ended(status.stage, self._how(status))
+                self._display.ended(stage, self._outcome(status))
 
-    def _how(self, status: StageStatus) -> str:
+    def _outcome(self, status: StageStatus) -> str:
         if status.state == "failed":
             return "failed"
         folder = self._attempt.folder / status.stage
         try:
             manifest = read_manifest(folder)
             committed = (folder / "manifest.json").stat().st_mtime
-        except (OSError, StorageError):  # being made anew by another process in this moment
+        except (OSError, StorageError):  # another process is just replacing it
             return "done"
         if manifest is None:
             return "done"
@@ -69,29 +73,29 @@ class Watch:
 
 
 def statuses_since(attempt: Attempt) -> list[StageStatus]:
-    """The statuses that this attempt has written, oldest change first."""
+    """Return the statuses that this attempt has written, oldest change first."""
     return [s for s in read_statuses(attempt.folder) if s.updated >= attempt.started]
 
 
 class _Lines:
-    """A line when a stage starts or ends, and one for each that runs every ten seconds."""
+    """A line when a stage starts or ends, and one every ten seconds while it runs."""
 
     def __init__(self, console: PlainConsole) -> None:
         self._console = console
-        self._said: dict[str, float] = {}
+        self._printed: dict[str, float] = {}
 
     def started(self, stage: str) -> None:
-        self._said[stage] = time.monotonic()
+        self._printed[stage] = time.monotonic()
         self._say(f"{stage}: started")
 
     def moved(self, stage: str, snapshot: Snapshot) -> None:
         now = time.monotonic()
-        if now - self._said[stage] >= LOG_EVERY_SECONDS:
-            self._said[stage] = now
+        if now - self._printed[stage] >= LOG_EVERY_SECONDS:
+            self._printed[stage] = now
             self._say(f"{stage}: {_amount(snapshot)}")
 
-    def ended(self, stage: str, how: str) -> None:
-        self._say(f"{stage}: {how}")
+    def ended(self, stage: str, outcome: str) -> None:
+        self._say(f"{stage}: {outcome}")
 
     def close(self) -> None:
         self._console.file.flush()
@@ -126,11 +130,11 @@ class _Bars:
             amount=visible_line(_amount(snapshot)),
         )
 
-    def ended(self, stage: str, how: str) -> None:
+    def ended(self, stage: str, outcome: str) -> None:
         if stage in self._bars:
             self._progress.remove_task(self._bars.pop(stage))
-        colour = "red" if how == "failed" else "green"
-        line = Text.assemble((f"{how:>18}", colour), f"  {visible_line(stage)}")
+        colour = "red" if outcome == "failed" else "green"
+        line = Text.assemble((f"{outcome:>18}", colour), f"  {visible_line(stage)}")
         self._progress.console.print(line)
 
     def close(self) -> None:
@@ -138,34 +142,49 @@ class _Bars:
 
 
 def display_for(console: PlainConsole) -> _Display:
-    """Bars where a person looks at the console, lines where it is kept in a file."""
+    """Return bars for a terminal, and lines for a file."""
     return _Bars(console) if console.is_terminal else _Lines(console)
 
 
-class _Under:
-    """A display on which stages stand under the name of their run."""
+def run_and_show(
+    attempt: Attempt,
+    compiled: Path,
+    parameters: dict[str, Any],
+    introduction: str,
+    cells: Mapping[str, Path] | None = None,
+) -> int:
+    """Run a compiled pipeline, and show on stderr how far its stages are.
 
-    def __init__(self, display: _Display, name: str) -> None:
-        self._display, self._name = display, name
+    Args:
+        attempt: The attempt.
+        compiled: The pipeline's file.
+        parameters: The pipeline's parameters.
+        introduction: A line to print first.
+        cells: Of a sweep the folders of its runs, by name.
 
-    def started(self, stage: str) -> None:
-        self._display.started(f"{self._name}/{stage}")
+    Returns:
+        0, or the exit code of a pipeline that failed.
 
-    def moved(self, stage: str, snapshot: Snapshot) -> None:
-        self._display.moved(f"{self._name}/{stage}", snapshot)
+    Raises:
+        StorageError: A folder cannot be used.
+        StoppedError: It was stopped by Ctrl-C or SIGTERM.
+    """
+    console = PlainConsole(stderr=True)
+    console.print(introduction, soft_wrap=True)
+    display = display_for(console)
+    watches = [Watch(Attempt(folder), display, name) for name, folder in (cells or {}).items()]
+    watches = watches or [Watch(attempt, display)]
 
-    def ended(self, stage: str, how: str) -> None:
-        self._display.ended(f"{self._name}/{stage}", how)
+    def look() -> None:
+        for watch in watches:
+            watch.look()
 
-    def close(self) -> None:
-        self._display.close()
-
-
-def under(display: _Display, name: str) -> _Display:
-    """The same display for one of several runs, whose stages are shown under its name."""
-    return _Under(display, name)
+    try:
+        return run_pipeline(attempt, compiled, parameters, look)
+    finally:
+        display.close()
 
 
 def _amount(snapshot: Snapshot) -> str:
-    """``420 of 1500 examples (28%), about 2 min left``, without the name of the work."""
+    """Return ``420 of 1500 examples (28%), about 2 min left``, without the name of the work."""
     return str(snapshot).removeprefix(f"{snapshot.what}: ")

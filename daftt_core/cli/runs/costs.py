@@ -1,15 +1,13 @@
-"""``daftt costs``: what runs have used and cost."""
+"""``daftt costs``: what runs used and what it cost."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.table import Table
 
 from daftt_core.accounting import (
     Amount,
@@ -22,21 +20,22 @@ from daftt_core.accounting import (
     read_prices,
     run_prices,
 )
-from daftt_core.cli.printing import say, say_json, show_table
-from daftt_core.cli.runs.report import read_run
-from daftt_core.cli.runs.stored_runs import StoredRun, check_given, find_runs
+from daftt_core.cli.printing import new_table, say, say_json, show_table, with_json
+from daftt_core.cli.runs.stored_runs import (
+    StoredRun,
+    check_named_folder,
+    find_runs,
+    read_run,
+    reader_pool,
+)
 from daftt_core.errors import DafttError
 from daftt_core.records import visible_line
 from daftt_core.stages import PREFLIGHT
 from daftt_core.storage import open_storage
 from daftt_core.telemetry import log
-from daftt_core.workspace import read_file
+from daftt_core.workspace import RUN_FILE, Run, read_file
 
-if TYPE_CHECKING:
-    from daftt_core.workspace import Run
-
-_AT_ONCE = 8
-_Row = tuple[str, str, Ledger]  # name, what became of it, what it used
+_Row = tuple[str, str, Ledger]  # name, status, what it used
 
 
 @click.command("costs", short_help="What runs have used and cost.")
@@ -48,17 +47,19 @@ _Row = tuple[str, str, Ledger]  # name, what became of it, what it used
     metavar="FILE",
     help="YAML file of prices; without it, those that each run was started with.",
 )
-@click.option("--example-prices", is_flag=True, help="Print a price file to begin with, and end.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--example-prices", "print_example", is_flag=True, help="Print a price file to start from."
+)
+@with_json
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 def costs_command(
-    place: str, prices_file: str, example_prices: bool, as_json: bool, as_csv: bool
+    place: str, prices_file: str, print_example: bool, as_json: bool, as_csv: bool
 ) -> None:
-    """Say what the runs in a folder or bucket have used and cost, one by one and together.
+    """Show what the runs in a folder or bucket used and cost, one by one and together.
 
-    PLACE is a folder or prefix with runs and sweeps in it, a sweep, or one run; then its stages are
-    shown. Time is that of all attempts, those of stages that failed included. What one run copied
-    from another counts once, where it was done.
+    PLACE is a folder or prefix with runs and sweeps in it, a sweep, or one run, of which the stages
+    are shown. Time is that of all attempts, also of stages that failed. What one run copied from
+    another counts once, where it was done.
 
     \b
     Examples:
@@ -69,18 +70,15 @@ def costs_command(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    if example_prices:
-        say(_example(), nl=False)
+    if print_example:
+        say(example_prices(), nl=False)
         return
-    check_given("place")
+    check_named_folder("place")
     prices = read_prices(prices_file) if prices_file else None
-    if read_file(place, PREFLIGHT, "run.json") is not None:
+    if read_file(place, PREFLIGHT, RUN_FILE) is not None:
         _show_run(read_run(place), prices, as_json, as_csv)
     else:
         _show_runs(_read_all(place, prices), place, as_json, as_csv)
-
-
-_example = example_prices
 
 
 def _ledger(run: Run, prices: Prices | None) -> Ledger:
@@ -92,10 +90,10 @@ def _read_all(place: str, prices: Prices | None) -> list[_Row]:
         try:
             return stored.name, stored.status, _ledger(read_run(stored.folder), prices)
         except DafttError as error:  # it broke off at its preflight, or is damaged
-            log.warning("%s; its costs are not known, and left out", error)
+            log.warning("%s; its costs are unknown and left out", error)
             return stored.name, stored.status, Ledger()
 
-    with ThreadPoolExecutor(1 if open_storage(place).folder else _AT_ONCE) as pool:
+    with reader_pool(open_storage(place)) as pool:
         return list(pool.map(read, find_runs(place, cells=True)))
 
 
@@ -110,23 +108,12 @@ def _show_run(run: Run, prices: Prices | None, as_json: bool, as_csv: bool) -> N
         rows = [{"stage": stage.name, **_flat(stage), **_state(stage)} for stage in ledger.stages]
         say(_csv(rows), nl=False)
         return
-    headings = ["stage", "attempts", *(column.lower() for column in words.COLUMNS)]
-    table = _table([*headings, *["cost"] * bool(ledger.prices)])
-    for stage in ledger.stages:
-        table.add_row(*words.stage_cells(ledger, stage))
-    total = words.amount_cells(ledger, ledger.spent)
-    table.add_row("spent by this run", str(ledger.spent.usage.attempts), *total)
-    show_table(table)
-    for name, amount in (
-        ("Each kept synthetic example", ledger.per_kept_example),
-        (f"Each of the {ledger.gain or 0:.1f} points gained", ledger.per_point),
-    ):
-        if amount is not None:
-            parts = [f"{words.short_time(amount.usage.seconds)} on the clock"]
-            parts += [f"{words.short_time(3600 * amount.gpu_hours)} of a GPU"]
-            parts += [f"{words.short_time(3600 * amount.cpu_hours)} of a CPU"]
-            parts += [words.money(ledger, amount)] * bool(ledger.prices)
-            say(f"{name}: {', '.join(parts)}")
+    for table in words.tables(ledger):
+        shown = new_table(table.columns, numeric=table.numeric, title=table.name)
+        for row in table.rows:
+            shown.add_row(*row)
+        show_table(shown)
+        say()
     for sentence in words.notes(ledger):
         say(sentence)
 
@@ -139,19 +126,21 @@ def _show_runs(rows: Sequence[_Row], place: str, as_json: bool, as_csv: bool) ->
     if len(currencies) != 1:  # amounts in different currencies have no sum
         total = total.model_copy(update={"cost": None})
     if as_json:
-        runs = [{"run": name, "status": state, **_as_json(one)} for name, state, one in rows]
+        runs = [
+            {"run": name, "status": status, **_as_json(ledger)} for name, status, ledger in rows
+        ]
         say_json({"runs": runs, "spent": _flat(total)})
         return
     if as_csv:
         lines = [
             {
                 "run": name,
-                "status": state,
+                "status": status,
                 **_flat(ledger.spent),
                 "currency": ledger.currency,
                 **_results(ledger),
             }
-            for name, state, ledger in rows
+            for name, status, ledger in rows
         ]
         say(_csv(lines), nl=False)
         return
@@ -160,25 +149,25 @@ def _show_runs(rows: Sequence[_Row], place: str, as_json: bool, as_csv: bool) ->
         return
     headings = ["run", "status", *(column.lower() for column in words.COLUMNS)]
     priced = any(ledger.prices for _, _, ledger in rows)
-    table = _table([*headings, *["cost", "a kept example", "a point"] * priced])
-    for name, state, ledger in rows:
+    headings += ["cost", "a kept example", "a point"] * priced
+    table = new_table(headings, numeric=headings[1:])
+    for name, status, ledger in rows:
         if not ledger.stages:  # it was left out, which does not mean that it cost nothing
-            table.add_row(visible_line(name), state, "not known")
+            table.add_row(visible_line(name), status, "not known")
             continue
         cells = words.amount_cells(ledger, ledger.spent)[: len(words.COLUMNS)]
         shares = (ledger.spent, ledger.per_kept_example, ledger.per_point)
         table.add_row(
             visible_line(name),
-            state,
+            status,
             *cells,
-            *[words.money(ledger, one) for one in shares] * priced,
+            *[words.money(ledger, amount) for amount in shares] * priced,
         )
     common = Ledger(currency=next(iter(currencies), "")) if len(currencies) == 1 else Ledger()
     cells = words.amount_cells(common, total)
     table.add_row("all", "", *cells, *[words.money(common, total), "", ""] * priced)
     show_table(table)
-    sources = sorted({ledger.prices for _, _, ledger in rows if ledger.prices})
-    for source in sources:
+    for source in sorted({ledger.prices for _, _, ledger in rows if ledger.prices}):
         say(f"Prices: {source}")
     for device in sorted({device for _, _, ledger in rows for device in ledger.unpriced}):
         say(f"There is no price for {device}.")
@@ -199,7 +188,7 @@ def _as_json(ledger: Ledger) -> dict[str, Any]:
 
 
 def _results(ledger: Ledger) -> dict[str, Any]:
-    """What was paid for."""
+    """Return what was made, and what each piece of it took."""
     example, point = ledger.per_kept_example, ledger.per_point
     return {
         "kept_examples": ledger.kept_examples,
@@ -234,10 +223,3 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
         writer.writeheader()
         writer.writerows(rows)
     return text.getvalue()
-
-
-def _table(headings: Sequence[str]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for place, heading in enumerate(headings):
-        table.add_column(heading, overflow="fold", justify="left" if place == 0 else "right")
-    return table

@@ -1,34 +1,43 @@
-"""``daftt registry``: champions, their history and lineage, promotion, and going back."""
+"""``daftt registry`` and ``daftt export``: champions, their history, promotion, roll-back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.table import Table
 
-from daftt_core.cli.printing import say, say_json, show_table
-from daftt_core.cli.runs.report import find_run, read_run
-from daftt_core.cli.runs.stored_runs import check_given
+from daftt_core.cli.printing import new_table, say, say_json, show_table, with_json
+from daftt_core.cli.runs.stored_runs import check_named_folder, find_run, read_run, with_run
 from daftt_core.errors import ConfigError, StorageError, did_you_mean
 from daftt_core.stages import VERSIONS
 
 if TYPE_CHECKING:
-    from daftt_core.registry import Event, Ledger, Lineage, TaskRegistry
+    from daftt_core.registry import Ledger, Lineage
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
-def with_registry(command: _Decorated) -> _Decorated:
-    """Give a command the options that say where the registry is."""
-    command = click.option(
+def _with_registry(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that locate the registry, and pass its place as ``place``."""
+
+    @click.option("--registry", default="", help="The registry, if it is elsewhere.")
+    @click.option(
         "--output",
         default="runs",
         show_default=True,
         help="Folder, or prefix in a bucket, of the runs; the registry is 'registry' in it.",
-    )(command)
-    return click.option("--registry", default="", help="Another place of the registry.")(command)
+    )
+    @wraps(command)
+    def located(registry: str, output: str, **options: Any) -> None:
+        from daftt_core.registry import REGISTRY
+
+        check_named_folder("registry" if registry else "output")
+        command(place=registry or f"{output.rstrip('/')}/{REGISTRY}", **options)
+
+    return located
 
 
 def _with_author(command: _Decorated) -> _Decorated:
@@ -37,17 +46,13 @@ def _with_author(command: _Decorated) -> _Decorated:
     )(command)
 
 
-def _with_json(command: _Decorated) -> _Decorated:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-
-
 @click.group("registry", short_help="Champions: list, show, diff, promote, rollback.")
 def registry_command() -> None:
     """See and change which model serves for each task.
 
     Every change and every refusal is written into the task's history: who, when, what and why.
 
-    
+    \b
     Examples:
       daftt registry list
       daftt registry show movie-reviews
@@ -56,9 +61,9 @@ def registry_command() -> None:
 
 
 @registry_command.command("list")
-@with_registry
-@_with_json
-def _list(registry: str, output: str, as_json: bool) -> None:
+@_with_registry
+@with_json
+def _list(place: str, as_json: bool) -> None:
     """List the champion of every task.
 
     \b
@@ -67,18 +72,17 @@ def _list(registry: str, output: str, as_json: bool) -> None:
     """
     from daftt_core.registry import registered_tasks
 
-    place = _known_place(registry, output)
     ledgers = {task: _read(place, task) for task in registered_tasks(place)}
-    damaged = [str(one) for one in ledgers.values() if isinstance(one, StorageError)]
+    damaged = [str(ledger) for ledger in ledgers.values() if isinstance(ledger, StorageError)]
     if as_json:
-        say_json([_brief(task, one) for task, one in ledgers.items()])
+        say_json([_brief(task, ledger) for task, ledger in ledgers.items()])
     elif not ledgers:
         say(f"There is no champion in {place}; a run promotes one: daftt run")
     else:
         headings = ["task", "champion", "since", "by", "run", "score"]
-        table = _table(*headings, *["error"] * bool(damaged))
-        for task, one in ledgers.items():
-            table.add_row(task, *_champion(one))
+        table = new_table([*headings, *["error"] * bool(damaged)])
+        for task, ledger in ledgers.items():
+            table.add_row(task, *_champion(ledger))
         show_table(table)
     if damaged:
         raise StorageError("\n".join(damaged))
@@ -87,22 +91,22 @@ def _list(registry: str, output: str, as_json: bool) -> None:
 @registry_command.command("show")
 @click.argument("task")
 @click.argument("version", default="champion")
-@with_registry
-@_with_json
-def _show(task: str, version: str, registry: str, output: str, as_json: bool) -> None:
-    """Show a task's champion, or another VERSION: where it is, whence it comes, its history.
+@_with_registry
+@with_json
+def _show(task: str, version: str, place: str, as_json: bool) -> None:
+    """Show a task's champion, or another VERSION: its folder, its lineage, the task's history.
 
     \b
     Example:
       daftt registry show movie-reviews
     """
-    from daftt_core.registry import read_lineage, registered_tasks
+    from daftt_core.registry import TaskRegistry, read_lineage, registered_tasks
 
-    tasks, place = open_registry(registry, output, task), _known_place(registry, output)
+    tasks = TaskRegistry(place, task)
     known = registered_tasks(place)
     if task not in known:
-        others = f"{did_you_mean(task, known)} (known: {', '.join(known) or 'none'})"
-        raise ConfigError(f"task {task!r}: is not in {place}{others}")
+        hint = f"{did_you_mean(task, known)} (known: {', '.join(known) or 'none'})"
+        raise ConfigError(f"task {task!r}: is not in {place}{hint}")
     ledger = tasks.read()
     if ledger.champion is None and version == "champion":
         lineage = None
@@ -122,9 +126,9 @@ def _show(task: str, version: str, registry: str, output: str, as_json: bool) ->
         say(f"version {version}, in {tasks.uri}/{VERSIONS.part(version)}")
         for name, value in _facts(lineage):
             say(f"  {name}: {value}")
-    table = _table("when", "what", "version", "by", "run", "why")
+    table = new_table(["when", "what", "version", "by", "run", "why"])
     for event in ledger.events:
-        table.add_row(*_row(event))
+        table.add_row(event.at, event.action, event.version, event.by, event.run, event.why)
     show_table(table)
 
 
@@ -132,51 +136,44 @@ def _show(task: str, version: str, registry: str, output: str, as_json: bool) ->
 @click.argument("task")
 @click.argument("version")
 @click.argument("other", default="champion")
-@with_registry
-@_with_json
-def _diff(task: str, version: str, other: str, registry: str, output: str, as_json: bool) -> None:
-    """Show in what VERSION and OTHER (the champion) differ: data, settings, code, scores.
+@_with_registry
+@with_json
+def _diff(task: str, version: str, other: str, place: str, as_json: bool) -> None:
+    """Show how VERSION and OTHER (the champion) differ: data, settings, code, scores.
 
     \b
     Example:
       daftt registry diff movie-reviews 3f2a91
     """
-    from daftt_core.registry import read_lineage
+    from daftt_core.registry import TaskRegistry, read_lineage
 
-    tasks, place = open_registry(registry, output, task), registry_place(registry, output)
+    tasks = TaskRegistry(place, task)
     ledger = tasks.read()
     versions = [tasks.find(version), tasks.find(other)]
-    flat = [_flat(ledger, read_lineage(place, task, one)) for one in versions]
-    names = dict.fromkeys([*flat[0], *flat[1]])
-    found = {
-        name: [one.get(name, "") for one in flat]
-        for name in names
-        if flat[0].get(name, "") != flat[1].get(name, "")
+    left, right = (_flat(ledger, read_lineage(place, task, version)) for version in versions)
+    differences = {
+        name: [left.get(name, ""), right.get(name, "")]
+        for name in left | right
+        if left.get(name, "") != right.get(name, "")
     }
     if as_json:
-        say_json({"versions": versions, "differences": found})
+        say_json({"versions": versions, "differences": differences})
         return
-    table = _table("", *versions)
-    for name, values in found.items():
+    table = new_table(["", *versions])
+    for name, values in differences.items():
         table.add_row(name, *values)
     show_table(table)
 
 
 @registry_command.command("promote")
-@click.argument("run", metavar="[RUN]", default="latest")
-@click.option(
-    "--output",
-    default="runs",
-    show_default=True,
-    help="Folder, or prefix in a bucket, where runs are looked for.",
-)
+@with_run()
 @_with_author
 def _promote(run: str, output: str, by: str) -> None:
     """Compare a finished run's best student with the champion, by the run's own settings.
 
-    RUN is a run's folder, its place in a bucket, its name, or 'latest'. It is what the pipeline's
-    last stage does: a student that is not proven better is refused. For other settings give the
-    run's command again with them, such as daftt run --promotion-rule non-inferiority.
+    RUN is a run's folder, its URI in a bucket, its name, or 'latest'. This is what the pipeline's
+    last stage does: a student that is not proven better is refused. To use other settings, repeat
+    the run's command with them, such as daftt run --promotion-rule non-inferiority.
 
     \b
     Example:
@@ -185,60 +182,66 @@ def _promote(run: str, output: str, by: str) -> None:
     from daftt_core.registry import promote, run_config, who
     from daftt_core.reporting import write_report
 
-    found = read_run(find_run(run, output))
-    config = run_config(found)
-    result = promote(found, config.promotion, config.student, config.evaluation, by=who(by))
-    write_report(found)
+    stored = read_run(find_run(run, output))
+    config = run_config(stored)
+    result = promote(stored, config.promotion, config.student, config.evaluation, by=who(by))
+    write_report(stored)
     say(result.result.reason)
 
 
 @registry_command.command("rollback")
 @click.argument("task")
-@click.option("--to", default="", help="A version; not given: the one the champion replaced.")
+@click.option("--to", default="", help="A version; default: the one that the champion replaced.")
 @click.option("--why", required=True, help="One sentence for the history.")
 @_with_author
-@with_registry
-def _rollback(task: str, to: str, why: str, by: str, registry: str, output: str) -> None:
+@_with_registry
+def _rollback(task: str, to: str, why: str, by: str, place: str) -> None:
     """Make an earlier champion the champion again.
 
-    What was taken back is not promoted again by a run; only a roll-back --to it does that.
+    No run promotes again what was rolled back; only a roll-back --to it does that.
 
     \b
     Example:
       daftt registry rollback movie-reviews --why "wrong on short reviews since Tuesday"
     """
-    from daftt_core.registry import who
+    from daftt_core.registry import TaskRegistry, who
 
-    event = open_registry(registry, output, task).roll_back(to, why, who(by))
+    event = TaskRegistry(place, task).roll_back(to, why, who(by))
     say(f"{task}: {event.version} is the champion again, in place of {event.champion}")
 
 
-def registry_place(registry: str, output: str) -> str:
-    """Where the registry is, by the two options of :func:`with_registry`."""
-    from daftt_core.registry import REGISTRY
+@click.command("export", short_help="Write a champion as a folder that transformers loads.")
+@click.argument("task")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--version", default="champion", help="Another version than the champion.")
+@click.option(
+    "--onnx", is_flag=True, help="Also write model.onnx, checked to give the same logits."
+)
+@_with_registry
+def export_command(task: str, folder: Path, version: str, onnx: bool, place: str) -> None:
+    """Write TASK's champion into FOLDER: model, tokenizer and model card.
 
-    return registry or f"{output.rstrip('/')}/{REGISTRY}"
+    Plain transformers loads it, without DAFTT: AutoTokenizer.from_pretrained(FOLDER), and
+    AutoModelForSequenceClassification.from_pretrained(FOLDER), or for texts the class that the card
+    names. --onnx needs the packages of daftt[onnx].
 
-
-def _known_place(registry: str, output: str) -> str:
-    """Where the registry is, of a place that is there unless nobody has named it."""
-    check_given("registry" if registry else "output")
-    return registry_place(registry, output)
-
-
-def open_registry(registry: str, output: str, task: str) -> TaskRegistry:
-    """One task's part of the registry.
-
-    Raises:
-        ConfigError: That is not the id of a task.
+    \b
+    Examples:
+      daftt export movie-reviews serving/movie-reviews
+      daftt export movie-reviews serving/old --version 3f2a91 --onnx
     """
     from daftt_core.registry import TaskRegistry
+    from daftt_core.registry.export import export_version
 
-    return TaskRegistry(registry_place(registry, output), task)
+    version = TaskRegistry(place, task).find(version)
+    difference = export_version(place, task, version, folder, onnx=onnx)
+    say(f"{folder}: version {version} of {task}")
+    if difference is not None:
+        say(f"model.onnx: its logits differ by {difference:.1e} at most")
 
 
 def _read(place: str, task: str) -> Ledger | StorageError:
-    """A task's ledger; or why it cannot be read, so that the others are shown all the same."""
+    """Return a task's ledger, or why it cannot be read: other tasks are shown all the same."""
     from daftt_core.registry import TaskRegistry
 
     try:
@@ -247,10 +250,10 @@ def _read(place: str, task: str) -> Ledger | StorageError:
         return error
 
 
-def _brief(task: str, found: Ledger | StorageError) -> dict[str, Any]:
-    if isinstance(found, StorageError):
-        return {"task": task, "champion": None, "events": None, "error": str(found)}
-    return {"task": task, "champion": found.champion, "events": len(found.events), "error": None}
+def _brief(task: str, ledger: Ledger | StorageError) -> dict[str, Any]:
+    if isinstance(ledger, StorageError):
+        return {"task": task, "champion": None, "events": None, "error": str(ledger)}
+    return {"task": task, "champion": ledger.champion, "events": len(ledger.events), "error": None}
 
 
 def _champion(ledger: Ledger | StorageError) -> list[str]:
@@ -263,10 +266,6 @@ def _champion(ledger: Ledger | StorageError) -> list[str]:
     decision = promoted.decision if promoted else None
     score = f"{100 * decision.score:.1f} {decision.metric}" if decision else ""
     return [ledger.champion, moved.at, moved.by, moved.run, score]
-
-
-def _row(event: Event) -> list[str]:
-    return [event.at, event.action, event.version, event.by, event.run, event.why]
 
 
 def _facts(lineage: Lineage) -> list[tuple[str, str]]:
@@ -285,7 +284,7 @@ def _facts(lineage: Lineage) -> list[tuple[str, str]]:
 
 
 def _flat(ledger: Ledger, lineage: Lineage) -> dict[str, str]:
-    """Everything that may tell two versions apart, by name."""
+    """Return everything that may tell two versions apart, by name."""
     promoted = ledger.promotion_of(lineage.version)
     scores = promoted.decision.scores if promoted and promoted.decision else {}
     return {
@@ -300,10 +299,3 @@ def _flat(ledger: Ledger, lineage: Lineage) -> dict[str, str]:
         **{f"image: {name}": image for name, image in lineage.images.items()},
         **{name: str(value) for name, value in lineage.settings.items()},
     }
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table

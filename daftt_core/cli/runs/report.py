@@ -1,40 +1,29 @@
-"""``daftt report``: the report of a run that is finished, made anew and opened."""
+"""``daftt report``, ``review`` and ``notify``: show the results of a run, have people check it."""
 
 from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import click
-from pydantic import ValidationError
 
-from daftt_core.cli.printing import say
-from daftt_core.cli.runs.stored_runs import find_runs
-from daftt_core.errors import StorageError, did_you_mean
-from daftt_core.records import explain
-from daftt_core.stages import PREFLIGHT, REPORT
+from daftt_core.cli.printing import say, say_json
+from daftt_core.cli.runs.stored_runs import find_run, read_run, read_stored_run, with_run
+from daftt_core.errors import ConfigError
+from daftt_core.notifications import URL_VARIABLE, Ending, body_of, ending_of, example_ending, send
+from daftt_core.stages import REPORT
 from daftt_core.storage import open_storage
-
-if TYPE_CHECKING:
-    from daftt_core.workspace import Run
-
-_LATEST = "latest"
+from daftt_core.workspace import Run, read_stage
 
 
-@click.command("report", short_help="Write a run's report anew and show it.")
-@click.argument("run", metavar="[RUN]", default=_LATEST)
-@click.option(
-    "--output",
-    default="runs",
-    show_default=True,
-    help="Folder, or prefix in a bucket, where runs are looked for.",
-)
+@click.command("report", short_help="Rebuild a run's report and show it.")
+@with_run()
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
 def report_command(run: str, output: str, opens: bool) -> None:
-    """Write a run's report anew from its files, and print the report's path.
+    """Rebuild a run's report from its files, and print the report's path.
 
-    RUN is a run's folder, its place in a bucket, its name, or 'latest' (the default). The report of
+    RUN is a run's folder, its URI in a bucket, its name, or 'latest' (the default). The report of
     a run in a bucket is written there and fetched.
 
     \b
@@ -45,65 +34,109 @@ def report_command(run: str, output: str, opens: bool) -> None:
     """
     from daftt_core.reporting import write_report
 
-    found = read_run(find_run(run, output))
-    write_report(found)
-    path = report_path(found)
+    stored = read_run(find_run(run, output))
+    write_report(stored)
+    path = report_path(stored)
     say(path)
     if opens and not webbrowser.open(path.as_uri()):
         raise click.ClickException(f"no browser could be started; open {path} yourself")
 
 
 def report_path(run: Run) -> Path:
-    """The report's file on this machine, as an absolute path.
+    """Return the report's file on this machine, as an absolute path.
 
     Raises:
         StorageError: There is none.
     """
-    from daftt_core.workspace import read_stage
-
     return (read_stage(run, REPORT)[0] / "report.html").resolve()
 
 
-def read_run(uri: str) -> Run:
-    """The run that lives in a folder or bucket, wherever that is now.
+@click.command("review", short_help="Let people check a sample of the kept examples.")
+@with_run()
+@click.option(
+    "--count",
+    type=click.IntRange(10, 1000),
+    default=150,
+    show_default=True,
+    help="Examples on the sheet.",
+)
+@click.option(
+    "--sheet",
+    type=click.Path(path_type=Path),
+    help="The sheet to write; review.csv in the run's folder, or for a run in a bucket in the "
+    "current folder, if not named.",
+)
+@click.option(
+    "--read", "marked", type=click.Path(path_type=Path), help="Read a marked sheet instead."
+)
+def review_command(
+    run: str, output: str, count: int, sheet: Path | None, marked: Path | None
+) -> None:
+    """Write a sheet of kept examples, or read one that people have marked.
 
-    Raises:
-        StorageError: There is no run in it, it broke off before its settings were checked, or what
-            is known of it is damaged.
+    RUN is a run's folder, its URI in a bucket, its name, or 'latest' (the default). The sheet is
+    a CSV file for any spreadsheet program. In each row write y or n for: label_ok (is the label
+    right?), hallucination (does the text state what cannot be so?), usable (can one learn from
+    it?). The rates of faults, with 95% intervals, then become a part of the report.
+
+    \b
+    Examples:
+      daftt review latest
+      daftt review latest --read runs/movie-reviews-1a2b3c4d/review.csv
     """
-    from daftt_core.workspace import Run, read_file
+    from daftt_core.curation import make_sheet, read_marks
+    from daftt_core.reporting import review_table, write_report
 
-    text = read_file(uri, PREFLIGHT, "run.json")
-    if text is None:
-        raise StorageError(f"{uri}: there is no run in it whose settings passed the preflight")
-    try:
-        return Run.model_validate_json(text).model_copy(update={"uri": uri})
-    except ValidationError as error:
-        reason = ": ".join(filter(None, next(explain(error, Run))))
-        file = f"{uri.rstrip('/')}/preflight/run.json"
-        raise StorageError(f"{file}: is not a run of this version of DAFTT: {reason}") from None
+    stored = read_run(find_run(run, output))
+    if marked is None:
+        path = sheet or (open_storage(stored.uri).folder or Path()) / "review.csv"
+        examples = make_sheet(stored, path, count)
+        say(
+            f"{path}: {examples} examples; mark them, then: daftt review {stored.uri} --read {path}"
+        )
+        return
+    read_marks(stored, marked)
+    write_report(stored)
+    say(review_table(stored))
+    say(report_path(stored))
 
 
-def find_run(name: str, output: str) -> str:
-    """The folder or URI of a run, from its folder, its place in a bucket, its name, or 'latest'.
+@click.command("notify", short_help="Try out the message about a run's end.")
+@with_run("")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["webhook", "slack"]),
+    default="webhook",
+    show_default=True,
+    help="Plain JSON, or Slack's.",
+)
+@click.option("--show", is_flag=True, help="Print the message and send nothing.")
+def notify_command(run: str, output: str, form: Literal["webhook", "slack"], show: bool) -> None:
+    """Send a test message, or with RUN the message about that run, and say whether it arrived.
 
-    Args:
-        name: What was typed.
-        output: Folder or prefix under which runs are looked for.
+    The URL is taken from the environment variable DAFTT_NOTIFY_URL, as at the end of a run with
+    --notify-format webhook or slack.
 
-    Raises:
-        StorageError: There is no such run.
+    \b
+    Examples:
+      daftt notify --format slack
+      daftt notify latest --show
     """
-    if name == _LATEST:
-        runs = find_runs(output)
-        if not runs:
-            raise StorageError(f"{output}: there is no run in it; start one with: daftt run")
-        return runs[0].folder
-    for uri in (name,) if "://" in name else (name, f"{output.rstrip('/')}/{name}"):
-        storage = open_storage(uri)
-        if storage.folder.is_dir() if storage.folder else storage.folders():
-            return uri
-    known = [run.name for run in find_runs(output)]
-    raise StorageError(
-        f"{name}: there is no such folder, and no such run in {output}{did_you_mean(name, known)}"
-    )
+    ending = _ending(find_run(run, output)) if run else example_ending()
+    if show:
+        say_json(body_of(ending, form))
+        return
+    send(ending, form)
+    say(f"The server that {URL_VARIABLE} names has taken the message.")
+
+
+def _ending(uri: str) -> Ending:
+    """Return how the run in a folder or bucket ended; a ConfigError where it has not."""
+    run, stored = read_run(uri), read_stored_run(uri)
+    if stored and stored.status == "failed":
+        return ending_of(run, "FAILED", stored.headline)
+    if stored and stored.status == "done":
+        return ending_of(run, "SUCCEEDED")
+    state = f"is {stored.status}" if stored else "does not say how far it is"
+    raise ConfigError(f"{uri}: {state}; there is no message before a run has ended")

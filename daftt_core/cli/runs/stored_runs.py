@@ -1,12 +1,13 @@
-"""The runs in a folder or under a prefix of a bucket, and what became of them."""
+"""The runs in a folder or under a prefix of a bucket: which there are, and how each ended."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -14,26 +15,28 @@ from pydantic import ValidationError
 
 from daftt_core.cli.local.launch import is_running
 from daftt_core.cli.local.outcome import last_failure
-from daftt_core.errors import StorageError
+from daftt_core.errors import StorageError, did_you_mean
+from daftt_core.records import explain
 from daftt_core.stages import (
-    EVALUATION,
     POPULATIONS,
+    PREFLIGHT,
     REPORT,
     REVIEW_MARKS,
     REVIEW_SHEET,
-    TRIGGER,
     VERSIONS,
     stage_of,
 )
-from daftt_core.storage import RemoteFolder, Storage, open_storage, read_manifest
+from daftt_core.storage import Manifest, RemoteFolder, Storage, open_storage, read_manifest
 from daftt_core.telemetry import log
-from daftt_core.workspace import read_file
+from daftt_core.workspace import RUN_FILE, Run, read_file
 from daftt_core.workspace.status import StageStatus, read_remote_statuses, read_statuses
 
 # People may look at a run's examples long after it has ended; and a task's part of a registry keeps
-# what it holds as stages, but is no run.
+# its contents as stages, but is no run.
 _NOT_OF_A_RUN = (REVIEW_SHEET, REVIEW_MARKS, VERSIONS, POPULATIONS)
-_AT_ONCE = 8
+_LATEST = "latest"
+_READERS = 8
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _Ending = Literal["running", "done", "failed", "interrupted", "unfinished"]
 
 
@@ -59,12 +62,66 @@ class StoredRun:
     work_seconds: float
 
 
+def with_run(default: str = _LATEST) -> Callable[[_Decorated], _Decorated]:
+    """Give a command an argument that names a run, and the option ``--output``."""
+
+    def add(command: _Decorated) -> _Decorated:
+        return click.argument("run", metavar="[RUN]", default=default)(with_output(command))
+
+    return add
+
+
+def with_output(command: _Decorated) -> _Decorated:
+    """Give a command the option that says where the runs are."""
+    text = "Folder, or prefix in a bucket, that holds the runs."
+    return click.option("--output", default="runs", show_default=True, help=text)(command)
+
+
+def find_run(name: str, output: str) -> str:
+    """Return the folder or URI of a run: by its folder, URI or name, or with ``latest``.
+
+    Raises:
+        StorageError: There is no such run.
+    """
+    if name == _LATEST:
+        runs = find_runs(output)
+        if not runs:
+            raise StorageError(f"{output}: there is no run in it; start one with: daftt run")
+        return runs[0].folder
+    for uri in (name,) if "://" in name else (name, f"{output.rstrip('/')}/{name}"):
+        storage = open_storage(uri)
+        if storage.folder.is_dir() if storage.folder else storage.folders():
+            return uri
+    known = [run.name for run in find_runs(output)]
+    raise StorageError(
+        f"{name}: there is no such folder, and no such run in {output}{did_you_mean(name, known)}"
+    )
+
+
+def read_run(uri: str) -> Run:
+    """Return the run in a folder or bucket, also where it was moved there.
+
+    Raises:
+        StorageError: There is no run in it, it broke off before its settings were checked, or what
+            is known of it is damaged.
+    """
+    text = read_file(uri, PREFLIGHT, RUN_FILE)
+    if text is None:
+        raise StorageError(f"{uri}: there is no run in it whose settings passed the preflight")
+    try:
+        return Run.model_validate_json(text).model_copy(update={"uri": uri})
+    except ValidationError as error:
+        reason = ": ".join(filter(None, next(explain(error, Run))))
+        file = f"{uri.rstrip('/')}/{PREFLIGHT}/{RUN_FILE}"
+        raise StorageError(f"{file}: is not a run of this version of DAFTT: {reason}") from None
+
+
 def find_runs(output: str, *, cells: bool = False) -> list[StoredRun]:
-    """Every run directly under a folder or prefix, the newest first.
+    """Return every run directly under a folder or prefix, the newest first.
 
     Args:
         output: The folder or prefix.
-        cells: Whether to look also in the folders there that are no runs: a sweep's holds cells.
+        cells: Whether to look also in the folders that are no runs: a sweep's folder holds cells.
 
     Raises:
         StorageError: It cannot be read.
@@ -77,21 +134,26 @@ def find_runs(output: str, *, cells: bool = False) -> list[StoredRun]:
     def folders_in(name: str) -> list[str]:
         try:
             return [f"{name}/{cell}" for cell in open_storage(f"{place}/{name}").folders()]
-        except StorageError as error:  # a folder of others; whether runs are in it is not known
-            log.warning("%s; no run is looked for in it", error)
+        except StorageError as error:  # somebody else's folder, which may hold runs or not
+            log.warning("%s; not searched for runs", error)
             return []
 
     names = base.folders()
-    with ThreadPoolExecutor(1 if base.folder else _AT_ONCE) as pool:
+    with reader_pool(base) as pool:
         runs = list(pool.map(read, names))
         if cells:
-            others = [name for name, run in zip(names, runs, strict=True) if run is None]
-            runs += pool.map(read, chain.from_iterable(pool.map(folders_in, others)))
+            no_runs = [name for name, run in zip(names, runs, strict=True) if run is None]
+            runs += pool.map(read, chain.from_iterable(pool.map(folders_in, no_runs)))
     return sorted((run for run in runs if run is not None), key=lambda run: run.age_seconds)
 
 
+def reader_pool(storage: Storage) -> ThreadPoolExecutor:
+    """Return threads for reading many runs: several for a bucket, where each answer takes time."""
+    return ThreadPoolExecutor(1 if storage.folder else _READERS)
+
+
 def read_stored_run(uri: str) -> StoredRun | None:
-    """The run in a folder or under a prefix, and what became of it; None where there is none.
+    """Return the run in a folder or under a prefix, and how it ended; None if there is none.
 
     Raises:
         StorageError: It cannot be read.
@@ -99,14 +161,14 @@ def read_stored_run(uri: str) -> StoredRun | None:
     return _read(uri, uri.rstrip("/").rpartition("/")[2])
 
 
-def check_given(parameter: str) -> None:
-    """Make sure that the folder is there which a parameter of the running command names.
+def check_named_folder(parameter: str) -> None:
+    """Make sure that the folder exists which a parameter of the running command names.
 
-    A default that nobody has named may be missing: the first run makes it.
+    The default folder may be missing: the first run creates it.
 
     Args:
-        parameter: The parameter's name. Its value may be a place in a bucket, which is there as
-            far as something lies under it.
+        parameter: The parameter's name. Its value may also be a prefix in a bucket, which is not
+            checked.
 
     Raises:
         StorageError: There is no such folder.
@@ -122,29 +184,40 @@ def check_given(parameter: str) -> None:
 def _read(uri: str, name: str) -> StoredRun | None:
     storage = open_storage(uri)
     folder = storage.folder
-    found = read_statuses(folder) if folder else read_remote_statuses(storage)
-    statuses = [status for status in found if stage_of(status.stage) not in _NOT_OF_A_RUN]
+    statuses = [
+        status
+        for status in (read_statuses(folder) if folder else read_remote_statuses(storage))
+        if stage_of(status.stage) not in _NOT_OF_A_RUN
+    ]
     if not statuses:
         return None
-    status, headline = _ending(storage, statuses)
+    manifests = [_manifest(storage, status.stage) for status in statuses]
+    status, headline = _ending(storage, statuses, manifests[-1])
+    seconds = sum(manifest.seconds for manifest in manifests if manifest)
     return StoredRun(
         name=name,
         folder=uri,
         status=status,
         headline=headline,
         age_seconds=time.time() - statuses[-1].updated,
-        work_seconds=round(sum(_seconds(storage, each.stage) for each in statuses), 1),
+        work_seconds=round(seconds, 1),
     )
 
 
-def _ending(storage: Storage, statuses: list[StageStatus]) -> tuple[_Ending, str]:
+def _ending(
+    storage: Storage, statuses: list[StageStatus], last_manifest: Manifest | None
+) -> tuple[_Ending, str]:
     last = statuses[-1]
     if storage.folder and is_running(storage.folder):
         return "running", ""
     if storage.folder and (failure := last_failure(storage.folder)):
         return "failed", failure
     if last.stage == REPORT.name and last.state == "done":
-        return "done", _headline(storage, statuses)
+        try:
+            report = REPORT.parse(last_manifest.summary if last_manifest else {}, storage.uri)
+        except StorageError:
+            return "done", "the report cannot be read; write it again with: daftt report"
+        return "done", report.headline
     failed = [status for status in statuses if status.state == "failed"]
     if failed:
         return "failed", f"stage {failed[-1].stage}: {failed[-1].message}"
@@ -154,28 +227,9 @@ def _ending(storage: Storage, statuses: list[StageStatus]) -> tuple[_Ending, str
     return "running" if is_running(storage.folder.parent) else "interrupted", ""
 
 
-def _headline(storage: Storage, statuses: list[StageStatus]) -> str:
-    from daftt_core.evaluation import Evaluation
-    from daftt_core.reporting import read_trigger
-
-    if any(status.stage == TRIGGER.name for status in statuses):
-        asked = read_trigger(storage.uri)
-        if asked and not asked.train:
-            return asked.reason
-    if not any(status.stage == EVALUATION.name and status.state == "done" for status in statuses):
-        return ""
-    try:
-        text = read_file(storage.uri, EVALUATION, "evaluation.json")
-        return Evaluation.model_validate_json(text or b"").headline
-    except (StorageError, ValidationError):
-        return "the result cannot be read; run it again"
-
-
-def _seconds(storage: Storage, stage: str) -> float:
+def _manifest(storage: Storage, stage: str) -> Manifest | None:
     try:
         folder = storage.folder
-        remote = RemoteFolder(storage, stage)
-        manifest = read_manifest(folder / stage) if folder else remote.manifest()
+        return read_manifest(folder / stage) if folder else RemoteFolder(storage, stage).manifest()
     except StorageError:
-        return 0.0
-    return manifest.seconds if manifest else 0.0
+        return None

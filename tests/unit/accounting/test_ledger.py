@@ -275,7 +275,7 @@ def test_a_damaged_run_is_named_and_hides_no_other(
     spent = {run["run"]: run["spent"] for run in json.loads(capsys.readouterr().out)["runs"]}
     assert spent["one"]["gpu_hours"] == 2
     assert (spent["two"]["gpu_hours"], spent["two"]["seconds"]) == (0, 0)
-    assert f"{said}; its costs are not known, and left out" in caplog.text
+    assert f"{said}; its costs are unknown and left out" in caplog.text
     assert main(["costs", str(tmp_path / "runs")]) == 0
     [row] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("two")]
     assert row.split() == ["two", "interrupted", "not", "known"]
@@ -335,7 +335,7 @@ def test_one_run_is_shown_stage_by_stage_by_other_prices(
     other.write_text("source: today\ncurrency: CHF\ncpu_hour: {other: 1}\n")
     assert main(["costs", run.uri, "--prices", str(other)]) == 0
     shown = capsys.readouterr().out
-    assert "Each kept synthetic example" in shown
+    assert "each kept synthetic example" in shown
     assert "There is no price for NVIDIA L4" in shown
     assert main(["costs", run.uri, "--csv"]) == 0
     rows = {row["stage"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}

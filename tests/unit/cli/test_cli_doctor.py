@@ -7,9 +7,9 @@ import re
 
 import pytest
 
+from daftt_core.cli import checks as doctor
 from daftt_core.cli.app import main
 from daftt_core.cli.checks import Check
-from daftt_core.cli.local import doctor
 
 
 def test_a_missing_model_is_found_with_its_remedy(monkeypatch, tmp_path) -> None:
@@ -47,10 +47,10 @@ def test_a_version_that_is_not_the_pinned_one_is_noted(monkeypatch, tmp_path) ->
 @pytest.mark.parametrize(("needed", "code"), [(True, 1), (False, 0)])
 def test_exit_code_tells_whether_a_run_would_work(needed, code, monkeypatch, capsys) -> None:
     broken = Check("disk", False, "[0.1 GB] free", "daftt run --output ELSEWHERE", needed=needed)
-    monkeypatch.setattr(doctor, "_LOOKS", (lambda: broken, lambda: Check("Python", True, "3.11")))
+    monkeypatch.setattr(doctor, "_CHECKS", (lambda: broken, lambda: Check("Python", True, "3.11")))
     assert main(["doctor"]) == code
     heading, first, second, last = capsys.readouterr().out.splitlines()
-    assert heading.split() == ["what", "state", "found", "mend", "it", "with"]
+    assert heading.split() == ["what", "state", "found", "fix", "it", "with"]
     state = "missing" if needed else "note"
     cells = ["disk", state, "[0.1 GB] free", "daftt run --output ELSEWHERE"]
     assert re.split(r" {2,}", first.strip()) == cells

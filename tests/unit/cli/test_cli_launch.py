@@ -11,8 +11,14 @@ import time
 
 import pytest
 
-from daftt_core.cli.local.launch import Attempt, compiled_pipeline, is_running, run_pipeline
-from daftt_core.cli.local.outcome import StoppedError, explain_failure
+from daftt_core.cli.local.launch import (
+    Attempt,
+    StoppedError,
+    compiled_pipeline,
+    is_running,
+    run_pipeline,
+)
+from daftt_core.cli.local.outcome import explain_failure
 from daftt_core.cli.local.watch import Watch, display_for
 from daftt_core.cli.printing import PlainConsole
 from daftt_core.errors import StorageError

@@ -51,7 +51,7 @@ def test_a_new_task_is_proposed_written_and_right(capsys, tmp_path, tickets):
     assert "    Input: can wait\n    Output: <body>\n" in said
     assert said.endswith("The task my-tickets, version 1, is right.\n")
     assert main(["task", "new", str(file), "--data", str(tickets), "--yes"]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_more_labels_than_a_task_may_have_are_refused(capsys, tmp_path):
@@ -115,7 +115,7 @@ def test_a_wrong_answer_is_asked_for_again(tmp_path, tickets):
         "there is no column 'bodi'; did you mean 'body'?",
         "the column 'body' serves as another one already",
         "not 'classif'; did you mean 'classification'?",
-        "'Later.' is another label's meaning already",
+        "'Later.' is already another label's meaning",
     ):
         assert f"Error: {problem}" in done.output or problem in done.output
     assert load_task(str(file)).label_names == ["later", "now"]

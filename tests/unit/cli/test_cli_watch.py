@@ -153,3 +153,21 @@ def test_only_this_attempts_log_and_statuses_count(small_run) -> None:
         file.write("a new line\n")
     assert attempt.log_lines() == ["a new line"]
     assert statuses_since(attempt) == []
+
+
+def test_the_stages_of_a_sweep_are_shown_under_the_names_of_its_cells(
+    small_run, tmp_path, monkeypatch, capsys
+) -> None:
+    def run(attempt, compiled, parameters, look):
+        assert (attempt.folder, compiled, parameters) == (tmp_path, tmp_path / "it.yaml", {"a": 1})
+        run_stage(small_run, "teacher", [], lambda folder: look() or {})
+        look()
+        return 3
+
+    monkeypatch.setattr(watch_module, "run_pipeline", run)
+    cells = {"ratio-4": small_run.folder}
+    attempt = Attempt(tmp_path)
+    code = watch_module.run_and_show(attempt, tmp_path / "it.yaml", {"a": 1}, "1 cell", cells)
+    assert code == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["1 cell", "ratio-4/teacher: started", "ratio-4/teacher: done in 0 s"]

@@ -22,7 +22,7 @@ from daftt_core.evaluation.calibration import (
 from daftt_core.evaluation.statistics import sign_flip_p
 from daftt_core.records import Prediction, SyntheticExample
 from daftt_core.registry.models import FloorCheck, SliceCheck
-from daftt_core.retraining import inputs_differ
+from daftt_core.retraining.drift import inputs_differ
 from daftt_core.tasks import load_task
 from daftt_core.telemetry import Usage
 

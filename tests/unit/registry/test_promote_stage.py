@@ -172,7 +172,7 @@ def test_a_run_that_was_overtaken_is_told_and_compared_anew(
 def test_only_the_champions_answers_are_made_from_test(tmp_path: Path) -> None:
     source = Path(__file__).parents[3] / "daftt_core" / "registry"
     readers = [path.name for path in source.glob("*.py") if "TEST, None" in path.read_text()]
-    assert readers == ["champion.py"]
+    assert readers == ["versions.py"]
 
 
 def test_the_settings_of_promotion_do_not_make_another_run(tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ from daftt_core.errors import ConfigError, DataError, StorageError
 from daftt_core.evaluation import ArmResult, Evaluation, Interval
 from daftt_core.preflight import check_settings, preflight, resolve
 from daftt_core.records import Prediction, Traits
-from daftt_core.registry.decide import Challenger, Champion, decide
+from daftt_core.registry.decide import Challenger, Champion, decide, judge_slices
 from daftt_core.registry.models import Decision
-from daftt_core.registry.slices import judge_slices
 from daftt_core.tasks import Task
 
 MEALS = Task.model_validate(TASK)
@@ -240,7 +239,7 @@ def test_hostile_labels_stay_text() -> None:
 
 
 def test_other_test_examples_are_no_comparison() -> None:
-    with pytest.raises(DataError, match="not asked the same test examples"):
+    with pytest.raises(DataError, match="have not answered the same test examples"):
         decide(
             MEALS,
             Challenger("c" * 12, "real", 0, 0.9, answers([True] * 9)),
@@ -271,7 +270,7 @@ def test_mistakes_in_the_settings_are_named(settings: dict[str, object], message
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"promotion_floors": "rougeL=0.3"}, "'rougeL' does not serve the task movie-reviews"),
+        ({"promotion_floors": "rougeL=0.3"}, "'rougeL' is no metric of the task movie-reviews"),
         ({"promotion_floors": "acuracy=0.3"}, "did you mean 'accuracy'"),
         ({"name": "registry"}, "'registry' is the folder of the champions"),
     ],

@@ -142,7 +142,7 @@ def test_an_export_is_loaded_by_plain_transformers(
     served = subprocess.run(words, capture_output=True, text=True, check=True, timeout=250)
     assert served.stdout.split()[0] in ("kind", "unkind")
     code, _, err = daftt(capsys, "export", "meals", target, "--output", runs)
-    assert (code, "is there already; name another folder" in err) == (2, True)
+    assert (code, "already exists; name another folder" in err) == (2, True)
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def test_the_current_folder_and_names_of_several_lines_are_refused(
     registry = str(runs / "registry")
     monkeypatch.chdir(tmp_path)
     for place in (".", ""):
-        with pytest.raises(ConfigError, match="is the current folder; name one to be made"):
+        with pytest.raises(ConfigError, match="is the current folder; name a new one"):
             export_version(registry, "meals", version, Path(place))
     with pytest.raises(ConfigError, match="must be one line of text"):
         export_version(registry, "meals", version, tmp_path / "a\nb")

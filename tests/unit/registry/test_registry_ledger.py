@@ -107,7 +107,7 @@ def test_a_rollback_needs_a_reason_and_somewhere_to_go(tasks: TaskRegistry) -> N
         tasks.roll_back("", "why", "ann")
     with pytest.raises(ConfigError, match="needs a reason"):
         tasks.roll_back("", "  ", "ann")
-    with pytest.raises(ConfigError, match=f"{A} is the champion already"):
+    with pytest.raises(ConfigError, match=f"{A} is already the champion"):
         tasks.roll_back(A[:4], "why", "ann")
     with pytest.raises(ConfigError, match="no promoted version begins with 'cc'"):
         tasks.roll_back("cc", "why", "ann")

@@ -194,7 +194,7 @@ def test_the_teachers_own_assessment_can_be_read(tmp_path: Path) -> None:
     assert read is not None
     page = render(collect(run))
     assert "on dev 50% of the examples get one, and 91% of those are right" in page
-    assert "Of an input without content it says: positive 70%, negative 30%." in page
+    assert "For an input without content it says: positive 70%, negative 30%." in page
     for name, score in (
         ("teacher: large, as a server has it", "86.5"),
         ("fine-tuned teacher, not used", "81.0"),

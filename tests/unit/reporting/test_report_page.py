@@ -110,6 +110,31 @@ def test_the_students_are_measured_in_every_way(html: str, page: Page) -> None:
     assert "60% right at confidence 0.62 (900)" in html
 
 
+def test_of_many_labels_the_most_confused_are_shown(tmp_path: Path) -> None:
+    data, known = collect(make_run(tmp_path / "run")), evaluation()
+    labels = tuple(f"label-{place:04d}" for place in range(1000))
+    counts = [[40 if row == column else 0 for column in range(1000)] for row in range(1000)]
+    for place in range(500, 529):
+        counts[place][place + 1] = 2
+    counts[529][7] = 1  # an answer that is not among those shown
+    arms = [
+        arm.model_copy(update={"confusion": tuple(map(tuple, counts)), "per_class": {}})
+        for arm in known.arms
+    ]
+    many = known.model_copy(update={"labels": labels, "arms": tuple(arms)})
+    html = render(data.model_copy(update={"evaluation": many}))
+    assert len(html) < 1_000_000
+    page = Page(html)
+    assert "real: of 1,000 labels the 30 with the most errors" in page.text
+    matrix = html[html.index('class="matrix"') :].partition("</table>")[0]
+    shown = re.findall(r'<th scope="row"><bdi>(label-\d+)</bdi>', matrix)
+    assert shown == [f"label-{place:04d}" for place in range(500, 530)]
+    last = matrix[matrix.index('<th scope="row"><bdi>label-0529') :]
+    assert re.findall(r">(\d+)<span", last) == [*["0"] * 29, "40", "1"]
+    assert "any other label" in matrix
+    assert "any other label" not in render(data)
+
+
 def test_each_slice_has_its_size_scores_gains_and_intervals(html: str, page: Page) -> None:
     assert "By length of the input Slice Examples real real+annotated" in page.text
     assert "12 to 70 characters 334 70.2 83.1 \u25b2 +13.9 +4.9 to +22.9" in page.text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sample_run import evaluation, make_run
 
 from daftt_core.records import visible
-from daftt_core.reporting import stage_table, summary_table
+from daftt_core.reporting import collect, stage_table, summary_table
 from daftt_core.reporting.text import NONE, gain, memory, number, p_value, percent, share, size
 
 
@@ -31,7 +31,7 @@ def test_the_table_of_arms() -> None:
 
 
 def test_the_table_of_stages(tmp_path: Path) -> None:
-    lines = stage_table(make_run(tmp_path / "run")).splitlines()
+    lines = stage_table(collect(make_run(tmp_path / "run")).stages).splitlines()
     assert lines[0].split() == ["stage", "time", "peak", "memory"]
     assert "teacher 3 min 51 s 3.10 GiB" in map(_squeezed, lines)
     assert _squeezed(lines[-1]) == "total 15 min 48 s 3.10 GiB"
@@ -43,7 +43,7 @@ def test_the_table_of_stages(tmp_path: Path) -> None:
 def test_the_table_of_a_run_that_has_not_begun(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", until="preflight")
     (run.folder / "preflight" / "manifest.json").unlink()
-    assert _squeezed(stage_table(run).splitlines()[-1]) == f"total 0 s {NONE}"
+    assert _squeezed(stage_table(collect(run).stages).splitlines()[-1]) == f"total 0 s {NONE}"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def shards(*summaries: dict[str, int]) -> tuple[StageRecord, ...]:
     return tuple(
         StageRecord(
             name=f"synthetic/generated-{place:03d}-of-{len(summaries):03d}",
-            digest="0",
+            key="0",
             files=(),
             summary=summary,
             seconds=1.0,
@@ -89,7 +89,7 @@ def test_what_was_asked_for_and_what_was_not_written_is_said() -> None:
         synthesis_stop_novelty=0.5,
     ):
         assert "New inputs were asked for with as many of each label." in text
-        assert "at most 3; 7 had no room and were left out." in text
+        assert "at most 3 labelled examples; 7 were left out for lack of room." in text
         assert "Of 600 new inputs 42 were not written: a stream of them ended as soon as" in text
         assert "fewer than 50% of its last 20 inputs were new." in text
         assert "Unusable because: not an input 3, unfinished 1." in text

@@ -13,7 +13,7 @@ from daftt_core.config import TriggerConfig
 from daftt_core.data import Population
 from daftt_core.data.population import count_ngrams, weigh
 from daftt_core.records import Example
-from daftt_core.retraining import inputs_differ, labels_differ, permutations_for
+from daftt_core.retraining.drift import inputs_differ, labels_differ, permutations_for
 from daftt_core.retraining.verdict import compare
 
 WORDS = [f"{start}{vowel}{end}" for start in "bdfgklm" for vowel in "aeiou" for end in "nrst"]

@@ -203,7 +203,7 @@ def test_every_mistake_is_told_before_anything_starts() -> None:
     ]
     assert mistakes({}, fractions=[]) == ["fractions: at least one value is needed"]
     assert mistakes({}, fractions=["0.0"]) == [
-        "fractions: 0 is no share of the labelled examples; it must be above 0"
+        "fractions: 0 leaves no labelled examples; it must be above 0"
     ]
     assert mistakes({}, mixtures=[-1]) == ["mixture_tasks: -1 should be greater than or equal to 0"]
     assert mistakes({"curation_ratio": 2, "mixture_tasks": 6}) == [
@@ -211,7 +211,7 @@ def test_every_mistake_is_told_before_anything_starts() -> None:
         "mixture_tasks: a sweep sets it for each cell; give mixtures instead",
     ]
     assert mistakes({}, fractions=[0.1, "0.1"]) == [
-        "fraction-0.1-ratio-1-both: this cell is asked for twice; remove a repeated value"
+        "fraction-0.1-ratio-1-both: this cell occurs twice; remove a repeated value"
     ]
     with pytest.raises(TaskError):
         plan_sweep({"task": "nonsense"}, **ONE)
