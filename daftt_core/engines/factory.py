@@ -18,7 +18,7 @@ from daftt_core.engines.engine import Engine
 from daftt_core.engines.local import LocalEngine
 from daftt_core.engines.server import ServerEngine
 from daftt_core.engines.server_process import free_port, running_server
-from daftt_core.modeling import asking_dtype, limit_threads, load_causal_lm, meter_gpus
+from daftt_core.modeling import inference_dtype, limit_threads, load_causal_lm, meter_gpus
 from daftt_core.telemetry import log
 
 
@@ -46,7 +46,7 @@ def open_local(config: SynthesisConfig, model: str | Path) -> LocalEngine:
     """
     limit_threads()
     return LocalEngine(
-        *load_causal_lm(model, dtype=asking_dtype()),
+        *load_causal_lm(model, dtype=inference_dtype()),
         batch_size=config.batch_size,
         batch_tokens=config.batch_tokens,
         max_length=config.max_length,

@@ -23,12 +23,12 @@ from daftt_core.errors import ConfigError
 from daftt_core.modeling import (
     fix_threads,
     load_causal_lm,
+    model_digest,
     move_into_memory,
     save_model,
     set_seeds,
     use_bfloat16,
 )
-from daftt_core.modeling.identity import model_digest
 from daftt_core.records import write_text
 from daftt_core.stages import DATA, TEACHER, TeacherResult
 from daftt_core.teacher.adapters import add_adapter, merge_adapter
