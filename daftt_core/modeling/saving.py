@@ -65,7 +65,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     stored: Any = getattr(backend, "pre_tokenizer", None)
-    parts = list(stored) if isinstance(stored, pre_tokenizers.Sequence) else []
+    is_sequence = isinstance(stored, pre_tokenizers.Sequence)
+    parts = list(stored) if is_sequence else []
     if parts and isinstance(parts[-1], pre_tokenizers.Split):
         path = folder / "tokenizer_config.json"
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from daftt_core.distributed.group import Group
+from daftt_core.distributed import Group
 from daftt_core.records import link_file
 from daftt_core.storage import MANIFEST, commit, sound_manifest
 from daftt_core.telemetry import log

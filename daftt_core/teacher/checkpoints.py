@@ -20,7 +20,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from daftt_core.config import TeacherConfig
-from daftt_core.distributed.group import Group
+from daftt_core.distributed import Group
 from daftt_core.errors import StoppedError, TrainingError
 from daftt_core.storage import MANIFEST, commit, read_manifest, sound_manifest
 from daftt_core.teacher.best import best_weights, lowest_loss

@@ -17,8 +17,7 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 
 from daftt_core.config import TeacherConfig
-from daftt_core.distributed import this_rank
-from daftt_core.distributed.group import Group, run_stage_together
+from daftt_core.distributed import Group, run_stage_together, this_rank
 from daftt_core.errors import ConfigError
 from daftt_core.modeling import (
     fix_threads,
