@@ -1,4 +1,4 @@
-"""Opening the engine that the settings ask for: the one place where the teacher is chosen.
+"""Opening the engine that the settings choose, the one place where the teacher is chosen.
 
 A new engine is a class, a function that opens it, and a line in ``ENGINES``; its name stands in
 ``SynthesisConfig.engine`` too, which is checked on machines that cannot load engines.
@@ -24,7 +24,7 @@ from daftt_core.telemetry import log
 
 @dataclass(frozen=True)
 class OpenEngine:
-    """An engine, and what it asks.
+    """An engine and the model behind it.
 
     Attributes:
         engine: The engine.
@@ -41,7 +41,7 @@ def open_local(config: SynthesisConfig, model: str | Path) -> LocalEngine:
     """Load a model into this process.
 
     Args:
-        config: How it is asked.
+        config: Batch sizes and the greatest length.
         model: What :func:`find_model` understands.
     """
     limit_threads()
@@ -55,21 +55,20 @@ def open_local(config: SynthesisConfig, model: str | Path) -> LocalEngine:
 
 @contextmanager
 def _local(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
-    """The tuned teacher, in this process."""
     yield OpenEngine(open_local(config, teacher))
 
 
 @contextmanager
 def _server(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
-    """What a server has: the tuned teacher where its command names ``{model}``, else any model."""
+    """Connect to a server; it has the tuned teacher if its command names ``{model}``."""
     if config.server_url:
         with closing(CompletionsApi(config.server_url, config.server_concurrency)) as api:
             yield _connect(config, api, is_tuned=False)
         return
     port = free_port()
-    given = {"{port}": str(port), "{model}": str(teacher)}
+    values = {"{port}": str(port), "{model}": str(teacher)}
     command = [
-        re.sub(r"\{(port|model)\}", lambda found: given[found[0]], word)
+        re.sub(r"\{(port|model)\}", lambda match: values[match[0]], word)
         for word in config.server_words()
     ]
     meter_gpus()  # the server has them
@@ -82,7 +81,7 @@ def _server(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
 
 def _connect(config: SynthesisConfig, api: CompletionsApi, *, is_tuned: bool) -> OpenEngine:
     model = api.choose_model(config.server_model)
-    log.info("asking %s at %s", model, api.root)
+    log.info("querying %s at %s", model, api.root)
     engine = ServerEngine(api, model, config.server_concurrency)
     if is_tuned:
         return OpenEngine(engine)
@@ -93,14 +92,14 @@ ENGINES: dict[str, Callable[[SynthesisConfig, Path], AbstractContextManager[Open
     "local": _local,
     "server": _server,
 }
-"""What opens each engine that ``synthesis_engine`` may name."""
+"""Opens each engine that ``synthesis_engine`` may name."""
 
 
 def open_engine(config: SynthesisConfig, teacher: Path) -> AbstractContextManager[OpenEngine]:
-    """The engine that the settings ask for, for as long as a block lasts.
+    """Open the engine that the settings choose, for as long as a block lasts.
 
     Args:
-        config: Which engine, and how it is asked.
+        config: Which engine, and its settings.
         teacher: Folder of the tuned teacher.
 
     Raises:
