@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from daftt_core.accounting import Ledger
 from daftt_core.config import Config
 from daftt_core.curation import Review
-from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
+from daftt_core.evaluation import Assessment, Evaluation
 from daftt_core.records import Rejection, SyntheticExample
 from daftt_core.stages import MIXTURE, CuratedResult, MixtureResult, Stage
 from daftt_core.storage import FileEntry
@@ -40,42 +40,6 @@ class TrainingStep(_Part):
     epoch: float
     loss: float | None = None
     dev_loss: float | None = None
-
-
-class Assessment(_Part):
-    """How good the teacher is on dev, and whether its confidence can be believed.
-
-    Attributes:
-        metric: What the scores measure; they lie in [0, 1].
-        dev_examples: Number of dev examples.
-        teacher: Which model teaches, in words.
-        dev_score: Its score.
-        tuned_dev_score: Score of the fine-tuned teacher where another model teaches; else None.
-        untuned_dev_score: Score of the fine-tuned teacher before it was tuned.
-        baseline_dev_score: The same of the student trained on real examples only.
-        passed: Whether the teacher is better than the baseline.
-        ece_before: Expected calibration error before calibration; None for text outputs.
-        ece_after: The same after it.
-        bins_before: Bins of the reliability diagram before calibration.
-        bins_after: The same after it.
-        label_prior: What the teacher would say of an input without content, by label.
-        abstention: Below which confidence it gives no label, where a precision was asked for.
-    """
-
-    metric: str
-    dev_examples: int
-    teacher: str = "the fine-tuned teacher"
-    dev_score: float
-    tuned_dev_score: float | None = None
-    untuned_dev_score: float
-    baseline_dev_score: float
-    passed: bool
-    ece_before: float | None = None
-    ece_after: float | None = None
-    bins_before: tuple[ReliabilityBin, ...] = ()
-    bins_after: tuple[ReliabilityBin, ...] = ()
-    label_prior: dict[str, float] = {}
-    abstention: Abstention | None = None
 
 
 class StageRecord(_Part):

@@ -1,4 +1,4 @@
-"""Fine-tuning few weights in place of all: LoRA, through peft."""
+"""LoRA through peft: fine-tuning few weights in place of all."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def add_adapter(model: PreTrainedModel, config: TeacherConfig) -> PreTrainedMode
 
 
 def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """Add what an adapter learned to the weights it was trained beside.
+    """Add an adapter to the weights it was trained with.
 
     Args:
         model: The model as it was before :func:`add_adapter`; it is changed in place.
-        folder: Where the adapter was saved.
+        folder: The saved adapter.
 
     Returns:
         A plain model without any trace of the adapter.
@@ -60,7 +60,7 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Peft asks transformers for an attribute by its old name, which is no concern of the user."""
+    """Silence a warning of transformers about an attribute that peft uses by its old name."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         yield
