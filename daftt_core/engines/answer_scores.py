@@ -12,8 +12,8 @@ Servers differ in what they return. Two ways are known, both exact, and tried in
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
 
 from daftt_core.engines.completions_api import CompletionsApi
 from daftt_core.engines.encoding import AnswerTree
@@ -25,21 +25,8 @@ _LISTED = 50
 _FORCE = 100.0
 
 
-class AnswerScores(Protocol):
-    """One way to score answers."""
-
-    def score(self, prompt: str) -> list[float]:
-        """Return the log-probability of each answer after a prompt."""
-        ...
-
-
 def find_way(api: CompletionsApi, model: str, answers: Sequence[str]) -> AnswerScores:
-    """Return the way that this server offers.
-
-    Args:
-        api: The server.
-        model: The model's name.
-        answers: The answers to score.
+    """Return the way that this server offers to score answers.
 
     Raises:
         ModelError: The server offers none.
@@ -60,11 +47,21 @@ def find_way(api: CompletionsApi, model: str, answers: Sequence[str]) -> AnswerS
     )
 
 
-class _Way:
+class AnswerScores(ABC):
+    """One way to score answers."""
+
     def __init__(self, api: CompletionsApi, model: str, answers: Sequence[str]) -> None:
         self._api = api
         self._model = model
         self._answers = answers
+
+    @abstractmethod
+    def works(self) -> bool:
+        """Return whether the server offers this way."""
+
+    @abstractmethod
+    def score(self, prompt: str) -> list[float]:
+        """Return the log-probability of each answer after a prompt."""
 
     def _complete(self, prompt: str | list[str | int], **options: object) -> Completions:
         body = {
@@ -83,7 +80,7 @@ class _Way:
         )
 
 
-class _Echo(_Way):
+class _Echo(AnswerScores):
     def works(self) -> bool:
         tokens, _ = self._echo("The sky is blue")
         return "".join(tokens).endswith("blue")
@@ -120,7 +117,7 @@ class _Echo(_Way):
         return (log_probs.tokens or ())[:end], (log_probs.token_logprobs or ())[:end]
 
 
-class _Forced(_Way):
+class _Forced(AnswerScores):
     _tree: AnswerTree
 
     def works(self) -> bool:

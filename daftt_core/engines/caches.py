@@ -11,12 +11,7 @@ from transformers.cache_utils import DynamicLayer
 
 
 def prefix_cache(model: Any, prefix: list[int]) -> DynamicCache:
-    """Compute the keys and values of a prefix's tokens, for one row.
-
-    Args:
-        model: A causal language model.
-        prefix: The prefix's tokens.
-    """
+    """Compute a causal language model's keys and values of a prefix's tokens, for one row."""
     cache = DynamicCache()  # without the model's config: no layer forgets what leaves its window
     ids = torch.tensor([prefix], device=model.device)
     model(input_ids=ids, past_key_values=cache, logits_to_keep=1, use_cache=True)
@@ -24,11 +19,7 @@ def prefix_cache(model: Any, prefix: list[int]) -> DynamicCache:
 
 
 def shared_by_rows(prefix: DynamicCache) -> Cache:
-    """Return a cache that puts the prefix before any number of rows and keeps nothing of them.
-
-    Args:
-        prefix: From :func:`prefix_cache`; not changed.
-    """
+    """Return a cache that puts the prefix before any number of rows and keeps nothing of them."""
     return Cache(layers=[_SharedLayer(layer) for layer in prefix.layers])
 
 

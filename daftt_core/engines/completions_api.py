@@ -101,10 +101,7 @@ class CompletionsApi:
             return False
 
     def choose_model(self, name: str) -> str:
-        """Return the name of the model to use.
-
-        Args:
-            name: The configured name; empty for the only model.
+        """Return the model to use, given the configured name, which is empty for the only model.
 
         Raises:
             ModelError: The server does not have that model, or has several and none is named.
@@ -121,12 +118,7 @@ class CompletionsApi:
         )
 
     def post(self, path: str, body: dict[str, Any], model: type[A]) -> A:
-        """Send JSON and read the JSON that comes back.
-
-        Args:
-            path: The path below the root.
-            body: The content.
-            model: The answer's form.
+        """Send JSON to a path below the root, and validate the JSON that comes back.
 
         Raises:
             PromptTooLongError: The prompt does not fit.

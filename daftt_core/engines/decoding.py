@@ -106,12 +106,12 @@ class Text:
 def write_texts(
     model: Any, prefix: DynamicCache, texts: Sequence[Text], slots: int, sampling: Sampling
 ) -> Iterator[Text]:
-    """Write all texts, yielding each as soon as it has ended.
+    """Write texts, which enter in this order, yielding each as soon as it has ended.
 
     Args:
         model: A causal language model.
         prefix: Keys and values of the prefix that all prompts share.
-        texts: Texts that have not begun; they enter in this order.
+        texts: Texts that have not begun.
         slots: How many are written side by side.
         sampling: How tokens are drawn.
     """

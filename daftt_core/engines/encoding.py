@@ -49,13 +49,8 @@ def encode(
     """Tokenize a prompt into at most ``max_length`` tokens.
 
     The last solved examples are left out first. Then the end of the body is cut, and then the end
-    of the answer (which then lacks its end mark).
-
-    Args:
-        prompt: The prompt.
-        tokenizer: The model's tokenizer.
-        max_length: Tokens allowed in all.
-        reserve: Tokens to keep free for an answer that is yet to come.
+    of the answer (which then lacks its end mark). ``reserve`` tokens are kept free for an answer
+    that is yet to come.
 
     Raises:
         ModelError: The fixed parts alone do not fit.

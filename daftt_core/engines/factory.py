@@ -38,12 +38,7 @@ class OpenEngine:
 
 
 def open_local(config: SynthesisConfig, model: str | Path) -> LocalEngine:
-    """Load a model into this process.
-
-    Args:
-        config: Batch sizes and the greatest length.
-        model: What :func:`find_model` understands.
-    """
+    """Load a model, by a name that :func:`find_model` understands, into this process."""
     limit_threads()
     return LocalEngine(
         *load_causal_lm(model, dtype=inference_dtype()),
@@ -98,9 +93,7 @@ ENGINES: dict[str, Callable[[SynthesisConfig, Path], AbstractContextManager[Open
 def open_engine(config: SynthesisConfig, teacher: Path) -> AbstractContextManager[OpenEngine]:
     """Open the engine that the settings choose, for as long as a block lasts.
 
-    Args:
-        config: Which engine, and its settings.
-        teacher: Folder of the tuned teacher.
+    ``teacher`` is the folder of the tuned teacher.
 
     Raises:
         ModelError: The model cannot be loaded, or the server does not have it.

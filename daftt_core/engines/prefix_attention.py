@@ -54,9 +54,6 @@ def accept_joined_rows(model: Any) -> bool:
     The attention mask is that of the rows' own tokens, of shape [rows, 1, row's tokens, row's
     tokens]; the prefix is seen by all.
 
-    Args:
-        model: A causal language model.
-
     Returns:
         Whether it accepts the argument: on a CPU, and of a known family.
     """

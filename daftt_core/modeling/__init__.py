@@ -20,6 +20,7 @@ from daftt_core.modeling.machine import (
     meter_gpus,
     pack_weights,
     set_seeds,
+    training_arguments,
     use_bfloat16,
 )
 from daftt_core.modeling.saving import save_model
@@ -44,5 +45,6 @@ __all__ = [
     "reads_forward",
     "save_model",
     "set_seeds",
+    "training_arguments",
     "use_bfloat16",
 ]

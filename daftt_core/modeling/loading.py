@@ -63,9 +63,7 @@ def load_causal_lm(
         ModelError: The model is missing, incomplete or of another kind.
     """
     path = find_model(name)
-    model, fresh = _load_weights(AutoModelForCausalLM, path, {}, dtype)
-    _refuse_gaps(path, AutoModelForCausalLM, fresh)
-    return _finish(path, model, device)
+    return _finish(path, _load_whole(AutoModelForCausalLM, path, dtype), device)
 
 
 def move_into_memory(model: PreTrainedModel) -> None:
@@ -190,12 +188,12 @@ def _read_classifier(
 ) -> tuple[PreTrainedModel, list[str], bool]:
     """Return a classifier, which weights were drawn, and whether its head is for other labels."""
     stored = list((_load_config(path).id2label or {}).values())
-    labels = {
+    labels: dict[str, Any] = {
         "num_labels": len(label_names),
         "id2label": dict(enumerate(label_names)),
         "label2id": {label: index for index, label in enumerate(label_names)},
     }
-    model, fresh = _load_weights(AutoModelForSequenceClassification, path, labels)
+    model, fresh = _load_weights(AutoModelForSequenceClassification, path, **labels)
     prefix = f"{model.base_model_prefix}."
     body = [key for key in fresh if key.startswith(prefix) and "pooler" not in key]
     _refuse_gaps(path, AutoModelForSequenceClassification, body)
@@ -204,10 +202,9 @@ def _read_classifier(
 
 def _read_writer(path: Path) -> PreTrainedModel:
     config = _load_config(path)
-    auto = AutoModelForCausalLM if reads_forward(config) else AutoModelForSeq2SeqLM
-    model, fresh = _load_weights(auto, path, {})
-    _refuse_gaps(path, auto, fresh)
-    return model
+    return _load_whole(
+        AutoModelForCausalLM if reads_forward(config) else AutoModelForSeq2SeqLM, path
+    )
 
 
 def _load_config(path: Path) -> PreTrainedConfig:
@@ -219,8 +216,14 @@ def _load_config(path: Path) -> PreTrainedConfig:
     return config
 
 
+def _load_whole(auto: Any, path: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    model, fresh = _load_weights(auto, path, dtype)
+    _refuse_gaps(path, auto, fresh)
+    return model
+
+
 def _load_weights(
-    auto: Any, path: Path, settings: dict[str, Any], dtype: torch.dtype = torch.float32
+    auto: Any, path: Path, dtype: torch.dtype = torch.float32, **settings: Any
 ) -> tuple[PreTrainedModel, list[str]]:
     """Return the model, and the names of the weights that were not stored and are random now."""
     be_quiet()

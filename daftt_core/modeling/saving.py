@@ -38,11 +38,7 @@ def save_model(
 ) -> None:
     """Write a model folder: configuration, weights (safetensors, up to 5 GB a file), tokenizer.
 
-    Args:
-        model: The model.
-        tokenizer: Its tokenizer.
-        folder: The folder to write.
-        weights: All weights by name, where the model itself does not hold them in full.
+    ``weights`` are all weights by name, where the model itself does not hold them in full.
 
     Raises:
         StorageError: The weights could not be written, for lack of space for example.
@@ -75,11 +71,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
 
 
 def read_as_text(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Make a tokenizer that was loaded with ``split_special_tokens`` split all special tokens.
-
-    Args:
-        tokenizer: Changed in place where its pieces hold special tokens.
-    """
+    """Make a tokenizer that was loaded with ``split_special_tokens`` split all special tokens."""
     live = _live_tokens(tokenizer)
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     if live and backend is not None:

@@ -99,12 +99,7 @@ def encode(
     """Tokenize examples.
 
     An input that is too long loses tokens at its end; of a pair, the longer text loses them.
-
-    Args:
-        tokenizer: The student's tokenizer.
-        reading: How its model takes them in.
-        examples: The examples.
-        outputs: Whether to tokenize the outputs too, for training.
+    ``outputs`` says whether to tokenize the outputs too, for training.
 
     Raises:
         DataError: A requested output is unknown or not a label of the task.

@@ -42,13 +42,9 @@ class ArmExamples:
 
 
 def read_arm(run: Run, arm: str, data_digest: str, curated_digest: str = "") -> ArmExamples:
-    """Collect an arm's examples from the finished stages.
+    """Collect an arm's examples from the stages ``data`` and ``curated`` of these digests.
 
-    Args:
-        run: The run.
-        arm: One of :data:`daftt_core.stages.arms.ARMS`.
-        data_digest: Digest of the stage ``data``.
-        curated_digest: Digest of the stage ``curated``; not needed by arms without synthetic data.
+    Arms without synthetic data do not need the latter.
 
     Raises:
         ConfigError: There is no such arm.
@@ -123,14 +119,6 @@ class Lesson:
     ) -> Lesson:
         """Tokenize an arm's examples, with warnings about those that were cut.
 
-        Args:
-            task: The task.
-            config: The students' settings.
-            arm: The arm's name.
-            template: The students' model and tokenizer.
-            collected: The arm's examples.
-            dev: The dev examples.
-
         Raises:
             DataError: An output is unknown or not a label of the task.
             ModelError: The model cannot take in inputs and outputs of the configured lengths.
@@ -174,12 +162,7 @@ def example_weights(config: StudentConfig, examples: Sequence[Example], real: in
     """Return how much each example counts; 1 on average.
 
     With ``class``, an example of a label counts inversely to the label's number of examples, as
-    scikit-learn's ``class_weight="balanced"``.
-
-    Args:
-        config: The settings.
-        examples: The examples, real ones first.
-        real: Number of real ones.
+    scikit-learn's ``class_weight="balanced"``. The first ``real`` examples are the real ones.
     """
     counts = Counter(example.output for example in examples)
     weights = []

@@ -35,13 +35,7 @@ class Answer:
 
 
 class Questions:
-    """Examples that students of one model answer; they are tokenized once for all of them.
-
-    Args:
-        task: The task.
-        config: The settings that the students were trained with.
-        examples: The examples; the students are not shown their outputs.
-    """
+    """Examples that students of one model and configuration answer; they are tokenized once."""
 
     def __init__(self, task: Task, config: StudentConfig, examples: Sequence[Example]) -> None:
         self._examples = examples
@@ -99,7 +93,7 @@ def answer(
     questions: Encoded,
     on_batch: Callable[[int], None],
 ) -> list[Answer]:
-    """Answer examples in order of their length, so that batches have little padding.
+    """Answer examples, those of like length together, so that batches have little padding.
 
     Args:
         model: The student.
@@ -107,9 +101,6 @@ def answer(
         reading: How it takes examples in.
         questions: The examples, as :func:`encode` returns them without outputs.
         on_batch: Called after each batch with its number of examples.
-
-    Returns:
-        One answer per example, in the order of the examples.
 
     Raises:
         ModelError: The student's scores are NaN.

@@ -135,7 +135,7 @@ def _train_seeds(
             seed = seed_for(run.seed, "student", str(index)) % 2**32  # numpy takes no more
             set_seeds(seed)  # a classifier's head is drawn at its start
             model = template.start()
-            fitted = fit(
+            train_loss, kept_step = fit(
                 model,
                 template.tokenizer,
                 lesson,
@@ -146,7 +146,7 @@ def _train_seeds(
                 on_step=progress.advance,
             )
             save_model(model, template.tokenizer, target)
-            summary = {"train_loss": round(fitted.train_loss, 6), "kept_step": fitted.kept_step}
+            summary = {"train_loss": round(train_loss, 6), "kept_step": kept_step}
             manifest = commit(target, target.name, summary)
             keep(target)
         summaries.append(manifest.summary)

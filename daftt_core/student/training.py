@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from typing_extensions import override
 
 from daftt_core.config import StudentConfig
 from daftt_core.errors import TrainingError
-from daftt_core.modeling import IGNORED, set_seeds, use_bfloat16
+from daftt_core.modeling import IGNORED, set_seeds, training_arguments
 from daftt_core.student.encoding import Reading
 from daftt_core.student.lessons import DISTRIBUTION, WEIGHT, InTurn, Lesson
 from daftt_core.telemetry import count_tokens
@@ -35,14 +34,6 @@ from daftt_core.telemetry import count_tokens
 MAX_GRAD_NORM = 1.0
 _LOGGING_STEPS = 10
 _DEV_BATCH_SIZE = 64
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """How training went: the mean loss over its steps, and the step whose weights were kept."""
-
-    train_loss: float
-    kept_step: int
 
 
 def fit(
@@ -55,7 +46,7 @@ def fit(
     name: str,
     folder: Path,
     on_step: Callable[[], None],
-) -> Fitted:
+) -> tuple[float, int]:
     """Train a student in place: AdamW, a linear rise and fall of the rate, clipped gradients.
 
     Batches hold inputs of similar length, so that little of them is padding. Nothing is saved on
@@ -70,6 +61,9 @@ def fit(
         name: The student's name in an error.
         folder: A folder where the Trainer may write; it leaves nothing there.
         on_step: Called after each optimizer step.
+
+    Returns:
+        The mean loss over the steps, and the step whose weights were kept.
 
     Raises:
         TrainingError: The loss or the gradient is not a finite number.
@@ -96,35 +90,28 @@ def fit(
     set_seeds(seed)  # constructing the Trainer may have drawn numbers
     result = trainer.train()
     kept_step = best.restore() if best else result.global_step
-    return Fitted(float(result.training_loss), kept_step)
+    return float(result.training_loss), kept_step
 
 
 def _arguments(config: StudentConfig, steps: int, seed: int, folder: Path) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(folder),
+    return training_arguments(
+        folder,
+        config.precision,
         max_steps=steps,
         per_device_train_batch_size=config.batch_size,
-        bf16=use_bfloat16(config.precision),
         learning_rate=config.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=math.ceil(config.warmup_ratio * steps),
         weight_decay=config.weight_decay,
         max_grad_norm=MAX_GRAD_NORM,
-        optim="adamw_torch_fused",  # on a CPU a step of 22 M parameters takes a third of the time
         train_sampling_strategy="group_by_length",
-        remove_unused_columns=False,  # the collator removes columns that are no inputs
         seed=seed,
         save_strategy="no",
         eval_strategy="no",
         # Losses are checked, not printed; each check makes the CPU wait for the GPU.
         logging_steps=_LOGGING_STEPS,
         logging_first_step=True,
-        logging_nan_inf_filter=False,
         include_num_input_tokens_seen="non_padding",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
     )
 
 
@@ -259,11 +246,9 @@ def loss(
 
 
 def dev_loss(model: PreTrainedModel, batches: Sequence[Mapping[str, torch.Tensor]]) -> float:
-    """Return the mean loss over dev's examples, or over the tokens of their outputs.
+    """Return the mean loss over labelled examples, or over the tokens of their outputs.
 
-    Args:
-        model: The student; it is left in training mode.
-        batches: Dev with its labels.
+    The model is left in training mode.
     """
     total, count = 0.0, 0
     model.train(False)

@@ -25,13 +25,7 @@ ALIKE = 0.8
 
 
 class Requests:
-    """The requests for all new examples of a run, by their numbers.
-
-    Args:
-        run: The run.
-        config: How many examples, which labels, and how many demonstrations.
-        labelled: The real labelled examples.
-    """
+    """The requests for all new examples of a run, by their numbers."""
 
     def __init__(self, run: Run, config: SynthesisConfig, labelled: Iterable[Example]) -> None:
         self._run = run
@@ -74,9 +68,7 @@ class Requests:
 def label_quotas(count: int, weights: Mapping[str, int]) -> dict[str, int]:
     """Divide a number among labels by the method of largest remainders; the first wins a tie.
 
-    Args:
-        count: The number to divide.
-        weights: The weight of each label, not all of them 0; may be empty.
+    The weights may be empty, but not all of them 0.
     """
     total = sum(weights.values())
     quotas = {label: count * weight // total for label, weight in weights.items()}
@@ -98,15 +90,7 @@ def _spread(quotas: Mapping[str, int]) -> list[str]:
 
 @dataclass(frozen=True)
 class InputWriter:
-    """Has the teacher write new inputs.
-
-    Attributes:
-        run: The run.
-        config: How they are drawn.
-        engine: Queries the teacher.
-        requests: What is requested for each.
-        form: What the task's inputs look like.
-    """
+    """Has the teacher write new inputs."""
 
     run: Run
     config: SynthesisConfig

@@ -69,11 +69,8 @@ class Outputs:
     """Gives inputs their outputs.
 
     Args:
-        run: The run.
-        config: The settings of the teacher's queries.
-        engine: Queries the teacher.
         assessment: Digest of the ``assessment`` stage, which holds the calibration.
-        form: What the task's outputs look like.
+        form: The form of the task's outputs.
     """
 
     def __init__(

@@ -30,9 +30,6 @@ class StopGracefully(TrainerCallback):
     """On SIGTERM to any process: finishes the step, saves, and ends the training everywhere.
 
     It also logs where training starts, stops and resumes.
-
-    Args:
-        group: All processes.
     """
 
     def __init__(self, group: Group) -> None:
@@ -147,9 +144,6 @@ class ExplosionRule:
     that of the start (the first half of the first window) and ``EXPLODED`` times the lowest so far,
     the start included. The second part alone would take a loss near zero for one that explodes at
     the next hard example.
-
-    Args:
-        batch_size: Examples per optimizer step.
     """
 
     def __init__(self, batch_size: int) -> None:
@@ -174,11 +168,7 @@ class ExplosionRule:
 
 
 class StopWhenDiverged(TrainerCallback):
-    """Stops a training that can only waste time from here on.
-
-    Args:
-        batch_size: Examples per optimizer step.
-    """
+    """Stops a training that can only waste time from here on."""
 
     def __init__(self, batch_size: int) -> None:
         self._rule = ExplosionRule(batch_size)

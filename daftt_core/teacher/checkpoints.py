@@ -38,15 +38,9 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 def agreed_checkpoint(group: Group, folder: Path, config: TeacherConfig) -> Path | None:
-    """Return the newest checkpoint that every machine has; remove what does not count.
+    """Return the newest checkpoint that every machine has, if any; remove what does not count.
 
-    Args:
-        group: All processes, each of which has to call this.
-        folder: The folder of the checkpoints, here.
-        config: The teacher's settings.
-
-    Returns:
-        None where training starts from the beginning.
+    Each process has to call this, with the folder of the checkpoints on its machine.
 
     Raises:
         TrainingError: The checkpoint is divided among another number of processes.

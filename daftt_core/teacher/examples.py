@@ -28,13 +28,8 @@ def mixture_prompts(
     """Return the prompts of other tasks that the teacher learns beside the target task.
 
     A solved example that would make an instance too long is not shown before it; an instance that
-    is too long by itself is left out: half an input teaches nothing.
-
-    Args:
-        run: The run.
-        mixture: Digest of the ``mixture`` stage; empty where there is none.
-        tokenizer: The teacher's tokenizer.
-        max_length: Tokens allowed in one example.
+    is too long by itself is left out: half an input teaches nothing. ``mixture`` is the digest of
+    the stage, empty where there is none.
 
     Raises:
         StorageError: The stage cannot be trusted.
@@ -111,15 +106,9 @@ def training_set(
     directions: str,
     mixture: Sequence[Prompt] = (),
 ) -> TrainingSet:
-    """Tokenize examples for training.
+    """Tokenize labelled examples, and prompts of other tasks, for training.
 
-    Args:
-        task: The task.
-        examples: Labelled examples.
-        tokenizer: The teacher's tokenizer.
-        max_length: Tokens allowed in one example.
-        directions: ``label`` (answer inputs) or ``both`` (also write inputs).
-        mixture: Prompts of other tasks to learn too.
+    ``directions`` is ``label`` (answer inputs) or ``both`` (also write inputs).
     """
     prompts: list[Prompt] = [answer_prompt(task, example) for example in examples]
     if directions == "both":
@@ -144,10 +133,6 @@ def training_set(
 
 def check_own_examples(run: Run, data: str) -> None:
     """Check that the prompts show no example of dev or test.
-
-    Args:
-        run: The run.
-        data: Digest of the ``data`` stage.
 
     Raises:
         TaskError: One of the task's own examples is one of those.
@@ -175,14 +160,8 @@ def reading_order(lengths: Sequence[int], *, epochs: int, batch_size: int, seed:
     put together, so that little is padding. The order is a function of its arguments alone: a
     training that resumes after step n continues at place n times ``batch_size``.
 
-    Args:
-        lengths: Tokens of each example.
-        epochs: Passes over the examples.
-        batch_size: Examples per step.
-        seed: Seed of the order.
-
     Returns:
-        Indices of examples, ``epochs`` times as many as there are examples.
+        Indices of examples, ``epochs`` times as many as there are ``lengths``.
     """
     generator = np.random.default_rng(seed)
     read = np.concatenate([generator.permutation(len(lengths)) for _ in range(epochs)])
@@ -199,12 +178,7 @@ def reading_order(lengths: Sequence[int], *, epochs: int, batch_size: int, seed:
 
 
 def whole_batches(read: Dataset, batch_size: int) -> Dataset:
-    """Fill the last batch with rows that carry no loss, so that processes can share it evenly.
-
-    Args:
-        read: Examples in the order in which they are read.
-        batch_size: Examples per step.
-    """
+    """Fill the last batch with rows that carry no loss, so that processes can divide it evenly."""
     missing = -len(read) % batch_size
     if not missing:
         return read

@@ -46,14 +46,7 @@ def choose_collator(
     packing: bool,
     max_length: int,
 ) -> Collator:
-    """Return the collator of a model: packing where it is known to be exact, else padding.
-
-    Args:
-        model: The model that will see the batches.
-        tokenizer: Its tokenizer, with a padding token.
-        packing: Whether to pack at all.
-        max_length: Tokens of the longest example.
-    """
+    """Return the collator of a model: packing where it is known to be exact, else padding."""
     reason = why_not_packed(model.config, max_length)
     if packing and reason is None:
         padding = int(tokenizer.pad_token_id)

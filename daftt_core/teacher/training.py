@@ -1,20 +1,24 @@
-"""Fine-tuning the teacher on the labelled examples, in both directions, resumable at any time."""
+"""Fine-tuning the teacher on the labelled examples, all weights or LoRA, resumable at any time."""
 
 from __future__ import annotations
 
 import json
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from daftt_core.config import TeacherConfig
 from daftt_core.distributed import Group, run_stage_together, this_rank
-from daftt_core.errors import ConfigError
+from daftt_core.errors import ConfigError, ModelError
 from daftt_core.modeling import (
     fix_threads,
     load_causal_lm,
@@ -22,11 +26,11 @@ from daftt_core.modeling import (
     move_into_memory,
     save_model,
     set_seeds,
+    training_arguments,
     use_bfloat16,
 )
 from daftt_core.records import write_text
 from daftt_core.stages import DATA, TEACHER, TeacherResult
-from daftt_core.teacher.adapters import add_adapter, merge_adapter
 from daftt_core.teacher.callbacks import ReportProgress, StopGracefully, StopWhenDiverged
 from daftt_core.teacher.checkpoints import (
     Best,
@@ -153,7 +157,7 @@ def _load(fitting: _Fitting) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, 
     parameters = sum(
         getattr(weights, "ds_numel", weights.numel()) for weights in model.parameters()
     )
-    return add_adapter(model, config) if config.method == "lora" else model, tokenizer, parameters
+    return _add_adapter(model, config) if config.method == "lora" else model, tokenizer, parameters
 
 
 def _training_sets(
@@ -188,7 +192,7 @@ def _export(
         take_weights(best, folder)
         return
     model, _ = load_causal_lm(config.model, device=torch.device("cpu"))
-    save_model(model if best is None else merge_adapter(model, best.folder), tokenizer, folder)
+    save_model(model if best is None else _merge_adapter(model, best.folder), tokenizer, folder)
 
 
 def _fit(
@@ -248,8 +252,9 @@ def _fit(
 def _arguments(fitting: _Fitting, epoch_steps: int) -> TrainingArguments:
     run, config = fitting.run, fitting.config
     micro_batch, accumulation = config.micro_batches(fitting.group.rank.count)
-    return TrainingArguments(
-        output_dir=str(fitting.folder / _CHECKPOINTS),
+    return training_arguments(
+        fitting.folder / _CHECKPOINTS,
+        config.precision,
         num_train_epochs=1,  # the reading order holds all of them
         per_device_train_batch_size=micro_batch,
         per_device_eval_batch_size=micro_batch * 2,
@@ -259,8 +264,6 @@ def _arguments(fitting: _Fitting, epoch_steps: int) -> TrainingArguments:
         deepspeed=fitting.zero,
         ddp_find_unused_parameters=False,
         learning_rate=config.learning_rate,
-        bf16=use_bfloat16(config.precision),
-        optim="adamw_torch_fused",
         adam_beta1=config.adam_beta1,
         adam_beta2=config.adam_beta2,
         adam_epsilon=config.adam_epsilon,
@@ -269,18 +272,51 @@ def _arguments(fitting: _Fitting, epoch_steps: int) -> TrainingArguments:
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         train_sampling_strategy="sequential",
-        remove_unused_columns=False,  # the collator needs columns that the model does not take
         eval_strategy="steps",
         eval_steps=epoch_steps,
         save_strategy="steps",
         save_steps=config.checkpoint_steps,
         logging_steps=1,
-        logging_nan_inf_filter=False,
         prediction_loss_only=True,
         seed=run.seed,
         data_seed=run.seed,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
-        disable_tqdm=True,
-        report_to="none",
     )
+
+
+def _add_adapter(model: PreTrainedModel, config: TeacherConfig) -> PreTrainedModel:
+    """Freeze a model and add low-rank matrices to its linear layers except the output layer.
+
+    This is LoRA (https://arxiv.org/abs/2106.09685). The model is changed in place. The matrices
+    start from torch's random numbers; until they are trained, the model's outputs are unchanged.
+
+    Raises:
+        ModelError: The model has no layers of the kinds that can be adapted.
+    """
+    settings = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    try:
+        with _quietly():
+            adapted = get_peft_model(model, settings)
+    except ValueError as error:
+        raise ModelError(f"{config.model}: LoRA cannot adapt it: {error}") from None
+    return cast(PreTrainedModel, adapted)
+
+
+def _merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    """Add a saved adapter to the model it was trained with, in place; return a plain model."""
+    with _quietly():
+        adapted = PeftModel.from_pretrained(model, str(folder), torch_device=str(model.device))
+    return cast(PreTrainedModel, adapted.merge_and_unload())
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Silence a warning of transformers about an attribute that peft uses by its old name."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
