@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -81,19 +80,18 @@ class LocalEngine:
         tree = AnswerTree.of(candidates)
         encoded = self._encode(prompts, reserve=max(map(len, candidates)))
         scores = np.empty((len(prompts), len(answers)))
-        waiting = deque(_longest_first(encoded))
+        waiting = _longest_first(encoded)
         while waiting:
             width = len(encoded[waiting[0]].rest) + len(tree.tokens)
-            count = min(self._rows(width), len(waiting))
-            rows = [waiting.popleft() for _ in range(count)]
+            rows = waiting[: self._rows(width)]
             try:
                 scores[rows] = self._score(tree, [encoded[row] for row in rows])
             except (RuntimeError, MemoryError) as error:
-                self._shrink(error, count, width)
-                waiting.extendleft(reversed(rows))
+                self._shrink(error, len(rows), width)
                 continue
             prompt_tokens = sum(len(encoded[row].rest) for row in rows)
-            count_tokens(read=prompt_tokens + count * len(tree.tokens))
+            count_tokens(read=prompt_tokens + len(rows) * len(tree.tokens))
+            waiting = waiting[len(rows) :]
         return scores
 
     @torch.inference_mode()
