@@ -1,11 +1,5 @@
-"""A process's place among those that train together.
+"""A process's place among those that train together, and the work they do together."""
 
-This face knows no torch; :mod:`daftt_core.distributed.group` does.
-"""
+from daftt_core.distributed.group import Group, Rank, run_stage_together, this_rank
 
-from daftt_core.distributed.ranks import Rank, this_rank
-
-__all__ = [
-    "Rank",
-    "this_rank",
-]
+__all__ = ["Group", "Rank", "run_stage_together", "this_rank"]

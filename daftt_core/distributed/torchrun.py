@@ -1,17 +1,17 @@
 """torchrun, with exit codes that say how the program ended.
 
-    python -m daftt_core.distributed.torchrun [torchrun's options] -m MODULE [the module's words]
+    python -m daftt_core.distributed.torchrun [torchrun's options] -m MODULE [its arguments]
 
 torchrun itself ends with 1 whatever happened. This ends with the code of the program's own error,
-or as a shell would after a signal: 143 after SIGTERM, 137 after SIGKILL. When it is told to end,
-the program has time to save before it is killed.
+or as a shell would after a signal: 143 after SIGTERM, 137 after SIGKILL. After SIGTERM the program
+has time to save before it is killed.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -21,33 +21,26 @@ from daftt_core.config import JobConfig
 
 
 def exit_code(codes: Iterable[int]) -> int:
-    """The code that tells why several processes ended, from those they ended with.
+    """Return the exit code that tells why several processes ended.
 
-    What one of them says of itself, or what killed it, is the reason. That the others then lost
-    their connection to it (1), or were told to end (143), is not, unless it is all there is.
-
-    Args:
-        codes: As ``subprocess`` gives them: negative after a signal.
-    """
-    found = [128 - code if code < 0 else code for code in codes]
-    return max(found, key=lambda code: (code not in (1, 143), code == 1, code), default=1)
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """Run torchrun.
+    The code of a process that failed by itself or was killed is the reason. That the others then
+    lost their connection to it (1), or were told to end (143), is not, unless it is all there is.
 
     Args:
-        words: Its words; None takes those of this process.
-
-    Returns:
-        The exit code.
+        codes: Theirs, as ``subprocess`` gives them: negative after a signal.
     """
-    # its own default is 30, of which a large teacher's checkpoint takes more
+    as_shell = [128 - code if code < 0 else code for code in codes]
+    return max(as_shell, key=lambda code: (code not in (1, 143), code == 1, code), default=1)
+
+
+def main() -> int:
+    """Run torchrun with the arguments of this process; return the exit code."""
+    # torchrun's default of 30 seconds is too short to store a large teacher's checkpoint
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(JobConfig().grace_seconds - 30))
     parser = get_args_parser()
     parser.allow_abbrev = False  # or the program's --run would be taken for an option of torchrun
     try:
-        run(parser.parse_args(words))  # type: ignore[no-untyped-call]
+        run(parser.parse_args())  # type: ignore[no-untyped-call]
     except SignalException as error:
         return 128 + int(error.sigval)
     except ChildFailedError as error:

@@ -1,12 +1,11 @@
-"""Engines: what asks a causal language model, behind one protocol.
+"""Engines: they query a causal language model, behind one protocol.
 
-An engine scores given answers and writes new ones. Which engine serves is a detail that synthesis
-does not see.
+An engine scores given answers and writes new ones. Synthesis does not see which engine it uses.
 """
 
 from daftt_core.engines.encoding import encode, encode_all
 from daftt_core.engines.engine import Completion, Engine, PromptError, PromptRefusedError
-from daftt_core.engines.factory import ENGINES, open_engine, open_local
+from daftt_core.engines.factory import ENGINES, OpenEngine, open_engine, open_local
 from daftt_core.engines.labelling import LabelScorer
 from daftt_core.engines.local import LocalEngine
 from daftt_core.engines.server import ServerEngine
@@ -17,6 +16,7 @@ __all__ = [
     "Engine",
     "LabelScorer",
     "LocalEngine",
+    "OpenEngine",
     "PromptError",
     "PromptRefusedError",
     "ServerEngine",

@@ -1,7 +1,4 @@
-"""Keys and values that outlive a forward pass: a prefix for all rows, and slots to write in.
-
-How much work goes into one forward pass, and what happens when that was too much.
-"""
+"""Keys and values that outlive a forward pass: a prefix for all rows, and slots to write in."""
 
 from __future__ import annotations
 
@@ -12,66 +9,9 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from daftt_core.errors import ModelError
-from daftt_core.telemetry import log
-
-
-class Limits:
-    """Greatest size of a batch, which shrinks for good when memory runs out.
-
-    Args:
-        rows: Sequences side by side, at most.
-        tokens: Tokens in all of them, padding included, at most; a single sequence may be longer.
-    """
-
-    def __init__(self, rows: int, tokens: int) -> None:
-        self._rows = rows
-        self._tokens = tokens
-
-    def rows(self, width: int) -> int:
-        """How many sequences of this many tokens go together; at least 1."""
-        return max(1, min(self._rows, self._tokens // width))
-
-    def shrink(self, error: Exception, rows: int, width: int) -> None:
-        """Halve the batch after a failure for want of memory.
-
-        Args:
-            error: What was raised; anything but a want of memory is raised again.
-            rows: How many sequences there were.
-            width: How many tokens each had.
-
-        Raises:
-            ModelError: There was only one sequence.
-        """
-        if not _is_want_of_memory(error):
-            raise error
-        if rows == 1:
-            raise ModelError(
-                f"the memory does not hold the model and one text of {width} tokens; lower "
-                "synthesis_max_length or synthesis_max_new_tokens, or use a machine with more"
-            ) from error
-        self._rows = rows // 2
-        log.warning(
-            "out of memory with %d texts of %d tokens at once: going on with %d",
-            rows,
-            width,
-            self._rows,
-        )
-
-
-def _is_want_of_memory(error: Exception) -> bool:
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # on the CPU
-
 
 def prefix_cache(model: Any, prefix: list[int]) -> DynamicCache:
-    """Keys and values of a prefix, for one row.
-
-    Args:
-        model: A causal language model.
-        prefix: Its tokens.
-    """
+    """Compute a causal language model's keys and values of a prefix's tokens, for one row."""
     cache = DynamicCache()  # without the model's config: no layer forgets what leaves its window
     ids = torch.tensor([prefix], device=model.device)
     model(input_ids=ids, past_key_values=cache, logits_to_keep=1, use_cache=True)
@@ -79,11 +19,7 @@ def prefix_cache(model: Any, prefix: list[int]) -> DynamicCache:
 
 
 def shared_by_rows(prefix: DynamicCache) -> Cache:
-    """A cache that puts the prefix before any number of rows and keeps nothing of them.
-
-    Args:
-        prefix: From :func:`prefix_cache`; not changed.
-    """
+    """Return a cache that puts the prefix before any number of rows and keeps nothing of them."""
     return Cache(layers=[_SharedLayer(layer) for layer in prefix.layers])
 
 
@@ -98,7 +34,7 @@ class _SharedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         rows = (key_states.shape[0], -1, -1, -1)
-        keys, values = (part.expand(rows) for part in self._prefix)
+        keys, values = (states.expand(rows) for states in self._prefix)
         return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
 
 
@@ -120,7 +56,7 @@ class SlotCache(Cache):
         self._trash = columns
 
     def place(self, slots: Tensor | None, positions: Tensor, width: int) -> None:
-        """Say where the next forward pass's tokens go.
+        """Set where the next forward pass's tokens go.
 
         Args:
             slots: The slot of each row; None means all slots, in order.
@@ -132,18 +68,18 @@ class SlotCache(Cache):
             layer.slots, layer.columns, layer.width = slots, columns, width
 
     def keep(self, slots: Tensor) -> None:
-        """Give up all slots but these, which are numbered anew in this order."""
+        """Drop all slots but these, which are renumbered in this order."""
         for layer in self._slot_layers:
-            layer.rooms = layer.rooms[0][slots], layer.rooms[1][slots]
+            layer.states = layer.states[0][slots], layer.states[1][slots]
 
 
 class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def __init__(self, prefix: Any, slots: int, columns: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.lazy_initialization(prefix.keys, prefix.values)
-        self.rooms = (
-            _room(prefix.keys, slots, columns),
-            _room(prefix.values, slots, columns),
+        self.states = (
+            _slots_after(prefix.keys, slots, columns),
+            _slots_after(prefix.values, slots, columns),
         )
         self.slots: Tensor | None = None
         self.columns = torch.empty(0)
@@ -155,7 +91,7 @@ class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
-        keys, values = self.rooms
+        keys, values = self.states
         rows = torch.arange(len(keys), device=keys.device) if self.slots is None else self.slots
         keys[rows[:, None], :, self.columns] = key_states.transpose(1, 2)
         values[rows[:, None], :, self.columns] = value_states.transpose(1, 2)
@@ -164,8 +100,8 @@ class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         return keys[rows, :, : self.width], values[rows, :, : self.width]
 
 
-def _room(prefix: Tensor, slots: int, columns: int) -> Tensor:
+def _slots_after(prefix: Tensor, slots: int, columns: int) -> Tensor:
     _, heads, length, size = prefix.shape
-    room = prefix.new_zeros(slots, heads, columns + 1, size)  # the last column takes padding
-    room[:, :, :length] = prefix
-    return room
+    states = prefix.new_zeros(slots, heads, columns + 1, size)  # the last column takes padding
+    states[:, :, :length] = prefix
+    return states

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible completions server over HTTP: patience, refusals, and nothing else."""
+"""An OpenAI-compatible completions server over HTTP: requests, retries and refusals."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ A = TypeVar("A", bound=ServerAnswer)
 
 
 class _FaultError(TransientError):
-    """The server answered, and its answer shows that it failed at this very request.
+    """The server's answer shows that it failed at this very request.
 
     Args:
-        message: How.
-        unusable: Whether it took that answer for a good one.
+        message: What is wrong.
+        unusable: Whether the server reported success all the same.
     """
 
     def __init__(self, message: str, pause_seconds: float = 0.0, *, unusable: bool = False) -> None:
@@ -56,19 +56,19 @@ class _FaultError(TransientError):
 
 
 class CompletionsApi:
-    """Sends requests, and sends them again while the server is busy or cannot be reached.
+    """Sends requests, and repeats them while the server is busy or cannot be reached.
 
-    Ten minutes after a call began it is given up, whatever the server does in between: attempts,
-    pauses, and answers that come byte by byte share that one deadline. Pauses double from half a
-    second to half a minute, each cut at random so that many waiting requests don't come back at
-    once; a pause of up to two minutes that the server asks for is kept. A server that fails at
-    one request five times (500, or an answer that is cut off or is not what was asked for), while
-    it answers others, is taken to fail because of what is asked. Five unusable answers, while none
-    is usable, are an error. No redirect is followed: what is asked goes to this address alone.
+    A call fails ten minutes after it began, whatever the server does in between: attempts, pauses,
+    and answers that come byte by byte share that one deadline. Pauses double from half a second to
+    half a minute, each cut at random so that many waiting requests don't come back at once; a pause
+    of up to two minutes that the server requests is kept. A server that fails at one request five
+    times (500, or an answer that is cut off or of another form), while it answers others, is taken
+    to fail because of its content. Five unusable answers, while none is usable, are an error. No
+    redirect is followed: requests go to this address alone.
 
     Args:
         url: The server's address, with or without ``/v1``.
-        connections: Requests at the same time, at most.
+        connections: Greatest number of requests at the same time.
         check: Called before each repeat; raises when waiting is in vain.
 
     Raises:
@@ -81,7 +81,7 @@ class CompletionsApi:
         parts = urlsplit(url)
         path = parts.path.rstrip("/").removesuffix("/v1")
         self.root = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
-        self._where = f"the model's server at {self.root}"
+        self._server = f"the model's server at {self.root}"
         self._check = check
         self._session = requests.Session()
         guard(self._session, DeadlineAdapter(most_bytes=_MOST_BYTES, connections=connections))
@@ -100,34 +100,25 @@ class CompletionsApi:
         except (requests.RequestException, UnusableAnswerError):
             return False
 
-    def choose_model(self, wanted: str) -> str:
-        """The name of the model to ask for.
-
-        Args:
-            wanted: A name, or nothing for the only model.
+    def choose_model(self, name: str) -> str:
+        """Return the model to use, given the configured name, which is empty for the only model.
 
         Raises:
             ModelError: The server does not have that model, or has several and none is named.
             RemoteError: The server cannot be used.
         """
-        names = [model.id for model in self._ask("GET", "/v1/models", None, Models).data or ()]
-        if wanted in names or (wanted and not names):
-            return wanted
-        if not wanted and len(names) == 1:
+        names = [model.id for model in self._call("GET", "/v1/models", None, Models).data or ()]
+        if name in names or (name and not names):
+            return name
+        if not name and len(names) == 1:
             return names[0]
-        found = ", ".join(names) or "none"
         raise ModelError(
-            f"synthesis_server_model: {wanted!r} must be a model of the server at {self.root} "
-            f"({found}){did_you_mean(wanted, names)}"
+            f"synthesis_server_model: {name!r} must be a model of the server at {self.root} "
+            f"({', '.join(names) or 'none'}){did_you_mean(name, names)}"
         )
 
     def post(self, path: str, body: dict[str, Any], model: type[A]) -> A:
-        """Send JSON and read the JSON that comes back.
-
-        Args:
-            path: Where to, below the root.
-            body: What is sent.
-            model: What the answer must be.
+        """Send JSON to a path below the root, and validate the JSON that comes back.
 
         Raises:
             PromptTooLongError: The prompt does not fit.
@@ -135,35 +126,35 @@ class CompletionsApi:
             ModelError: The server has no such model or path.
             RemoteError: The server cannot be used, or refuses the key.
         """
-        answer = self._ask("POST", path, body, model)
+        answer = self._call("POST", path, body, model)
         self._answered = time.monotonic()
         return answer
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None, model: type[A]) -> A:
+    def _call(self, method: str, path: str, body: dict[str, Any] | None, model: type[A]) -> A:
         started, faults = time.monotonic(), 0
 
         def attempt(seconds_left: float) -> A:
             nonlocal faults
             try:
-                return self._ask_once(method, path, body, model, seconds_left)
-            except TransientError as trouble:
-                fault = trouble if isinstance(trouble, _FaultError) else None
+                return self._attempt(method, path, body, model, seconds_left)
+            except TransientError as error:
+                fault = error if isinstance(error, _FaultError) else None
                 faults += fault is not None
                 if faults >= _MOST_FAULTS and self._answered > started:
                     raise PromptRefusedError(
-                        f"{self._where} fails at a request while it answers others ({trouble})"
+                        f"{self._server} fails at a request while it answers others ({error})"
                     ) from None
                 self._check()
                 if fault and fault.unusable and faults >= _MOST_FAULTS:
-                    raise self._unusable(trouble) from None
+                    raise self._unusable(error) from None
                 raise
 
         try:
             return _RETRY.call(attempt)
-        except TransientError as trouble:
-            raise self._unusable(trouble) from None
+        except TransientError as error:
+            raise self._unusable(error) from None
 
-    def _ask_once(
+    def _attempt(
         self,
         method: str,
         path: str,
@@ -188,29 +179,18 @@ class CompletionsApi:
             pause_asked_for(answer.headers.get("Retry-After")),
         )
 
-    def _unusable(self, trouble: Exception) -> RemoteError:
-        return RemoteError(f"{self._where} cannot be used: {trouble}")
+    def _unusable(self, error: Exception) -> RemoteError:
+        return RemoteError(f"{self._server} cannot be used: {error}")
 
     def _send(
         self, method: str, path: str, body: dict[str, Any] | None, seconds: float
     ) -> requests.Response:
-        """Send once.
-
-        Args:
-            method: Such as ``GET``.
-            path: Where to, below the root.
-            body: What is sent as JSON.
-            seconds: How long the answer may take, all in all.
-        """
+        """Send once; the whole answer may take ``seconds``."""
+        timeout = (_CONNECT_SECONDS, seconds)
         try:
-            return self._session.request(
-                method,
-                self.root + path,
-                json=body,
-                timeout=(_CONNECT_SECONDS, seconds),
-            )
+            return self._session.request(method, self.root + path, json=body, timeout=timeout)
         except MetadataServiceError as error:
-            raise RemoteError(f"{self._where} {error}") from None
+            raise RemoteError(f"{self._server} {error}") from None
         except (requests.ConnectionError, requests.Timeout):
             raise
         except requests.exceptions.ChunkedEncodingError:
@@ -224,34 +204,34 @@ class CompletionsApi:
         status = answer.status_code
         if status < 300:
             try:
-                read = read_answer(answer.content, model)
+                content = read_answer(answer.content, model)
             except UnusableAnswerError as error:
                 raise UnusableAnswerError(
-                    f"its answer to {path} is not what was asked for ({error})"
+                    f"its answer to {path} is not of the expected form ({error})"
                 ) from None
-            if usage := read.usage:
+            if usage := content.usage:
                 count_tokens(read=usage.prompt_tokens or 0, written=usage.completion_tokens or 0)
-            return read
+            return content
         if status < 400:
             raise RemoteError(
-                f"{self._where} redirects elsewhere ({status}), which is not followed; set "
+                f"{self._server} redirects elsewhere ({status}), which is not followed; set "
                 "synthesis_server_url to the address of the server itself"
             )
         message = _message(answer)
         if status in (401, 403):
             raise RemoteError(
-                f"{self._where} refuses the key ({status}: {message}); set the environment "
+                f"{self._server} refuses the key ({status}: {message}); set the environment "
                 f"variable {KEY_VARIABLE}"
             )
         if status == 404:
-            raise ModelError(f"{self._where} has no such model or no {path} (404: {message})")
+            raise ModelError(f"{self._server} has no such model or no {path} (404: {message})")
         if "context" in message.lower():
-            raise PromptTooLongError(f"{self._where} finds a prompt too long: {message}")
-        raise PromptRefusedError(f"{self._where} refuses a request ({status}: {message})")
+            raise PromptTooLongError(f"{self._server} finds a prompt too long: {message}")
+        raise PromptRefusedError(f"{self._server} refuses a request ({status}: {message})")
 
 
 def _key() -> str:
-    """The server's key; empty where the environment has none."""
+    """Return the server's key; empty where the environment has none."""
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not (key.isascii() and key.isprintable()):
         raise ConfigError(
@@ -261,7 +241,7 @@ def _key() -> str:
 
 
 def _message(answer: requests.Response) -> str:
-    """What the server says about its refusal, in one line."""
+    """Return the server's reason for a refusal, in one line."""
     try:
         content = read_json(answer.content)
     except UnusableAnswerError:

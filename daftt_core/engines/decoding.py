@@ -1,9 +1,8 @@
 """Writing many texts side by side: one that has ended makes room for one that waits.
 
 A batch that lasts until its longest text has ended spends most of its steps on texts that ended
-long before. Here each text has a slot of its own, and new ones enter while others are under way.
-
-Drawing next tokens, each row by its own generator.
+long before. Here each text has a slot and a random generator of its own, and new ones enter while
+others are under way.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from transformers import DynamicCache
 
 from daftt_core.engines.caches import SlotCache
 
-# Sorting a whole vocabulary at each step costs as much as the model does; hardly a nucleus holds
-# more than a few hundred tokens.
+# Sorting a whole vocabulary at each step costs as much as the model does, and few nuclei hold more
+# than a few hundred tokens.
 _NUCLEUS_GUESSES = (256, 4096)
 
 
 def draw(
     logits: Tensor, generators: Sequence[np.random.Generator], temperature: float, top_p: float
 ) -> Tensor:
-    """One token for each row, of shape [rows]: the inverse of the nucleus's CDF.
+    """Draw one token for each row, of shape [rows], by the inverse of the nucleus's CDF.
 
     A row's token depends on its logits and its generator and not on the rows beside it.
 
@@ -45,31 +44,27 @@ def draw(
     drawn = torch.empty_like(uniform, dtype=torch.long)
     rows = torch.arange(len(probs), device=probs.device)
     for guess in (*_NUCLEUS_GUESSES, probs.shape[1]):
-        some = probs[rows].topk(min(guess, probs.shape[1]), dim=-1)
-        found = (some.values.sum(-1) >= top_p) | (guess >= probs.shape[1])
-        drawn[rows[found]] = _invert(
-            some.values[found], some.indices[found], uniform[rows[found]], top_p
+        top = probs[rows].topk(min(guess, probs.shape[1]), dim=-1)
+        enough = (top.values.sum(-1) >= top_p) | (guess >= probs.shape[1])
+        drawn[rows[enough]] = _invert(
+            top.values[enough], top.indices[enough], uniform[rows[enough]], top_p
         )
-        rows = rows[~found]
+        rows = rows[~enough]
         if not len(rows):
             break
     return drawn
 
 
 def _invert(probs: Tensor, tokens: Tensor, uniform: Tensor, top_p: float) -> Tensor:
-    """The tokens at which the nucleus's CDF reaches the uniform numbers.
+    """Return the tokens at which the nucleus's CDF reaches the uniform numbers, one for each row.
 
-    Args:
-        probs: Of the most probable tokens, in falling order, of shape [rows, tokens].
-        tokens: Whose they are.
-        uniform: One for each row.
-        top_p: The nucleus's share.
+    ``probs``, in descending order, and ``tokens`` have the shape [rows, tokens].
     """
     reached = probs.cumsum(-1)
     nucleus = reached - probs < top_p
     target = uniform * (probs * nucleus).sum(-1)
-    place = (reached <= target.unsqueeze(1)).sum(-1, keepdim=True)
-    return tokens.gather(1, place.clamp(max=tokens.shape[1] - 1)).squeeze(1)
+    column = (reached <= target.unsqueeze(1)).sum(-1, keepdim=True)
+    return tokens.gather(1, column.clamp(max=tokens.shape[1] - 1)).squeeze(1)
 
 
 @dataclass(frozen=True)
@@ -97,7 +92,7 @@ class Text:
         row: Which of the caller's prompts it answers.
         prompt: The prompt's tokens after the shared prefix.
         generator: Decides its draws.
-        tokens: What is written so far, its end mark included.
+        tokens: The tokens written so far, the end mark included.
         log_probs: Log-probability at temperature 1 of each of these tokens.
     """
 
@@ -111,12 +106,12 @@ class Text:
 def write_texts(
     model: Any, prefix: DynamicCache, texts: Sequence[Text], slots: int, sampling: Sampling
 ) -> Iterator[Text]:
-    """Write all texts, giving each back as soon as it has ended.
+    """Write texts, which enter in this order, yielding each as soon as it has ended.
 
     Args:
         model: A causal language model.
-        prefix: Keys and values of what all prompts begin with.
-        texts: Not begun yet; they enter in this order.
+        prefix: Keys and values of the prefix that all prompts share.
+        texts: Texts that have not begun.
         slots: How many are written side by side.
         sampling: How tokens are drawn.
     """
@@ -131,7 +126,7 @@ def write_texts(
             entering = {slot: waiting.popleft() for slot in free[: len(waiting)]}
             logits = _read(model, cache, start, entering)
             seats = [entering.get(slot, text) for slot, text in enumerate(seats)]
-            yield from _go_on(seats, list(entering), logits, sampling)
+            yield from _extend(seats, list(entering), logits, sampling)
             continue
         taken = [slot for slot, text in enumerate(seats) if text is not None]
         if not waiting and 4 * len(taken) <= 3 * len(seats):
@@ -139,11 +134,11 @@ def write_texts(
             seats = [seats[slot] for slot in taken]
             taken = list(range(len(seats)))
         logits = _step(model, cache, start, seats)
-        yield from _go_on(seats, taken, logits[taken], sampling)
+        yield from _extend(seats, taken, logits[taken], sampling)
 
 
 def _read(model: Any, cache: SlotCache, start: int, entering: dict[int, Text]) -> Tensor:
-    """Read the prompts that enter; the logits after them, of shape [texts, vocabulary]."""
+    """Read the prompts that enter; return the logits after them, [texts, vocabulary]."""
     width = max(len(text.prompt) for text in entering.values())
     tokens, positions = [], []
     for text in entering.values():
@@ -155,7 +150,7 @@ def _read(model: Any, cache: SlotCache, start: int, entering: dict[int, Text]) -
 
 
 def _step(model: Any, cache: SlotCache, start: int, seats: Sequence[Text | None]) -> Tensor:
-    """Read each text's newest token; the logits after it, of shape [slots, vocabulary]."""
+    """Read each text's newest token; return the logits after it, [slots, vocabulary]."""
     tokens = [[text.tokens[-1] if text else 0] for text in seats]
     positions = [
         [start + len(text.prompt) + len(text.tokens) - 1 if text else -1] for text in seats
@@ -170,17 +165,17 @@ def _forward(
     tokens: list[list[int]],
     positions: list[list[int]],
 ) -> Tensor:
-    places = torch.tensor(positions, device=model.device)
-    width = int(places.max()) + 1
-    cache.place(slots, places, width)
-    places = places.clamp(min=0)
+    position_ids = torch.tensor(positions, device=model.device)
+    width = int(position_ids.max()) + 1
+    cache.place(slots, position_ids, width)
+    position_ids = position_ids.clamp(min=0)
     columns = torch.arange(width, device=model.device)
-    hidden = columns > places.unsqueeze(-1)
+    hidden = columns > position_ids.unsqueeze(-1)
     mask = torch.zeros(hidden.shape, dtype=model.dtype, device=model.device)
     output = model(
         input_ids=torch.tensor(tokens, device=model.device),
         attention_mask=mask.masked_fill_(hidden, torch.finfo(model.dtype).min).unsqueeze(1),
-        position_ids=places,
+        position_ids=position_ids,
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
@@ -189,10 +184,10 @@ def _forward(
     return logits
 
 
-def _go_on(
+def _extend(
     seats: list[Text | None], taken: Sequence[int], logits: Tensor, sampling: Sampling
 ) -> Iterator[Text]:
-    """Give the texts at ``taken`` their next tokens; those that end leave their seats."""
+    """Add the next token to each text in a ``taken`` seat; yield those that end, freeing seats."""
     texts = [text for slot in taken if (text := seats[slot]) is not None]
     drawn = draw(
         logits, [text.generator for text in texts], sampling.temperature, sampling.top_p

@@ -15,7 +15,7 @@ from daftt_core.tasks import Prompt
 
 
 class PromptError(DafttError):
-    """One prompt cannot be answered, which says nothing about the others of the same call.
+    """One prompt cannot be answered; the others of the same call may well be.
 
     Attributes:
         problem: Why, in a few words that are the same for all such prompts.
@@ -42,7 +42,7 @@ class Completion:
 
     Attributes:
         text: The text without its end mark, or without what follows from a stop on.
-        finished: Whether the model or one of the stops ended it, not the limit on its length.
+        finished: Whether the model or a stop ended it, not the limit on its length.
         confidence: Geometric mean, in [0, 1], of the model's own probabilities (at temperature 1)
             of the tokens it wrote.
         solved: How many of the prompt's solved examples there was room for.
@@ -54,11 +54,7 @@ class Completion:
     solved: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a confidence that no comparison could judge.
-
-        Raises:
-            ModelError: It is NaN or infinite.
-        """
+        """Refuse a confidence that is NaN or infinite, which no comparison could judge."""
         if not math.isfinite(self.confidence):
             raise ModelError(
                 f"the teacher's probabilities are no numbers ({self.confidence}): its weights are "
@@ -67,16 +63,16 @@ class Completion:
 
 
 class Engine(Protocol):
-    """Asks one causal language model. All prompts of a call share their prefix.
+    """Queries one causal language model. All prompts of a call share their prefix.
 
     A call may raise a :class:`PromptError`, and then answers none of its prompts.
     """
 
     def score(self, prompts: Sequence[Prompt], answers: Sequence[str]) -> NDArray[np.float64]:
-        """Log-probability of each answer after each prompt.
+        """Return the log-probability of each answer after each prompt.
 
         Args:
-            prompts: What is asked; their own answers are ignored.
+            prompts: The prompts; their own answers are ignored.
             answers: Candidate answers, with their leading space.
 
         Returns:
@@ -99,21 +95,18 @@ class Engine(Protocol):
         """Sample one answer for each prompt.
 
         Args:
-            prompts: What is asked.
+            prompts: The prompts.
             seeds: One for each prompt; it alone decides that prompt's draws.
             temperature: Divides the logits; 0 takes the most probable token.
             top_p: The draw is from the fewest tokens that hold this much probability.
             max_new_tokens: Greatest length of an answer.
-            stops: What ends an answer, beside the model's end mark.
+            stops: Texts that end an answer, as the model's end mark does.
         """
         ...
 
     def share_shown(self, prompt: Prompt) -> float:
-        """How much of a prompt's body the model was shown when it was last asked, in [0, 1].
+        """Return how much of a body the model was shown with the prompt's last query, in [0, 1].
 
         A body that is too long loses its end.
-
-        Args:
-            prompt: One that was asked.
         """
         ...

@@ -1,4 +1,4 @@
-"""Opening the engine that the settings ask for: the one place where the teacher is chosen.
+"""Opening the engine that the settings choose, the one place where the teacher is chosen.
 
 A new engine is a class, a function that opens it, and a line in ``ENGINES``; its name stands in
 ``SynthesisConfig.engine`` too, which is checked on machines that cannot load engines.
@@ -18,13 +18,13 @@ from daftt_core.engines.engine import Engine
 from daftt_core.engines.local import LocalEngine
 from daftt_core.engines.server import ServerEngine
 from daftt_core.engines.server_process import free_port, running_server
-from daftt_core.modeling import asking_dtype, limit_threads, load_causal_lm, meter_gpus
+from daftt_core.modeling import inference_dtype, limit_threads, load_causal_lm, meter_gpus
 from daftt_core.telemetry import log
 
 
 @dataclass(frozen=True)
 class OpenEngine:
-    """An engine, and what it asks.
+    """An engine and the model behind it.
 
     Attributes:
         engine: The engine.
@@ -38,15 +38,10 @@ class OpenEngine:
 
 
 def open_local(config: SynthesisConfig, model: str | Path) -> LocalEngine:
-    """Load a model into this process.
-
-    Args:
-        config: How it is asked.
-        model: What :func:`find_model` understands.
-    """
+    """Load a model, by a name that :func:`find_model` understands, into this process."""
     limit_threads()
     return LocalEngine(
-        *load_causal_lm(model, dtype=asking_dtype()),
+        *load_causal_lm(model, dtype=inference_dtype()),
         batch_size=config.batch_size,
         batch_tokens=config.batch_tokens,
         max_length=config.max_length,
@@ -55,21 +50,20 @@ def open_local(config: SynthesisConfig, model: str | Path) -> LocalEngine:
 
 @contextmanager
 def _local(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
-    """The tuned teacher, in this process."""
     yield OpenEngine(open_local(config, teacher))
 
 
 @contextmanager
 def _server(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
-    """What a server has: the tuned teacher where its command names ``{model}``, else any model."""
+    """Connect to a server; it has the tuned teacher if its command names ``{model}``."""
     if config.server_url:
         with closing(CompletionsApi(config.server_url, config.server_concurrency)) as api:
             yield _connect(config, api, is_tuned=False)
         return
     port = free_port()
-    given = {"{port}": str(port), "{model}": str(teacher)}
+    values = {"{port}": str(port), "{model}": str(teacher)}
     command = [
-        re.sub(r"\{(port|model)\}", lambda found: given[found[0]], word)
+        re.sub(r"\{(port|model)\}", lambda match: values[match[0]], word)
         for word in config.server_words()
     ]
     meter_gpus()  # the server has them
@@ -82,7 +76,7 @@ def _server(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
 
 def _connect(config: SynthesisConfig, api: CompletionsApi, *, is_tuned: bool) -> OpenEngine:
     model = api.choose_model(config.server_model)
-    log.info("asking %s at %s", model, api.root)
+    log.info("querying %s at %s", model, api.root)
     engine = ServerEngine(api, model, config.server_concurrency)
     if is_tuned:
         return OpenEngine(engine)
@@ -93,15 +87,13 @@ ENGINES: dict[str, Callable[[SynthesisConfig, Path], AbstractContextManager[Open
     "local": _local,
     "server": _server,
 }
-"""What opens each engine that ``synthesis_engine`` may name."""
+"""Opens each engine that ``synthesis_engine`` may name."""
 
 
 def open_engine(config: SynthesisConfig, teacher: Path) -> AbstractContextManager[OpenEngine]:
-    """The engine that the settings ask for, for as long as a block lasts.
+    """Open the engine that the settings choose, for as long as a block lasts.
 
-    Args:
-        config: Which engine, and how it is asked.
-        teacher: Folder of the tuned teacher.
+    ``teacher`` is the folder of the tuned teacher.
 
     Raises:
         ModelError: The model cannot be loaded, or the server does not have it.

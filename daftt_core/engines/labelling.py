@@ -1,4 +1,4 @@
-"""Deciding a label by scoring the label set, never by reading a written answer."""
+"""Choosing a label by scoring the label set, never by reading a written answer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _CONTENT_FREE = ("N/A", "[MASK]", "")
 
 
 class LabelScorer:
-    """Gives the distribution over a task's labels for each input.
+    """Computes the distribution over a task's labels for each input.
 
     A model prefers some labels whatever it is asked about. That preference is measured on inputs
     without content and divided out (Zhao et al. 2021, "Calibrate Before Use", section 5, with the
     inputs they use), before the calibration that was fitted on dev.
 
     Args:
-        engine: Where the teacher is asked.
+        engine: Queries the teacher.
         task: A classification task.
         calibration: Applied to the scores; None leaves them as they are.
         correct_prior: Whether the preference is divided out.
@@ -46,30 +46,30 @@ class LabelScorer:
         self._log_prior: NDArray[np.float64] | None = None
 
     def log_prior(self) -> NDArray[np.float64]:
-        """Log-probability of each label for an input without content, of shape [labels].
+        """Return the log-probability of each label for inputs without content, of shape [labels].
 
-        It is the mean of the probabilities over three such inputs.
+        It is that of the mean probability over three such inputs.
         """
         if self._log_prior is None:
             paired = self._task.columns.text_pair is not None
-            nothing = [Example.of(text, text if paired else None) for text in _CONTENT_FREE]
+            examples = [Example.of(text, text if paired else None) for text in _CONTENT_FREE]
             # in logarithms: a long label's probability may be too small for a number
-            self._log_prior = logsumexp(self._score(nothing), axis=0) - np.log(len(nothing))
+            self._log_prior = logsumexp(self._score(examples), axis=0) - np.log(len(examples))
         return self._log_prior
 
     def log_probs(self, examples: Sequence[Example]) -> NDArray[np.float64]:
-        """Uncalibrated log-probabilities, of shape [examples, labels], in the task's label order.
+        """Return uncalibrated log-probabilities of the task's labels, of shape [examples, labels].
 
         Each label counts with its whole token sequence, and no correction for its length: the
         scores are those of complete answers, and they are normalized over the label set.
         """
-        found = self._score(examples)
+        scores = self._score(examples)
         if not self._correct_prior:
-            return found
-        return np.asarray(log_softmax(found - self.log_prior(), axis=1))
+            return scores
+        return np.asarray(log_softmax(scores - self.log_prior(), axis=1))
 
     def probs(self, examples: Sequence[Example]) -> NDArray[np.float64]:
-        """Calibrated probabilities, of shape [examples, labels]."""
+        """Return calibrated probabilities, of shape [examples, labels]."""
         log_probs = self.log_probs(examples)
         if self._calibration is None:
             return np.exp(log_probs)

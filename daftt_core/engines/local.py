@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -16,34 +15,33 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from daftt_core.engines.answer_scores import AnswerTree, plant
-from daftt_core.engines.caches import Limits, prefix_cache, shared_by_rows
+from daftt_core.engines.caches import prefix_cache, shared_by_rows
 from daftt_core.engines.decoding import Sampling, Text, write_texts
-from daftt_core.engines.encoding import Encoded, encode_all
+from daftt_core.engines.encoding import AnswerTree, Encoded, encode_all
 from daftt_core.engines.engine import Completion
-from daftt_core.engines.prefix_attention import Joined, let_join_rows
+from daftt_core.engines.prefix_attention import Joined, accept_joined_rows
 from daftt_core.errors import ModelError
 from daftt_core.modeling import pack_weights
 from daftt_core.tasks import Prompt
-from daftt_core.telemetry import count_tokens
+from daftt_core.telemetry import count_tokens, log
 
 _ALIBI = frozenset({"bloom", "mpt"})
 
 
 class LocalEngine:
-    """Asks a causal language model that is loaded in this process.
+    """Queries a causal language model that is loaded in this process.
 
     The prefix that prompts share is computed once. Prompts of like length are scored together, all
     answers in one forward pass; texts are written side by side, each making room for the next. When
-    memory runs out, fewer go together from then on.
+    memory runs out, batches are smaller from then on.
 
     Args:
-        model: The model; it is set to evaluation mode and can only be asked from now on.
+        model: The model; it is set to evaluation mode and cannot be trained from now on.
         tokenizer: Its tokenizer, with a padding token.
-        batch_size: Sequences side by side, at most.
-        batch_tokens: Tokens in one forward pass, and in the cache of all texts that are written
-            side by side, at most.
-        max_length: Tokens of prompt and answer together, at most.
+        batch_size: Greatest number of sequences side by side.
+        batch_tokens: Greatest number of tokens in one forward pass, padding included, and in the
+            cache of all texts that are written side by side; a single sequence may be longer.
+        max_length: Greatest length of prompt and answer together, in tokens.
 
     Raises:
         ModelError: The model tells positions by ALiBi, which allows no tokens side by side.
@@ -61,40 +59,39 @@ class LocalEngine:
         kind = model.config.model_type
         if kind in _ALIBI or getattr(model.config, "alibi", False):
             raise ModelError(
-                f"a {kind} model cannot be asked in this process, because it tells positions by "
+                f"a {kind} model cannot be queried in this process, because it tells positions by "
                 "ALiBi; choose one with rotary or learned positions, such as Llama or GPT-NeoX, or "
                 "serve it (synthesis_engine=server)"
             )
         torch.nn.Module.eval(model)
         pack_weights(model)
-        self._joins_rows = let_join_rows(model)
+        self._joins_rows = accept_joined_rows(model)
         self._model: Any = model  # its methods come and go with its class
         self._tokenizer = tokenizer
-        self._limits = Limits(batch_size, batch_tokens)
+        self._batch_size, self._batch_tokens = batch_size, batch_tokens
         self._max_length = max_length
         self._known_prefix: tuple[list[int], DynamicCache] | None = None
-        self._shown: dict[Prompt, float] = {}  # of those that lost something
+        self._shown: dict[Prompt, float] = {}  # of prompts that were cut
 
     @torch.inference_mode()
     def score(self, prompts: Sequence[Prompt], answers: Sequence[str]) -> NDArray[np.float64]:
         """See :meth:`Engine.score`."""
         candidates = self._answer_tokens(answers)
-        tree = plant(candidates)
+        tree = AnswerTree.of(candidates)
         encoded = self._encode(prompts, reserve=max(map(len, candidates)))
         scores = np.empty((len(prompts), len(answers)))
-        waiting = deque(_longest_first(encoded))
+        waiting = _longest_first(encoded)
         while waiting:
             width = len(encoded[waiting[0]].rest) + len(tree.tokens)
-            count = min(self._limits.rows(width), len(waiting))
-            rows = [waiting.popleft() for _ in range(count)]
+            rows = waiting[: self._rows(width)]
             try:
                 scores[rows] = self._score(tree, [encoded[row] for row in rows])
             except (RuntimeError, MemoryError) as error:
-                self._limits.shrink(error, count, width)
-                waiting.extendleft(reversed(rows))
+                self._shrink(error, len(rows), width)
                 continue
-            asked = sum(len(encoded[row].rest) for row in rows)
-            count_tokens(read=asked + count * len(tree.tokens))
+            prompt_tokens = sum(len(encoded[row].rest) for row in rows)
+            count_tokens(read=prompt_tokens + len(rows) * len(tree.tokens))
+            waiting = waiting[len(rows) :]
         return scores
 
     @torch.inference_mode()
@@ -117,7 +114,7 @@ class LocalEngine:
             rows = [row for row in _longest_first(encoded) if row not in completions]
             first = encoded[rows[0]]
             width = len(first.prefix) + len(first.rest) + max_new_tokens
-            slots = min(self._limits.rows(width), len(rows))
+            slots = min(self._rows(width), len(rows))
             texts = [
                 Text(row, encoded[row].rest, np.random.default_rng(seeds[row])) for row in rows
             ]
@@ -128,21 +125,48 @@ class LocalEngine:
                     completions[text.row] = self._completion(text, solved, stops)
                     count_tokens(read=len(text.prompt), written=len(text.tokens))
             except (RuntimeError, MemoryError) as error:
-                self._limits.shrink(error, slots, width)
+                self._shrink(error, slots, width)
         return [completions[row] for row in range(len(prompts))]
 
     def share_shown(self, prompt: Prompt) -> float:
         """See :meth:`Engine.share_shown`."""
         return self._shown.get(replace(prompt, answer=None), 1.0)
 
+    def _rows(self, width: int) -> int:
+        """Return how many sequences of this many tokens go together; at least 1."""
+        return max(1, min(self._batch_size, self._batch_tokens // width))
+
+    def _shrink(self, error: Exception, rows: int, width: int) -> None:
+        """Halve the batch size after running out of memory with ``rows`` sequences.
+
+        Raises:
+            Exception: ``error``, where it has another cause.
+            ModelError: There was only one sequence.
+        """
+        if not (
+            isinstance(error, (torch.OutOfMemoryError, MemoryError))
+            or "can't allocate memory" in str(error)  # on the CPU
+        ):
+            raise error
+        if rows == 1:
+            raise ModelError(
+                f"the memory does not hold the model and one text of {width} tokens; lower "
+                "synthesis_max_length or synthesis_max_new_tokens, or use a machine with more"
+            ) from error
+        self._batch_size = rows // 2
+        log.warning(
+            "out of memory with %d texts of %d tokens at once: continuing with %d",
+            *(rows, width, self._batch_size),
+        )
+
     def _completion(self, text: Text, solved: int, stops: Sequence[str]) -> Completion:
         ended = text.tokens[-1] == self._tokenizer.eos_token_id
         whole = str(self._tokenizer.decode(text.tokens[:-1] if ended else text.tokens))
-        begun = len(whole) - len(whole.lstrip())
-        places = [place for stop in stops if (place := whole.find(stop, begun)) >= 0]
+        begin = len(whole) - len(whole.lstrip())
+        ends = [end for stop in stops if (end := whole.find(stop, begin)) >= 0]
         return Completion(
-            text=whole[: min(places)] if places else whole,
-            finished=ended or bool(places),
+            text=whole[: min(ends)] if ends else whole,
+            finished=ended or bool(ends),
             confidence=math.exp(statistics.fmean(text.log_probs)),
             solved=solved,
         )
@@ -150,14 +174,15 @@ class LocalEngine:
     def _answer_tokens(self, answers: Sequence[str]) -> list[list[int]]:
         tokens = [list(self._tokenizer(a, add_special_tokens=False).input_ids) for a in answers]
         # sorted, an answer that others begin with stands right before one of them
-        nested = any(longer[: len(one)] == one for one, longer in pairwise(sorted(tokens)))
+        nested = any(after[: len(answer)] == answer for answer, after in pairwise(sorted(tokens)))
         return [[*t, self._tokenizer.eos_token_id] for t in tokens] if nested else tokens
 
     def _encode(self, prompts: Sequence[Prompt], reserve: int) -> list[Encoded]:
-        asked = [replace(prompt, answer=None) for prompt in prompts]
-        encoded = encode_all(asked, self._tokenizer, self._max_length, reserve)
-        found = zip(asked, encoded, strict=True)
-        self._shown |= {prompt: one.shown for prompt, one in found if one.shown < 1}
+        questions = [replace(prompt, answer=None) for prompt in prompts]
+        encoded = encode_all(questions, self._tokenizer, self._max_length, reserve)
+        for question, row in zip(questions, encoded, strict=True):
+            if row.shown < 1:
+                self._shown[question] = row.shown
         return encoded
 
     def _prefix(self, prefix: list[int]) -> DynamicCache:
@@ -167,17 +192,17 @@ class LocalEngine:
         return self._known_prefix[1]
 
     def _score(self, tree: AnswerTree, encoded: Sequence[Encoded]) -> NDArray[np.float64]:
-        """Log-probabilities of the tree's answers, of shape [prompts, answers], in one pass."""
+        """Return log-probabilities of the tree's answers, [prompts, answers], in one pass."""
         prefix = encoded[0].prefix
-        width = max(len(one.rest) for one in encoded)
-        gaps = torch.tensor([width - len(one.rest) for one in encoded])
-        ids = torch.tensor([[0] * (width - len(one.rest)) + one.rest for one in encoded])
+        width = max(len(row.rest) for row in encoded)
+        gaps = torch.tensor([width - len(row.rest) for row in encoded])
+        ids = torch.tensor([[0] * (width - len(row.rest)) + row.rest for row in encoded])
         ids = torch.cat([ids, torch.tensor([tree.tokens] * len(encoded), dtype=torch.long)], dim=1)
         depths = torch.tensor(tree.depths, dtype=torch.long)
         within = torch.cat([torch.arange(width), width - 1 + depths])
         positions = (len(prefix) + within - gaps.unsqueeze(1)).clamp(min=0)
-        ask = self._ask_joined if self._joins_rows else self._ask_padded
-        logits = ask(tree, prefix, ids, positions, gaps)
+        forward = self._forward_joined if self._joins_rows else self._forward_padded
+        logits = forward(tree, prefix, ids, positions, gaps)
         totals = logits.logsumexp(-1).double().cpu()
         columns = []
         for steps in tree.steps:
@@ -186,10 +211,10 @@ class LocalEngine:
             columns.append(logits[:, places, tokens].double().cpu() - totals[:, places])
         return np.stack([column.sum(1).numpy() for column in columns], axis=1)
 
-    def _ask_padded(
+    def _forward_padded(
         self, tree: AnswerTree, prefix: list[int], ids: Tensor, positions: Tensor, gaps: Tensor
     ) -> Tensor:
-        """Logits at the tree's places, of shape [rows, places, vocabulary]."""
+        """Return logits at the tree's places, of shape [rows, places, vocabulary]."""
         device = self._model.device
         output = self._model(
             input_ids=ids.to(device),
@@ -202,10 +227,10 @@ class LocalEngine:
         logits: Tensor = output.logits.float()
         return logits
 
-    def _ask_joined(
+    def _forward_joined(
         self, tree: AnswerTree, prefix: list[int], ids: Tensor, positions: Tensor, gaps: Tensor
     ) -> Tensor:
-        """The same, for a model that takes rows joined into one."""
+        """Return the same from a model that accepts joined rows."""
         rows, width = ids.shape
         places = len(tree.tokens) + 1
         real = torch.arange(width) >= gaps.unsqueeze(1)
@@ -222,7 +247,7 @@ class LocalEngine:
         return logits
 
     def _mask(self, tree: AnswerTree, prefix: int, width: int, gaps: Tensor) -> Tensor:
-        """What is added to attention, of shape [rows, 1, tokens, prefix + tokens].
+        """Return the mask added to attention, of shape [rows, 1, tokens, prefix + tokens].
 
         A prompt's token sees the prefix and the prompt up to itself; a token of an answer sees the
         whole prompt and its own answer up to itself, but not the other answers.
@@ -231,8 +256,7 @@ class LocalEngine:
         sees = torch.ones(width + nodes, prefix + width + nodes, dtype=torch.bool)
         sees[:, prefix:] = sees[:, prefix:].tril()
         sees[width:, prefix + width :] = tree.sight()
-        places = torch.arange(width + nodes)
-        real = places >= gaps.unsqueeze(1)
+        real = torch.arange(width + nodes) >= gaps.unsqueeze(1)
         real = torch.cat([torch.ones(len(gaps), prefix, dtype=torch.bool), real], dim=1)
         hidden = ~(sees & real.unsqueeze(1))
         dtype = self._model.dtype
@@ -241,5 +265,5 @@ class LocalEngine:
 
 
 def _longest_first(encoded: Sequence[Encoded]) -> list[int]:
-    """An order in which neighbours have like lengths, and memory runs out early if it does."""
+    """Return an order in which neighbours have like lengths, and memory runs out early or never."""
     return sorted(range(len(encoded)), key=lambda row: -len(encoded[row].rest))

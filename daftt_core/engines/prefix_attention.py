@@ -27,9 +27,9 @@ class Joined:
     """How rows were joined; the argument ``joined`` of a model that takes it.
 
     Attributes:
-        prefix: Keys and values of what comes before every row, for one row.
+        prefix: Keys and values of the prefix of every row, for one row.
         shape: Rows, and tokens in the longest of them.
-        cells: Where each token stands in a grid of this shape, row by row.
+        cells: Index of each token in a grid of this shape, row by row.
     """
 
     prefix: DynamicCache
@@ -37,28 +37,25 @@ class Joined:
     cells: Tensor
 
     def spread(self, tokens: Tensor) -> Tensor:
-        """From [1, heads, tokens, size] to [rows, heads, row's tokens, size], padded with zeros."""
+        """Turn [1, heads, tokens, size] into [rows, heads, row's tokens, size], zero-padded."""
         _, heads, _, size = tokens.shape
         grid = tokens.new_zeros(self.shape[0] * self.shape[1], heads, size)
         grid[self.cells] = tokens[0].transpose(0, 1)
         return grid.view(*self.shape, heads, size).transpose(1, 2)
 
     def gather(self, grid: Tensor) -> Tensor:
-        """From [rows, heads, row's tokens, ...] to [tokens, heads, ...]."""
+        """Turn [rows, heads, row's tokens, ...] into [tokens, heads, ...]."""
         return grid.transpose(1, 2).flatten(0, 1)[self.cells]
 
 
-def let_join_rows(model: Any) -> bool:
-    """Let a model take the argument ``joined`` and one row of tokens that was joined from many.
+def accept_joined_rows(model: Any) -> bool:
+    """Make a model accept the argument ``joined`` and one row of tokens that was joined from many.
 
     The attention mask is that of the rows' own tokens, of shape [rows, 1, row's tokens, row's
     tokens]; the prefix is seen by all.
 
-    Args:
-        model: A causal language model.
-
     Returns:
-        Whether it takes the argument: on a CPU, and of a known family.
+        Whether it accepts the argument: on a CPU, and of a known family.
     """
     known = model.config.model_type in _FAMILIES and model.device.type == "cpu"
     if not known or model.config._attn_implementation not in ("sdpa", _NAME):
@@ -78,16 +75,16 @@ def _attend(
     *,
     scaling: float,
     joined: Joined | None = None,
-    **others: Any,
+    **rest: Any,
 ) -> tuple[Tensor, None]:
     if joined is None:
         output: tuple[Tensor, None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **others
+            module, query, key, value, attention_mask, scaling=scaling, **rest
         )
         return output
     _, heads, tokens, size = query.shape
-    kept = key.shape[1]  # heads of keys and values; each serves a group of the query's
-    group = heads // kept
+    key_heads = key.shape[1]  # each serves a group of the query's heads
+    group = heads // key_heads
     own, own_weight = _attend_weighted(
         joined.spread(query),
         repeat_kv(joined.spread(key), group),
@@ -96,8 +93,8 @@ def _attend(
         scaling,
     )
     prefix = joined.prefix.layers[module.layer_idx]
-    together = query.reshape(1, kept, group * tokens, size)
-    shared, shared_weight = _attend_weighted(together, prefix.keys, prefix.values, None, scaling)
+    grouped = query.reshape(1, key_heads, group * tokens, size)
+    shared, shared_weight = _attend_weighted(grouped, prefix.keys, prefix.values, None, scaling)
     weights = shared_weight.reshape(heads, tokens).T - joined.gather(own_weight)
     share = torch.sigmoid(weights).to(query.dtype).unsqueeze(-1)
     shared = shared.reshape(heads, tokens, size).transpose(0, 1)
@@ -107,8 +104,8 @@ def _attend(
 def _attend_weighted(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float
 ) -> tuple[Tensor, Tensor]:
-    """What attention gives, and the logarithm of its softmax's denominator."""
-    given: tuple[Tensor, Tensor] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+    """Return attention's output, and the logarithm of its softmax's denominator."""
+    output: tuple[Tensor, Tensor] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         query, key, value, 0.0, False, attn_mask=mask, scale=scaling
     )
-    return given
+    return output

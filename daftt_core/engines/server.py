@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import replace
+from itertools import permutations
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,15 +30,15 @@ U = TypeVar("U")
 
 
 class ServerEngine:
-    """Asks a model through HTTP, several prompts at a time.
+    """Queries a model through HTTP, several prompts at a time.
 
-    A prompt's seed is passed on. With the same server, version, machine and settings it then gives
-    the same text again as long as the server's arithmetic does not depend on what else it has to
-    do: llama.cpp with one slot keeps that; others batch requests as they come, which changes the
-    last digits of the logits and now and then a token. The local engine has no such exception.
+    The server gets a prompt's seed. With the same server, version, machine and settings it then
+    writes the same text again as long as its arithmetic does not depend on its other work:
+    llama.cpp with one slot ensures that; others batch requests as they come, which changes the last
+    digits of the logits and now and then a token. The local engine has no such exception.
 
-    Of a prompt that is too long for the server the last solved examples are left out, and then its
-    body is cut at its end.
+    A prompt that is too long for the server loses its last solved examples, and then its body's
+    end.
 
     Args:
         api: The server.
@@ -51,13 +52,13 @@ class ServerEngine:
         self._concurrency = concurrency
         self._ways: dict[tuple[str, ...], AnswerScores] = {}
         self._refused: dict[tuple[object, ...], PromptError] = {}
-        self._shown: dict[Prompt, float] = {}  # of those that lost something
+        self._shown: dict[Prompt, float] = {}  # of prompts that were cut
 
     def score(self, prompts: Sequence[Prompt], answers: Sequence[str]) -> NDArray[np.float64]:
         """See :meth:`Engine.score`.
 
         Raises:
-            TaskError: One answer is the beginning of another: a server does not tell the
+            TaskError: One answer is the beginning of another: a server does not return the
                 probability that a text ends.
             ModelError: The server cannot score given answers.
             PromptError: The server does not answer one of the prompts.
@@ -68,7 +69,7 @@ class ServerEngine:
         if key not in self._ways:
             self._ways[key] = find_way(self._api, self._model, answers)
         way = self._ways[key]
-        rows = self._each(lambda prompt: self._ask(prompt, key, way.score)[0], prompts)
+        rows = self._map(lambda prompt: self._query(prompt, key, way.score)[0], prompts)
         return np.array(rows, dtype=np.float64).reshape(len(prompts), len(answers))
 
     def write(
@@ -88,22 +89,22 @@ class ServerEngine:
             ModelError: The server has no such model.
             RemoteError: The server cannot be reached, or refuses.
         """
+        settings = {
+            "model": self._model,
+            "max_tokens": max_new_tokens,
+            "temperature": temperature,
+            "top_p": top_p,
+            "logprobs": 1,
+            "stop": list(stops),
+        }
 
-        def write_one(asked: tuple[Prompt, int]) -> Completion:
-            prompt, seed = asked
-            settings = {
-                "model": self._model,
-                "max_tokens": max_new_tokens,
-                "temperature": temperature,
-                "top_p": top_p,
-                "seed": seed % 2**_SEED_BITS,
-                "logprobs": 1,
-                "stop": list(stops),
-            }
-            written, solved = self._ask(prompt, (seed,), lambda text: self._write(text, settings))
-            return replace(written, solved=solved)
+        def write_text(request: tuple[Prompt, int]) -> Completion:
+            prompt, seed = request
+            body = {**settings, "seed": seed % 2**_SEED_BITS}
+            completion, solved = self._query(prompt, (seed,), lambda text: self._write(text, body))
+            return replace(completion, solved=solved)
 
-        return self._each(write_one, list(zip(prompts, seeds, strict=True)))
+        return self._map(write_text, list(zip(prompts, seeds, strict=True)))
 
     def _write(self, prompt: str, settings: dict[str, Any]) -> Completion:
         body = {**settings, "prompt": prompt}
@@ -119,24 +120,26 @@ class ServerEngine:
         """See :meth:`Engine.share_shown`."""
         return self._shown.get(prompt, 1.0)
 
-    def _ask(
-        self, prompt: Prompt, how: tuple[object, ...], ask: Callable[[str], T]
+    def _query(
+        self, prompt: Prompt, variant: tuple[object, ...], send: Callable[[str], T]
     ) -> tuple[T, int]:
-        """Ask once: what the server did not answer is not sent a second time."""
-        if error := self._refused.get((prompt, *how)):
+        """Return the answer, and how many of the prompt's solved examples were sent.
+
+        A query that the server did not answer is not sent a second time.
+        """
+        if error := self._refused.get((prompt, *variant)):
             raise error
         try:
-            return self._cut_to_fit(prompt, ask)
+            return self._cut_to_fit(prompt, send)
         except PromptError as error:
-            self._refused[prompt, *how] = error
+            self._refused[prompt, *variant] = error
             raise
 
-    def _cut_to_fit(self, prompt: Prompt, ask: Callable[[str], T]) -> tuple[T, int]:
-        """The answer, and how many of the prompt's solved examples it was asked with."""
+    def _cut_to_fit(self, prompt: Prompt, send: Callable[[str], T]) -> tuple[T, int]:
         solved, body = len(prompt.solved), prompt.body
         while True:
             try:
-                return ask(replace(prompt, body=body).asking(solved)), solved
+                return send(replace(prompt, body=body).asking(solved)), solved
             except PromptTooLongError:
                 if solved:
                     solved -= 1
@@ -147,21 +150,20 @@ class ServerEngine:
                 self._shown[prompt] = len(body) / len(prompt.body)
                 log.info("an input is too long for the server and loses its end")
 
-    def _each(self, work: Callable[[U], T], items: Sequence[U]) -> list[T]:
+    def _map(self, work: Callable[[U], T], items: Sequence[U]) -> list[T]:
         pool = ThreadPoolExecutor(self._concurrency)
         try:
-            contexts = [copy_context() for _ in items]  # what is asked counts as the stage's
-            return list(pool.map(lambda one, item: one.run(work, item), contexts, items))
+            contexts = [copy_context() for _ in items]  # tokens count as the stage's
+            return list(pool.map(lambda context, item: context.run(work, item), contexts, items))
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _refuse_nested(answers: Sequence[str]) -> None:
-    for one in answers:
-        for other in answers:
-            if one is not other and other.startswith(one):
-                raise TaskError(
-                    f"labels: the verbalizer {one.strip()!r} is the beginning of "
-                    f"{other.strip()!r}, which synthesis_engine=server cannot tell apart; change "
-                    "one of them, or set synthesis_engine=local"
-                )
+    for answer, longer in permutations(answers, 2):
+        if longer.startswith(answer):
+            raise TaskError(
+                f"labels: the verbalizer {answer.strip()!r} is the beginning of "
+                f"{longer.strip()!r}, which synthesis_engine=server cannot tell apart; change "
+                "one of them, or set synthesis_engine=local"
+            )

@@ -1,4 +1,4 @@
-"""What a completions server's answers must be like, in the forms that servers use."""
+"""What answers of a completions server must contain, in the forms that servers use."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from pydantic import (
 from daftt_core.errors import shortened
 
 _ROUNDING = 1e-3
-_LOWEST = -3.5e38  # llama.cpp tells the lowest float32 for a probability of 0
+_LOWEST = -3.5e38  # llama.cpp returns the lowest float32 for a probability of 0
 
 
 class UnusableAnswerError(Exception):
-    """An answer is not what was asked for; the message says why in a few words."""
+    """An answer is not of the requested form; the message says why in a few words."""
 
 
 def _readable(text: Any) -> Any:
-    """A text that can be written: halves of surrogate pairs become U+FFFD."""
+    """Replace halves of surrogate pairs, which cannot be written, by U+FFFD."""
     if not isinstance(text, str):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -48,7 +48,7 @@ class _Part(BaseModel):
 
 
 class Usage(_Part):
-    """Tokens that the server says it has read and written; not all say it."""
+    """Tokens that the server has read and written; not all servers say it."""
 
     prompt_tokens: _Count | None = None
     completion_tokens: _Count | None = None
@@ -91,7 +91,7 @@ class Step(_Part):
     @model_validator(mode="before")
     @classmethod
     def _keep_alternatives_that_have_ids(cls, step: Any) -> Any:
-        """Of servers that name tokens by their text, only the written one's is read."""
+        """Drop the alternatives of servers that name tokens by their text."""
         if isinstance(step, dict) and step.get("id") is None:
             return {**step, "top_logprobs": None}
         return step
@@ -111,7 +111,7 @@ class LogProbs(_Part):
         return self
 
     def written(self) -> list[float]:
-        """Those of the written tokens, as far as they are told."""
+        """Return those of the written tokens, as far as the server states them."""
         if self.content is not None:
             return [step.logprob for step in self.content]
         return [value for value in self.token_logprobs or () if value is not None]
@@ -138,15 +138,15 @@ def read_answer(body: bytes, model: type[A]) -> A:
     """Read an answer's body.
 
     Raises:
-        UnusableAnswerError: It is not such an answer.
+        UnusableAnswerError: It is no such answer.
     """
     try:
         return model.model_validate(read_json(body))
     except ValidationError as error:
-        raise UnusableAnswerError(_in_words(error.errors()[0])) from None
+        raise UnusableAnswerError(_describe(error.errors()[0])) from None
 
 
-def _in_words(mistake: Any) -> str:
+def _describe(mistake: Any) -> str:
     field = ".".join(map(str, mistake["loc"])) or "it"
     if mistake["type"] == "missing":
         return f"{field} is missing"
@@ -158,10 +158,10 @@ def _in_words(mistake: Any) -> str:
 
 
 def read_json(body: bytes) -> Any:
-    """What a JSON text says.
+    """Parse JSON.
 
     Raises:
-        UnusableAnswerError: It is none.
+        UnusableAnswerError: It is not JSON.
     """
     try:
         return json.loads(body)

@@ -1,4 +1,4 @@
-"""A model's server, started beside a stage and ended with it."""
+"""A model's server, started with a stage and ended with it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _END_SECONDS = 15.0
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    """Return a TCP port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class ServerProcess:
@@ -36,7 +36,7 @@ class ServerProcess:
 
     Args:
         command: Its program and arguments; no shell is involved.
-        log_file: Where its output goes.
+        log_file: Gets its output.
 
     Raises:
         ConfigError: There is no such program.
@@ -59,16 +59,12 @@ class ServerProcess:
             )
 
     def check(self) -> None:
-        """Do nothing while the server runs.
-
-        Raises:
-            RemoteError: It has ended.
-        """
+        """Raise a RemoteError if the server has ended."""
         code = self._process.poll()
         if code is not None:
             raise RemoteError(
-                f"the server {self._command[0]} ended with exit code {code}; its last words: "
-                f"{self._last_words()}"
+                f"the server {self._command[0]} ended with exit code {code}; its last output: "
+                f"{self._last_output()}"
             )
 
     def wait_until(self, is_healthy: Callable[[], bool], deadline_seconds: float) -> None:
@@ -83,13 +79,13 @@ class ServerProcess:
             if time.monotonic() - started > deadline_seconds:
                 raise RemoteError(
                     f"the server {self._command[0]} is not ready after {deadline_seconds:g} s "
-                    "(synthesis_server_start_seconds); its last words: " + self._last_words()
+                    "(synthesis_server_start_seconds); its last output: " + self._last_output()
                 )
             time.sleep(_POLL_SECONDS)
         log.info("%s: ready after %.0f s", self._command[0], time.monotonic() - started)
 
     def stop(self) -> None:
-        """End the server and its children, gently at first."""
+        """End the server and its children: SIGTERM first, then SIGKILL."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
@@ -98,14 +94,14 @@ class ServerProcess:
         if self._process.stdin is not None:
             self._process.stdin.close()
 
-    def _last_words(self) -> str:
+    def _last_output(self) -> str:
         text = self._log_file.read_bytes()[-4000:].decode(errors="replace")
         return " | ".join([line.strip() for line in text.splitlines() if line.strip()][-3:]) or "-"
 
 
 @contextmanager
 def running_server(command: Sequence[str]) -> Iterator[ServerProcess]:
-    """Run a server for as long as the block lasts, also when this process is told to end."""
+    """Run a server for as long as the block lasts, and end it when this process gets SIGTERM."""
     with tempfile.TemporaryDirectory() as folder, _termination_as_exit():
         process = ServerProcess(command, Path(folder) / "log")
         try:
@@ -116,7 +112,7 @@ def running_server(command: Sequence[str]) -> Iterator[ServerProcess]:
 
 @contextmanager
 def _termination_as_exit() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that what was started is ended too."""
+    """Make SIGTERM unwind the stack, so that the server is ended too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

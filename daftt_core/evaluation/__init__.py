@@ -6,6 +6,7 @@ line imports this package only to read a result, and should start at once.
 
 from daftt_core.evaluation.calibration import (
     Abstention,
+    Assessment,
     Calibration,
     ReliabilityBin,
     expected_calibration_error,
@@ -39,6 +40,7 @@ __all__ = [
     "SMALL",
     "Abstention",
     "ArmResult",
+    "Assessment",
     "Calibration",
     "ClassScores",
     "Comparison",

@@ -223,3 +223,49 @@ def _least(
     last = np.append(ranked[1:] < ranked[:-1], True)[: len(ranked)]
     reached = np.flatnonzero(last & (precision >= wanted))
     return float(ranked[reached[-1]]) if len(reached) else None
+
+
+class Assessment(BaseModel):
+    """How good the teacher is on dev, and whether its confidence can be believed.
+
+    Attributes:
+        metric: The task's metric; scores are in [0, 1].
+        dev_examples: How many dev examples there are.
+        teacher: Description of the model that teaches.
+        dev_score: Its score; of a classifier after calibration, each half of dev being scored with
+            the calibration that was fitted on the other half.
+        tuned_dev_score: The score of the tuned teacher where another model teaches; else None.
+        untuned_dev_score: The score of the model the tuned teacher was made from.
+        baseline_dev_score: Mean score of the students trained on the real examples alone.
+        passed: Whether the model that teaches beats the baseline.
+        label_prior: Probability of each label on inputs without content; empty for text outputs.
+        calibration: Temperature and biases fitted on all of dev; None for text outputs.
+        abstention: Below which confidence no label is given, where a precision is required.
+        ece_before: Expected calibration error of the raw distribution.
+        ece_after: The same after calibration, on the halves as above.
+        bins_before: The reliability diagram of the raw distribution.
+        bins_after: The same after calibration.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    metric: str
+    dev_examples: int
+    teacher: str = "the fine-tuned teacher"
+    dev_score: float
+    tuned_dev_score: float | None = None
+    untuned_dev_score: float
+    baseline_dev_score: float
+    passed: bool
+    label_prior: dict[str, float] = {}
+    calibration: Calibration | None = None
+    abstention: Abstention | None = None
+    ece_before: float | None = None
+    ece_after: float | None = None
+    bins_before: list[ReliabilityBin] = []
+    bins_after: list[ReliabilityBin] = []
+
+    @property
+    def tuned(self) -> float:
+        """Score of the tuned teacher, whether it teaches or not."""
+        return self.dev_score if self.tuned_dev_score is None else self.tuned_dev_score

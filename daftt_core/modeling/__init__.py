@@ -1,39 +1,38 @@
-"""Finding, loading and saving models, and the machine they run on.
+"""Finding, loading and saving models, and the machine they run on."""
 
-The one room below the teacher and the students that imports torch.
-"""
-
-from daftt_core.modeling.finding import find_model
-from daftt_core.modeling.identity import model_digest
+from daftt_core.modeling.finding import find_model, model_digest
 from daftt_core.modeling.loading import (
+    IGNORED,
     Template,
+    context_length,
     load_causal_lm,
     load_classifier,
     load_text_to_text,
     load_tokenizer,
     move_into_memory,
+    reads_forward,
 )
 from daftt_core.modeling.machine import (
-    asking_dtype,
     be_quiet,
-    context_length,
     fix_threads,
+    inference_dtype,
     limit_threads,
     meter_gpus,
-    reads_forward,
+    pack_weights,
     set_seeds,
+    training_arguments,
     use_bfloat16,
 )
-from daftt_core.modeling.packing import pack_weights
 from daftt_core.modeling.saving import save_model
 
 __all__ = [
+    "IGNORED",
     "Template",
-    "asking_dtype",
     "be_quiet",
     "context_length",
     "find_model",
     "fix_threads",
+    "inference_dtype",
     "limit_threads",
     "load_causal_lm",
     "load_classifier",
@@ -46,5 +45,6 @@ __all__ = [
     "reads_forward",
     "save_model",
     "set_seeds",
+    "training_arguments",
     "use_bfloat16",
 ]

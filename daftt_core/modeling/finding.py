@@ -1,7 +1,7 @@
 """Where a model's files are: a bundled model, a folder, a GGUF file, a bucket, or the Hub.
 
-Whatever the name was, the loaders see a folder that has been looked over: what is missing is said
-in one sentence before a library stumbles over it.
+Whatever the name was, the loaders get a folder that has been checked: one sentence names what is
+missing before a library stumbles over it.
 """
 
 from __future__ import annotations
@@ -17,20 +17,25 @@ from huggingface_hub.errors import (
 )
 
 from daftt_core.errors import ModelError, StorageError, did_you_mean
-from daftt_core.modeling.byte_bart import find_byte_bart
-from daftt_core.modeling.gguf import convert_gguf
-from daftt_core.modeling.identity import BYTE_BART
+from daftt_core.modeling.building import BYTE_BART, byte_bart_digest, convert_gguf, find_byte_bart
+from daftt_core.records import digest
 from daftt_core.records.parsing import hub_id
 from daftt_core.storage import read_manifest, unlisted
 from daftt_core.storage.assets import fetch, known_assets
-from daftt_core.storage.models import MODEL_FILES, fetch_model, is_remote_model, lacking
+from daftt_core.storage.models import (
+    MODEL_FILES,
+    fetch_model,
+    find_remote_model,
+    is_remote_model,
+    lacking,
+)
 from daftt_core.telemetry import log
 
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 def find_model(name: str | Path) -> Path:
-    """The folder of a model, checked to be complete.
+    """Return the folder of a model, checked to be complete.
 
     Args:
         name: A bundled model's name, the path of a folder or ``.gguf`` file, a folder in a bucket,
@@ -45,10 +50,10 @@ def find_model(name: str | Path) -> Path:
         return find_byte_bart()
     if is_remote_model(str(name)):
         return fetch_model(str(name))
-    assets = [asset.name for asset in known_assets().values() if asset.kind == "model"]
-    path = fetch(str(name)) if str(name) in assets else Path(name).expanduser()
+    bundled = [asset.name for asset in known_assets().values() if asset.kind == "model"]
+    path = fetch(str(name)) if str(name) in bundled else Path(name).expanduser()
     if not path.exists():
-        path = _download(str(name), [*assets, BYTE_BART])
+        path = _download(str(name), [*bundled, BYTE_BART])
     if path.suffix == ".gguf" and path.is_file():
         return convert_gguf(path)
     if not path.is_dir():
@@ -57,21 +62,42 @@ def find_model(name: str | Path) -> Path:
     return path
 
 
+def model_digest(name: str) -> str:
+    """Return a digest that changes with the model, without reading its weights.
+
+    Args:
+        name: A bundled model (the archive's hash counts, or the configuration it is built from), a
+            folder or file (names, sizes and modification times count), a folder in a bucket (its
+            manifest counts, or the same as for a folder), or a Hub id (which stands for itself).
+    """
+    if name == BYTE_BART:
+        return byte_bart_digest()
+    if is_remote_model(name):
+        return find_remote_model(name).digest
+    asset = known_assets().get(name)
+    if asset is not None:
+        return asset.key
+    path = Path(name).expanduser()
+    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
+    return digest(
+        name, [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    )
+
+
 def _download(name: str, bundled: list[str]) -> Path:
-    asked = hub_id(name)
-    if asked is None:
+    model = hub_id(name)
+    if model is None:
         raise ModelError(
             f"model {name!r}: there is no bundled model or folder of this name"
             f"{did_you_mean(name, bundled)} (bundled: {', '.join(sorted(bundled))}; a Hugging Face "
             "Hub id has the form org/name or org/name@revision, a place in a bucket gs://...)"
         )
-    log.info("model %s: no such folder here; asking the Hugging Face Hub", name)
+    log.info("model %s: no such folder here; trying the Hugging Face Hub", name)
     try:
-        return Path(
-            snapshot_download(asked.name, revision=asked.revision, allow_patterns=list(MODEL_FILES))
-        )
+        wanted = list(MODEL_FILES)
+        return Path(snapshot_download(model.name, revision=model.revision, allow_patterns=wanted))
     except RevisionNotFoundError:
-        reason = f"has no revision {asked.revision!r} of it"
+        reason = f"has no revision {model.revision!r} of it"
     except RepositoryNotFoundError:
         reason = "has no such model, or wants a token for it (HF_TOKEN)"
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):
@@ -81,17 +107,12 @@ def _download(name: str, bundled: list[str]) -> Path:
     raise ModelError(f"model {name!r}: is no folder here, and the Hugging Face Hub {reason}")
 
 
-def _unlisted(folder: Path) -> list[str]:
-    """What a model folder of a run or an export holds beside the model."""
+def _check_folder(folder: Path) -> None:
     try:
         manifest = read_manifest(folder)
-    except StorageError:  # others call files so too
-        return []
-    return [] if manifest is None else unlisted(folder, manifest)
-
-
-def _check_folder(folder: Path) -> None:
-    extra = _unlisted(folder)
+    except StorageError:  # other programs have files of this name too
+        manifest = None
+    extra = unlisted(folder, manifest) if manifest else []
     if extra:
         raise ModelError(
             f"{folder / extra[0]}: is not listed by the manifest beside it, so it is no part of "

@@ -1,4 +1,4 @@
-"""Loading a model and its tokenizer for one of its jobs, in float32 unless told otherwise.
+"""Loading a model and its tokenizer for one of its jobs, in float32 by default.
 
 Only safetensors (or GGUF, converted to it) is read, and no code that comes with a model is run. A
 model whose weights do not cover the job is refused rather than filled up with random numbers; the
@@ -24,15 +24,22 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
 
 from daftt_core.errors import ModelError
 from daftt_core.modeling.finding import find_model
-from daftt_core.modeling.machine import be_quiet, choose_device, meter_gpus, reads_forward
-from daftt_core.modeling.special_tokens import read_as_text
+from daftt_core.modeling.machine import be_quiet, choose_device, meter_gpus
+from daftt_core.modeling.saving import read_as_text
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
-_CAREFULLY: Any = {"local_files_only": True, "trust_remote_code": False}
+IGNORED = -100
+"""Label of tokens that carry no loss, as torch's cross-entropy defines it."""
+
+_SAFELY: Any = {"local_files_only": True, "trust_remote_code": False}
 _KINDS = {
     AutoModelForCausalLM: "causal language model (such as Llama or GPT-NeoX)",
     AutoModelForSeq2SeqLM: "model that writes texts (such as BART, T5 or GPT-2)",
@@ -45,28 +52,26 @@ def load_causal_lm(
     device: torch.device | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Loaded:
-    """A language model that continues a text, on the device, in evaluation mode.
+    """Load a language model that continues a text, on the device, in evaluation mode.
 
     Args:
         name: What :func:`find_model` understands.
-        device: Where to; None chooses.
+        device: The device; None takes a GPU where there is one.
         dtype: Number format of its weights.
 
     Raises:
         ModelError: The model is missing, incomplete or of another kind.
     """
     path = find_model(name)
-    model, fresh = _load_weights(AutoModelForCausalLM, path, {}, dtype)
-    _refuse_gaps(path, AutoModelForCausalLM, fresh)
-    return _finish(path, model, device)
+    return _finish(path, _load_whole(AutoModelForCausalLM, path, dtype), device)
 
 
 def move_into_memory(model: PreTrainedModel) -> None:
-    """Give weights that lie in a mapped file memory of their own, for training on a CPU.
+    """Copy weights that lie in a mapped file into memory of their own, for training on a CPU.
 
     In the file they begin wherever its header ends, and some matrix products (MKL's) have other
-    last digits where an operand begins at another multiple of 8 bytes. A training that is resumed
-    reads its checkpoint, whose header is not as long as that of the model it started from.
+    last digits where an operand begins at another multiple of 8 bytes. A resumed training reads
+    its checkpoint, whose header is not as long as that of the model it started from.
     """
     for weights in (*model.parameters(), *model.buffers()):
         if weights.device.type == "cpu":
@@ -74,7 +79,7 @@ def move_into_memory(model: PreTrainedModel) -> None:
 
 
 def load_text_to_text(name: str | Path) -> Loaded:
-    """A model that writes a text for another, on the device, in evaluation mode.
+    """Load a model that writes a text for another, on the device, in evaluation mode.
 
     Args:
         name: What :func:`find_model` understands; a sequence-to-sequence or a causal model.
@@ -87,10 +92,10 @@ def load_text_to_text(name: str | Path) -> Loaded:
 
 
 def load_classifier(name: str | Path, label_names: Sequence[str]) -> Loaded:
-    """A classifier of texts, on the device, in evaluation mode.
+    """Load a classifier of texts, on the device, in evaluation mode.
 
     The head is the stored one if it was trained for ``label_names`` in this order; otherwise it is
-    drawn afresh from torch's random numbers, so call :func:`set_seeds` first.
+    drawn from torch's random numbers, so call :func:`set_seeds` first.
 
     Args:
         name: What :func:`find_model` understands.
@@ -107,8 +112,8 @@ def load_classifier(name: str | Path, label_names: Sequence[str]) -> Loaded:
 class Template:
     """A model that is read once and started many times, for students that differ in their seed.
 
-    A start is bit for bit what loading the folder under the same random numbers gives, a freshly
-    drawn head included: the weights that were stored go through the same loader from memory.
+    A start is bit for bit what loading the folder with the same random state gives, a newly drawn
+    head included: the weights that were stored go through the same loader from memory.
 
     Attributes:
         model: The model as it was read, on the CPU; it must not be trained.
@@ -133,7 +138,7 @@ class Template:
         self.model, self.tokenizer = _finish(path, self.model, torch.device("cpu"))
 
     def start(self) -> PreTrainedModel:
-        """A model of its own, on the device, in evaluation mode; seed before a head is drawn."""
+        """Return a model to train, on the device; seed first where a head is drawn."""
         if self._drawn:
             stored = {
                 key: value.clone()  # the loader takes them over as they are
@@ -152,17 +157,43 @@ class Template:
         return model
 
 
+def reads_forward(config: PreTrainedConfig) -> bool:
+    """Return whether a model is causal, such as GPT-2: no token sees those after it.
+
+    Encoders such as BERT can be told to be, and are listed among the causal models for that.
+    """
+    kind = config.model_type
+    if config.is_encoder_decoder or kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return False
+    return kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or getattr(config, "is_decoder", False)
+
+
+def context_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Return the most tokens an input may have, special ones included; None if there is no limit.
+
+    The tokenizer's limit counts as well as the model's, because some models (RoBERTa) reserve
+    positions that no token can take. A tokenizer that knows no limit states an absurd one.
+    """
+    stated = [
+        tokenizer.model_max_length,
+        getattr(model.config, "max_position_embeddings", None),
+        getattr(model.config, "n_positions", None),
+    ]
+    limits = [int(limit) for limit in stated if limit and limit < 10**9]
+    return min(limits, default=None)
+
+
 def _read_classifier(
     path: Path, label_names: Sequence[str]
 ) -> tuple[PreTrainedModel, list[str], bool]:
-    """A classifier, its weights that were drawn, and whether its head is not for these labels."""
+    """Return a classifier, which weights were drawn, and whether its head is for other labels."""
     stored = list((_load_config(path).id2label or {}).values())
-    labels = {
+    labels: dict[str, Any] = {
         "num_labels": len(label_names),
         "id2label": dict(enumerate(label_names)),
         "label2id": {label: index for index, label in enumerate(label_names)},
     }
-    model, fresh = _load_weights(AutoModelForSequenceClassification, path, labels)
+    model, fresh = _load_weights(AutoModelForSequenceClassification, path, **labels)
     prefix = f"{model.base_model_prefix}."
     body = [key for key in fresh if key.startswith(prefix) and "pooler" not in key]
     _refuse_gaps(path, AutoModelForSequenceClassification, body)
@@ -170,46 +201,50 @@ def _read_classifier(
 
 
 def _read_writer(path: Path) -> PreTrainedModel:
-    """A model that writes a text for another: the encoder-decoder kind, or the causal kind."""
     config = _load_config(path)
-    auto = AutoModelForCausalLM if reads_forward(config) else AutoModelForSeq2SeqLM
-    model, fresh = _load_weights(auto, path, {})
-    _refuse_gaps(path, auto, fresh)
-    return model
+    return _load_whole(
+        AutoModelForCausalLM if reads_forward(config) else AutoModelForSeq2SeqLM, path
+    )
 
 
 def _load_config(path: Path) -> PreTrainedConfig:
     be_quiet()
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(path, **_CAREFULLY)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(path, **_SAFELY)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: its configuration cannot be used: {_first(error)}") from None
+        raise ModelError(f"{path}: its configuration cannot be used: {_reason(error)}") from None
     return config
 
 
+def _load_whole(auto: Any, path: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    model, fresh = _load_weights(auto, path, dtype)
+    _refuse_gaps(path, auto, fresh)
+    return model
+
+
 def _load_weights(
-    auto: Any, path: Path, settings: dict[str, Any], dtype: torch.dtype = torch.float32
+    auto: Any, path: Path, dtype: torch.dtype = torch.float32, **settings: Any
 ) -> tuple[PreTrainedModel, list[str]]:
-    """The model, and the names of the weights that were not stored and are random now."""
+    """Return the model, and the names of the weights that were not stored and are random now."""
     be_quiet()
     try:
-        model, found = auto.from_pretrained(
+        model, report = auto.from_pretrained(
             path,
             dtype=dtype,
             use_safetensors=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            **_CAREFULLY,
+            **_SAFELY,
             **settings,
         )
     except ValueError as error:
         if "Unrecognized configuration class" in str(error):
             raise ModelError(f"{path}: is not a {_KINDS[auto]}") from None
-        raise ModelError(f"{path}: cannot be loaded: {_first(error)}") from None
+        raise ModelError(f"{path}: cannot be loaded: {_reason(error)}") from None
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{path}: its weights cannot be read: {_first(error)}") from None
-    mismatched = [key for key, *_ in found["mismatched_keys"]]
-    return model, sorted({*found["missing_keys"], *mismatched})
+        raise ModelError(f"{path}: its weights cannot be read: {_reason(error)}") from None
+    mismatched = [key for key, *_ in report["mismatched_keys"]]
+    return model, sorted({*report["missing_keys"], *mismatched})
 
 
 def _refuse_gaps(path: Path, auto: Any, missing: Sequence[str]) -> None:
@@ -244,7 +279,7 @@ def _finish(path: Path, model: PreTrainedModel, device: torch.device | None = No
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
-    """A model's tokenizer alone; a folder needs to hold no weights.
+    """Load a model's tokenizer alone; a folder needs to hold no weights.
 
     As with every tokenizer loaded here, special tokens that a text spells are text to it.
 
@@ -261,16 +296,16 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
 def _load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            path, split_special_tokens=True, **_CAREFULLY
+            path, split_special_tokens=True, **_SAFELY
         )
     except Exception as error:  # the tokenizers library raises bare Exception for a broken file
-        raise ModelError(f"{path}: its tokenizer cannot be loaded: {_first(error)}") from None
+        raise ModelError(f"{path}: its tokenizer cannot be loaded: {_reason(error)}") from None
     read_as_text(tokenizer)
     return tokenizer
 
 
 def _give_pad_token(path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Padding is masked everywhere, so that the end token serves where no pad token exists."""
+    """Make the end token the pad token where there is none: padding is masked everywhere."""
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ModelError(f"{path}: its tokenizer has neither a pad token nor an end token")
@@ -280,6 +315,6 @@ def _give_pad_token(path: Path, model: PreTrainedModel, tokenizer: PreTrainedTok
         model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
-def _first(error: BaseException) -> str:
-    """The first sentence of a library's long message."""
+def _reason(error: BaseException) -> str:
+    """Return the first sentence of a library's long message."""
     return " ".join(str(error).split()).split(". ", 1)[0][:300] or type(error).__name__

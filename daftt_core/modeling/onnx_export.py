@@ -1,7 +1,7 @@
-"""A classifier as an ONNX file, checked to answer as the model it was made from.
+"""A classifier as an ONNX file, checked to answer like the model it was exported from.
 
 torch writes the file (``torch.onnx.export`` through ``torch.export``, which needs onnxscript) and
-ONNX Runtime reads it. Both are asked the same real texts, padded together and one by one, because
+ONNX Runtime reads it. Both classify the same real texts, padded together and one by one, because
 an export that has frozen a length or a batch size fails on one of these only.
 """
 
@@ -36,39 +36,39 @@ def export_onnx(
     Args:
         folder: The model's folder.
         label_names: Its labels.
-        texts: Real inputs to check it with, each one text or two; at least two.
-        max_length: Tokens of an input, at most.
+        texts: At least two real inputs to check it with, each one text or a pair.
+        max_length: Greatest length of an input in tokens.
 
     Returns:
         The largest difference of a logit.
 
     Raises:
-        ConfigError: A package that this needs is not installed.
+        ConfigError: A required package is not installed.
         ModelError: The model cannot be exported, or the file answers differently.
     """
     runtime = _runtime()
     model, tokenizer = load_classifier(folder, label_names)
     torch.nn.Module.to(model, torch.device("cpu"))
 
-    def encoded(some: Sequence[list[str]]) -> dict[str, torch.Tensor]:
-        columns = [list(column) for column in zip(*some, strict=True)]
-        found = tokenizer(
-            *columns, padding=True, truncation=True, max_length=max_length, return_tensors="pt"
+    def encode(batch: Sequence[list[str]]) -> dict[str, torch.Tensor]:
+        columns = [list(column) for column in zip(*batch, strict=True)]
+        return dict(
+            tokenizer(
+                *columns, padding=True, truncation=True, max_length=max_length, return_tensors="pt"
+            )
         )
-        return dict(found)
 
     path = folder / "model.onnx"
-    sample = encoded(texts[:2])
-    _write(model, sample, path)
+    _write(model, encode(texts[:2]), path)
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = {one.name for one in session.get_inputs()}
+    names = {node.name for node in session.get_inputs()}
     gaps = []
-    for batch in (texts, *([one] for one in texts[:3])):
-        inputs = encoded(batch)
+    for batch in (texts, *([text] for text in texts[:3])):
+        inputs = encode(batch)
         with torch.inference_mode():
             expected = model(**inputs).logits
-        fed = {name: value.numpy() for name, value in inputs.items() if name in names}
-        gaps.append(_gap(torch.from_numpy(session.run(["logits"], fed)[0]), expected))
+        arrays = {name: value.numpy() for name, value in inputs.items() if name in names}
+        gaps.append(_gap(torch.from_numpy(session.run(["logits"], arrays)[0]), expected))
     worst = max(gaps)
     if worst > LOGIT_TOLERANCE:
         path.unlink()
@@ -79,18 +79,20 @@ def export_onnx(
     return worst
 
 
-def _gap(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """The largest difference of two tensors; infinite where they cannot be compared.
+def _gap(logits: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return the largest difference of two tensors; infinite where they cannot be compared.
 
     NaN would not do: Python's ``max`` passes over it.
     """
-    alike = found.shape == expected.shape and bool((found.isfinite() & expected.isfinite()).all())
-    return float((found - expected).abs().max()) if alike else math.inf
+    comparable = (
+        logits.shape == expected.shape and (logits.isfinite() & expected.isfinite()).all().item()
+    )
+    return float((logits - expected).abs().max()) if comparable else math.inf
 
 
 def _runtime() -> Any:
     try:
-        import onnx  # noqa: F401  (torch asks for it)
+        import onnx  # noqa: F401  (torch needs it)
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
@@ -120,5 +122,5 @@ def _write(model: torch.nn.Module, sample: dict[str, torch.Tensor], path: Path) 
                 verbose=False,
             )
     except Exception as error:  # the exporter has many, none of them common
-        first = " ".join(str(error).split())[:300]
-        raise ModelError(f"{path.parent}: cannot be exported to ONNX: {first}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{path.parent}: cannot be exported to ONNX: {reason}") from error

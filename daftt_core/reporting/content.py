@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from daftt_core.accounting import Ledger
 from daftt_core.config import Config
 from daftt_core.curation import Review
-from daftt_core.evaluation import Abstention, Evaluation, ReliabilityBin
+from daftt_core.evaluation import Assessment, Evaluation
 from daftt_core.records import Rejection, SyntheticExample
 from daftt_core.stages import (
     MIXTURE,
-    AssessmentResult,
     CuratedResult,
     MixtureResult,
     Stage,
@@ -47,22 +46,6 @@ class TrainingStep(_Part):
     epoch: float
     loss: float | None = None
     dev_loss: float | None = None
-
-
-class Assessment(AssessmentResult):
-    """How good the teacher is on dev, and whether its confidence can be trusted.
-
-    Attributes:
-        bins_before: Bins of the reliability diagram before calibration.
-        bins_after: The same after it.
-        label_prior: The teacher's label probabilities for an input without content.
-        abstention: The confidence below which it gives no label, where a precision is required.
-    """
-
-    bins_before: tuple[ReliabilityBin, ...] = ()
-    bins_after: tuple[ReliabilityBin, ...] = ()
-    label_prior: dict[str, float] = Field(default={})
-    abstention: Abstention | None = None
 
 
 class StageRecord(Manifest):

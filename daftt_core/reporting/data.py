@@ -17,10 +17,9 @@ from daftt_core.accounting import read_ledger, run_prices
 from daftt_core.config import Config
 from daftt_core.curation import FUNNEL, read_review
 from daftt_core.errors import StorageError
-from daftt_core.evaluation import Evaluation
+from daftt_core.evaluation import Assessment, Evaluation
 from daftt_core.records import Rejection, SyntheticExample, explain, iterate_jsonl, seed_for
 from daftt_core.reporting.content import (
-    Assessment,
     MissingStage,
     Promotion,
     ReportData,

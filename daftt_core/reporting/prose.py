@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.config.synthesis import NOVELTY_WINDOW
-from daftt_core.evaluation import MOST_VALUES, SMALL, Abstention, Evaluation
+from daftt_core.evaluation import MOST_VALUES, SMALL, Abstention, Assessment, Evaluation
 from daftt_core.records import SyntheticExample
-from daftt_core.reporting.content import Assessment, ReportData
+from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.text import coverage, metric_title, number, score, share
 from daftt_core.stages import SYNTHETIC, CuratedResult, Diversity, Funnel
 

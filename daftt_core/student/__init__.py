@@ -1,6 +1,6 @@
 """Students: small models trained on real examples alone, and on real and synthetic ones."""
 
-from daftt_core.student.arms import read_arm
+from daftt_core.student.lessons import read_arm
 from daftt_core.student.prediction import Questions
 from daftt_core.student.stages import predict_test, train_arm
 

@@ -1,69 +1,22 @@
-"""Examples as tokens, cut by rule and counted.
-
-The order in which a student sees its examples, where it is not one shuffle of them all.
-"""
+"""Examples as a student's tokens; those that are too long are cut and counted."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from datasets import Dataset
-from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from daftt_core.errors import DataError, ModelError
-from daftt_core.modeling import context_length, reads_forward
+from daftt_core.modeling import IGNORED, context_length, reads_forward
 from daftt_core.records import Example
 from daftt_core.tasks import Task
 
-_by_length: Any = get_length_grouped_indices  # comes without types
-
-
-class InTurn(Sampler[int]):
-    """One part of the examples after the other, each shuffled in batches of similar length."""
-
-    def __init__(
-        self,
-        lengths: Sequence[int],
-        parts: Sequence[tuple[range, int]],
-        batch_size: int,
-        seed: int,
-    ) -> None:
-        """Plan.
-
-        Args:
-            lengths: Tokens of each example.
-            parts: The examples of each part, and the batches to make of them.
-            batch_size: Examples in a batch.
-            seed: Seed of the order.
-        """
-        self._lengths, self._batch_size, self._seed = lengths, batch_size, seed
-        self._parts = [(part, batches * batch_size) for part, batches in parts]
-
-    def __len__(self) -> int:
-        return sum(count for _, count in self._parts)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator()
-        generator.manual_seed(self._seed)
-        for part, count in self._parts:
-            lengths = [self._lengths[index] for index in part]
-            order: list[int] = []
-            while len(order) < count:
-                order += _by_length(lengths, self._batch_size, generator=generator)
-            yield from (part[index] for index in order[:count])
-
-
 CUE = "\nOutput:"
-"""What ends the input of a student that goes on with its text, and so asks for the output."""
-
-IGNORED = -100
-"""The label of a token that the loss passes over, as PyTorch has it."""
+"""The end of the input of a causal student, which writes the output after it."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +24,8 @@ class Encoded:
     """Tokenized examples.
 
     Attributes:
-        dataset: Columns ``input_ids``, ``attention_mask`` (and what else the tokenizer gives),
-            ``labels`` where outputs were asked for, and ``length`` in tokens.
+        dataset: Columns ``input_ids``, ``attention_mask`` (and others of the tokenizer), ``labels``
+            where outputs were requested, and ``length`` in tokens.
         truncated: Number of ``inputs`` and of ``outputs`` that were cut.
     """
 
@@ -87,8 +40,8 @@ class Reading:
     Attributes:
         task: The task; a label becomes its index.
         forward: Whether the model is causal: it writes after the input, in one sequence.
-        max_length: Tokens of an input, special ones and :data:`CUE` included, at most.
-        max_target_length: Tokens of an output text, at most.
+        max_length: Greatest length of an input in tokens, special ones and :data:`CUE` included.
+        max_target_length: Greatest length of an output text in tokens.
         segments: Whether the model is told which tokens are of a pair's second text.
     """
 
@@ -112,7 +65,7 @@ class Reading:
         max_length: int,
         max_target_length: int,
     ) -> Reading:
-        """How a model reads, within what it can take in.
+        """Return how a model reads, within its context length.
 
         Raises:
             ModelError: The model cannot take in an input and an output of these lengths, or has no
@@ -146,15 +99,10 @@ def encode(
     """Tokenize examples.
 
     An input that is too long loses tokens at its end; of a pair, the longer text loses them.
-
-    Args:
-        tokenizer: The student's.
-        reading: How its model takes them in.
-        examples: What to tokenize.
-        outputs: Whether to tokenize the outputs too, for training.
+    ``outputs`` says whether to tokenize the outputs too, for training.
 
     Raises:
-        DataError: An output that is asked for is unknown or not a label of the task.
+        DataError: A requested output is unknown or not a label of the task.
     """
     cue = _cue(tokenizer) if reading.continues else []
     columns, cut = _read(tokenizer, reading, examples, len(cue))
@@ -177,7 +125,7 @@ def encode(
 def _read(
     tokenizer: PreTrainedTokenizerBase, reading: Reading, examples: Sequence[Example], reserved: int
 ) -> tuple[dict[str, Any], int]:
-    """The inputs' columns, and how many inputs were cut."""
+    """Return the inputs' columns, and how many inputs were cut."""
     limit = reading.max_length - reserved
     inputs = _inputs(examples, "\n" if reading.forward else "")
     columns = dict(tokenizer(*inputs))
@@ -211,22 +159,22 @@ def _cue(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 def _targets(
     tokenizer: PreTrainedTokenizerBase, reading: Reading, outputs: list[str]
 ) -> tuple[list[list[int]], int]:
-    """The tokens of the outputs, with an end token, and how many of them were cut."""
+    """Return the tokens of the outputs, with an end token, and how many of them were cut."""
     limit = reading.max_target_length
     if reading.continues:
         spaced = [f" {output}" for output in outputs]
         texts = tokenizer(spaced, add_special_tokens=False)["input_ids"]
-        found = [[*ids, tokenizer.eos_token_id] for ids in texts]
-        return [ids[:limit] for ids in found], sum(len(ids) > limit for ids in found)
-    found = tokenizer(text_target=outputs)["input_ids"]
-    cut = sum(len(ids) > limit for ids in found)
+        targets = [[*ids, tokenizer.eos_token_id] for ids in texts]
+        return [ids[:limit] for ids in targets], sum(len(ids) > limit for ids in targets)
+    targets = tokenizer(text_target=outputs)["input_ids"]
+    cut = sum(len(ids) > limit for ids in targets)
     if cut:
-        found = tokenizer(text_target=outputs, truncation=True, max_length=limit)["input_ids"]
-    return found, cut
+        targets = tokenizer(text_target=outputs, truncation=True, max_length=limit)["input_ids"]
+    return targets, cut
 
 
 def _add_targets(columns: dict[str, Any], targets: list[list[int]], *, continues: bool) -> None:
-    """Add the column of labels; a continued input is followed by its output and not learned."""
+    """Add the column of labels; a causal student's input is followed by its output, unlabelled."""
     if not continues:
         columns["labels"] = targets
         return

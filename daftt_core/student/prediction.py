@@ -1,4 +1,4 @@
-"""A student's answers."""
+"""Predictions of students."""
 
 from __future__ import annotations
 
@@ -35,16 +35,9 @@ class Answer:
 
 
 class Questions:
-    """Examples that students of one model answer; they are tokenized once for all of them."""
+    """Examples that students of one model and configuration answer; they are tokenized once."""
 
     def __init__(self, task: Task, config: StudentConfig, examples: Sequence[Example]) -> None:
-        """Prepare.
-
-        Args:
-            task: The task.
-            config: The settings that the students were trained with.
-            examples: What to answer; the students are not shown their outputs.
-        """
         self._examples = examples
         self._task, self._config = task, config
         self._encoded: tuple[Reading, Encoded] | None = None
@@ -52,12 +45,12 @@ class Questions:
     def ask(
         self, student: Path, arm: str, seed: int, on_batch: Callable[[int], None]
     ) -> list[Prediction]:
-        """The answers of the student in a folder, in the order of the examples.
+        """Return the predictions of a student, in the order of the examples.
 
         Args:
             student: Its folder.
             arm: Its arm.
-            seed: Its place among the arm's students.
+            seed: Its number among the arm's students.
             on_batch: Called after each batch with its number of examples.
 
         Raises:
@@ -72,10 +65,10 @@ class Questions:
                 arm=arm,
                 seed=seed,
                 gold=gold,
-                output=one.output,
-                distribution=one.distribution,
+                output=answered.output,
+                distribution=answered.distribution,
             )
-            for example, gold, one in zip(self._examples, golds, answers, strict=True)
+            for example, gold, answered in zip(self._examples, golds, answers, strict=True)
         ]
 
     def _answers(self, student: Path, on_batch: Callable[[int], None]) -> list[Answer]:
@@ -100,17 +93,14 @@ def answer(
     questions: Encoded,
     on_batch: Callable[[int], None],
 ) -> list[Answer]:
-    """Answer examples in order of their length, so that a batch is hardly padded.
+    """Answer examples, those of like length together, so that batches have little padding.
 
     Args:
         model: The student.
         tokenizer: Its tokenizer.
         reading: How it takes examples in.
-        questions: What to answer, as :func:`encode` gives it without outputs.
+        questions: The examples, as :func:`encode` returns them without outputs.
         on_batch: Called after each batch with its number of examples.
-
-    Returns:
-        One answer per example, in the order of the examples.
 
     Raises:
         ModelError: The student's scores are NaN.
@@ -118,7 +108,7 @@ def answer(
     lengths = questions.dataset["length"][:]
     order = sorted(range(len(lengths)), key=lambda index: lengths[index])
     rows = questions.dataset.remove_columns("length").to_list()
-    side = "left" if reading.continues else "right"  # what is written follows the input at once
+    side = "left" if reading.continues else "right"  # the output must follow the input at once
     answers: dict[int, Answer] = {}
     for start in range(0, len(order), _BATCH_SIZE):
         batch = order[start : start + _BATCH_SIZE]
@@ -126,12 +116,12 @@ def answer(
             [rows[index] for index in batch], return_tensors="pt", padding_side=side
         ).to(model.device)
         with torch.inference_mode():
-            found = (
+            batch_answers = (
                 _classify(model, reading.task, inputs)
                 if reading.task.is_classification
                 else _write(model, tokenizer, inputs, reading)
             )
-        answers.update(zip(batch, found, strict=True))
+        answers.update(zip(batch, batch_answers, strict=True))
         count_tokens(read=sum(lengths[index] for index in batch))
         on_batch(len(batch))
     return [answers[index] for index in range(len(lengths))]
@@ -165,7 +155,7 @@ class _RefuseNan(LogitsProcessor):
 
 
 def _refuse_nan(scores: torch.Tensor) -> None:
-    """The greatest of numbers among which is NaN is NaN, and would pass for an answer."""
+    """Refuse NaN: it is the greatest of all numbers to torch, and would pass for an answer."""
     if bool(scores.isnan().any()):
         raise ModelError(
             "the student's scores are no numbers (NaN): its weights are damaged, or its training "
@@ -188,7 +178,7 @@ def _write(
     )
     if reading.continues:
         written = written[:, inputs["input_ids"].shape[1] :]
-    given = 0 if reading.continues else 1  # the token that a decoder begins with
-    count_tokens(written=int((written[:, given:] != tokenizer.pad_token_id).sum()))
+    start = 0 if reading.continues else 1  # after the token that a decoder begins with
+    count_tokens(written=int((written[:, start:] != tokenizer.pad_token_id).sum()))
     texts = tokenizer.batch_decode(written, skip_special_tokens=True)
     return [Answer(text.strip(), {}) for text in texts]

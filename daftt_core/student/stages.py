@@ -1,4 +1,4 @@
-"""The two stages of the students: training an arm, and answering the test examples."""
+"""The two stages of the students: training an arm, and predicting the test examples."""
 
 from __future__ import annotations
 
@@ -20,13 +20,10 @@ from daftt_core.stages import (
     StudentsResult,
 )
 from daftt_core.storage import commit, sound_manifest
-from daftt_core.student.arms import ArmExamples, read_arm
-from daftt_core.student.encoding import Reading, encode
-from daftt_core.student.objective import add_targets
+from daftt_core.student.lessons import Lesson, read_arm
 from daftt_core.student.prediction import Questions
-from daftt_core.student.training import Lesson, fit
-from daftt_core.tasks import Task
-from daftt_core.telemetry import Progress, log
+from daftt_core.student.training import fit
+from daftt_core.telemetry import Progress
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
 from daftt_core.workspace.progress import keep
 
@@ -34,13 +31,13 @@ from daftt_core.workspace.progress import keep
 def train_arm(
     run: Run, config: StudentConfig, arm: str, data_digest: str, curated_digest: str = ""
 ) -> StageResult[StudentsResult]:
-    """Train an arm's students, one for each seed, and let them answer dev.
+    """Train an arm's students, one for each seed, and predict dev with them.
 
     The model is read once, and the examples are tokenized once, for all of them.
 
     Stage ``students/<arm>`` gets the model folders ``seed-0``, ``seed-1``, ... and
     ``dev-predictions.jsonl``. A student is committed as soon as it is trained, so an arm that was
-    interrupted goes on with the next one. A seed gives the same student whatever the other seeds
+    interrupted resumes with the next one. A seed gives the same student whatever the other seeds
     do, and means the same start and order in every arm.
 
     Args:
@@ -61,19 +58,20 @@ def train_arm(
 
     def work(folder: Path) -> StudentsResult:
         limit_threads()
-        found = read_arm(run, arm, data_digest, curated_digest)
+        collected = read_arm(run, arm, data_digest, curated_digest)
         dev = read_examples(run, DATA, data_digest, "dev")
-        template = Template(config.model, _labels(run.task))
-        lesson, truncated = _prepare(run.task, config, arm, template, found, dev)
-        trained = _train_seeds(run, config, arm, template, lesson, folder)
+        labels = run.task.label_names if run.task.is_classification else None
+        template = Template(config.model, labels)
+        lesson = Lesson.of(run.task, config, arm, template, collected, dev)
+        summaries = _train_seeds(run, config, arm, template, lesson, folder)
         return StudentsResult(
             arm=arm,
-            examples=found.counts,
+            examples=collected.counts,
             steps=lesson.steps(config),
-            truncated=truncated,
-            train_losses=tuple(summary["train_loss"] for summary in trained),
-            kept_steps=tuple(summary["kept_step"] for summary in trained),
-            dev_scores=tuple(_answer_dev(run, config, arm, dev, folder)),
+            truncated=lesson.truncated,
+            train_losses=tuple(summary["train_loss"] for summary in summaries),
+            kept_steps=tuple(summary["kept_step"] for summary in summaries),
+            dev_scores=tuple(_predict_dev(run, config, arm, dev, folder)),
             metric=run.task.primary_metric,
         )
 
@@ -83,10 +81,10 @@ def train_arm(
 def predict_test(
     run: Run, config: StudentConfig, test_digest: str, arm_digests: Mapping[str, str]
 ) -> StageResult[PredictionsResult]:
-    """Let every student of every arm answer the test examples.
+    """Predict the test examples with every student of every arm.
 
     Stage ``predictions`` gets one ``<arm>.jsonl`` of :class:`Prediction` for each arm; arms that
-    an interrupted attempt finished are not answered again. ``traits.json`` is that of the test.
+    an interrupted attempt finished are not repeated. ``traits.json`` is that of the test.
 
     Args:
         run: The run.
@@ -95,7 +93,7 @@ def predict_test(
         arm_digests: Digest of each stage ``students/<arm>``, by arm.
 
     Raises:
-        StorageError: A stage is missing or was made anew.
+        StorageError: A stage is missing or was rebuilt.
         DataError: A test example has no output to compare with.
     """
     inputs = [config, test_digest, dict(arm_digests)]
@@ -113,7 +111,7 @@ def predict_test(
         questions = Questions(run.task, config, test)
         for arm in missing:
             students, _ = read_stage(run, STUDENTS.part(arm), arm_digests[arm])
-            predictions = _answer(questions, arm, config.seeds, students, progress.advance)
+            predictions = _predict(questions, arm, config.seeds, students, progress.advance)
             write_jsonl(folder / f"{arm}.jsonl", predictions)
             keep(folder / f"{arm}.jsonl")
         return PredictionsResult(examples=len(test), seeds=config.seeds, arms=tuple(arm_digests))
@@ -124,7 +122,7 @@ def predict_test(
 def _train_seeds(
     run: Run, config: StudentConfig, arm: str, template: Template, lesson: Lesson, folder: Path
 ) -> list[dict[str, Any]]:
-    """Train the students that are not there yet; the summary of every one."""
+    """Train the students that are not there yet; return the summary of every one."""
     targets = [folder / f"seed-{index}" for index in range(config.seeds)]
     committed = [sound_manifest(target, "training this student again") for target in targets]
     steps = lesson.steps(config)
@@ -137,7 +135,7 @@ def _train_seeds(
             seed = seed_for(run.seed, "student", str(index)) % 2**32  # numpy takes no more
             set_seeds(seed)  # a classifier's head is drawn at its start
             model = template.start()
-            fitted = fit(
+            train_loss, kept_step = fit(
                 model,
                 template.tokenizer,
                 lesson,
@@ -148,76 +146,30 @@ def _train_seeds(
                 on_step=progress.advance,
             )
             save_model(model, template.tokenizer, target)
-            summary = {"train_loss": round(fitted.train_loss, 6), "kept_step": fitted.kept_step}
+            summary = {"train_loss": round(train_loss, 6), "kept_step": kept_step}
             manifest = commit(target, target.name, summary)
             keep(target)
         summaries.append(manifest.summary)
     return summaries
 
 
-def _prepare(
-    task: Task,
-    config: StudentConfig,
-    arm: str,
-    template: Template,
-    found: ArmExamples,
-    dev: Sequence[Example],
-) -> tuple[Lesson, dict[str, int]]:
-    """What all of an arm's students learn from, and how many texts of it were cut."""
-    tokenizer, real = template.tokenizer, found.counts["real"]
-    reading = Reading.of(
-        task, template.model, tokenizer, config.max_length, config.max_target_length
-    )
-    encoded = encode(tokenizer, reading, found.examples, outputs=True)
-    limits = {"inputs": reading.max_length, "outputs": reading.max_target_length}
-    for what, count in encoded.truncated.items():
-        if count:
-            log.warning(
-                "arm %s: %d of %d %s were cut to %d tokens",
-                arm,
-                count,
-                len(found.examples),
-                what,
-                limits[what],
-            )
-    several = (
-        0 if task.is_classification else sum("\n" in (one.output or "") for one in found.examples)
-    )
-    if several and "\n" not in tokenizer.decode(tokenizer("a\nb").input_ids):
-        log.warning(
-            "arm %s: %d of %d outputs have several lines, and the student will write them in one: "
-            "the tokenizer of student_model %s has no line break",
-            arm,
-            several,
-            len(found.examples),
-            config.model,
-        )
-    dataset = add_targets(encoded.dataset, task, config, found.examples, real)
-    looked = encode(tokenizer, reading, dev, outputs=True).dataset if config.patience else None
-    return Lesson(reading, dataset, real, looked), encoded.truncated
-
-
-def _labels(task: Task) -> list[str] | None:
-    return task.label_names if task.is_classification else None
-
-
-def _answer_dev(
+def _predict_dev(
     run: Run, config: StudentConfig, arm: str, dev: Sequence[Example], folder: Path
 ) -> list[float]:
-    """Write the dev predictions of an arm; the score of each seed."""
+    """Write the dev predictions of an arm; return the score of each seed."""
     progress = Progress(f"dev scores of {arm}", len(dev) * config.seeds, "answers")
     questions = Questions(run.task, config, dev)
-    predictions = _answer(questions, arm, config.seeds, folder, progress.advance)
+    predictions = _predict(questions, arm, config.seeds, folder, progress.advance)
     write_jsonl(folder / "dev-predictions.jsonl", predictions)
-    by_seed = [predictions[at : at + len(dev)] for at in range(0, len(predictions), len(dev))]
+    by_seed = [predictions[i : i + len(dev)] for i in range(0, len(predictions), len(dev))]
     metric = run.task.primary_metric
-    return [score(metric, [p.output for p in one], [p.gold for p in one]) for one in by_seed]
+    return [score(metric, [p.output for p in part], [p.gold for p in part]) for part in by_seed]
 
 
-def _answer(
+def _predict(
     questions: Questions, arm: str, seeds: int, students: Path, on_batch: Callable[[int], None]
 ) -> list[Prediction]:
-    """The answers of all of an arm's students, seed by seed."""
+    """Return the predictions of all of an arm's students, seed by seed."""
     return [
         prediction
         for seed in range(seeds)

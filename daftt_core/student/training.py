@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.nn.functional import cross_entropy
 from transformers import (
     DataCollatorForSeq2Seq,
     DataCollatorWithPadding,
@@ -26,44 +26,14 @@ from typing_extensions import override
 
 from daftt_core.config import StudentConfig
 from daftt_core.errors import TrainingError
-from daftt_core.modeling import set_seeds, use_bfloat16
-from daftt_core.student.encoding import InTurn, Reading
-from daftt_core.student.objective import DISTRIBUTION, WEIGHT, loss
-from daftt_core.student.stopping import BestWeights, dev_loss
+from daftt_core.modeling import IGNORED, set_seeds, training_arguments
+from daftt_core.student.encoding import Reading
+from daftt_core.student.lessons import DISTRIBUTION, WEIGHT, InTurn, Lesson
 from daftt_core.telemetry import count_tokens
 
 MAX_GRAD_NORM = 1.0
 _LOGGING_STEPS = 10
 _DEV_BATCH_SIZE = 64
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What the students of an arm learn from, made once for all of them.
-
-    Attributes:
-        reading: How their model takes examples in.
-        dataset: Real examples first, as :func:`encode` and :func:`add_targets` give them.
-        real: Number of real ones.
-        dev: What they are looked at with while they learn; None where they are not.
-    """
-
-    reading: Reading
-    dataset: Dataset
-    real: int
-    dev: Dataset | None
-
-    def steps(self, config: StudentConfig) -> int:
-        """Optimizer steps of one student."""
-        return config.steps(self.real, len(self.dataset) - self.real)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """How training went: the mean loss over its steps, and the step whose weights were kept."""
-
-    train_loss: float
-    kept_step: int
 
 
 def fit(
@@ -76,21 +46,24 @@ def fit(
     name: str,
     folder: Path,
     on_step: Callable[[], None],
-) -> Fitted:
+) -> tuple[float, int]:
     """Train a student in place: AdamW, a linear rise and fall of the rate, clipped gradients.
 
     Batches hold inputs of similar length, so that little of them is padding. Nothing is saved on
-    the way; dev is looked at where patience is set.
+    the way; the loss on dev is measured where patience is set.
 
     Args:
         model: The student.
         tokenizer: Its tokenizer, for padding.
         lesson: What it learns from.
-        config: How.
+        config: The settings.
         seed: Seed of dropout and of the order of the examples.
         name: The student's name in an error.
-        folder: Where the Trainer may write; it leaves nothing there.
+        folder: A folder where the Trainer may write; it leaves nothing there.
         on_step: Called after each optimizer step.
+
+    Returns:
+        The mean loss over the steps, and the step whose weights were kept.
 
     Raises:
         TrainingError: The loss or the gradient is not a finite number.
@@ -114,43 +87,36 @@ def fit(
             model, lambda: dev_loss(model, batches), config.dev_steps, config.patience
         )
         trainer.add_callback(best)
-    set_seeds(seed)  # the Trainer's own making may have drawn numbers
+    set_seeds(seed)  # constructing the Trainer may have drawn numbers
     result = trainer.train()
-    kept = best.restore() if best else result.global_step
-    return Fitted(float(result.training_loss), kept)
+    kept_step = best.restore() if best else result.global_step
+    return float(result.training_loss), kept_step
 
 
 def _arguments(config: StudentConfig, steps: int, seed: int, folder: Path) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(folder),
+    return training_arguments(
+        folder,
+        config.precision,
         max_steps=steps,
         per_device_train_batch_size=config.batch_size,
-        bf16=use_bfloat16(config.precision),
         learning_rate=config.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=math.ceil(config.warmup_ratio * steps),
         weight_decay=config.weight_decay,
         max_grad_norm=MAX_GRAD_NORM,
-        optim="adamw_torch_fused",  # on a CPU a step of 22 M parameters takes a third of the time
         train_sampling_strategy="group_by_length",
-        remove_unused_columns=False,  # the collator takes out what is no input
         seed=seed,
         save_strategy="no",
         eval_strategy="no",
-        # Losses are looked at, not printed; each look makes the CPU wait for the GPU.
+        # Losses are checked, not printed; each check makes the CPU wait for the GPU.
         logging_steps=_LOGGING_STEPS,
         logging_first_step=True,
-        logging_nan_inf_filter=False,
         include_num_input_tokens_seen="non_padding",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
     )
 
 
 class _Collator:
-    """Pads examples of any task to a batch; what the model does not read comes along as it is."""
+    """Pads examples of any task to a batch; columns that are no inputs stay as they are."""
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, reading: Reading
@@ -162,22 +128,22 @@ class _Collator:
         )
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        beside = {
+        targets = {
             name: torch.tensor([row[name] for row in rows])
             for name in (WEIGHT, DISTRIBUTION)
             if name in rows[0]
         }
-        left_out = {"length", *beside}
-        kept = [{k: v for k, v in row.items() if k not in left_out} for row in rows]
-        return {**self._pad(kept), **beside}
+        no_inputs = {"length", *targets}
+        inputs = [{k: v for k, v in row.items() if k not in no_inputs} for row in rows]
+        return {**self._pad(inputs), **targets}
 
     def batches(self, dataset: Dataset, size: int) -> list[dict[str, torch.Tensor]]:
-        """All of a data set in batches of similar length."""
+        """Return all of a data set in batches of similar length."""
         lengths = dataset["length"][:]
         ordered = dataset.select(sorted(range(len(lengths)), key=lengths.__getitem__))
         return [
-            self(ordered.select(range(at, min(at + size, len(ordered)))).to_list())
-            for at in range(0, len(ordered), size)
+            self(ordered.select(range(start, min(start + size, len(ordered)))).to_list())
+            for start in range(0, len(ordered), size)
         ]
 
 
@@ -237,11 +203,106 @@ class _Watch(TrainerCallback):
     ) -> None:
         logs = kwargs["logs"]
         names = {"loss": "loss", "train_loss": "loss", "grad_norm": "gradient's norm"}
-        for key, what in names.items():
+        for key, quantity in names.items():
             value = float(logs.get(key, 0.0))
             if not math.isfinite(value):
                 raise TrainingError(
-                    f"{self._name}, by step {state.global_step}: the {what} became {value}; "
+                    f"{self._name}, by step {state.global_step}: the {quantity} became {value}; "
                     f"student_learning_rate ({self._learning_rate:g}) is too high, or the student "
                     "model's weights are damaged"
                 )
+
+
+def loss(
+    model: torch.nn.Module,
+    inputs: dict[str, Any],
+    weight: torch.Tensor | None,
+    distribution: torch.Tensor | None,
+    *,
+    continues: bool,
+) -> torch.Tensor:
+    """Return weighted cross-entropy: the mean over examples, or over the tokens of their outputs.
+
+    Args:
+        model: The student.
+        inputs: A batch with ``labels``.
+        weight: How much each example counts, of shape [examples]; None: all the same.
+        distribution: The target, of shape [examples, labels]; None: the label alone.
+        continues: Whether the output continues the input, so that each token is predicted from
+            those before it.
+    """
+    labels: torch.Tensor = inputs["labels"]
+    logits: torch.Tensor = model(**inputs).logits.float()
+    if labels.ndim == 1:
+        target = labels if distribution is None else distribution
+        losses = cross_entropy(logits, target, reduction="none")
+        return (losses if weight is None else losses * weight).mean()
+    if continues:
+        logits, labels = logits[:, :-1], labels[:, 1:]
+    losses = cross_entropy(logits.transpose(1, 2), labels, reduction="none", ignore_index=IGNORED)
+    if weight is not None:
+        losses = losses * weight[:, None]
+    return losses.sum() / (labels != IGNORED).sum()
+
+
+def dev_loss(model: PreTrainedModel, batches: Sequence[Mapping[str, torch.Tensor]]) -> float:
+    """Return the mean loss over labelled examples, or over the tokens of their outputs.
+
+    The model is left in training mode.
+    """
+    total, count = 0.0, 0
+    model.train(False)
+    with torch.no_grad():
+        for batch in batches:
+            inputs = {name: value.to(model.device) for name, value in batch.items()}
+            number = int((batch["labels"] != IGNORED).sum())
+            total += float(model(**inputs).loss) * number
+            count += number
+    model.train()
+    return total / count
+
+
+class BestWeights(TrainerCallback):
+    """Measures the loss on dev every few steps, remembers the best weights, and stops early.
+
+    Args:
+        model: The model that is trained.
+        measure: Returns the current loss on dev.
+        every: Steps between two measurements; the last step is measured too.
+        patience: Measurements without a lower loss after which training stops.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, measure: Callable[[], float], every: int, patience: int
+    ) -> None:
+        self._model, self._measure, self._every, self._patience = model, measure, every, patience
+        self._best, self._since = math.inf, 0
+        self._weights: dict[str, torch.Tensor] = {}
+        self.step = 0
+
+    @override
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step % self._every and state.global_step != state.max_steps:
+            return
+        current = self._measure()
+        if math.isfinite(current) and current < self._best:
+            self._best, self._since, self.step = current, 0, state.global_step
+            self._weights = {k: v.detach().clone() for k, v in self._model.state_dict().items()}
+        else:
+            self._since += 1
+            control.should_training_stop |= self._since >= self._patience
+
+    def restore(self) -> int:
+        """Restore the model's best weights; return the step they are of.
+
+        Raises:
+            TrainingError: No measured loss was a number.
+        """
+        if not self._weights:
+            raise TrainingError(
+                "the student's loss on dev was never a number; lower student_learning_rate"
+            )
+        self._model.load_state_dict(self._weights)
+        return self.step

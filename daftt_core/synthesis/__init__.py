@@ -1,6 +1,5 @@
 """Synthesis: the teacher annotates real inputs, or writes new pairs."""
 
-from daftt_core.synthesis.annotate import annotate
-from daftt_core.synthesis.generate import generate
+from daftt_core.synthesis.stages import annotate, generate
 
 __all__ = ["annotate", "generate"]

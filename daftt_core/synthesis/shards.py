@@ -1,25 +1,26 @@
-"""Work that is shared by shards, done in blocks, committed in chunks, and gone on with later.
+"""Work that is divided among shards, done in blocks, committed in chunks, and resumable.
 
-What is made for an item does not depend on who makes it or when:
+The example of an item does not depend on who makes it or when:
 
 - An item has an id, and the id (the number, where the teacher writes new inputs) decides its
   *stream*. A shard has whole streams, so the number of shards moves streams about and changes none.
 - A stream is worked through in *blocks* of :data:`BLOCK` items, in an order of its own. An engine
-  is asked for one block at a time, whatever a chunk holds and wherever an earlier attempt stopped.
+  gets one block at a time, whatever a chunk holds and wherever an earlier attempt stopped.
 - Every random choice comes from the run's seed and the item.
 
-So the draws of an item are always the same. What they are drawn from comes out of batched floating
-point arithmetic, whose last digits depend on which texts are computed side by side. Those are the
-same block by block: on the same kind of machine, with the same settings, the local engine gives the
-same *bytes* for any number of shards, any chunk size and after any interruption. Only when items
-are added or taken away do blocks hold others than before; then scores may differ by 1e-4.
+So the draws of an item are always the same. The probabilities they are drawn from come out of
+batched floating point arithmetic, whose last digits depend on which texts are computed side by
+side. Those are the same block by block: on the same kind of machine, with the same settings, the
+local engine gives the same *bytes* for any number of shards, any chunk size and after any
+interruption. Only when items are added or removed do blocks hold others than before; then scores
+may differ by 1e-4.
 
-Resuming is a difference of sets: the ids that are wanted, less those that a sound chunk holds.
+Resuming is a difference of sets: all ids, less those that a sound chunk holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -35,11 +36,11 @@ BLOCK = 64
 
 
 class Item(Protocol):
-    """Something to ask the teacher for."""
+    """Something to query the teacher about."""
 
     @property
     def id(self) -> str:
-        """Tells it from all others of the stage, in every attempt."""
+        """Its id, the same in every attempt and different from all others of the stage."""
         ...
 
 
@@ -47,17 +48,17 @@ T = TypeVar("T", bound=Item)
 
 
 def stream_of(content_id: str, streams: int) -> int:
-    """The stream of an item that is known by its content."""
+    """Return the stream of an item that is known by its content."""
     return int(digest(content_id), 16) % streams
 
 
 def streams_of(shard: int, config: SynthesisConfig) -> range:
-    """The streams of a shard."""
+    """Return the streams of a shard."""
     return range(shard, config.streams, config.shards)
 
 
 def deciding(config: SynthesisConfig) -> dict[str, Any]:
-    """The settings that decide what is made; a stage is not done again because of the others."""
+    """Return the settings that decide the result; a change of others does not repeat a stage."""
     # the mode says which shards there are, and nothing of what is in one: cells of a sweep that
     # differ in it share what the teacher writes
     config = config.model_copy(update={"mode": SynthesisConfig().mode})
@@ -66,57 +67,53 @@ def deciding(config: SynthesisConfig) -> dict[str, Any]:
 
 def run_streams(
     folder: Path,
-    what: str,
+    title: str,
     streams: Sequence[Sequence[T]],
     make: Callable[[Sequence[T]], list[SyntheticExample]],
     *,
     chunk_size: int,
     watch: Callable[[], Callable[[SyntheticExample], bool]] | None = None,
 ) -> ShardResult:
-    """Make what is not there yet of a shard's streams, then ``examples.jsonl`` in the ids' order.
+    """Make the missing examples of a shard's streams, then ``examples.jsonl`` in the ids' order.
 
     Args:
         folder: The stage's folder.
-        what: Name of the work, for the progress.
+        title: Name of the work, for the progress.
         streams: The items of each of this shard's streams, in an order that does not change.
-        make: Turns the items of a block, or what is missing of it, into as many examples.
-        chunk_size: Examples to commit together, at least; a block is never cut.
-        watch: Makes, for each stream, what is told of its examples one by one in their order, and
-            says whether this was the last one that is wanted.
+        make: Turns the items of a block, or the missing ones of it, into as many examples.
+        chunk_size: Least number of examples to commit together; a block is never cut.
+        watch: Makes, for each stream, a function that is called with its examples one by one in
+            their order, and returns whether the stream ends with this one.
 
     Returns:
-        The result: how many examples were made, how many of them cannot be used, and how many
-        the teacher was shown without their end.
+        How many examples there are, how many of them cannot be used, and how many the teacher was
+        shown without their end.
     """
     chunks = _Chunks(folder / ".chunks", chunk_size)
     finished = sum(item.id in chunks.made for stream in streams for item in stream)
-    progress = Progress(what, sum(map(len, streams)), "examples", done=finished)
+    progress = Progress(title, sum(map(len, streams)), "examples", done=finished)
     reached: list[str] = []
     for stream in streams:
         is_last = watch() if watch else lambda _: False
-        for block in _blocks(stream):
+        for start in range(0, len(stream), BLOCK):
+            block = stream[start : start + BLOCK]
             missing = [item for item in block if item.id not in chunks.made]
             if missing:
                 chunks.add(missing, make(missing))
                 progress.advance(len(missing))
-            ids = [item.id for item in block]
-            last = next((end for end, one in enumerate(ids, 1) if is_last(chunks.made[one])), None)
-            reached += ids[:last]
-            if last is not None:
+            ends = (end for end, item in enumerate(block, 1) if is_last(chunks.made[item.id]))
+            end = next(ends, None)
+            reached += [item.id for item in block[:end]]
+            if end is not None:
                 break
     chunks.commit()
-    made = [chunks.made[one] for one in sorted(reached)]
-    write_jsonl(folder / "examples.jsonl", made)
+    examples = [chunks.made[item_id] for item_id in sorted(reached)]
+    write_jsonl(folder / "examples.jsonl", examples)
     return ShardResult(
-        examples=len(made),
-        unusable=sum(one.problem is not None for one in made),
-        shortened=sum(one.shortened for one in made),
+        examples=len(examples),
+        unusable=sum(example.problem is not None for example in examples),
+        shortened=sum(example.shortened for example in examples),
     )
-
-
-def _blocks(stream: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(stream), BLOCK):
-        yield stream[start : start + BLOCK]
 
 
 class _Chunk(BaseModel):
@@ -124,21 +121,13 @@ class _Chunk(BaseModel):
 
     Attributes:
         made: The examples by the ids of their items.
-        checksum: Digest of them: a file that lost its end, or was damaged otherwise, lacks it.
+        checksum: Digest of them, which a truncated or damaged file does not match.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     made: dict[str, SyntheticExample]
     checksum: str
-
-    @classmethod
-    def of(cls, made: dict[str, SyntheticExample]) -> _Chunk:
-        return cls(made=made, checksum=_checksum(made))
-
-    @property
-    def is_sound(self) -> bool:
-        return self.checksum == _checksum(self.made)
 
 
 def _checksum(made: dict[str, SyntheticExample]) -> str:
@@ -149,8 +138,8 @@ class _Chunks:
     """The finished examples of a shard, in memory and in files.
 
     Args:
-        folder: Where the files are; what is not sound there is removed.
-        size: Examples in a file, at least, but for the last one.
+        folder: The folder of the files; those that are not sound are removed.
+        size: Least number of examples in a file, except for the last one.
     """
 
     def __init__(self, folder: Path, size: int) -> None:
@@ -161,7 +150,7 @@ class _Chunks:
             self.made.update(_read_sound(path))
 
     def add(self, items: Iterable[Item], examples: Iterable[SyntheticExample]) -> None:
-        """Note what was made of some items; committed as soon as there is enough of it."""
+        """Add the examples of items; they are committed as soon as there are enough."""
         made = {item.id: example for item, example in zip(items, examples, strict=True)}
         self.made.update(made)
         self._waiting.update(made)
@@ -169,22 +158,23 @@ class _Chunks:
             self.commit()
 
     def commit(self) -> None:
-        """Write what is not written yet; it is there whole or not at all."""
+        """Write what is not written yet, as a whole or not at all."""
         if self._waiting:
             path = self._folder / f"{digest(*self._waiting)}.json"
-            write_text(path, _Chunk.of(self._waiting).model_dump_json() + "\n")
+            chunk = _Chunk(made=self._waiting, checksum=_checksum(self._waiting))
+            write_text(path, chunk.model_dump_json() + "\n")
             keep(path)
             self._waiting = {}
 
 
 def _read_sound(path: Path) -> dict[str, SyntheticExample]:
-    """The examples of a chunk; none of one that was being written, lost its end or is damaged."""
+    """Return the examples of a chunk; none of one that is unfinished, truncated or damaged."""
     try:
         chunk = _Chunk.model_validate_json(path.read_bytes())
     except ValidationError:
         chunk = None
-    if chunk is None or not chunk.is_sound:
-        log.warning("%s: is not whole; what it held is done again", path)
+    if chunk is None or chunk.checksum != _checksum(chunk.made):
+        log.warning("%s: is damaged; its examples are made again", path)
         path.unlink()
         return {}
     return chunk.made

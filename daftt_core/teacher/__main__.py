@@ -9,18 +9,15 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
 
 from daftt_core.distributed import this_rank
+from daftt_core.teacher.training import train
 from daftt_core.telemetry import stage_process
 from daftt_core.workspace import load_run
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Train the teacher as the words of a command line say.
-
-    Args:
-        words: The words after the module's name; None takes those of this process.
+def main() -> int:
+    """Train the teacher as the command line says.
 
     Returns:
         0; a user's mistake ends the process with the exit code of its error.
@@ -30,12 +27,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--settings", required=True, help="digest of the run's settings")
     parser.add_argument("--data", required=True, help="digest of the data")
     parser.add_argument("--mixture", default="", help="digest of the mixture, if there is one")
-    given = parser.parse_args(words)
+    options = parser.parse_args()
     with stage_process(level=logging.INFO if this_rank().leads else logging.WARNING):
-        run, config = load_run(given.run, given.settings)
-        from daftt_core.teacher.training import train
-
-        train(run, config.teacher, given.data, given.mixture)
+        run, config = load_run(options.run, options.settings)
+        train(run, config.teacher, options.data, options.mixture)
     return 0
 
 
@@ -46,6 +41,6 @@ if __name__ == "__main__":
         exit_code = ended.code if isinstance(ended.code, int) else 1
     sys.stdout.flush()
     sys.stderr.flush()
-    # All is committed. Threads that libraries leave behind can abort an interpreter that is going
-    # down (seen with gloo), and the launcher would take that for the program's own failure.
+    # All is committed. Threads that libraries leave behind can abort an interpreter that shuts down
+    # (seen with gloo), and the launcher would take that for the program's own failure.
     os._exit(exit_code)

@@ -1,4 +1,4 @@
-"""DeepSpeed's ZeRO, by way of transformers: its settings, loading in parts, saving whole.
+"""DeepSpeed's ZeRO through transformers: its settings, loading in parts, saving whole.
 
 ZeRO divides what each process would otherwise hold in full: the optimizer's state (stage 1), the
 gradients too (2), the weights too (3). Nothing of DeepSpeed's that must be compiled is used:
@@ -27,7 +27,7 @@ from daftt_core.modeling import be_quiet
 def deepspeed_settings(
     config: TeacherConfig, processes: int, *, bfloat16: bool, pin_memory: bool
 ) -> dict[str, Any] | None:
-    """What DeepSpeed is told; None where the settings do without it.
+    """Return the settings for DeepSpeed; None where the teacher's settings do without it.
 
     Bucket sizes are left to transformers (``auto``), which takes them from the model's width.
 
@@ -35,7 +35,7 @@ def deepspeed_settings(
         config: The teacher's settings.
         processes: Processes that train together.
         bfloat16: Whether weights and activations are bfloat16; the optimizer's copy is float32.
-        pin_memory: Whether what is offloaded lies where GPUs read it fastest.
+        pin_memory: Whether offloaded state is in pinned memory, which GPUs read fastest.
     """
     if config.zero_stage == 0 or config.epochs == 0:
         return None
@@ -50,12 +50,12 @@ def deepspeed_settings(
         zero["stage3_prefetch_bucket_size"] = "auto"
         zero["stage3_param_persistence_threshold"] = "auto"
     if config.offload != "none":
-        place: dict[str, Any] = {"device": config.offload, "pin_memory": pin_memory}
+        target: dict[str, Any] = {"device": config.offload, "pin_memory": pin_memory}
         if config.offload == "nvme":
-            place["nvme_path"] = config.offload_folder
-        zero["offload_optimizer"] = place
+            target["nvme_path"] = config.offload_folder
+        zero["offload_optimizer"] = target
         if config.zero_stage == 3:
-            zero["offload_param"] = dict(place)
+            zero["offload_param"] = dict(target)
     return {
         "train_batch_size": config.batch_size,
         "train_micro_batch_size_per_gpu": size,
@@ -70,7 +70,7 @@ def deepspeed_settings(
 
 @contextmanager
 def divided(settings: dict[str, Any] | None) -> Iterator[None]:
-    """Inside the block, models are loaded in parts where the settings divide weights.
+    """Load models in parts inside the block, where the settings divide weights.
 
     Raises:
         TrainingError: DeepSpeed is not installed, or lacks the operator for offload to a disk.
@@ -81,11 +81,11 @@ def divided(settings: dict[str, Any] | None) -> Iterator[None]:
     _prepare(settings)
     from transformers.integrations import deepspeed
 
-    known = deepspeed.HfDeepSpeedConfig(settings)  # type: ignore[no-untyped-call]
+    config = deepspeed.HfDeepSpeedConfig(settings)  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        del known  # transformers heeds it while somebody holds it, as the Trainer's parts do
+        del config  # transformers uses it while somebody holds it, as the Trainer's parts do
         deepspeed.unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
 
 
@@ -98,13 +98,13 @@ def _prepare(settings: dict[str, Any]) -> None:
             "teacher_zero_stage: needs DeepSpeed, which is not installed; install it as `make "
             "setup` does, or set zero_stage to 0"
         ) from None
-    logging.getLogger("accelerate").setLevel(logging.ERROR)  # of settings that agree after all
-    if not dist.is_initialized():  # one process alone; DeepSpeed wants to be told by torchrun
+    logging.getLogger("accelerate").setLevel(logging.ERROR)  # warns of settings that do agree
+    if not dist.is_initialized():  # one process alone; DeepSpeed expects torchrun's variables
         os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         store = dist.HashStore()  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=store, rank=0, world_size=1)
-    # DeepSpeed calls what newer versions of torch have under another name, in every step.
+    # DeepSpeed uses names that newer versions of torch deprecate, in every step.
     warnings.filterwarnings("ignore", "`torch.distributed.*is deprecated", FutureWarning)
     # It would be compiled at the start of every training, and serves inference only.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
@@ -129,15 +129,15 @@ class ZeroTrainer(Trainer):
 
 
 def whole_weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
-    """The trained weights by name, on process 0; None where the model itself has them whole.
+    """Return the trained weights by name, on process 0; None where the model itself has them whole.
 
-    Every process has to call this: each gives its parts.
+    Every process has to call this: each contributes its parts.
     """
     engine: Any = trainer.model_wrapped
     if not (trainer.is_deepspeed_enabled and engine.zero_optimization_partition_weights()):
         return None
-    frozen = not all(one.requires_grad for one in engine.module.parameters())
-    found: dict[str, torch.Tensor] = engine._zero3_consolidated_16bit_state_dict(
+    frozen = not all(weights.requires_grad for weights in engine.module.parameters())
+    state: dict[str, torch.Tensor] = engine._zero3_consolidated_16bit_state_dict(
         exclude_frozen_parameters=frozen
     )
-    return found
+    return state

@@ -1,7 +1,4 @@
-"""What the teacher learns from: each labelled example in one direction or both.
-
-The mixture as prompts for one teacher: only what it can read whole.
-"""
+"""The examples that a teacher learns from: labelled ones, in both directions, and a mixture."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from daftt_core.data.candidates import MixtureExample, MixtureTask
 from daftt_core.data.mixture import read_mixture
 from daftt_core.engines import encode
 from daftt_core.errors import ModelError, TaskError
+from daftt_core.modeling import IGNORED
 from daftt_core.records import Example, Heldout
 from daftt_core.stages import DATA
 from daftt_core.tasks import Prompt, Task, answer_prompt, mixture_prompt, writing_prompt
@@ -27,16 +25,11 @@ from daftt_core.workspace import Run, read_stage
 def mixture_prompts(
     run: Run, mixture: str, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> list[Prompt]:
-    """What the teacher learns beside the target task.
+    """Return the prompts of other tasks that the teacher learns beside the target task.
 
     A solved example that would make an instance too long is not shown before it; an instance that
-    is too long by itself is left out: half an input teaches nothing.
-
-    Args:
-        run: The run.
-        mixture: Digest of the ``mixture`` stage; empty where there is none.
-        tokenizer: The teacher's tokenizer.
-        max_length: Tokens allowed in one example.
+    is too long by itself is left out: half an input teaches nothing. ``mixture`` is the digest of
+    the stage, empty where there is none.
 
     Raises:
         StorageError: The stage cannot be trusted.
@@ -44,11 +37,11 @@ def mixture_prompts(
     if not mixture:
         return []
     tasks, examples = read_mixture(run, mixture)
-    fitting = [_fit(tasks[one.task], one, tokenizer, max_length) for one in examples]
-    prompts = [prompt for prompt in fitting if prompt is not None]
+    fitted = [_fit(tasks[example.task], example, tokenizer, max_length) for example in examples]
+    prompts = [prompt for prompt in fitted if prompt is not None]
     log.info(
         "teacher: %d instances of %d other tasks are mixed in; %d longer than %d tokens are not",
-        *(len(prompts), len(tasks), len(fitting) - len(prompts), max_length),
+        *(len(prompts), len(tasks), len(fitted) - len(prompts), max_length),
     )
     return prompts
 
@@ -59,9 +52,9 @@ def _fit(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
 ) -> Prompt | None:
-    """The prompt with the solved examples that fit; None where it is too long without any."""
+    """Return the prompt with the solved examples that fit; None where it is too long without."""
 
-    def whole(shown: list[tuple[str, str]]) -> Prompt | None:
+    def uncut(shown: list[tuple[str, str]]) -> Prompt | None:
         prompt = mixture_prompt(task.definition, shown, example.text, example.output)
         try:
             return None if encode(prompt, tokenizer, max_length).cut else prompt
@@ -69,18 +62,16 @@ def _fit(
             return None
 
     shown: list[tuple[str, str]] = []
-    best = whole(shown)
+    best = uncut(shown)
     for pair in task.positive_examples if best else ():
-        longer = whole([*shown, pair]) if pair[0] != example.text else None
+        longer = uncut([*shown, pair]) if pair[0] != example.text else None
         if longer is not None:
             shown, best = [*shown, pair], longer
     return best
 
 
-IGNORED = -100
-"""Label of tokens that carry no loss, as torch's cross-entropy defines it."""
-
-_WHOLE = 1000  # words in a row that count as overlap: whole examples are looked for, no parts
+_WHOLE = 1000  # words in a row that count as overlap: whole examples are compared, no parts
+_WINDOW_BATCHES = 8
 
 
 @dataclass(frozen=True)
@@ -92,17 +83,17 @@ class TrainingSet:
             ``shared``, the length of the beginning that other examples have too.
         cut: Examples that were longer than allowed and lost their end.
         tokens: Tokens in all.
-        beside: Examples of other tasks among them.
+        mixed_in: Examples of other tasks among them.
     """
 
     dataset: Dataset
     cut: int
     tokens: int
-    beside: int
+    mixed_in: int
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each example."""
+        """The number of tokens of each example."""
         return [len(row) for row in self.dataset["input_ids"]]
 
 
@@ -113,48 +104,38 @@ def training_set(
     *,
     max_length: int,
     directions: str,
-    beside: Sequence[Prompt] = (),
+    mixture: Sequence[Prompt] = (),
 ) -> TrainingSet:
-    """Tokenize examples for training.
+    """Tokenize labelled examples, and prompts of other tasks, for training.
 
-    Args:
-        task: The task.
-        examples: Labelled examples.
-        tokenizer: The teacher's tokenizer.
-        max_length: Tokens allowed in one example.
-        directions: ``label`` (answer inputs) or ``both`` (also write inputs).
-        beside: Prompts of other tasks to learn too.
+    ``directions`` is ``label`` (answer inputs) or ``both`` (also write inputs).
     """
     prompts: list[Prompt] = [answer_prompt(task, example) for example in examples]
     if directions == "both":
         prompts += [writing_prompt(task, example) for example in examples]
-    prompts += beside
+    prompts += mixture
     encoded = [encode(prompt, tokenizer, max_length) for prompt in prompts]
     rows: list[dict[str, Any]] = [
         {
-            "input_ids": [*one.prefix, *one.rest, *one.answer],
-            "labels": [IGNORED] * (len(one.prefix) + len(one.rest)) + one.answer,
-            "shared": len(one.prefix),
+            "input_ids": [*example.prefix, *example.rest, *example.answer],
+            "labels": [IGNORED] * (len(example.prefix) + len(example.rest)) + example.answer,
+            "shared": len(example.prefix),
         }
-        for one in encoded
+        for example in encoded
     ]
     return TrainingSet(
         dataset=Dataset.from_list(rows),
-        cut=sum(one.cut for one in encoded),
+        cut=sum(example.cut for example in encoded),
         tokens=sum(len(row["input_ids"]) for row in rows),
-        beside=len(beside),
+        mixed_in=len(mixture),
     )
 
 
 def check_own_examples(run: Run, data: str) -> None:
-    """Make sure that the prompts show no example of dev or test.
-
-    Args:
-        run: The run.
-        data: Digest of the ``data`` stage.
+    """Check that the prompts show no example of dev or test.
 
     Raises:
-        TaskError: An example of the task's own is one of those.
+        TaskError: One of the task's own examples is one of those.
         StorageError: The stage cannot be trusted.
     """
     task = run.task
@@ -172,24 +153,15 @@ def check_own_examples(run: Run, data: str) -> None:
                 )
 
 
-_WINDOW_BATCHES = 8
-
-
 def reading_order(lengths: Sequence[int], *, epochs: int, batch_size: int, seed: int) -> list[int]:
-    """Which example is read when, for a whole training at once.
+    """Return the order in which a whole training reads its examples.
 
-    Each epoch is a fresh permutation. Within windows of a few batches, examples of like length are
+    Each epoch is a new permutation. Within windows of a few batches, examples of like length are
     put together, so that little is padding. The order is a function of its arguments alone: a
-    training that goes on from step n reads on at place n times ``batch_size``.
-
-    Args:
-        lengths: Tokens of each example.
-        epochs: Passes over the examples.
-        batch_size: Examples per step.
-        seed: Seed of the order.
+    training that resumes after step n continues at place n times ``batch_size``.
 
     Returns:
-        Indices of examples, ``epochs`` times as many as there are examples.
+        Indices of examples, ``epochs`` times as many as there are ``lengths``.
     """
     generator = np.random.default_rng(seed)
     read = np.concatenate([generator.permutation(len(lengths)) for _ in range(epochs)])
@@ -206,12 +178,7 @@ def reading_order(lengths: Sequence[int], *, epochs: int, batch_size: int, seed:
 
 
 def whole_batches(read: Dataset, batch_size: int) -> Dataset:
-    """Fill the last batch with rows that carry no loss, so that processes can share it evenly.
-
-    Args:
-        read: Examples in the order in which they are read.
-        batch_size: Examples per step.
-    """
+    """Fill the last batch with rows that carry no loss, so that processes can divide it evenly."""
     missing = -len(read) % batch_size
     if not missing:
         return read

@@ -2,9 +2,9 @@
 
 A row holds each prompt's beginning (the task's definition) once, and behind it what follows it in
 every example that shares it. A mask says who attends to whom: an example's tokens to the beginning
-they share and to those before them in the same example. Position ids go on from the beginning, as
-if each example stood alone. So loss and gradients are those of the examples alone, up to rounding,
-and the output layer is computed only where an answer's token is predicted.
+they share and to those before them in the same example. Position ids continue from the beginning,
+as if each example stood alone. So loss and gradients are those of the examples alone, up to
+rounding, and the output layer is computed only where an answer's token is predicted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from daftt_core.teacher.examples import IGNORED
+from daftt_core.modeling import IGNORED
 from daftt_core.telemetry import log
 
 Collator = Callable[[list[dict[str, Any]]], dict[str, Any]]
@@ -46,14 +46,7 @@ def choose_collator(
     packing: bool,
     max_length: int,
 ) -> Collator:
-    """What makes a batch of examples: packing where it is known to be exact, else padding.
-
-    Args:
-        model: The model that will see the batches.
-        tokenizer: Its tokenizer, with a padding token.
-        packing: Whether to pack at all.
-        max_length: Tokens of the longest example.
-    """
+    """Return the collator of a model: packing where it is known to be exact, else padding."""
     reason = why_not_packed(model.config, max_length)
     if packing and reason is None:
         padding = int(tokenizer.pad_token_id)
@@ -62,17 +55,12 @@ def choose_collator(
         log.info("teacher: examples are padded, not packed: %s", reason)
     pad = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORED)
     return lambda examples: pad(
-        [{name: one[name] for name in ("input_ids", "labels")} for one in examples]
+        [{name: example[name] for name in ("input_ids", "labels")} for example in examples]
     )
 
 
 def why_not_packed(config: PreTrainedConfig, max_length: int) -> str | None:
-    """The reason why packing might not be exact for a model; None where it is.
-
-    Args:
-        config: The model's configuration.
-        max_length: Tokens of the longest example.
-    """
+    """Return why packing might not be exact for a model; None where it is."""
     if config.model_type not in EXACT:
         return f"for models of type {config.model_type} packing is not known to be exact"
     if config._attn_implementation != "sdpa":
@@ -106,7 +94,7 @@ class _Row:
     parts: int = 0
 
     def length_with(self, beginning: tuple[int, ...], tokens: int) -> int:
-        """Tokens of this row if it held an example of so many tokens more."""
+        """Return the row's length if an example of so many tokens were added."""
         return len(self.tokens) + tokens - len(beginning) * (beginning in self.beginnings)
 
     def add(self, beginning: tuple[int, ...], tokens: list[int], labels: list[int]) -> None:
@@ -164,10 +152,11 @@ def pack(examples: Sequence[Mapping[str, Any]], padding: int) -> dict[str, Tenso
 def _fill_rows(examples: Sequence[Mapping[str, Any]]) -> list[_Row]:
     budget = max(_ROW_TOKENS, *(len(example["input_ids"]) for example in examples))
     rows: list[_Row] = []
-    for example in sorted(examples, key=lambda one: -len(one["input_ids"])):
+    for example in sorted(examples, key=lambda example: -len(example["input_ids"])):
         tokens, labels = list(example["input_ids"]), list(example["labels"])
         # The token before an answer belongs to the example: from there the answer is predicted.
-        answer = next((at for at, label in enumerate(labels) if label != IGNORED), len(labels))
+        answers = (index for index, label in enumerate(labels) if label != IGNORED)
+        answer = next(answers, len(labels))
         shared = max(0, min(int(example["shared"]), answer - 1))
         beginning = tuple(tokens[:shared])
         fitting = [row for row in rows if row.length_with(beginning, len(tokens)) <= budget]

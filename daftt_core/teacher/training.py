@@ -1,47 +1,46 @@
-"""Fine-tuning the teacher on the labelled examples, in both directions, so that it can go on."""
+"""Fine-tuning the teacher on the labelled examples, all weights or LoRA, resumable at any time."""
 
 from __future__ import annotations
 
 import json
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TrainingArguments,
-)
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from daftt_core.config import TeacherConfig
-from daftt_core.distributed import this_rank
-from daftt_core.distributed.group import Group, run_stage_together
-from daftt_core.errors import ConfigError
+from daftt_core.distributed import Group, run_stage_together, this_rank
+from daftt_core.errors import ConfigError, ModelError
 from daftt_core.modeling import (
     fix_threads,
     load_causal_lm,
+    model_digest,
     move_into_memory,
     save_model,
     set_seeds,
+    training_arguments,
     use_bfloat16,
 )
-from daftt_core.modeling.identity import model_digest
 from daftt_core.records import write_text
 from daftt_core.stages import DATA, TEACHER, TeacherResult
-from daftt_core.teacher.adapters import add_adapter, merge_adapter
-from daftt_core.teacher.best import Best, KeepBest, best_weights, take_weights
+from daftt_core.teacher.callbacks import ReportProgress, StopGracefully, StopWhenDiverged
 from daftt_core.teacher.checkpoints import (
+    Best,
     CommitCheckpoints,
-    CountTokens,
-    StopInGoodOrder,
-    TellProgress,
+    KeepBest,
     agreed_checkpoint,
+    best_weights,
+    take_weights,
 )
 from daftt_core.teacher.deepspeed import ZeroTrainer, deepspeed_settings, divided, whole_weights
-from daftt_core.teacher.divergence import StopWhenDiverged
 from daftt_core.teacher.examples import (
     TrainingSet,
     check_own_examples,
@@ -65,7 +64,7 @@ def train(
 ) -> StageResult[TeacherResult]:
     """Fine-tune the teacher.
 
-    An interrupted training goes on from its newest checkpoint and ends as if it had not been
+    An interrupted training resumes from its newest checkpoint and ends as if it had not been
     interrupted. Under torchrun the processes train one teacher together, and each step learns from
     the same examples whatever their number.
 
@@ -80,7 +79,7 @@ def train(
         ModelError: The model cannot be loaded or does not fit the task.
         TaskError: The task's prompts would show an example of dev or test.
         TrainingError: The loss is no longer a number, or has exploded.
-        StoppedError: The process was told to end (SIGTERM).
+        StoppedError: The process got SIGTERM.
     """
 
     def work(group: Group, folder: Path) -> TeacherResult:
@@ -108,7 +107,7 @@ def train(
             model=config.model,
             parameters=parameters,
             examples=learn.dataset.num_rows,
-            mixed_in=learn.beside,
+            mixed_in=learn.mixed_in,
             tokens=learn.tokens,
             cut=learn.cut,
             steps=int(history[-1]["step"]) if history else 0,
@@ -126,14 +125,14 @@ def train(
 
 @dataclass(frozen=True)
 class _Fitting:
-    """What the training of one teacher is about, the same for all its processes.
+    """The training of one teacher.
 
     Attributes:
         run: The run.
         config: The teacher's settings.
         folder: The stage's folder on this machine.
         group: All processes.
-        start: The checkpoint to go on from; None at the beginning.
+        start: The checkpoint to resume from; None at the beginning.
         zero: DeepSpeed's settings; None without it.
     """
 
@@ -146,23 +145,25 @@ class _Fitting:
 
 
 def _load(fitting: _Fitting) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, int]:
-    """The model to train, its tokenizer, and how many parameters it has."""
-    config, start = fitting.config, fitting.start
+    """Return the model to train, its tokenizer, and how many parameters it has."""
+    config = fitting.config
     # The Trainer restores weights by their stored names, and GPT-NeoX stores its output layer
     # under another name than it has in memory; loading renames it. DeepSpeed restores weights by
-    # their names in memory, and an adapter goes back beside the weights it was trained beside.
-    again = start if config.method == "full" and not fitting.zero else None
-    model, tokenizer = load_causal_lm(again or config.model)
+    # their names in memory, and an adapter is restored beside the original weights.
+    from_checkpoint = fitting.start if config.method == "full" and not fitting.zero else None
+    model, tokenizer = load_causal_lm(from_checkpoint or config.model)
     if not fitting.zero:
         move_into_memory(model)
-    parameters = sum(getattr(one, "ds_numel", one.numel()) for one in model.parameters())
-    return add_adapter(model, config) if config.method == "lora" else model, tokenizer, parameters
+    parameters = sum(
+        getattr(weights, "ds_numel", weights.numel()) for weights in model.parameters()
+    )
+    return _add_adapter(model, config) if config.method == "lora" else model, tokenizer, parameters
 
 
 def _training_sets(
     run: Run, config: TeacherConfig, data: str, mixture: str, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[TrainingSet, TrainingSet]:
-    """What to learn from, and what the learning curve is measured on."""
+    """Return the examples to learn from, and those that the learning curve is measured on."""
     check_own_examples(run, data)
     labelled = read_examples(run, DATA, data, "labelled")
     dev = read_examples(run, DATA, data, "dev")[:_DEV_EXAMPLES]
@@ -172,15 +173,13 @@ def _training_sets(
         tokenizer,
         max_length=config.max_length,
         directions=config.directions,
-        beside=mixture_prompts(run, mixture, tokenizer, config.max_length),
+        mixture=mixture_prompts(run, mixture, tokenizer, config.max_length),
     )
     check = training_set(run.task, dev, tokenizer, max_length=config.max_length, directions="label")
     if learn.cut:
         log.info(
             "teacher: %d of %d examples are longer than %d tokens and lost their end",
-            learn.cut,
-            learn.dataset.num_rows,
-            config.max_length,
+            *(learn.cut, learn.dataset.num_rows, config.max_length),
         )
     return learn, check
 
@@ -188,12 +187,12 @@ def _training_sets(
 def _export(
     config: TeacherConfig, tokenizer: PreTrainedTokenizerBase, folder: Path, best: Best | None
 ) -> None:
-    """Leave a plain model in the stage's folder: the best weights, an adapter merged into them."""
+    """Write a plain model to the stage's folder: the best weights, with a merged adapter."""
     if best is not None and config.method == "full":
         take_weights(best, folder)
         return
     model, _ = load_causal_lm(config.model, device=torch.device("cpu"))
-    save_model(model if best is None else merge_adapter(model, best.folder), tokenizer, folder)
+    save_model(model if best is None else _merge_adapter(model, best.folder), tokenizer, folder)
 
 
 def _fit(
@@ -203,19 +202,15 @@ def _fit(
     learn: TrainingSet,
     check: TrainingSet,
 ) -> list[dict[str, float]]:
-    """Train, on from the checkpoint if there is one, and keep the best weights; the curve."""
+    """Train, keeping the best weights and resuming if there is a checkpoint; return the curve."""
     config, group, start = fitting.config, fitting.group, fitting.start
     if config.epochs == 0:
         return []
-    lengths = learn.lengths
+    lengths, batch_size = learn.lengths, config.batch_size
     order = reading_order(
-        lengths,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=fitting.run.seed,
+        lengths, epochs=config.epochs, batch_size=batch_size, seed=fitting.run.seed
     )
-    epoch_steps = math.ceil(learn.dataset.num_rows / config.batch_size)
-    stop = StopInGoodOrder(group, "teacher")
+    stop = StopGracefully(group)
 
     def save(path: Path) -> None:
         weights = whole_weights(trainer)
@@ -224,8 +219,8 @@ def _fit(
 
     trainer = ZeroTrainer(
         model=model,
-        args=_arguments(fitting, epoch_steps),
-        train_dataset=whole_batches(learn.dataset.select(order), config.batch_size),
+        args=_arguments(fitting, math.ceil(learn.dataset.num_rows / batch_size)),
+        train_dataset=whole_batches(learn.dataset.select(order), batch_size),
         eval_dataset=check.dataset,
         processing_class=tokenizer,  # so that checkpoints are complete model folders
         data_collator=choose_collator(
@@ -233,11 +228,10 @@ def _fit(
         ),
         callbacks=[
             CommitCheckpoints(group, config.keep_checkpoints),
-            StopWhenDiverged("teacher", config.batch_size),
+            StopWhenDiverged(batch_size),
             KeepBest(save, group, config.patience),
             stop,
-            TellProgress("train teacher"),
-            CountTokens(lengths, order, config.batch_size, checked=check.tokens),
+            ReportProgress(lengths, order, batch_size, check.tokens),
         ],
     )
     trainer.remove_callback(PrinterCallback)
@@ -246,7 +240,7 @@ def _fit(
     return [
         {
             "step": entry["step"],
-            "epoch": round(entry["step"] * config.batch_size / learn.dataset.num_rows, 3),
+            "epoch": round(entry["step"] * batch_size / learn.dataset.num_rows, 3),
             **({"loss": entry["loss"]} if "loss" in entry else {}),
             **({"dev_loss": entry["eval_loss"]} if "eval_loss" in entry else {}),
         }
@@ -258,8 +252,9 @@ def _fit(
 def _arguments(fitting: _Fitting, epoch_steps: int) -> TrainingArguments:
     run, config = fitting.run, fitting.config
     micro_batch, accumulation = config.micro_batches(fitting.group.rank.count)
-    return TrainingArguments(
-        output_dir=str(fitting.folder / _CHECKPOINTS),
+    return training_arguments(
+        fitting.folder / _CHECKPOINTS,
+        config.precision,
         num_train_epochs=1,  # the reading order holds all of them
         per_device_train_batch_size=micro_batch,
         per_device_eval_batch_size=micro_batch * 2,
@@ -269,8 +264,6 @@ def _arguments(fitting: _Fitting, epoch_steps: int) -> TrainingArguments:
         deepspeed=fitting.zero,
         ddp_find_unused_parameters=False,
         learning_rate=config.learning_rate,
-        bf16=use_bfloat16(config.precision),
-        optim="adamw_torch_fused",
         adam_beta1=config.adam_beta1,
         adam_beta2=config.adam_beta2,
         adam_epsilon=config.adam_epsilon,
@@ -279,18 +272,51 @@ def _arguments(fitting: _Fitting, epoch_steps: int) -> TrainingArguments:
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         train_sampling_strategy="sequential",
-        remove_unused_columns=False,  # a batch is made of more than the model is given
         eval_strategy="steps",
         eval_steps=epoch_steps,
         save_strategy="steps",
         save_steps=config.checkpoint_steps,
         logging_steps=1,
-        logging_nan_inf_filter=False,
         prediction_loss_only=True,
         seed=run.seed,
         data_seed=run.seed,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
-        disable_tqdm=True,
-        report_to="none",
     )
+
+
+def _add_adapter(model: PreTrainedModel, config: TeacherConfig) -> PreTrainedModel:
+    """Freeze a model and add low-rank matrices to its linear layers except the output layer.
+
+    This is LoRA (https://arxiv.org/abs/2106.09685). The model is changed in place. The matrices
+    start from torch's random numbers; until they are trained, the model's outputs are unchanged.
+
+    Raises:
+        ModelError: The model has no layers of the kinds that can be adapted.
+    """
+    settings = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    try:
+        with _quietly():
+            adapted = get_peft_model(model, settings)
+    except ValueError as error:
+        raise ModelError(f"{config.model}: LoRA cannot adapt it: {error}") from None
+    return cast(PreTrainedModel, adapted)
+
+
+def _merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    """Add a saved adapter to the model it was trained with, in place; return a plain model."""
+    with _quietly():
+        adapted = PeftModel.from_pretrained(model, str(folder), torch_device=str(model.device))
+    return cast(PreTrainedModel, adapted.merge_and_unload())
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Silence a warning of transformers about an attribute that peft uses by its old name."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield

@@ -12,7 +12,7 @@ from daftt_core.cli.app import main
 from daftt_core.config import Config
 from daftt_core.errors import ModelError
 from daftt_core.modeling import find_model, load_causal_lm
-from daftt_core.modeling.identity import model_digest
+from daftt_core.modeling.finding import model_digest
 from daftt_core.planning.shapes import find_model_config
 from daftt_core.preflight import preflight
 from daftt_core.storage import models, open_storage

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.distributed import this_rank
-from daftt_core.teacher import checkpoints
+from daftt_core.teacher import callbacks, checkpoints
 from daftt_core.teacher.__main__ import main
 from daftt_core.teacher.deepspeed import ZeroTrainer
 
@@ -29,13 +29,13 @@ def hold(moment: str) -> None:
 
 
 def hold_steps() -> None:
-    end_step = checkpoints.StopInGoodOrder.on_step_end
+    end_step = callbacks.StopGracefully.on_step_end
 
     def ended(self: Any, args: Any, state: Any, control: Any, **rest: Any) -> None:
         hold(f"step-{state.global_step}")
         end_step(self, args, state, control, **rest)
 
-    checkpoints.StopInGoodOrder.on_step_end = ended  # type: ignore[method-assign]
+    callbacks.StopGracefully.on_step_end = ended  # type: ignore[method-assign]
 
 
 def hold_saving() -> None:

@@ -93,7 +93,7 @@ def make_untrained(folder: Path, **settings: object) -> Untrained:
 def _kill_at(moment: str) -> None:
     """Have this process killed in the middle of its work."""
     from daftt_core.synthesis import shards
-    from daftt_core.synthesis.labels import Outputs
+    from daftt_core.synthesis.outputs import Outputs
 
     reached: Counter[str] = Counter()
     replace, give, keep = Path.replace, Outputs.give, shards.keep

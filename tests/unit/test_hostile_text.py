@@ -23,7 +23,7 @@ from daftt_core.curation.detectors import find_personal_data, foreign_language, 
 from daftt_core.curation.duplicates import similarity
 from daftt_core.records import Example, Fingerprint, Heldout, bare, content_id, normalize, words_of
 from daftt_core.records.text import visible
-from daftt_core.synthesis.asking import find_problem
+from daftt_core.synthesis.screening import find_problem
 from daftt_core.tasks import Form, load_task, parse_answer, parse_input
 
 ROOTS = ("components", "daftt_core", "pipelines")

@@ -310,7 +310,7 @@ def test_scoring_goes_on_with_smaller_batches_when_memory_runs_out(
         np.testing.assert_allclose(engine.score(prompts, ANSWERS), expected, atol=1e-4)
     assert [rows for rows, _ in shapes if rows > 10] == [32, 16]  # learnt once, for good
     assert "out of memory with 16 texts" in caplog.text
-    assert "going on with 8" in caplog.text
+    assert "continuing with 8" in caplog.text
 
 
 def test_writing_goes_on_with_fewer_texts_when_memory_runs_out(
@@ -340,7 +340,7 @@ def test_memory_for_less_than_one_text_is_an_error(folder: Path, prompts: list[P
 def test_a_model_without_positions_of_its_own_is_refused(folder: Path) -> None:
     model, tokenizer = load_causal_lm(folder)
     model.config.alibi = True
-    with pytest.raises(ModelError, match="cannot be asked in this process"):
+    with pytest.raises(ModelError, match="cannot be queried in this process"):
         LocalEngine(model, tokenizer, batch_size=1, max_length=64)
 
 

@@ -178,7 +178,7 @@ def started(code: str, **more: object) -> SynthesisConfig:
 
 def test_a_server_that_ends_at_once_tells_its_last_words() -> None:
     with (
-        pytest.raises(RemoteError, match="exit code 3; its last words: no GPU here"),
+        pytest.raises(RemoteError, match="exit code 3; its last output: no GPU here"),
         open_engine(started("print('no GPU here'); raise SystemExit(3)"), Path("unused")),
     ):
         pass

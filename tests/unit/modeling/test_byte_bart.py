@@ -10,7 +10,7 @@ import torch
 
 from daftt_core.errors import ModelError
 from daftt_core.modeling import context_length, find_model, load_text_to_text, model_digest
-from daftt_core.modeling.byte_bart import make_byte_bart
+from daftt_core.modeling.building import build_byte_bart
 from daftt_core.planning.shapes import find_model_config
 
 
@@ -29,10 +29,10 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_it_is_the_same_to_the_byte_whatever_was_drawn_before(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    make_byte_bart(tmp_path / "one")
+    build_byte_bart(tmp_path / "one")
     drawn = torch.rand(3)
     torch.manual_seed(2)
-    make_byte_bart(tmp_path / "other")
+    build_byte_bart(tmp_path / "other")
     assert digests(tmp_path / "one") == digests(tmp_path / "other")
     torch.manual_seed(1)
     assert torch.equal(drawn, torch.rand(3))  # and nobody else's random numbers change

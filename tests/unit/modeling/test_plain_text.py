@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from daftt_core.modeling import load_tokenizer
-from daftt_core.modeling.special_tokens import save_tokenizer
+from daftt_core.modeling.saving import save_tokenizer
 
 LETTERS = "▁abcdefghijklmnopqrstuvwxyz<>/[]_|0123456789SEPMASKCLD"
 PIECES = [(letter, -5.0 - place / 100) for place, letter in enumerate(dict.fromkeys(LETTERS))]

@@ -23,9 +23,9 @@ from daftt_core.errors import ConfigError, TrainingError
 from daftt_core.modeling import load_classifier, load_text_to_text, set_seeds
 from daftt_core.records import Example, SyntheticExample
 from daftt_core.student import train_arm
-from daftt_core.student.encoding import InTurn, Reading, encode
-from daftt_core.student.objective import example_weights, loss
-from daftt_core.student.stopping import BestWeights
+from daftt_core.student.encoding import Reading, encode
+from daftt_core.student.lessons import InTurn, example_weights
+from daftt_core.student.training import BestWeights, loss
 from daftt_core.workspace import Run
 
 LABELS = ["negative", "positive"]

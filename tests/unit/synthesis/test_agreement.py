@@ -6,7 +6,7 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from daftt_core.records import TextSample
-from daftt_core.synthesis.labels import agreements, medoid
+from daftt_core.synthesis.outputs import agreements, medoid
 
 
 def sample(agreement: float, probability: float = 0.5, problem: str | None = None) -> TextSample:

@@ -8,7 +8,7 @@ import pytest
 
 from daftt_core.config.synthesis import NOVELTY_WINDOW as WINDOW
 from daftt_core.records import Example, SyntheticExample, read_jsonl
-from daftt_core.synthesis.generate import Novelty
+from daftt_core.synthesis.generating import Novelty
 from daftt_core.synthesis.shards import BLOCK, run_streams
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"

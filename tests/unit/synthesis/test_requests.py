@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.records import Example
-from daftt_core.synthesis.asking import Requests, label_quotas
+from daftt_core.synthesis.generating import Requests, label_quotas
 from daftt_core.tasks import Task
 from daftt_core.workspace import Run
 

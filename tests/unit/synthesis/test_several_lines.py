@@ -14,11 +14,12 @@ from toy_task import TASK, remarks
 
 from daftt_core.config import Config
 from daftt_core.data import prepare
+from daftt_core.evaluation import Assessment
 from daftt_core.preflight import resolve
 from daftt_core.records import Prediction, SyntheticExample, read_jsonl
 from daftt_core.stages import shard_of
 from daftt_core.synthesis import annotate, generate
-from daftt_core.teacher import Assessment, assess, train
+from daftt_core.teacher import assess, train
 from daftt_core.workspace import Run, run_stage
 
 pytestmark = pytest.mark.slow

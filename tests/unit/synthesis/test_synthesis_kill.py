@@ -16,7 +16,7 @@ from untrained_run import MOMENTS, Untrained, make_untrained
 
 from daftt_core.engines import LocalEngine
 from daftt_core.records import SyntheticExample
-from daftt_core.synthesis.labels import Outputs
+from daftt_core.synthesis.outputs import Outputs
 
 SUPPORT = Path(__file__).parents[2] / "support"
 PROGRAM = SUPPORT / "untrained_run.py"

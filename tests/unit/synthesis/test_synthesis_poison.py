@@ -20,7 +20,7 @@ from daftt_core.engines.engine import PromptTooLongError
 from daftt_core.errors import RemoteError
 from daftt_core.records import Example, SyntheticExample
 from daftt_core.stages import shard_of
-from daftt_core.synthesis.asking import ask_each, find_problem
+from daftt_core.synthesis.screening import find_problem, query_each
 from daftt_core.workspace import stage_manifest
 
 WORD = "the soup was warm and tasty today"
@@ -144,15 +144,15 @@ def test_one_that_is_refused_is_found_among_many() -> None:
     def outcome(number: int, problem: str | None) -> SyntheticExample:
         return SyntheticExample(id=str(number), text="x", source="generated", problem=problem)
 
-    made = ask_each(ask, range(64), outcome)
+    made = query_each(ask, range(64), outcome)
     assert [one.id for one in made] == [str(number) for number in range(64)]
     problems = {one.id: one.problem for one in made if one.problem}
     assert problems == {"7": "refused by the server", "9": "too long"}
     assert len(calls) < 30
-    assert ask_each(ask, [7], outcome)[0].problem == "refused by the server"
+    assert query_each(ask, [7], outcome)[0].problem == "refused by the server"
     with pytest.raises(RemoteError, match="each of 3 examples was refused"):
-        ask_each(ask, [7, 7, 7], outcome)
-    assert [one.problem for one in ask_each(ask, [9] * 64, outcome)] == ["too long"] * 64
+        query_each(ask, [7, 7, 7], outcome)
+    assert [one.problem for one in query_each(ask, [9] * 64, outcome)] == ["too long"] * 64
 
 
 def test_trouble_that_hits_everything_still_stops_the_stage() -> None:
@@ -160,7 +160,7 @@ def test_trouble_that_hits_everything_still_stops_the_stage() -> None:
         raise RemoteError("the model's server cannot be used")
 
     with pytest.raises(RemoteError, match="cannot be used"):
-        ask_each(ask, range(5), lambda *_: pytest.fail("nothing is set aside"))
+        query_each(ask, range(5), lambda *_: pytest.fail("nothing is set aside"))
 
 
 def test_more_inputs_do_not_change_what_is_made_for_the_others(tmp_path: Path) -> None:

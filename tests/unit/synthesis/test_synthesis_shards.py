@@ -124,7 +124,7 @@ def test_a_damaged_chunk_is_noticed_and_only_its_ids_are_done_again(
     assert all(block in first.blocks for block in again.blocks)
     assert (tmp_path / "examples.jsonl").read_bytes() == before
     assert sorted((tmp_path / ".chunks").iterdir()) == chunks
-    assert "is not whole; what it held is done again" in caplog.text
+    assert "is damaged; its examples are made again" in caplog.text
 
 
 def spoil(path: Path, damage: str) -> None:

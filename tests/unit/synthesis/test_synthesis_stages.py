@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +18,7 @@ from daftt_core.preflight import resolve
 from daftt_core.records import SyntheticExample, read_jsonl
 from daftt_core.stages import shard_of
 from daftt_core.synthesis import annotate, generate
-from daftt_core.synthesis.asking import Requests
-from daftt_core.synthesis.generate import _read_input
+from daftt_core.synthesis.generating import InputWriter, Requests
 from daftt_core.tasks import Form
 from daftt_core.teacher import train
 from daftt_core.workspace import Run, read_examples, run_stage, stage_manifest
@@ -158,7 +158,9 @@ def test_what_cannot_be_read_as_an_input_is_kept_with_its_problem(
 ) -> None:
     completion = Completion(text, finished, confidence=0.5)
     requests = Requests(taught.run, taught.settings(), [])
-    example = _read_input(taught.run, completion, requests, Form(), 7)
+    engine: Any = None  # the text is written already
+    writer = InputWriter(taught.run, taught.settings(), engine, requests, Form())
+    example = writer.read(completion, 7)
     assert example.problem == problem
     assert example.text.strip() == text.strip()
     assert example.output is None

@@ -10,7 +10,7 @@ import pytest
 from daftt_core.config import SynthesisConfig
 from daftt_core.engines import Completion
 from daftt_core.records import Example, SyntheticExample, seed_for
-from daftt_core.synthesis.labels import Outputs
+from daftt_core.synthesis.outputs import Outputs
 from daftt_core.tasks import Form, Prompt, Task
 from daftt_core.workspace import Run
 

@@ -11,10 +11,10 @@ from toy_run import toy_config
 
 from daftt_core.data import prepare
 from daftt_core.errors import GateError
-from daftt_core.evaluation import Calibration
+from daftt_core.evaluation import Assessment, Calibration
 from daftt_core.preflight import resolve
 from daftt_core.records import Prediction, read_jsonl
-from daftt_core.teacher import Assessment, assess, train
+from daftt_core.teacher import assess, train
 from daftt_core.workspace import StageResult, run_stage
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from daftt_core.storage import commit
-from daftt_core.teacher.best import KeepBest, best_weights, take_weights
-from daftt_core.teacher.divergence import ExplosionRule
+from daftt_core.teacher.callbacks import ExplosionRule
+from daftt_core.teacher.checkpoints import KeepBest, best_weights, take_weights
 
 
 class Alone:

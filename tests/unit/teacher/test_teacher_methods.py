@@ -17,8 +17,8 @@ from transformers import AutoModelForCausalLM
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import load_causal_lm
 from daftt_core.preflight import resolve
+from daftt_core.teacher.callbacks import EXPLODED, ExplosionRule
 from daftt_core.teacher.checkpoints import CommitCheckpoints
-from daftt_core.teacher.divergence import EXPLODED, ExplosionRule
 
 
 @pytest.fixture(autouse=True)

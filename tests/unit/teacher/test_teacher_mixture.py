@@ -102,7 +102,7 @@ def test_only_the_answers_of_the_mixture_carry_loss(tmp_path: Path) -> None:
     run, _, mixture = prepared(config)
     _, tokenizer = load_causal_lm(config.teacher.model)
     beside = mixture_prompts(run, mixture, tokenizer, 64)
-    learn = training_set(run.task, [], tokenizer, max_length=64, directions="both", beside=beside)
+    learn = training_set(run.task, [], tokenizer, max_length=64, directions="both", mixture=beside)
     answers = {
         tokenizer.decode([token for token in row["labels"] if token != IGNORED])
         for row in learn.dataset

@@ -19,8 +19,7 @@ from safetensors.torch import load_file, save_file
 from toy_run import toy_config, train_once
 
 from daftt_core.config import Config, TeacherConfig
-from daftt_core.distributed import Rank
-from daftt_core.distributed.group import Group
+from daftt_core.distributed import Group, Rank
 from daftt_core.engines import LabelScorer, LocalEngine
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import load_causal_lm, move_into_memory

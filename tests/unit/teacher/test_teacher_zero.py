@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from daftt_core.config import TeacherConfig, from_flat
-from daftt_core.distributed import Rank
-from daftt_core.distributed.group import Group
+from daftt_core.distributed import Group, Rank
 from daftt_core.errors import ConfigError, TrainingError
 from daftt_core.storage import commit
 from daftt_core.teacher.checkpoints import agreed_checkpoint
