@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from daftt_core.cli.app import main
+from daftt_core.cli.runs.stored_runs import find_runs
 from daftt_core.config import Config
 from daftt_core.curation import FUNNEL, SOURCES
 from daftt_core.errors import DataError
 from daftt_core.preflight import preflight, resolve
 from daftt_core.records import Example, SyntheticExample, write_jsonl, write_text
+from daftt_core.reporting import write_report
 from daftt_core.storage import commit, open_storage
 from daftt_core.workspace import Run, read_stage, run_stage
 from daftt_core.workspace.progress import keep
@@ -41,10 +43,25 @@ def fail(folder: Path) -> dict[str, Any]:
     raise DataError("my.csv, line 3: the label 'mabye' is not known")
 
 
+def test_a_look_at_a_run_that_failed_changes_nothing_in_it(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DataError):
+        run_stage(run, "data", [], fail)
+    before = open_storage(run.uri).entries("")
+    assert main(["report", run.uri]) == 0
+    captured = capsys.readouterr()
+    assert "my.csv, line 3: the label" in Path(captured.out.strip()).read_text()
+    assert "its report so far is not kept with it" in captured.err
+    assert open_storage(run.uri).entries("") == before
+    assert find_runs(run.uri.removesuffix("/one"))[0].status == "failed"
+
+
 def test_the_report_of_a_run_in_a_bucket_is_written_and_fetched(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DAFTT_CACHE", str(tmp_path / "another machine"))
+    write_report(run)  # as its last stage does
     output = run.uri.removesuffix("/one")
     paths = set()
     for words in (["report", run.uri], ["report", "one", "--output", output]):

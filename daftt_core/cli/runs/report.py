@@ -12,8 +12,10 @@ from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.runs.stored_runs import find_run, read_run, read_stored_run, with_run
 from daftt_core.errors import ConfigError
 from daftt_core.notifications import URL_VARIABLE, Ending, body_of, ending_of, example_ending, send
+from daftt_core.records import digest, write_text
 from daftt_core.stages import REPORT
 from daftt_core.storage import open_storage
+from daftt_core.storage.assets import cache_folder
 from daftt_core.workspace import Run, read_stage
 
 
@@ -24,7 +26,8 @@ def report_command(run: str, output: str, opens: bool) -> None:
     """Rebuild a run's report from its files, and print the report's path.
 
     RUN is a run's folder, its URI in a bucket, its name, or 'latest' (the default). The report of
-    a run in a bucket is written there and fetched.
+    a run in a bucket is written there and fetched. The report of a run that has not ended well is
+    written into the cache on this machine, and nothing in the run's folder changes.
 
     \b
     Examples:
@@ -32,14 +35,25 @@ def report_command(run: str, output: str, opens: bool) -> None:
       daftt report movie-reviews-1a2b3c4d
       daftt report gs://my-bucket/daftt/my-run --open
     """
-    from daftt_core.reporting import write_report
-
-    stored = read_run(find_run(run, output))
-    write_report(stored)
-    path = report_path(stored)
+    uri = find_run(run, output)
+    path = _report(read_run(uri), uri)
     say(path)
     if opens and not webbrowser.open(path.as_uri()):
         raise click.ClickException(f"no browser could be started; open {path} yourself")
+
+
+def _report(run: Run, uri: str) -> Path:
+    from daftt_core.reporting import collect, render, write_report
+
+    stored = read_stored_run(uri)
+    if stored and stored.status == "done":
+        write_report(run)
+        return report_path(run)
+    path = cache_folder() / "reports" / f"{run.name}-{digest(uri, length=8)}" / "report.html"
+    write_text(path, render(collect(run)))
+    status = stored.status if stored else "unknown"
+    say(f"# the run's status is {status}: its report so far is not kept with it", err=True)
+    return path.resolve()
 
 
 def report_path(run: Run) -> Path:
