@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_writing: set[Path] = set()  # by threads of this process, which may not hold their locks yet
+
 _PARTIAL = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]+)(-[0-9a-f]+)?\.partial", re.DOTALL)
 
 
@@ -37,16 +39,20 @@ def appearing(path: Path, *, folder: bool = False) -> Iterator[Path]:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path.parent) from None
     remove_stale(_stale(path.parent.iterdir(), path.name))
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-    partial.mkdir() if folder else partial.touch(exist_ok=False)
-    lock = _open(partial)
+    _writing.add(partial)
     try:
-        with suppress(OSError):  # not every file system has locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield partial
-        partial.replace(path)
+        partial.mkdir() if folder else partial.touch(exist_ok=False)
+        lock = _open(partial)
+        try:
+            with suppress(OSError):  # not every file system has locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield partial
+            partial.replace(path)
+        finally:
+            os.close(lock)
+            remove_stale([partial])
     finally:
-        os.close(lock)
-        remove_stale([partial])
+        _writing.discard(partial)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -93,6 +99,8 @@ def _stale(paths: Iterable[Path], name: str | None = None) -> list[Path]:
 
 def _is_written(path: Path, process: int) -> bool:
     """Return whether a living writer may hold it, here or on a machine with the same files."""
+    if path in _writing:
+        return True
     if process != os.getpid() and _lives(process):  # an older version holds no lock
         return True
     try:

@@ -9,7 +9,12 @@ from daftt_core.cli.printing import say
 
 @click.group("models", short_help="Bring models to where a cluster can read them.")
 def models_command() -> None:
-    """Bring models to where a cluster can read them."""
+    """Bring models to where a cluster can read them.
+
+    \b
+    Examples:
+      daftt models copy EleutherAI/gpt-neox-20b gs://my-bucket/models/gpt-neox-20b
+    """
 
 
 @models_command.command("copy")
