@@ -34,14 +34,14 @@ class Check:
         name: What was checked.
         ok: Whether it is as it should be.
         found: What was found.
-        mend: The command that fixes it; empty if there is nothing to fix.
+        fix: The command that fixes it; empty if there is nothing to fix.
         needed: Whether a run fails without it.
     """
 
     name: str
     ok: bool
     found: str
-    mend: str = ""
+    fix: str = ""
     needed: bool = True
 
 
@@ -56,7 +56,7 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> bool:
         state, colour = ("missing", "red") if check.needed else ("note", "yellow")
         if check.ok:
             state, colour = "ok", "green"
-        table.add_row(check.name, Text(state, colour), check.found, check.mend)
+        table.add_row(check.name, Text(state, colour), check.found, check.fix)
     show_table(table)
     all_is_well = "Everything a run needs is in place."
     say(f"{len(missing)} missing; the last column says how to fix it." if missing else all_is_well)

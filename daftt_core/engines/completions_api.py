@@ -94,7 +94,7 @@ class CompletionsApi:
         self._session.close()
 
     def is_healthy(self) -> bool:
-        """Whether the server answers and has its model loaded."""
+        """Return whether the server answers and has its model loaded."""
         try:
             return bool(self._send("GET", "/v1/models", None, _HEALTH_SECONDS).status_code == 200)
         except (requests.RequestException, UnusableAnswerError):

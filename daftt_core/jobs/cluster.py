@@ -31,7 +31,7 @@ class Cluster:
         return self._object("POST", self._jobs(kind), kind=kind, body=manifest)
 
     def get(self, kind: JobKind, name: str) -> dict[str, Any] | None:
-        """A job, or None where there is none of this name."""
+        """Return a job; None if there is none of this name."""
         return self._found(self._jobs(kind, name), kind)
 
     def adopt(self, kind: JobKind, name: str, owners: list[dict[str, Any]]) -> None:
@@ -52,15 +52,15 @@ class Cluster:
                 raise
 
     def jobs(self, kind: JobKind, selector: str) -> list[dict[str, Any]]:
-        """The jobs whose labels match."""
+        """Return the jobs whose labels match."""
         return self._items(self._jobs(kind), ("labelSelector", selector), kind)
 
     def pods(self, selector: str) -> list[dict[str, Any]]:
-        """The pods whose labels match."""
+        """Return the pods whose labels match."""
         return self._items(self._core("pods"), ("labelSelector", selector))
 
     def pod(self, name: str) -> dict[str, Any] | None:
-        """A pod, or None where there is none of this name."""
+        """Return a pod; None if there is none of this name."""
         return self._found(f"{self._core('pods')}/{name}")
 
     def events(self, uid: str) -> list[dict[str, Any]]:
@@ -139,7 +139,7 @@ class Cluster:
 def _explained(
     error: RefusedError, kind: JobKind | None, method: str, namespace: str
 ) -> RefusedError:
-    """The same refusal, with what to do about it."""
+    """Return the same refusal with what to do about it."""
     what, said = kind.plural if kind else "objects", str(error)
     if error.status == 403 and "exceeded quota" in said:
         message = (

@@ -104,7 +104,7 @@ def has_ended(pod: dict[str, Any]) -> bool:
 
 
 def holdups(pods: list[dict[str, Any]]) -> list[str]:
-    """What keeps pods from starting, as far as the pods say it themselves."""
+    """Return what keeps pods from starting, as far as the pods say it themselves."""
     found = []
     for pod in pods:
         status = pod.get("status") or {}

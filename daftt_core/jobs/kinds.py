@@ -58,7 +58,7 @@ class JobKind:
 def read_state(
     job: dict[str, Any], success: str, *, suspended: bool, running: Callable[[set[str]], bool]
 ) -> JobState:
-    """A job's state, from the conditions that hold now; the last one listed need not be among them.
+    """Return a job's state, from the conditions that hold now; the last one listed may not.
 
     Args:
         job: The object.

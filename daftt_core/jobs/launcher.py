@@ -135,7 +135,7 @@ class ClusterLauncher:
             if existing["metadata"].get("deletionTimestamp"):
                 self._wait_until_gone(request, uid)
             elif self._kind.state(existing).phase == "failed":
-                log.info("%s %s: failed before; it is made anew", self._kind.name, name)
+                log.info("%s %s: failed before; it is created again", self._kind.name, name)
                 self._remove(request, uid)
             else:
                 log.info("%s %s: already there; adopted", self._kind.name, name)
@@ -194,7 +194,7 @@ def _restarts(job: dict[str, Any]) -> int:
 
 
 def launcher_for(config: JobConfig) -> Launcher:
-    """The launcher that the settings ask for.
+    """Return the launcher that the settings name.
 
     Raises:
         JobError: There is no cluster to be found.

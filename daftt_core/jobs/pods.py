@@ -20,17 +20,17 @@ _END_SECONDS = 30  # of the grace period, for what comes after the checkpoint
 
 
 def metadata(request: JobRequest) -> dict[str, Any]:
-    """Name, labels and owner of the job itself."""
+    """Return name, labels and owner of the job itself."""
     labels = _labels(request) | {DIGEST_LABEL: request.digest}
     if request.config.queue:
         labels[_QUEUE_LABEL] = request.config.queue
-    found: dict[str, Any] = {
+    built: dict[str, Any] = {
         "name": request.name,
         "labels": labels,
         "annotations": {RESTARTS_ANNOTATION: "0"},
     }
     if request.owner:
-        found["ownerReferences"] = [
+        built["ownerReferences"] = [
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
@@ -38,11 +38,11 @@ def metadata(request: JobRequest) -> dict[str, Any]:
                 "uid": request.owner.uid,
             }
         ]
-    return found
+    return built
 
 
 def name_mistakes(manifest: dict[str, Any]) -> list[str]:
-    """What every controller would refuse about a job's name: it becomes a service's."""
+    """Return what every controller would refuse about a job's name: it becomes a service's."""
     name = manifest["metadata"]["name"]
     if len(name) <= 63 and _DNS_1035.fullmatch(name):
         return []
@@ -50,7 +50,7 @@ def name_mistakes(manifest: dict[str, Any]) -> list[str]:
 
 
 def pod_template(request: JobRequest, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    """The template of a job's pods.
+    """Return the template of a job's pods.
 
     Args:
         request: The request.
@@ -82,7 +82,7 @@ def pod_template(request: JobRequest, container: dict[str, Any], **spec: Any) ->
 
 
 def _labels(request: JobRequest) -> dict[str, str]:
-    """Labels by which pods and jobs are found again."""
+    """Return the labels by which pods and jobs are found again."""
     return {
         "app.kubernetes.io/name": "daftt",
         MANAGED_BY_LABEL: "daftt",
@@ -93,7 +93,7 @@ def _labels(request: JobRequest) -> dict[str, str]:
 
 
 def environment(request: JobRequest) -> list[dict[str, Any]]:
-    """Environment variables: plain ones, and those whose values lie in secrets.
+    """Return the environment variables: plain ones, and those whose values are in secrets.
 
     How many nodes and processes there are, and where they meet, torchrun reads from the ``PET_``
     variables that the job's controller adds.
@@ -106,16 +106,16 @@ def environment(request: JobRequest) -> list[dict[str, Any]]:
         "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(request.config.grace_seconds - _END_SECONDS),
         **request.config.variables(),
     }
-    found: list[dict[str, Any]] = [{"name": n, "value": v} for n, v in plain.items()]
-    found += [
+    built: list[dict[str, Any]] = [{"name": n, "value": v} for n, v in plain.items()]
+    built += [
         {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
         for name, (secret, key) in request.config.secret_keys().items()
     ]
-    return found
+    return built
 
 
 def resources(request: JobRequest) -> dict[str, dict[str, str]]:
-    """Requests equal to limits, so that a pod is among the last to be evicted."""
+    """Return requests equal to limits, so that a pod is among the last to be evicted."""
     amounts = {"cpu": request.config.cpus, "memory": request.config.memory}
     if request.config.gpus:
         amounts[request.config.gpu_resource] = str(request.config.gpus)
@@ -123,13 +123,13 @@ def resources(request: JobRequest) -> dict[str, dict[str, str]]:
 
 
 def _volumes(config: JobConfig) -> list[dict[str, Any]]:
-    """Shared memory for data loaders and NCCL, and a place for files that may be lost."""
+    """Return shared memory for data loaders and NCCL, and a volume for files that may be lost."""
     shm = {"medium": "Memory", "sizeLimit": config.shm_size}
     return [{"name": "shm", "emptyDir": shm}, {"name": "scratch", "emptyDir": {}}]
 
 
 def _volume_mounts() -> list[dict[str, str]]:
-    """Where the pod's container sees its volumes."""
+    """Return where the pod's container sees its volumes."""
     return [
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a volume of the pod's own
         {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
@@ -137,7 +137,7 @@ def _volume_mounts() -> list[dict[str, str]]:
 
 
 def _pod_security() -> dict[str, Any]:
-    """What Pod Security 'restricted' asks of a pod."""
+    """Return what Pod Security 'restricted' requires of a pod."""
     return {
         "runAsNonRoot": True,
         "runAsUser": _USER,
@@ -148,7 +148,7 @@ def _pod_security() -> dict[str, Any]:
 
 
 def _container_security() -> dict[str, Any]:
-    """What Pod Security 'restricted' asks of a container, and a root file system left alone."""
+    """Return what Pod Security 'restricted' requires of a container, and a read-only root."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -157,6 +157,6 @@ def _container_security() -> dict[str, Any]:
 
 
 def _label_value(text: str) -> str:
-    """Text as a label's value may be: 63 characters, letters or digits at both ends."""
+    """Return text as a label's value may be: 63 characters, letters or digits at both ends."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in text)
     return kept[:63].strip("-_.")

@@ -13,7 +13,7 @@ _RESTART_POLICIES = ("Always", "OnFailure", "Never", "ExitCode")
 
 
 def pytorchjob(request: JobRequest) -> dict[str, Any]:
-    """The PyTorchJob for a request.
+    """Return the PyTorchJob for a request.
 
     Pods are never restarted one by one: what is left of a gang would wait for the lost one until
     a timeout. The launcher starts the whole gang again where that makes sense.
@@ -41,35 +41,35 @@ def pytorchjob(request: JobRequest) -> dict[str, Any]:
 
 
 def pytorchjob_mistakes(manifest: dict[str, Any]) -> list[str]:
-    """What the Training Operator's webhook would refuse, or accept and then not understand."""
-    found = name_mistakes(manifest)
+    """Return what the Training Operator's webhook refuses, or accepts and does not understand."""
+    mistakes = name_mistakes(manifest)
     processes = manifest["spec"].get("nprocPerNode", "auto")
     if processes not in ("auto", "cpu", "gpu") and not str(processes).isdecimal():
-        found.append(f"spec.nprocPerNode: {processes!r} must be a number, auto, cpu or gpu")
+        mistakes.append(f"spec.nprocPerNode: {processes!r} must be a number, auto, cpu or gpu")
     replicas = manifest["spec"]["pytorchReplicaSpecs"]
     if "Master" not in replicas:
-        found.append("spec.pytorchReplicaSpecs: Master is missing")
+        mistakes.append("spec.pytorchReplicaSpecs: Master is missing")
     for kind, replica in replicas.items():
         where = f"spec.pytorchReplicaSpecs.{kind}"
         if kind not in ("Master", "Worker"):
-            found.append(f"{where}: must be Master or Worker")
+            mistakes.append(f"{where}: must be Master or Worker")
         if kind == "Master" and replica.get("replicas", 1) != 1:
-            found.append(f"{where}.replicas: {replica['replicas']} must be 1")
+            mistakes.append(f"{where}.replicas: {replica['replicas']} must be 1")
         if replica.get("restartPolicy", "Never") not in _RESTART_POLICIES:
-            found.append(f"{where}.restartPolicy: must be one of {', '.join(_RESTART_POLICIES)}")
-        found += _container_mistakes(where, replica["template"]["spec"].get("containers") or [])
-    return found
+            mistakes.append(f"{where}.restartPolicy: must be one of {', '.join(_RESTART_POLICIES)}")
+        mistakes += _container_mistakes(where, replica["template"]["spec"].get("containers") or [])
+    return mistakes
 
 
 def _container_mistakes(where: str, containers: list[dict[str, Any]]) -> list[str]:
-    found = [
+    mistakes = [
         f"{where}: container {each.get('name')!r} has no image"
         for each in containers
         if not each.get("image")
     ]
     if not any(each.get("name") == _CONTAINER for each in containers):
-        found.append(f"{where}: no container is named {_CONTAINER}")
-    return found
+        mistakes.append(f"{where}: no container is named {_CONTAINER}")
+    return mistakes
 
 
 def _replica(request: JobRequest, count: int) -> dict[str, Any]:

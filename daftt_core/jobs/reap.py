@@ -37,7 +37,7 @@ class FoundJob:
 
 
 def find_jobs(cluster: Cluster, kinds: list[JobKind], run: str = "") -> list[FoundJob]:
-    """The jobs of DAFTT in the cluster's namespace, the oldest first.
+    """Return the jobs of DAFTT in the cluster's namespace, the oldest first.
 
     Args:
         cluster: The cluster.
@@ -83,7 +83,7 @@ def _jobs(cluster: Cluster, kind: JobKind) -> list[dict[str, Any]]:
 
 
 def _orphaned(cluster: Cluster, kind: JobKind, job: dict[str, Any]) -> str:
-    """Why nobody waits for a job that is not over; empty where somebody does.
+    """Return why nobody waits for a job that is not over; empty where somebody does.
 
     A job that was started outside a step has no owner, and whether its launcher still waits
     cannot be told.

@@ -66,7 +66,7 @@ class JobRequest:
         return f"daftt-{_slug(self.run, 20)}-{_slug(self.stage, 10)}-{self.digest[:8]}"
 
     def command(self) -> list[str]:
-        """The words that start the program in a pod.
+        """Return the words that start the program in a pod.
 
         With several processes torchrun starts them; how many nodes there are and where they meet
         it reads from the PET variables that the cluster's controller sets.
@@ -76,7 +76,7 @@ class JobRequest:
         return ["python", "-m", _GANG, *self.program]
 
     def local_command(self) -> list[str]:
-        """The words that start the same program on this machine."""
+        """Return the words that start the same program on this machine."""
         if self.processes_per_node == 1:
             return [sys.executable, *self.program]
         count = f"--nproc-per-node={self.processes_per_node}"
@@ -121,11 +121,11 @@ def teacher_request(
 
 
 def owner_from_environment() -> Owner | None:
-    """The pod this process runs in, as Kubeflow Pipelines tells its steps; None elsewhere."""
+    """Return the pod this process runs in, as Kubeflow tells its steps; None elsewhere."""
     name, uid = os.environ.get("KFP_POD_NAME", ""), os.environ.get("KFP_POD_UID", "")
     return Owner(name, uid) if name and uid else None
 
 
 def _slug(text: str, length: int) -> str:
-    """The part of a name that a Kubernetes name may hold."""
+    """Return the part of a name that a Kubernetes name may hold."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower())[:length].strip("-") or "x"

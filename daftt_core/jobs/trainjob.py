@@ -14,7 +14,7 @@ _MANAGER = "daftt/launcher"
 
 
 def trainjob(request: JobRequest) -> dict[str, Any]:
-    """The TrainJob for a request.
+    """Return the TrainJob for a request.
 
     A TrainJob has no time to live after its end, unlike a PyTorchJob: it goes with the step's pod
     that owns it, or with ``daftt reap``.
@@ -53,11 +53,11 @@ def trainjob(request: JobRequest) -> dict[str, Any]:
 
 
 def trainjob_mistakes(manifest: dict[str, Any]) -> list[str]:
-    """What Kubeflow Trainer's webhook would refuse."""
-    found = name_mistakes(manifest)
+    """Return what Kubeflow Trainer's webhook refuses."""
+    mistakes = name_mistakes(manifest)
     if not manifest["spec"]["trainer"].get("image"):
-        found.append("spec.trainer.image: is missing")
-    return found
+        mistakes.append("spec.trainer.image: is missing")
+    return mistakes
 
 
 def _replicated_job(request: JobRequest) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class JobWatch:
         if job is None or job["metadata"]["uid"] != self._uid or _is_leaving(job):
             raise JobError(
                 f"{self._kind.name} {self._request.name} was deleted while it was at work; "
-                "run the pipeline again to go on from its last checkpoint"
+                "run the pipeline again to resume from its last checkpoint"
             )
         state = self._kind.state(job)
         self._log.look(pods)
@@ -202,7 +202,7 @@ class JobWatch:
         raise JobError(report)
 
     def _lost(self, pods: list[dict[str, Any]]) -> str:
-        """A pod that was at work and is no longer there, without the job being over."""
+        """Return a pod that ran and is no longer there, without the job being over."""
         present = {pod["metadata"]["uid"] for pod in pods}
         lost = [name for uid, name in self._alive.items() if uid not in present]
         self._alive |= {

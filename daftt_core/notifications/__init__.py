@@ -1,4 +1,4 @@
-"""Telling somebody that a run has ended: a webhook of one's own, or Slack."""
+"""Messages about the end of a run, to a webhook or to Slack."""
 
 from daftt_core.notifications.ending import TITLES, Ending, ending_of, example_ending
 from daftt_core.notifications.sending import URL_VARIABLE, body_of, notify, send

@@ -157,6 +157,6 @@ def _result(run: Run, about: dict[str, str]) -> Ending:
 
 
 def example_ending() -> Ending:
-    """What is sent to try it out."""
+    """Return what is sent to try it out."""
     sentence = "This is a test of DAFTT's notifications; no run has ended."
     return Ending(outcome="test", sentence=sentence)

@@ -28,7 +28,7 @@ _MOST_OF_LINE = 180
 
 
 def body_of(ending: Ending, form: Literal["webhook", "slack"]) -> dict[str, Any]:
-    """The JSON to send."""
+    """Return the JSON to send."""
     if form == "slack":
         return _slack(ending)
     return {"event": "run-ended", "daftt": __version__, **ending.model_dump(mode="json")}

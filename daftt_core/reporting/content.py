@@ -166,7 +166,7 @@ class ReportData(_Part):
         return self.trigger.reason if self.trigger and not self.trigger.train else ""
 
     def stage(self, name: str) -> StageRecord | None:
-        """A finished stage, or None."""
+        """Return a finished stage, or None."""
         return next((record for record in self.stages if record.name == name), None)
 
     def result(self, stage: Stage[R]) -> R | None:

@@ -133,13 +133,13 @@ def test_an_empty_cluster_names_all_that_it_lacks(cluster, output, tmp_path, cap
         *("right to events", "right to pods/log"),
         *("pods of light steps", "pods of model steps", "pods of the teacher's job"),
     }
-    assert all(check["mend"] for check in checks.values() if not check["ok"])
+    assert all(check["fix"] for check in checks.values() if not check["ok"])
     events = checks["right to events"]
     assert events["found"] == "no list"
-    assert "create role daftt-events --verb=list --resource=events" in events["mend"]
-    assert "training-operator" in checks["CRD pytorchjobs"]["mend"]
+    assert "create role daftt-events --verb=list --resource=events" in events["fix"]
+    assert "training-operator" in checks["CRD pytorchjobs"]["fix"]
     assert checks["queue gpus"]["found"] == "Kueue is not installed"
-    assert "create secret generic daftt-hub" in checks["secret daftt-hub"]["mend"]
+    assert "create secret generic daftt-hub" in checks["secret daftt-hub"]["fix"]
 
 
 def test_a_teacher_in_its_own_step_needs_no_rights_to_jobs(cluster, output, capsys) -> None:
@@ -257,7 +257,7 @@ def test_a_queue_is_looked_for_in_the_version_that_is_served(cluster, output, ca
     cluster.objects["/apis/kueue.x-k8s.io"]["preferredVersion"]["groupVersion"] = older
     _, checks = look(capsys, "--output", output, "--queue", "gpus")
     assert checks["queue gpus"]["found"] == "is missing"
-    assert f"apiVersion: {older}, kind: LocalQueue" in checks["queue gpus"]["mend"]
+    assert f"apiVersion: {older}, kind: LocalQueue" in checks["queue gpus"]["fix"]
     cluster.objects[QUEUE.replace("v1beta2", "v1beta1")] = cluster.objects[QUEUE]
     _, checks = look(capsys, "--output", output, "--queue", "gpus")
     assert checks["queue gpus"]["ok"]
@@ -273,7 +273,7 @@ def test_what_the_settings_name_is_looked_for(cluster, output, tmp_path, capsys)
     assert missing(checks) == {"CRD trainjobs", "right to trainjobs", "secret wandb"}
     assert checks["queue gpus"]["ok"]
     made = "kubectl -n kubeflow create secret generic wandb --from-file=key=KEY_FILE"
-    assert checks["secret wandb"]["mend"] == made
+    assert checks["secret wandb"]["fix"] == made
 
 
 def test_a_queue_that_is_stopped(cluster, output, capsys) -> None:

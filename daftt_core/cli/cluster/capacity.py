@@ -43,12 +43,12 @@ def capacity_checks(api: KubeReader, config: Config, namespace: str) -> Iterator
     for pod in _pods(config):
         asks = ", ".join(f"{value} {name}" for name, value in pod.requests.items())
         if refusal_status(answer):
-            found = f"cannot be told: you may not list nodes; it asks for {asks}"
-            yield Check(f"pods of {pod.name}", False, found, "kubectl get nodes", needed=False)
+            finding = f"cannot be told: you may not list nodes; it asks for {asks}"
+            yield Check(f"pods of {pod.name}", False, finding, "kubectl get nodes", needed=False)
             continue
         reason = _misfit(pod, answer.get("items") or []) or _over_quota(pod, quotas)
-        mend = "" if not reason else f"add nodes or quota, or ask for less with {pod.setting}"
-        yield Check(f"pods of {pod.name}", not reason, reason or f"{asks}: fits a node", mend)
+        fix = "" if not reason else f"add nodes or quota, or ask for less with {pod.setting}"
+        yield Check(f"pods of {pod.name}", not reason, reason or f"{asks}: fits a node", fix)
 
 
 def _pods(config: Config) -> Iterator[_Pod]:
@@ -124,8 +124,8 @@ def image_checks(api: KubeReader, namespace: str) -> Iterator[Check]:
         elif image in failing:
             yield Check(f"image {image}", False, f"could not be pulled: {failing[image]}", pull)
         else:
-            found = "is on no node yet; whether it can be pulled shows only when it is"
-            yield Check(f"image {image}", False, found, pull, needed=False)
+            finding = "is on no node yet; whether it can be pulled shows only when it is"
+            yield Check(f"image {image}", False, finding, pull, needed=False)
 
 
 def _failing_images(api: KubeReader, namespace: str) -> dict[str, str]:

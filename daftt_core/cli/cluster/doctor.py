@@ -94,8 +94,8 @@ def cluster_checks(target: Target) -> list[Check]:
         sentence = str(error)
         if isinstance(error, RefusedError) and error.status == 401:
             sentence = "the API server does not know you (401): log in to the cluster again"
-        mend = "kubectl config get-contexts; kubectl config use-context NAME"
-        return [Check("Kubernetes", False, sentence, mend)]
+        fix = "kubectl config get-contexts; kubectl config use-context NAME"
+        return [Check("Kubernetes", False, sentence, fix)]
     several_users, pipelines = _pipelines(api, target)
     return [
         Check("Kubernetes", True, version),
@@ -118,12 +118,12 @@ def _pipelines(api: KubeReader, target: Target) -> tuple[bool, Check]:
     answer = api.get(path)
     status = refusal_status(answer)
     if status == 403:
-        found = f"cannot be told: you may not read deployments in {_KFP_NAMESPACE}"
-        mend = f"kubectl -n {_KFP_NAMESPACE} get deployment {_KFP}"
-        return False, Check(name, False, found, mend, needed=False)
+        finding = f"cannot be told: you may not read deployments in {_KFP_NAMESPACE}"
+        fix = f"kubectl -n {_KFP_NAMESPACE} get deployment {_KFP}"
+        return False, Check(name, False, finding, fix, needed=False)
     if status:
-        found = f"there is no deployment {_KFP} in the namespace {_KFP_NAMESPACE}"
-        return False, Check(name, False, found, "see docs/operations.md, Install")
+        finding = f"there is no deployment {_KFP} in the namespace {_KFP_NAMESPACE}"
+        return False, Check(name, False, finding, "see docs/operations.md, Install")
     container = answer["spec"]["template"]["spec"]["containers"][0]
     variables = {each["name"]: each.get("value") for each in container.get("env") or []}
     several_users = variables.get("MULTIUSER") == "true"
@@ -131,15 +131,15 @@ def _pipelines(api: KubeReader, target: Target) -> tuple[bool, Check]:
     version = re.search(r":v?(\d+)\.(\d+)[^:@]*", container.get("image", ""))
     shown = f"{version[0].lstrip(':')}, {mode}" if version else f"version not known, {mode}"
     if not answer.get("status", {}).get("availableReplicas"):
-        mend = f"kubectl -n {_KFP_NAMESPACE} describe deployment {_KFP}"
-        return several_users, Check(name, False, f"{shown}: no pod of {_KFP} is ready", mend)
+        fix = f"kubectl -n {_KFP_NAMESPACE} describe deployment {_KFP}"
+        return several_users, Check(name, False, f"{shown}: no pod of {_KFP} is ready", fix)
     if version and (int(version[1]), int(version[2])) < _OLDEST_KFP:
-        found = f"{shown}: older than 2.17, with which DAFTT was tried"
-        return several_users, Check(name, False, found, "upgrade it", needed=False)
+        finding = f"{shown}: older than 2.17, with which DAFTT was tried"
+        return several_users, Check(name, False, finding, "upgrade it", needed=False)
     if not several_users and target.namespace != _KFP_NAMESPACE:
-        found = f"{shown}: its runs go to {_KFP_NAMESPACE}, and {target.namespace} is not used"
-        mend = f"daftt doctor --cluster --namespace {_KFP_NAMESPACE}"
-        return several_users, Check(name, False, found, mend)
+        finding = f"{shown}: its runs go to {_KFP_NAMESPACE}, and {target.namespace} is not used"
+        fix = f"daftt doctor --cluster --namespace {_KFP_NAMESPACE}"
+        return several_users, Check(name, False, finding, fix)
     return several_users, Check(name, True, shown)
 
 
@@ -152,17 +152,17 @@ def _namespace(api: KubeReader, target: Target, several_users: bool) -> Iterator
         yield Check(f"namespace {space}", False, "is missing", f"kubectl create namespace {space}")
         return
     if status:
-        found = f"cannot be told: you may not read it ({status})"
-        mend = f"kubectl get namespace {space}"
-        yield Check(f"namespace {space}", False, found, mend, needed=False)
+        finding = f"cannot be told: you may not read it ({status})"
+        fix = f"kubectl get namespace {space}"
+        yield Check(f"namespace {space}", False, finding, fix, needed=False)
     else:
         yield Check(f"namespace {space}", True, "is there")
         yield from _pod_security(api, target, (answer["metadata"].get("labels") or {}))
     account = target.service_account or ("default-editor" if several_users else "pipeline-runner")
     status = refusal_status(api.get(f"/api/v1/namespaces/{space}/serviceaccounts/{account}"))
-    found = {0: "is there", 404: "is missing"}.get(status, f"cannot be told ({status})")
-    mend = f"kubectl -n {space} create serviceaccount {account}" if status else ""
-    yield Check(f"account {account}", not status, found, mend, needed=status == 404)
+    finding = {0: "is there", 404: "is missing"}.get(status, f"cannot be told ({status})")
+    fix = f"kubectl -n {space} create serviceaccount {account}" if status else ""
+    yield Check(f"account {account}", not status, finding, fix, needed=status == 404)
 
 
 def _pod_security(api: KubeReader, target: Target, labels: dict[str, str]) -> Iterator[Check]:
@@ -181,29 +181,29 @@ def _pod_security(api: KubeReader, target: Target, labels: dict[str, str]) -> It
     if "/etc/config" in mounted:
         yield Check("pod security", True, f"{level}: the operator has its own init container")
         return
-    found = (
+    finding = (
         f"{level}: it refuses the init container that the training operator adds to workers; "
         "a job of several nodes waits for ever"
     )
-    mend = "mount a template as initContainer.yaml at the operator's /etc/config (docs/security.md)"
-    yield Check("pod security", False, found, mend)
+    fix = "mount a template as initContainer.yaml at the operator's /etc/config (docs/security.md)"
+    yield Check("pod security", False, finding, fix)
 
 
 def _job_api(api: KubeReader, target: Target) -> Iterator[Check]:
     """Yield whether the kind of job that trains the teacher is served, and what it builds on."""
     if target.launcher == "local":
         return
-    version, resource, mend = _APIS[target.launcher]
+    version, resource, fix = _APIS[target.launcher]
     resources = api.get(f"/apis/{version}").get("resources") or []
     served = any(each.get("name") == resource for each in resources)
-    found = f"served as {version}" if served else f"{version} is not served"
-    yield Check(f"CRD {resource}", served, found, "" if served else mend)
+    finding = f"served as {version}" if served else f"{version} is not served"
+    yield Check(f"CRD {resource}", served, finding, "" if served else fix)
     if served and target.launcher == "trainjob":
         runtime = target.config.job.runtime
         status = refusal_status(api.get(f"/apis/{version}/clustertrainingruntimes/{runtime}"))
-        found = {0: "is there", 404: "is missing"}.get(status, f"cannot be read ({status})")
-        mend = "kubectl get clustertrainingruntimes" if status else ""
-        yield Check(f"runtime {runtime}", not status, found, mend, needed=status == 404)
+        finding = {0: "is there", 404: "is missing"}.get(status, f"cannot be read ({status})")
+        fix = "kubectl get clustertrainingruntimes" if status else ""
+        yield Check(f"runtime {runtime}", not status, finding, fix, needed=status == 404)
 
 
 def _places(config: Config) -> Iterator[Check]:
@@ -211,16 +211,16 @@ def _places(config: Config) -> Iterator[Check]:
     try:
         check_for_pods(config)
     except ConfigError as error:
-        mend = "daftt doctor --cluster --output gs://BUCKET/daftt --settings FILE"
+        fix = "daftt doctor --cluster --output gs://BUCKET/daftt --settings FILE"
         for line in str(error).splitlines():
-            name, _, found = line.partition(": ")
-            yield Check(name, False, found, mend)
+            name, _, finding = line.partition(": ")
+            yield Check(name, False, finding, fix)
         return
     try:
         open_storage(config.run.output).check_writable()
     except StorageError as error:
-        mend = f"gcloud storage buckets describe {config.run.output}"
-        yield Check("storage", False, str(error), mend)
+        fix = f"gcloud storage buckets describe {config.run.output}"
+        yield Check("storage", False, str(error), fix)
     else:
         yield Check("storage", True, f"{config.run.output}: written, read and deleted from here")
     try:
@@ -260,21 +260,21 @@ def _rights(api: KubeReader, target: Target) -> Iterator[Check]:
         allowed = {verb: api.may(space, {**attributes, "verb": verb}) for verb in verbs}
         if None in allowed.values():
             note = f"cannot be told: you may not act as {account}"
-            mend = (
+            fix = (
                 f"kubectl auth can-i --list -n {space} --as system:serviceaccount:{space}:{account}"
             )
-            yield Check(f"right to {name}", False, note, mend, needed=False)
+            yield Check(f"right to {name}", False, note, fix, needed=False)
             continue
         lacking = [verb for verb, may in allowed.items() if not may]
         role = f"daftt-{name.replace('/', '-')}"
         full = f"{resource}.{group}" if group else name
-        mend = (
+        fix = (
             f"kubectl -n {space} create role {role} --verb={','.join(verbs)} --resource={full} && "
             f"kubectl -n {space} create rolebinding {role} --role={role} "
             f"--serviceaccount={space}:{account}"
         )
-        found = f"no {', '.join(lacking)}" if lacking else ", ".join(verbs)
-        yield Check(f"right to {name}", not lacking, found, mend if lacking else "")
+        finding = f"no {', '.join(lacking)}" if lacking else ", ".join(verbs)
+        yield Check(f"right to {name}", not lacking, finding, fix if lacking else "")
 
 
 def _secrets(api: KubeReader, target: Target, several_users: bool) -> Iterator[Check]:
@@ -306,7 +306,7 @@ def _secret(
     status = refusal_status(answer)
     if not status and key in answer.get("data", {}):
         return Check(f"secret {name}", True, f"has {key}")
-    found = {404: "is missing", 403: "cannot be told: you may not read secrets"}.get(
+    finding = {404: "is missing", 403: "cannot be told: you may not read secrets"}.get(
         status, f"cannot be read ({status})" if status else f"has no key {key!r}"
     )
     made_by = made_by or f"generic {name} --from-file={key}={key.upper()}_FILE"
@@ -314,7 +314,7 @@ def _secret(
     return Check(
         f"secret {name}",
         False,
-        f"{found}; needed for {only_for} only" if only_for else found,
+        f"{finding}; needed for {only_for} only" if only_for else finding,
         f"kubectl -n {space} create secret {made_by}",
         needed=needed,
     )
@@ -331,19 +331,19 @@ def _queue(api: KubeReader, target: Target) -> Iterator[Check]:
         return
     answer = api.get(f"/apis/{version}/namespaces/{space}/localqueues/{queue}")
     if status := refusal_status(answer):
-        found = "is missing" if status == 404 else f"cannot be read ({status})"
+        finding = "is missing" if status == 404 else f"cannot be read ({status})"
         manifest = (
             f"kubectl apply -f - <<< '{{apiVersion: {version}, kind: LocalQueue, "
             f"metadata: {{name: {queue}, namespace: {space}}}, "
             "spec: {clusterQueue: CLUSTER_QUEUE}}'"
         )
-        yield Check(name, False, found, manifest, needed=status == 404)
+        yield Check(name, False, finding, manifest, needed=status == 404)
         return
     conditions = answer.get("status", {}).get("conditions", [])
     stopped = [c for c in conditions if c.get("type") == "Active" and c.get("status") != "True"]
     if stopped:
-        found = f"is not active: {stopped[0].get('message', '')}"
-        yield Check(name, False, found, f"kubectl -n {space} describe localqueue {queue}")
+        finding = f"is not active: {stopped[0].get('message', '')}"
+        yield Check(name, False, finding, f"kubectl -n {space} describe localqueue {queue}")
     else:
         yield Check(name, True, "is active")
     yield from _managed(api, target, name)
@@ -367,6 +367,6 @@ def _managed(api: KubeReader, target: Target, name: str) -> Iterator[Check]:
     if framework in managed:
         yield Check(f"{name} starts", True, f"Kueue manages {framework}")
         return
-    mend = "kubectl -n kueue-system edit configmap kueue-manager-config"
-    found = f"Kueue does not manage {framework}: such a job stays suspended for ever"
-    yield Check(f"{name} starts", False, f"{found}; add it to integrations.frameworks", mend)
+    fix = "kubectl -n kueue-system edit configmap kueue-manager-config"
+    finding = f"Kueue does not manage {framework}: such a job stays suspended for ever"
+    yield Check(f"{name} starts", False, f"{finding}; add it to integrations.frameworks", fix)

@@ -158,5 +158,5 @@ def _check_no_variation(variations: Mapping[str, str | None]) -> None:
 
 
 def _run_name(config: Config) -> str:
-    """The name of a run: its own, or its task and a digest of all its settings."""
+    """Return the name of a run: its own, or its task and a digest of all its settings."""
     return config.run.name or f"{load_task(config.run.task).id}-{digest(to_flat(config), length=8)}"

@@ -116,7 +116,7 @@ class Remote:
             yield  # kfp prints links; what a script reads must hold nothing but the answer
 
     def link(self, path: str) -> str:
-        """The address of a page of the user interface."""
+        """Return the address of a page of the user interface."""
         return f"{self.connection.shown}/#/{path}"
 
 

@@ -40,7 +40,7 @@ class RemoteRun:
 
 
 def find_remote_runs(remote: Remote) -> list[RemoteRun]:
-    """The newest runs, the newest first.
+    """Return the newest runs, the newest first.
 
     Raises:
         RemoteError: It was refused.
@@ -69,7 +69,7 @@ def _read(remote: Remote, run: Any) -> RemoteRun:
 
 
 def remote_table(runs: Sequence[RemoteRun]) -> Table:
-    """The runs as a table for a terminal."""
+    """Return the runs as a table for a terminal."""
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "status", "time", "age", "id", "message"):
         table.add_column(heading, overflow="fold")

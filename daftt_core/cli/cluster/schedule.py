@@ -89,7 +89,7 @@ def _with_trigger(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def six_fields(cron: str) -> str:
-    """A cron expression as Kubeflow Pipelines reads it: with seconds in front.
+    """Return a cron expression as Kubeflow Pipelines reads it: with seconds in front.
 
     Args:
         cron: Five fields, as everywhere, or six.

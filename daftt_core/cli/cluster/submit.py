@@ -21,9 +21,9 @@ _ALIVE = ("PENDING", "RUNNING", "PAUSED", "SUCCEEDED")
 def submit_command(dry_run: bool, again: bool, as_json: bool, **given: Any) -> None:
     """Start the whole pipeline in Kubeflow Pipelines.
 
-    The pipeline is uploaded first, if it is not there. A run with the same settings that is going
-    on or has succeeded is not started twice; one that failed is started again and goes on where
-    it stopped.
+    The pipeline is uploaded first, if it is not there. A run with the same settings that is in
+    progress or has succeeded is not started twice; one that failed is started again and resumes
+    where it stopped.
 
     \b
     Examples:
@@ -62,7 +62,7 @@ def _tell(order: Order, run: Any, *, started: bool, dry_run: bool, as_json: bool
 
 
 def _find(order: Order) -> Any:
-    """The newest run that does the same, goes on or has succeeded; None where there is none."""
+    """Return the newest equal run that is in progress or has succeeded; None if there is none."""
     with order.remote.doing("list the runs"):
         runs = order.remote.client.list_runs(
             experiment_id=order.experiment_id,

@@ -103,7 +103,7 @@ def upload_command(
 
 
 def version_name(path: Path) -> str:
-    """The name under which a compiled pipeline is known: equal names mean equal files."""
+    """Return the name of a compiled pipeline's version: equal names mean equal files."""
     return f"{__version__}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
 

@@ -17,7 +17,7 @@ def test_a_missing_model_is_found_with_its_remedy(monkeypatch, tmp_path) -> None
     check = doctor._assets()
     assert not check.ok
     assert str(tmp_path) in check.found
-    assert check.mend.startswith("daftt fetch smollm2-135m-instruct")
+    assert check.fix.startswith("daftt fetch smollm2-135m-instruct")
 
 
 def test_a_missing_package_is_found_with_its_remedy(monkeypatch) -> None:
@@ -28,7 +28,7 @@ def test_a_missing_package_is_found_with_its_remedy(monkeypatch) -> None:
     assert not check.ok
     assert check.found.startswith("no-such-package is not installed; click is ")
     assert "rich" not in check.found
-    assert "pip install" in check.mend
+    assert "pip install" in check.fix
 
 
 def test_this_environment_has_every_package() -> None:
@@ -59,7 +59,7 @@ def test_exit_code_tells_whether_a_run_would_work(needed, code, monkeypatch, cap
     assert main(["doctor", "--json"]) == code
     found = json.loads(capsys.readouterr().out)
     assert found["ok"] is not needed
-    assert found["checks"][0]["mend"] == "daftt run --output ELSEWHERE"
+    assert found["checks"][0]["fix"] == "daftt run --output ELSEWHERE"
 
 
 @pytest.mark.slow
