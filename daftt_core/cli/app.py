@@ -17,6 +17,7 @@ from daftt_core.cli.cluster.logs import logs_command
 from daftt_core.cli.cluster.models import models_command
 from daftt_core.cli.cluster.reap import reap_command
 from daftt_core.cli.cluster.schedule import schedule_command
+from daftt_core.cli.cluster.stop import stop_command
 from daftt_core.cli.cluster.submit import submit_command
 from daftt_core.cli.cluster.upload import upload_command
 from daftt_core.cli.installation import completion_command, doctor_command, fetch_command
@@ -136,6 +137,7 @@ for _command in (
     submit_command,
     schedule_command,
     logs_command,
+    stop_command,
     completion_command,
 ):
     cli.add_command(_command)

@@ -86,8 +86,8 @@ def _labels(request: JobRequest) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": "daftt",
         MANAGED_BY_LABEL: "daftt",
-        RUN_LABEL: _label_value(request.run),
-        "daftt/stage": _label_value(request.stage),
+        RUN_LABEL: label_value(request.run),
+        "daftt/stage": label_value(request.stage),
         JOB_LABEL: request.name,
     }
 
@@ -156,7 +156,7 @@ def _container_security() -> dict[str, Any]:
     }
 
 
-def _label_value(text: str) -> str:
+def label_value(text: str) -> str:
     """Return text as a label's value may be: 63 characters, letters or digits at both ends."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in text)
     return kept[:63].strip("-_.")

@@ -35,6 +35,11 @@ class FoundJob:
     phase: str
     orphaned: str
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over, well or not."""
+        return self.phase in ("succeeded", "failed")
+
 
 def find_jobs(cluster: Cluster, kinds: list[JobKind], run: str = "") -> list[FoundJob]:
     """Return the jobs of DAFTT in the cluster's namespace, the oldest first.

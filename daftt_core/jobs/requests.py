@@ -14,6 +14,7 @@ from daftt_core.stages import TEACHER
 from daftt_core.workspace import Run
 
 _GANG = "daftt_core.distributed.torchrun"  # torchrun, with telling exit codes
+_ENTRY = "daftt_core.jobs.entry"
 _WAITING_ONLY = {"launcher", "namespace", "start_timeout_seconds", "max_restarts"}
 """Settings that change how a job is waited for, and not what it is."""
 
@@ -71,9 +72,10 @@ class JobRequest:
         With several processes torchrun starts them; how many nodes there are and where they meet
         it reads from the PET variables that the cluster's controller sets.
         """
-        if self.config.nodes * self.processes_per_node == 1:
-            return ["python", *self.program]
-        return ["python", "-m", _GANG, *self.program]
+        alone = self.config.nodes * self.processes_per_node == 1
+        # a program that is no module, such as a test's, is started as it is
+        first = ["python", "-m", _ENTRY] if not alone or self.program[0] == "-m" else ["python"]
+        return [*first, *([] if alone else ["-m", _GANG]), *self.program]
 
     def local_command(self) -> list[str]:
         """Return the words that start the same program on this machine."""

@@ -99,6 +99,23 @@ def _parsed(texts: Iterable[tuple[str, bytes]]) -> list[StageStatus]:
     return sorted(statuses, key=lambda status: status.updated)
 
 
+def mark_stopped(storage: Storage, reason: str) -> None:
+    """Note that a run was stopped, at each stage that was working.
+
+    Args:
+        storage: The run's.
+        reason: What stopped it.
+
+    Raises:
+        StorageError: The storage cannot be read or written.
+    """
+    for status in read_remote_statuses(storage):
+        if status.state == "running":
+            update = {"state": "failed", "message": reason, "exit_code": 1, "updated": time.time()}
+            stopped = status.model_copy(update=update)
+            storage.write(f"{_FOLDER}/{status.stage}.json", stopped.model_dump_json().encode())
+
+
 def write_status(
     folder: Path,
     storage: Storage,

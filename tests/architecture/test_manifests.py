@@ -16,6 +16,7 @@ import pytest
 import yaml
 from programs import missing_program
 
+from components.images import locked_images
 from daftt_core.jobs.pods import JOB_LABEL
 
 _K8S = Path(__file__).parents[2] / "k8s"
@@ -254,3 +255,19 @@ def test_access_to_the_hub_can_be_added(tmp_path: Path) -> None:
     policy = _of(objects, "NetworkPolicy")["all-talk-to-public-addresses"]
     _check(policy)
     assert "10.0.0.0/8" in policy["spec"]["egress"][0]["to"][0]["ipBlock"]["except"]
+
+
+@pytest.mark.parametrize("overlay", [*_OVERLAYS, *_GUESTS])
+def test_a_reaper_of_jobs_can_be_added(tmp_path: Path, overlay: str) -> None:
+    shutil.copytree(_K8S, tmp_path / "k8s")
+    kustomization = tmp_path / "k8s" / "overlays" / overlay / "kustomization.yaml"
+    text = kustomization.read_text(encoding="utf-8")
+    line = "  - ../../components/reaper\n"
+    has_some = "components:\n" in text
+    kustomization.write_text(text + (line if has_some else f"components:\n{line}"))
+    objects = _build(kustomization.parent)
+    reaper = _of(objects, "CronJob")["daftt-reaper"]
+    _check(reaper)
+    pod = reaper["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] in _of(objects, "ServiceAccount")
+    assert pod["containers"][0]["image"] == locked_images(Path("none"))["core"]

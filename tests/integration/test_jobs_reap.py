@@ -103,3 +103,16 @@ def test_missing_rights_end_with_one_sentence(
     api.faults = [Fault("GET", "/pytorchjobs", 403)]
     assert main(["reap"]) == 9
     assert "may not GET pytorchjobs" in capsys.readouterr().err
+
+
+def test_finished_jobs_that_fill_a_quota_can_be_removed(
+    api: KubeApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(api, "at-work", "step-1", "Running")
+    manifest = KINDS["pytorchjob"].build(job_request(run="done"))
+    manifest["status"] = {"conditions": [{"type": "Succeeded", "status": "True"}]}
+    api.add_job("pytorchjobs", manifest)
+    assert {run: fate for run, (fate, _) in reap(capsys, "--finished").items()} == {
+        "at-work": "kept",
+        "done": "removed",
+    }

@@ -191,6 +191,9 @@ def _one(state: KfpServer, name: str, which: str, method: str, action: str | Non
             for run in state.tables["runs"]:  # and their runs are shown as running for ever
                 run["workflow_deleted"] = run.get("recurring_run_id") == which
         return 200, {}
+    if action == ":terminate":
+        found["state"] = "CANCELED"
+        return 200, {}
     if action in (":disable", ":enable"):
         found["mode"] = action[1:].upper()
         return 200, {}

@@ -33,7 +33,6 @@ from daftt_core.workspace import Run, run_statuses
 
 _PATIENCE_SECONDS = 60
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DEFAULT_NAMESPACE = "kubeflow"
 
 
 @click.command("logs", short_help="Show how far a run on a cluster is, and what its steps wrote.")
@@ -61,7 +60,7 @@ def logs_command(
       daftt logs 0b7f6a52-5a3f-4c6c-9f0e-0d8a2b3c4d5e --task train-teacher
     """
     remote = connect(connection)
-    found = _find(remote, run)
+    found = find_run(remote, run)
     say(visible_line(f"{found.display_name}: {(found.state or 'PENDING').lower()}"))
     say(remote.link(f"runs/details/{found.run_id}"))
     for line in _stages(found, only_failed=failed):
@@ -100,7 +99,12 @@ class _Log:
             return [f"its log cannot be read: {error}"]
 
 
-def _find(remote: Remote, run: str) -> Any:
+def find_run(remote: Remote, run: str) -> Any:
+    """Return a run in Kubeflow Pipelines by its id, or the newest of its name.
+
+    Raises:
+        RemoteError: There is none.
+    """
     if not _ID.fullmatch(run):
         with remote.doing("list the runs"):
             runs = remote.client.list_runs(
@@ -120,7 +124,7 @@ def _find(remote: Remote, run: str) -> Any:
 def _stages(run: Any, *, only_failed: bool) -> Iterator[str]:
     """Yield a line for each stage, as the run's own folder tells."""
     try:
-        runs = list(_runs_of(run))
+        runs = list(runs_of(run))
         for name, one in runs:
             for status in run_statuses(one):
                 if status.state == "failed" or not only_failed:
@@ -131,7 +135,7 @@ def _stages(run: Any, *, only_failed: bool) -> Iterator[str]:
         yield f"# the run's folder cannot be read from here: {error}"
 
 
-def _runs_of(run: Any) -> Iterator[tuple[str, Run]]:
+def runs_of(run: Any) -> Iterator[tuple[str, Run]]:
     """Yield the run that the form of a pipeline makes, or the cells of a sweep."""
     arguments = from_argument((run.runtime_config and run.runtime_config.parameters) or {})
     form: dict[str, Any] = dict.fromkeys((*FORM_SETTINGS, "preset"), "")
@@ -147,8 +151,7 @@ def _runs_of(run: Any) -> Iterator[tuple[str, Run]]:
 
 def _pod_logs(remote: Remote, run: Any) -> list[_Log]:
     """Return the steps that have pods; empty where no kubeconfig leads to them."""
-    namespace = remote.connection.namespace if remote.several_users else ""
-    namespace = namespace or _DEFAULT_NAMESPACE
+    namespace = remote.pod_namespace
     try:
         steps = read_steps(namespace, run.run_id)
     except JobError as error:

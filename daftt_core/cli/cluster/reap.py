@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 @click.option(
     "--all", "everything", is_flag=True, help="Remove jobs too whose step is at work or unknown."
 )
+@click.option(
+    "--finished", is_flag=True, help="Remove jobs that have ended, too: a quota counts them."
+)
 @click.option("--dry-run", is_flag=True, help="Remove nothing; say what would be removed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def reap_command(
-    namespace: str, run_name: str, everything: bool, dry_run: bool, as_json: bool
+    namespace: str, run_name: str, everything: bool, finished: bool, dry_run: bool, as_json: bool
 ) -> int:
     """List the training jobs that DAFTT has made in a cluster, and remove the orphans.
 
@@ -42,7 +45,7 @@ def reap_command(
 
     cluster = Cluster(connect(), namespace)
     found = find_jobs(cluster, list(KINDS.values()), run_name)
-    doomed = [job for job in found if everything or job.orphaned]
+    doomed = [job for job in found if everything or job.orphaned or (finished and job.has_ended)]
     if not dry_run:
         for job in doomed:
             remove_job(cluster, job)

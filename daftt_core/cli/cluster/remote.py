@@ -33,6 +33,7 @@ _OPTIONS = {
     "namespace": "Namespace; empty where there is one user.",
     "host": "Address of Kubeflow Pipelines.",
 }
+_ONE_USERS_NAMESPACE = "kubeflow"
 _PATIENCE_SECONDS = 10  # for the first answer; what comes later may be a large upload
 _MESSAGE_CHARACTERS = 300
 _NOISE = re.compile(r"<[^<>]*>|HTTPS?Connection\([^()]*\):|\(Caused by.*")
@@ -79,6 +80,11 @@ class Remote:
     connection: Connection
     dry_run: bool = False
     several_users: bool = False
+
+    @property
+    def pod_namespace(self) -> str:
+        """The namespace of the runs' pods: with one user the usual one of the installation."""
+        return self.connection.namespace if self.several_users else _ONE_USERS_NAMESPACE
 
     def change(
         self, what: str, call: Callable[..., _Answer], /, **arguments: Any

@@ -9,6 +9,7 @@ import click
 
 from daftt_core.cli.cluster.order import Order, place_order, with_order
 from daftt_core.cli.cluster.remote import Remote, equals
+from daftt_core.cli.cluster.stop import ENDED
 from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.settings import SettingsCommand
 from daftt_core.config import read_preset, read_settings
@@ -16,7 +17,6 @@ from daftt_core.errors import ConfigError
 from daftt_core.records import visible_line
 
 _TRIGGER = "drift"
-_ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 _CONCURRENCY = 1  # two runs of the same settings would work in the same folder
 
 
@@ -165,7 +165,7 @@ def _remove_idle(remote: Remote, schedules: Sequence[Any], order: Order) -> None
         runs = remote.client.list_runs(
             experiment_id=order.experiment_id, sort_by="created_at desc", page_size=100
         ).runs
-    busy = {run.recurring_run_id: run for run in runs or [] if run.state not in _ENDED}
+    busy = {run.recurring_run_id: run for run in runs or [] if run.state not in ENDED}
     for schedule in schedules:
         run = busy.get(schedule.recurring_run_id)
         if run is None:

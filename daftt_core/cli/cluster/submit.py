@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
 
 from daftt_core.cli.cluster.order import Order, place_order, with_order
-from daftt_core.cli.cluster.remote import equals
+from daftt_core.cli.cluster.remote import Remote, equals
+from daftt_core.cli.cluster.stop import ENDED
 from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.settings import SettingsCommand
+from daftt_core.errors import RemoteError
+from daftt_core.records import visible_line
 
+_POLL_SECONDS = 10.0
 _ALIVE = ("PENDING", "RUNNING", "PAUSED", "SUCCEEDED")
 
 
 @click.command("submit", cls=SettingsCommand, short_help="Run the whole pipeline on a cluster.")
 @with_order
 @click.option("--again", is_flag=True, help="Start it even if the same run is there already.")
+@click.option("--wait", is_flag=True, help="Wait for its end; exit code 10 if it failed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def submit_command(dry_run: bool, again: bool, as_json: bool, **given: Any) -> None:
+def submit_command(dry_run: bool, again: bool, wait: bool, as_json: bool, **given: Any) -> None:
     """Start the whole pipeline in Kubeflow Pipelines.
 
     The pipeline is uploaded first, if it is not there. A run with the same settings that is in
@@ -48,6 +54,30 @@ def submit_command(dry_run: bool, again: bool, as_json: bool, **given: Any) -> N
     if run is None:  # a dry run
         return
     _tell(order, run, started=started, dry_run=dry_run, as_json=as_json)
+    if wait and not dry_run:
+        _wait(order.remote, run.run_id)
+
+
+def _wait(remote: Remote, run_id: str) -> None:
+    """Wait until a run has ended.
+
+    Raises:
+        RemoteError: It did not succeed.
+    """
+    state = ""
+    while True:
+        with remote.doing("read the run"):
+            run = remote.client.get_run(run_id)
+        if run.state != state:
+            state = run.state
+            say(f"{visible_line(run.display_name)}: {(state or 'PENDING').lower()}", err=True)
+        if state in ENDED:
+            break
+        time.sleep(_POLL_SECONDS)
+    if state != "SUCCEEDED":
+        raise RemoteError(
+            f"{run.display_name}: {state.lower()}; see: daftt logs {run_id} --failed --tail 20"
+        )
 
 
 def _tell(order: Order, run: Any, *, started: bool, dry_run: bool, as_json: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 import raw_server
 import yaml
+from job_requests import job_request
 from kfp_api import COOKIE, TOKEN, KfpServer, kfp_server
 from kube_api import kube_api, pod
 
@@ -21,8 +24,11 @@ from daftt_core.cli.cluster.upload import version_name
 from daftt_core.cli.local.launch import compiled_pipeline
 from daftt_core.config import Config, from_argument, from_flat
 from daftt_core.errors import ConfigError, DataError
+from daftt_core.jobs import KINDS
+from daftt_core.storage import open_storage
 from daftt_core.tasks import load_task
-from daftt_core.workspace import Run, run_stage
+from daftt_core.workspace import Run, read_statuses, run_stage
+from daftt_core.workspace.status import write_status
 
 OUTPUT = ["--output", "gs://bucket/daftt"]
 
@@ -397,6 +403,44 @@ def test_stages_and_pods_tell_what_the_list_of_tasks_does_not(
         out = capsys.readouterr().out
         assert "==== summarize (succeeded)" in out
         assert "w-2" not in out  # a driver
+
+
+def test_a_stopped_run_takes_its_jobs_along_and_its_folder_says_so(
+    server: KfpServer, capsys, monkeypatch, tmp_path: Path
+) -> None:
+    call(capsys, "submit", *OUTPUT, "--name", "mine")
+    run = Run(uri=str(tmp_path / "mine"), seed=1, task=load_task("movie-reviews"))
+    monkeypatch.setattr("daftt_core.cli.cluster.logs.resolve", lambda _: run)
+    write_status(tmp_path / "mine", open_storage(run.uri), "teacher", "running")
+    with kube_api(tmp_path, monkeypatch.setenv) as api:
+        for name in ("mine", "another"):
+            api.add_job("pytorchjobs", KINDS["pytorchjob"].build(job_request(run=name)))
+        assert main(["stop", "mine"]) == 0
+        left = {job["metadata"]["labels"]["daftt/run"]: job for job in api.jobs()}
+        assert "deletionTimestamp" in left["mine"]["metadata"]
+        assert "deletionTimestamp" not in left["another"]["metadata"]
+    assert server.tables["runs"][0]["state"] == "CANCELED"
+    (status,) = read_statuses(tmp_path / "mine")
+    assert (status.state, status.message.partition(";")[0]) == ("failed", "stopped by daftt stop")
+    capsys.readouterr()
+    assert main(["stop", "mine"]) == 0
+    assert "mine: has ended already (canceled)" in capsys.readouterr().out
+
+
+def test_submit_waits_for_the_end(server: KfpServer, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("daftt_core.cli.cluster.submit._POLL_SECONDS", 0.01)
+
+    def end(state: str) -> None:
+        while not server.tables["runs"] or server.tables["runs"][0]["state"] != "PENDING":
+            time.sleep(0.01)
+        server.tables["runs"][0]["state"] = state
+
+    for state, code in (("SUCCEEDED", 0), ("FAILED", 10)):
+        ending = threading.Thread(target=end, args=(state,))
+        ending.start()
+        assert main(["submit", *OUTPUT, "--again", "--wait", "--name", state.lower()]) == code
+        ending.join()
+        assert f"{state.lower()}: {state.lower()}" in capsys.readouterr().err
 
 
 def _fail(folder: Path) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def test_pods_have_time_to_save_when_they_are_told_to_end() -> None:
 def test_several_processes_run_under_torchrun_in_the_cluster_and_here() -> None:
     request = job_request(gpus=2)
     torchrun = ["-m", "daftt_core.distributed.torchrun"]
-    assert request.command()[1:3] == torchrun
+    assert request.command()[1:5] == ["-m", "daftt_core.jobs.entry", *torchrun]
     meeting = ["--standalone", "--local-addr=127.0.0.1"]
     assert request.local_command()[1:6] == [*torchrun, *meeting, "--nproc-per-node=2"]
     assert request.command()[-2:] == request.local_command()[-2:] == list(request.program)
