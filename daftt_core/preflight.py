@@ -91,28 +91,30 @@ def check_for_pods(config: Config) -> None:
     Raises:
         ConfigError: Names every setting that a pod cannot see.
     """
-    reasons = ((name, place, _unseen(place)) for name, place in _places(config))
-    mistakes = [f"{name}: {shortened(repr(place))} {why}" for name, place, why in reasons if why]
+    reasons = ((name, location, _unseen(location)) for name, location in _locations(config))
+    mistakes = [
+        f"{name}: {shortened(repr(location))} {why}" for name, location, why in reasons if why
+    ]
     if mistakes:
         raise ConfigError("\n".join(mistakes))
 
 
-def _places(config: Config) -> Iterator[tuple[str, str]]:
+def _locations(config: Config) -> Iterator[tuple[str, str]]:
     """Yield the settings that must be a place in a storage, with their values."""
     yield "output", config.run.output
     for name in ("train", "dev", "test", "unlabelled"):
-        place = getattr(config.data, name)
-        if place and not place.startswith("hub:"):
-            yield f"data_{name}", place
+        location = getattr(config.data, name)
+        if location and not location.startswith("hub:"):
+            yield f"data_{name}", location
     task = config.run.task
     if "\n" not in task.strip() and task not in builtin_tasks():  # or it is the text of a file
         yield "task", task
-    for name, place in (
+    for name, location in (
         ("prices", config.run.prices),
         ("promotion_registry", config.promotion.registry),
     ):
-        if place:
-            yield name, place
+        if location:
+            yield name, location
     for name, model in (
         ("teacher_model", config.teacher.model),
         ("student_model", config.student.model),
@@ -127,13 +129,13 @@ def _is_file_here(name: str) -> bool:
     return bool(name) and ("://" in name or name[0] in "/.~" or Path(name).exists())
 
 
-def _unseen(place: str) -> str:
-    """Return why a pod cannot see a place; empty where it can."""
-    if "://" not in place or place.startswith("file://"):
+def _unseen(location: str) -> str:
+    """Return why a pod cannot see a location; empty where it can."""
+    if "://" not in location or location.startswith("file://"):
         schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES if scheme != "file")
         return f"is on this machine, which no pod sees; copy it to storage ({schemes}...)"
     try:
-        open_storage(place)
+        open_storage(location)
     except StorageError as error:
         return f"cannot be reached by pods: {error}"
     return ""
