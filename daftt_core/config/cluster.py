@@ -122,7 +122,7 @@ class JobConfig(PodConfig):
     env: str = ""
     """Environment variables of the pods, a JSON object such as {"NCCL_DEBUG": "INFO"}; nothing
     secret."""
-    runtime: OptionalName = "torch-distributed"
+    runtime: OptionalName = "daftt-torch"
     """ClusterTrainingRuntime that a TrainJob builds on."""
     deadline_seconds: Seconds = 86_400
     """The job is ended when it has run for so long."""

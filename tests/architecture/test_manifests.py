@@ -17,6 +17,7 @@ import yaml
 from programs import missing_program
 
 from components.images import locked_images
+from daftt_core.config import JobConfig
 from daftt_core.jobs.pods import JOB_LABEL
 
 _K8S = Path(__file__).parents[2] / "k8s"
@@ -271,3 +272,14 @@ def test_a_reaper_of_jobs_can_be_added(tmp_path: Path, overlay: str) -> None:
     pod = reaper["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] in _of(objects, "ServiceAccount")
     assert pod["containers"][0]["image"] == locked_images(Path("none"))["core"]
+
+
+def test_the_runtime_of_trainjobs_leaves_restarts_to_the_launcher() -> None:
+    text = (_K8S / "components" / "training-runtime" / "runtime.yaml").read_text(encoding="utf-8")
+    runtime = yaml.safe_load(text)
+    assert runtime["metadata"]["name"] == JobConfig().runtime
+    spec = runtime["spec"]["template"]["spec"]
+    assert spec["failurePolicy"]["maxRestarts"] == 0
+    (job,) = spec["replicatedJobs"]
+    assert job["template"]["spec"]["backoffLimit"] == 0
+    assert job["template"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"

@@ -2,8 +2,8 @@
 
 It needs the Kubeflow Training Operator, an image with Python named by DAFTT_TEST_IMAGE, and the
 right to create a namespace, which it removes. DAFTT_TEST_LAUNCHER chooses pytorchjob (default) or
-trainjob, which needs Kubeflow Trainer and its runtime torch-distributed. docs/operations.md has the
-commands for a cluster made with kind.
+trainjob, which needs Kubeflow Trainer and the runtime in k8s/components/training-runtime.
+docs/operations.md has the commands for a cluster made with kind.
 
     KUBECONFIG=FILE DAFTT_TEST_IMAGE=python:3.11-slim pytest -m cluster tests/cluster
 """

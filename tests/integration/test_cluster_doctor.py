@@ -17,6 +17,7 @@ ACCOUNTS = "/api/v1/namespaces/kubeflow/serviceaccounts"
 KFP = "/apis/apps/v1/namespaces/kubeflow/deployments/ml-pipeline"
 TRAINER = "/apis/trainer.kubeflow.org/v1alpha1"
 KUEUE = "/api/v1/namespaces/kueue-system/configmaps/kueue-manager-config"
+RUNTIME = Path(__file__).parents[2] / "k8s/components/training-runtime/runtime.yaml"
 QUEUE = "/apis/kueue.x-k8s.io/v1beta2/namespaces/kubeflow/localqueues/gpus"
 
 
@@ -59,7 +60,7 @@ def cluster(monkeypatch, tmp_path):
             "/api/v1/namespaces/kubeflow": {"metadata": {"name": "kubeflow"}},
             f"{ACCOUNTS}/pipeline-runner": {"metadata": {}},
             f"{ACCOUNTS}/trainer": {"metadata": {}},
-            f"{TRAINER}/clustertrainingruntimes/torch-distributed": {"metadata": {}},
+            f"{TRAINER}/clustertrainingruntimes/daftt-torch": yaml.safe_load(RUNTIME.read_text()),
             "/apis/kubeflow.org/v1": {"resources": [{"name": "pytorchjobs"}]},
             "/apis/trainer.kubeflow.org/v1alpha1": {"resources": [{"name": "trainjobs"}]},
             "/apis/kueue.x-k8s.io": {
@@ -195,6 +196,19 @@ def test_workers_that_a_restricted_namespace_refuses(cluster, output, tmp_path, 
     cluster.objects[operator] = {"spec": {"template": {"spec": {"containers": mounts}}}}
     _, checks = look(capsys, *words)
     assert checks["pod security"]["ok"]
+
+
+def test_a_runtime_that_restarts_pods_one_by_one(cluster, output, tmp_path, capsys) -> None:
+    words = ("--output", output, *settings(tmp_path, job_launcher="trainjob"))
+    _, checks = look(capsys, *words)
+    assert checks["runtime daftt-torch"]["ok"]
+    # manifests/base/runtimes/torch_distributed.yaml of Kubeflow Trainer 2.3 says none of the three
+    runtime = cluster.objects[f"{TRAINER}/clustertrainingruntimes/daftt-torch"]
+    bare = {"replicatedJobs": [{"name": "node", "template": {"spec": {}}}]}
+    runtime["spec"]["template"]["spec"] = bare
+    _, checks = look(capsys, *words)
+    finding = checks["runtime daftt-torch"]["found"]
+    assert "(maxRestarts, backoffLimit, restartPolicy)" in finding
 
 
 def test_a_queue_that_does_not_start_the_kind_of_job(cluster, output, tmp_path, capsys) -> None:

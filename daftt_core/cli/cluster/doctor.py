@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -199,11 +200,31 @@ def _job_api(api: KubeReader, target: Target) -> Iterator[Check]:
     finding = f"served as {version}" if served else f"{version} is not served"
     yield Check(f"CRD {resource}", served, finding, "" if served else fix)
     if served and target.launcher == "trainjob":
-        runtime = target.config.job.runtime
-        status = refusal_status(api.get(f"/apis/{version}/clustertrainingruntimes/{runtime}"))
-        finding = {0: "is there", 404: "is missing"}.get(status, f"cannot be read ({status})")
-        fix = "kubectl get clustertrainingruntimes" if status else ""
-        yield Check(f"runtime {runtime}", not status, finding, fix, needed=status == 404)
+        name = target.config.job.runtime
+        yield _runtime(name, api.get(f"/apis/{version}/clustertrainingruntimes/{name}"))
+
+
+def _runtime(name: str, answer: dict[str, Any]) -> Check:
+    """Return whether the runtime of TrainJobs leaves restarts to DAFTT.
+
+    The runtime that comes with Kubeflow Trainer restarts pods one by one, while their peers wait.
+    """
+    fix = "kubectl apply -f k8s/components/training-runtime/runtime.yaml"
+    if status := refusal_status(answer):
+        finding = {404: "is missing"}.get(status, f"cannot be read ({status})")
+        return Check(f"runtime {name}", False, finding, fix, needed=status == 404)
+    spec = answer.get("spec", {}).get("template", {}).get("spec", {})
+    wrong = [] if spec.get("failurePolicy", {}).get("maxRestarts") == 0 else ["maxRestarts"]
+    for job in spec.get("replicatedJobs") or []:
+        template = job.get("template", {}).get("spec", {})
+        if template.get("backoffLimit") != 0:
+            wrong.append("backoffLimit")
+        if template.get("template", {}).get("spec", {}).get("restartPolicy") != "Never":
+            wrong.append("restartPolicy")
+    if not wrong:
+        return Check(f"runtime {name}", True, "leaves restarts to DAFTT")
+    finding = f"restarts pods one by one ({', '.join(wrong)}), while their peers wait for ever"
+    return Check(f"runtime {name}", False, finding, fix)
 
 
 def _places(config: Config) -> Iterator[Check]:
