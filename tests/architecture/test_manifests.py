@@ -283,3 +283,33 @@ def test_the_runtime_of_trainjobs_leaves_restarts_to_the_launcher() -> None:
     (job,) = spec["replicatedJobs"]
     assert job["template"]["spec"]["backoffLimit"] == 0
     assert job["template"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_the_operator_s_init_container_is_allowed_where_pods_are_restricted() -> None:
+    folder = _K8S / "training-operator"
+    config = yaml.safe_load((folder / "init-container.yaml").read_text(encoding="utf-8"))
+    _check(config)
+    template = config["data"]["initContainer.yaml"]
+    # what pkg/controller.v1/pytorch/initcontainer.go of the training operator 1.9.4 fills in
+    values = {"InitContainerImage": "alpine:3.10", "MasterAddr": "job-master-0", "MaxTries": "100"}
+    for name, value in values.items():
+        template = template.replace(f"{{{{.{name}}}}}", value)
+    assert "{{" not in template
+    (container,) = yaml.safe_load(template)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "worker"},
+        "spec": {"containers": [container], "initContainers": [container]},
+    }
+    _check(pod)
+    security = container["securityContext"]
+    assert security["runAsNonRoot"]
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    patch = yaml.safe_load((folder / "deployment-patch.yaml").read_text(encoding="utf-8"))
+    (mounting,) = patch["spec"]["template"]["spec"]["containers"]
+    assert mounting["volumeMounts"][0]["mountPath"] == "/etc/config"  # pkg/config/config.go
+    (volume,) = patch["spec"]["template"]["spec"]["volumes"]
+    assert volume["configMap"]["name"] == config["metadata"]["name"]

@@ -186,7 +186,10 @@ def _pod_security(api: KubeReader, target: Target, labels: dict[str, str]) -> It
         f"{level}: it refuses the init container that the training operator adds to workers; "
         "a job of several nodes waits for ever"
     )
-    fix = "mount a template as initContainer.yaml at the operator's /etc/config (docs/security.md)"
+    fix = (
+        "kubectl apply -f k8s/training-operator/init-container.yaml && kubectl -n kubeflow patch "
+        "deployment training-operator --patch-file k8s/training-operator/deployment-patch.yaml"
+    )
     yield Check("pod security", False, finding, fix)
 
 
