@@ -142,6 +142,7 @@ def _respond(state: KfpServer, method: str, path: str, query: dict[str, str], bo
             "pipeline_id": query["pipelineid"],
             "pipeline_version_id": str(uuid.uuid4()),
             "display_name": query["name"],
+            "description": query.get("description", ""),
         }
         tables["versions"].append(version)
         return 200, version

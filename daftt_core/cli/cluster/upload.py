@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from daftt_core import __version__
 from daftt_core.cli.authoring.compile import compile_pipeline
@@ -141,7 +142,7 @@ def _upload(remote: Remote, there: str, path: Path) -> Version:
     name = version_name(path)
     pipeline_id = _find_pipeline(remote, there)
     if pipeline_id is None:
-        pipeline_id = _create_pipeline(remote, there)
+        pipeline_id = _create_pipeline(remote, there, _description(path))
     else:
         with remote.doing("list the pipeline's versions"):
             versions = remote.client.list_pipeline_versions(
@@ -156,6 +157,7 @@ def _upload(remote: Remote, there: str, path: Path) -> Version:
         pipeline_package_path=str(path),
         pipeline_version_name=name,
         pipeline_id=pipeline_id,
+        description=f"DAFTT {__version__}. {_description(path)}",
     )
     return Version(pipeline_id, made.pipeline_version_id if made else "", there, name, is_new=True)
 
@@ -168,19 +170,29 @@ def _find_pipeline(remote: Remote, name: str) -> str | None:
     return str(pipelines[0].pipeline_id) if pipelines else None
 
 
-def _create_pipeline(remote: Remote, name: str) -> str:
+def _description(path: Path) -> str:
+    """Return the description in a compiled pipeline, which Kubeflow Pipelines does not show."""
+    with path.open(encoding="utf-8") as file:
+        spec = next(yaml.load_all(file, Loader=yaml.CSafeLoader))
+    return str(spec["pipelineInfo"].get("description", ""))
+
+
+def _create_pipeline(remote: Remote, name: str, description: str) -> str:
     # not upload_pipeline: that would make a first version without a digest in its name
     made = remote.change(
         "create the pipeline",
         partial(_send_pipeline, remote),
         name=name,
+        description=description,
         namespace=remote.connection.namespace or None,
     )
     return str(made.pipeline_id) if made else ""
 
 
-def _send_pipeline(remote: Remote, name: str, namespace: str | None) -> Any:
+def _send_pipeline(remote: Remote, name: str, description: str, namespace: str | None) -> Any:
     from kfp_server_api import V2beta1Pipeline
 
-    pipeline: Any = V2beta1Pipeline(name=name, display_name=name, namespace=namespace)
+    pipeline: Any = V2beta1Pipeline(
+        name=name, display_name=name, description=description, namespace=namespace
+    )
     return remote.client.pipelines.pipeline_service_create_pipeline(pipeline=pipeline)

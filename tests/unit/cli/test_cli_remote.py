@@ -54,6 +54,9 @@ def test_uploading_twice_makes_one_version(server: KfpServer, capsys) -> None:
     assert first["name"] == version_name(compiled_pipeline())
     assert server.writes == ["POST /pipelines", "POST /pipelines/upload_version"]
     assert server.body_of("POST /pipelines/upload_version") == compiled_pipeline().read_text()
+    described = "Fine-tune a teacher on few labels, let it write more, and train small students."
+    assert server.body_of("POST /pipelines")["description"] == described
+    assert server.tables["versions"][0]["description"].endswith(described)
 
 
 def test_submit_fills_in_the_form_and_starts_the_same_run_once(server: KfpServer, capsys) -> None:
