@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from daftt_core.cli.cluster.logs import find_run, runs_of
@@ -71,7 +69,7 @@ def _remove_jobs(remote: Remote, run: Run) -> None:
         say(visible_line(f"# its training jobs are not looked at: {error}; see: daftt reap"))
 
 
-def _mark(run: Any) -> None:
+def _mark(run: Run) -> None:
     try:
         mark_stopped(
             open_storage(run.uri), "stopped by daftt stop; submit the run again to resume it"
