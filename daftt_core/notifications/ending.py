@@ -107,7 +107,7 @@ def ending_of(
     trigger = read_result(run, TRIGGER)
     if trigger and not trigger.train:
         return Ending(outcome="not-trained", sentence=trigger.reason, **about)
-    return _result(run, about)
+    return _result(run, about, promotes=promotes or not attempt)
 
 
 def _came_to_its_end(run: Run, statuses: list[StageStatus], promotes: bool, attempt: str) -> bool:
@@ -145,8 +145,9 @@ def _dead_step(statuses: list[StageStatus]) -> str:
     return place
 
 
-def _result(run: Run, about: dict[str, str]) -> Ending:
-    evaluation, promotion = read_result(run, EVALUATION), read_result(run, PROMOTION)
+def _result(run: Run, about: dict[str, str], *, promotes: bool) -> Ending:
+    evaluation = read_result(run, EVALUATION)
+    promotion = read_result(run, PROMOTION) if promotes else None
     headline = evaluation.headline if evaluation else "it ended without an evaluation"
     if promotion:  # which model serves outranks whether synthetic examples helped
         outcome: Outcome = "promoted" if promotion.promoted else "not-promoted"
