@@ -48,8 +48,8 @@ class SynthesisConfig(Section):
     """Labels to write new inputs for: as many of each (uniform), or by their shares of the
     labelled examples (as-labelled; set curation_balance to false too)."""
     demonstrations: int = Field(default=0, ge=0, le=32)
-    """Labelled examples, drawn anew for each prompt, that are shown where a new input is asked
-    for; they have the wanted label. 0: the form that a teacher tuned in both directions has
+    """Labelled examples, drawn for each prompt, that are shown where a new input is requested;
+    they have the wanted label. 0: the form that a teacher tuned in both directions has
     learned."""
     generate_temperature: float = Field(default=0.8, gt=0, le=2)
     """Sampling temperature of inputs (the paper: 0.8)."""
@@ -88,7 +88,7 @@ class SynthesisConfig(Section):
     server_start_seconds: int = Field(default=900, ge=1, le=86_400)
     """How long a started server may take to load its model."""
     chunk_size: int = Field(default=64, ge=1, le=1_000_000)
-    """Examples committed together, at least; the teacher is asked for 64 at a time."""
+    """Examples committed together, at least; the teacher writes 64 at a time."""
     streams: int = Field(default=8, ge=1, le=1024)
     """Independent sequences that the work of a mode falls into, so that neither shards nor
     interruptions change what is made; more of them allow more shards."""

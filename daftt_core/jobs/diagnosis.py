@@ -47,7 +47,7 @@ class PodEnd:
         exit_code: Of its container; None where it never got that far.
         certain: Whether the cluster says itself that it ended the pod.
         finished: When, as the cluster writes times; empty where unknown.
-        deleted: When somebody asked for its deletion, in the same form; empty where nobody did.
+        deleted: When its deletion was requested, in the same form; empty if it was not.
         replica: ``master`` or ``worker``; empty where the job makes no difference.
     """
 
@@ -201,7 +201,7 @@ def _reason(
 
 
 def _deleted(metadata: dict[str, Any]) -> str:
-    """Return when the deletion of an object was asked for; empty where it was not.
+    """Return when the deletion of an object was requested; empty if it was not.
 
     Its time stamp is when it has to be gone, which is later by its grace.
     """

@@ -1,6 +1,6 @@
 """The one client of the Kubernetes API: plain JSON in and out, transient faults waited for.
 
-The one module that imports ``kubernetes``, and only once a cluster is asked for: it costs a second.
+The one module that imports ``kubernetes``, and only where a cluster is used: it costs a second.
 Its generic call is used, not its hundreds of typed methods: custom resources are plain dicts
 anyway, and one call has one place for time limits and retries.
 """

@@ -1,6 +1,6 @@
 """The log of a job's first pod, shown in the step's own log as it grows.
 
-It is asked for again at every look at the job, from the time of the last line on, and not followed
+It is requested again at every look at the job, from the time of the last line on, and not followed
 over one long connection: a connection that is cut, or that hangs, costs nothing but a moment, and
 nothing is lost or shown twice.
 """

@@ -56,7 +56,7 @@ class JobWatch:
     Args:
         cluster: The cluster.
         kind: The kind of job.
-        request: What was asked for.
+        request: The job that was requested.
         uid: The job's identity; another one of the same name is not this one.
         pod_log: Shows the job's log.
         poll_seconds: Between two looks.

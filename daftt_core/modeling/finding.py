@@ -40,7 +40,7 @@ def find_model(name: str | Path) -> Path:
     Args:
         name: A bundled model's name, the path of a folder or ``.gguf`` file, a folder in a bucket,
             which is fetched once, or a Hub id such as ``org/name`` or ``org/name@revision``, which
-            is asked for only when no such path exists.
+            is requested only when no such path exists.
 
     Raises:
         ModelError: There is no such model, or its folder lacks weights or a tokenizer, or holds

@@ -70,7 +70,7 @@ _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def notify(ending: Ending, form: str) -> None:
-    """Tell how a run ended, if that was asked for; a failure to do so is only warned about.
+    """Tell how a run ended, if that was requested; a failure to do so is only warned about.
 
     Args:
         ending: How it ended.

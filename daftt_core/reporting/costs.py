@@ -43,7 +43,7 @@ def notes(ledger: Ledger) -> list[str]:
     """Explain how to read the numbers, in sentences."""
     sentences = [
         "A stage's time is that of all its attempts. GPU-hours are those of all GPUs it had, idle "
-        "or not; bytes are those that went to and from a storage at a distance."
+        "or not; bytes are those that went to and from remote storage."
     ]
     if ledger.prices:
         sentences.append(f"Costs are in {ledger.currency}, by these prices: {ledger.prices}.")

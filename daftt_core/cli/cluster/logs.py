@@ -51,8 +51,8 @@ def logs_command(
     """Show the stages of RUN and the logs of its steps.
 
     RUN is an id, or a name as 'daftt runs --remote' lists it. Stages are read from the run's folder
-    in the bucket, and logs from its pods, with the kubeconfig's rights; without one, Kubeflow
-    Pipelines is asked for them. Pods and their logs are kept for about an hour after a run.
+    in the bucket, and logs from its pods, with the kubeconfig's rights; without one, they
+    come from Kubeflow Pipelines. Pods and their logs are kept for about an hour after a run.
 
     \b
     Examples:

@@ -128,7 +128,7 @@ def _is_same(run: Any, cron: str, order: Order) -> bool:
         and reference.pipeline_version_id == order.version.version_id
         and run.runtime_config
         and run.runtime_config.parameters == order.parameters
-        # none was asked for: whatever the installation has chosen
+        # none was named: whatever the installation has chosen
         and (not order.service_account or run.service_account == order.service_account)
     )
 
