@@ -6,11 +6,12 @@ to the cluster and how its state is read; a *launcher* runs a request and waits 
 
 from daftt_core.jobs.launcher import KINDS, launcher_for
 from daftt_core.jobs.requests import JobRequest, teacher_request
-from daftt_core.jobs.steps import read_steps, step_log, why_steps_died
+from daftt_core.jobs.steps import connect_to_steps, read_steps, step_log, why_steps_died
 
 __all__ = [
     "KINDS",
     "JobRequest",
+    "connect_to_steps",
     "launcher_for",
     "read_steps",
     "step_log",

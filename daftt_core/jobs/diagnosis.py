@@ -148,16 +148,14 @@ def describe(
 def _failed_container(pod: dict[str, Any], main: str) -> str:
     """Return the init container that failed, or the main one."""
     inits = (pod.get("status") or {}).get("initContainerStatuses") or []
-    for container in inits:
-        terminated = (container.get("state") or {}).get("terminated")
-        if terminated and terminated.get("exitCode") != 0:
-            return str(container.get("name", main))
-    return main
+    failed = _first_failed(inits)
+    return str(failed.get("name", main)) if failed else main
 
 
 def _end(pod: dict[str, Any], memory_setting: str) -> PodEnd | None:
     metadata, status = pod["metadata"], pod.get("status") or {}
-    terminated, deleted = _first_failure(status), _deleted(metadata)
+    failed, deleted = _first_failed(_containers(status)), _deleted(metadata)
+    terminated = failed["state"]["terminated"] if failed else None
     disrupted = next(
         (
             condition
@@ -212,12 +210,12 @@ def _deleted(metadata: dict[str, Any]) -> str:
     return f"{asked.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _first_failure(status: dict[str, Any]) -> dict[str, Any] | None:
-    for container in _containers(status):
+def _first_failed(containers: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the first container that ended with an error."""
+    for container in containers:
         terminated = (container.get("state") or {}).get("terminated")
         if terminated and terminated.get("exitCode") != 0:
-            found: dict[str, Any] = terminated
-            return found
+            return container
     return None
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daftt_core.jobs.cluster import Cluster
+from daftt_core.jobs.diagnosis import has_ended
 from daftt_core.jobs.kinds import JobKind
 from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.jobs.pods import MANAGED_BY_LABEL, RUN_LABEL
@@ -99,7 +100,6 @@ def _orphaned(cluster: Cluster, kind: JobKind, job: dict[str, Any]) -> str:
         pod = cluster.pod(owner["name"])
         if pod is None or pod["metadata"]["uid"] != owner["uid"]:
             return f"the pod of its step, {owner['name']}, is gone"
-        phase = (pod.get("status") or {}).get("phase")
-        if phase in ("Succeeded", "Failed"):
-            return f"its step, {owner['name']}, has {phase.lower()}"
+        if has_ended(pod):
+            return f"its step, {owner['name']}, has {pod['status']['phase'].lower()}"
     return ""

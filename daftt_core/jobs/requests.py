@@ -73,9 +73,10 @@ class JobRequest:
         it reads from the PET variables that the cluster's controller sets.
         """
         alone = self.config.nodes * self.processes_per_node == 1
-        # a program that is no module, such as a test's, is started as it is
-        first = ["python", "-m", _ENTRY] if not alone or self.program[0] == "-m" else ["python"]
-        return [*first, *([] if alone else ["-m", _GANG]), *self.program]
+        words = [*self.program] if alone else ["-m", _GANG, *self.program]
+        if words[0] == "-m":  # a program that is no module, such as a test's, is started as it is
+            words = ["-m", _ENTRY, *words]
+        return ["python", *words]
 
     def local_command(self) -> list[str]:
         """Return the words that start the same program on this machine."""

@@ -30,7 +30,7 @@ def why_steps_died() -> str:
     if not name:
         return ""
     try:
-        cluster = _cluster()
+        cluster = connect_to_steps()
         own = cluster.pod(name) or {}
         run = (own.get("metadata", {}).get("labels") or {}).get(RUN_LABEL)
         pods = cluster.pods(f"{RUN_LABEL}={run}") if run else []
@@ -59,19 +59,19 @@ class Step:
     reason: str
 
 
-def read_steps(namespace: str, run_id: str) -> list[Step]:
+def read_steps(cluster: Cluster, run_id: str) -> list[Step]:
     """Return the steps of a run that have pods, in the order in which they were created.
 
     Drivers are among them only where they failed.
 
     Args:
-        namespace: Where the pods are.
+        cluster: The cluster, in the namespace of the pods.
         run_id: The run's id in Kubeflow Pipelines.
 
     Raises:
-        JobError: No cluster is known, it cannot be reached, or pods may not be listed.
+        JobError: The cluster cannot be reached, or pods may not be listed.
     """
-    pods = _cluster(namespace).pods(f"{RUN_LABEL}={run_id}")
+    pods = cluster.pods(f"{RUN_LABEL}={run_id}")
     pods.sort(key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
     steps = [_step(pod) for pod in pods]
     return [step for step in steps if step.state == "failed" or step.name != step.pod]
@@ -93,15 +93,23 @@ def _component(pod: dict[str, Any]) -> str:
     return ""
 
 
-def step_log(namespace: str, pod: str) -> list[str]:
+def step_log(cluster: Cluster, pod: str) -> list[str]:
     """Return what a step's program wrote.
 
     Raises:
         JobError: It cannot be read.
     """
-    lines = _cluster(namespace).log_lines(pod, "main")
+    lines = cluster.log_lines(pod, "main")
     return [line.partition(" ")[2] for line in lines]  # each begins with its time
 
 
-def _cluster(namespace: str = "") -> Cluster:
+def connect_to_steps(namespace: str = "") -> Cluster:
+    """Return the cluster of a pipeline's steps, which is not waited for long.
+
+    Args:
+        namespace: Where the pods are; empty takes that of this pod, or of the kubeconfig.
+
+    Raises:
+        JobError: No cluster is known.
+    """
     return Cluster(connect(_PATIENCE), namespace)

@@ -24,6 +24,7 @@ from daftt_core.storage import read_manifest, unlisted
 from daftt_core.storage.assets import fetch, known_assets
 from daftt_core.storage.models import (
     MODEL_FILES,
+    NO_WEIGHTS,
     fetch_model,
     find_remote_model,
     is_remote_model,
@@ -119,8 +120,7 @@ def _check_folder(folder: Path) -> None:
             "the model and might change what is loaded; remove it"
         )
     reason = lacking(path.name for path in folder.iterdir() if path.is_file())
-    pickled = any(path for pattern in _PICKLED for path in folder.glob(pattern))
-    if "no weights" in reason and pickled:
+    if reason == NO_WEIGHTS and any(path for pattern in _PICKLED for path in folder.glob(pattern)):
         reason = (
             "holds only pickled weights (.bin, .pt), which can run code when they are read; "
             "convert them to model.safetensors"

@@ -51,7 +51,7 @@ def make_once(
     if sound_manifest(folder, again, key) is not None:  # also in a cache that cannot be written
         return folder
     with (
-        _explained(folder),
+        explained(folder),
         exclusively(folder.parent / ".locks" / f"{folder.name}.lock", folder.name),
     ):
         if sound_manifest(folder, again, key) is None:
@@ -62,7 +62,12 @@ def make_once(
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path) -> Iterator[None]:
+    """Turn a failure to write in a folder of the cache into one sentence.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
     try:
         yield
     except OSError as error:
@@ -95,7 +100,7 @@ class Cache:
         """
         digest = manifest.digest
         lock = self._folder / ".locks" / f"{digest}.lock"
-        with _explained(self._folder):
+        with explained(self._folder):
             self._hold(digest)
             with exclusively(lock, f"download of {digest}"):
                 ready = self._folder / digest

@@ -20,6 +20,7 @@ from typing import Any
 from daftt_core.errors import ModelError, StorageError
 from daftt_core.records import digest, link_file
 from daftt_core.storage.assets import cache_folder
+from daftt_core.storage.cache import explained
 from daftt_core.storage.folders import RemoteFolder
 from daftt_core.storage.local import exclusively
 from daftt_core.storage.manifest import MANIFEST, Manifest, commit, is_inside, read_manifest
@@ -40,6 +41,9 @@ TOKENIZER_FILES = (
 )
 """A model folder has one of them."""
 
+NO_WEIGHTS = "has no weights (no .safetensors file)"
+"""What is lacking where others keep pickled weights."""
+
 _CONFIG = "config.json"
 
 
@@ -54,7 +58,7 @@ def lacking(names: Iterable[str]) -> str:
     if _CONFIG not in names:
         return "has no config.json, so it is not a model folder"
     if not any(fnmatch(name, "*.safetensors") for name in names):
-        return "has no weights (no .safetensors file)"
+        return NO_WEIGHTS
     if not any(name in names for name in TOKENIZER_FILES):
         return "has no tokenizer (such as tokenizer.json)"
     return ""
@@ -172,19 +176,13 @@ def fetch_model(uri: str) -> Path:
     folder = cache_folder() / "models" / model.digest
     partial = folder.with_name(f".{model.digest}.partial")
     lock = cache_folder() / ".locks" / f"model-{model.digest}.lock"
-    try:
-        with exclusively(lock, f"download of {uri}"):
-            if not _is_whole(folder, model):
-                log.info("model %s: fetching %.1f GB", uri, sum(model.sizes.values()) / 1e9)
-                partial.mkdir(parents=True, exist_ok=True)
-                model.download(partial)
-                commit(partial, model.digest)
-                partial.replace(folder)
-    except OSError as error:
-        raise StorageError(
-            f"{error.filename or folder}: {error.strerror or error}; set DAFTT_CACHE to a folder "
-            "with free space that can be written"
-        ) from error
+    with explained(folder), exclusively(lock, f"download of {uri}"):
+        if not _is_whole(folder, model):
+            log.info("model %s: fetching %.1f GB", uri, sum(model.sizes.values()) / 1e9)
+            partial.mkdir(parents=True, exist_ok=True)
+            model.download(partial)
+            commit(partial, model.digest)
+            partial.replace(folder)
     return folder
 
 

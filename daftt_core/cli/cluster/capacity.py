@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from daftt_core.cli.checks import Check
 from daftt_core.cli.cluster.kube import KubeReader, refusal_status
-from daftt_core.cli.local.launch import compiled_pipeline
+from daftt_core.cli.local.launch import compiled_pipeline, read_pipeline
 from daftt_core.config import Config
 from daftt_core.jobs.kubernetes import amount
 
@@ -140,6 +138,5 @@ def _failing_images(api: KubeReader, namespace: str) -> dict[str, str]:
 
 
 def _pipeline_images(path: Path) -> list[str]:
-    spec = next(yaml.load_all(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
-    executors = spec["deploymentSpec"]["executors"].values()
+    executors = read_pipeline(path)["deploymentSpec"]["executors"].values()
     return sorted({executor["container"]["image"] for executor in executors})

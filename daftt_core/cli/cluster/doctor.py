@@ -17,6 +17,7 @@ import yaml
 from daftt_core.cli.checks import Check
 from daftt_core.cli.cluster.capacity import capacity_checks, image_checks
 from daftt_core.cli.cluster.kube import KubeReader, refusal_status
+from daftt_core.cli.cluster.remote import KFP_NAMESPACE
 from daftt_core.config import Config
 from daftt_core.errors import ConfigError, JobError, ModelError, StorageError
 from daftt_core.jobs.kubernetes import RefusedError
@@ -55,7 +56,6 @@ _RIGHTS = (
 )
 _JOB_VERBS = ("create", "get", "list", "patch", "delete")
 _KFP = "ml-pipeline"
-_KFP_NAMESPACE = "kubeflow"
 _OLDEST_KFP = (2, 17)
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 _STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - its name
@@ -115,15 +115,15 @@ def cluster_checks(target: Target) -> list[Check]:
 def _pipelines(api: KubeReader, target: Target) -> tuple[bool, Check]:
     """Return whether Kubeflow Pipelines has several users, and how it is."""
     name = "Kubeflow Pipelines"
-    path = f"/apis/apps/v1/namespaces/{_KFP_NAMESPACE}/deployments/{_KFP}"
+    path = f"/apis/apps/v1/namespaces/{KFP_NAMESPACE}/deployments/{_KFP}"
     answer = api.get(path)
     status = refusal_status(answer)
     if status == 403:
-        finding = f"cannot be told: you may not read deployments in {_KFP_NAMESPACE}"
-        fix = f"kubectl -n {_KFP_NAMESPACE} get deployment {_KFP}"
+        finding = f"cannot be told: you may not read deployments in {KFP_NAMESPACE}"
+        fix = f"kubectl -n {KFP_NAMESPACE} get deployment {_KFP}"
         return False, Check(name, False, finding, fix, needed=False)
     if status:
-        finding = f"there is no deployment {_KFP} in the namespace {_KFP_NAMESPACE}"
+        finding = f"there is no deployment {_KFP} in the namespace {KFP_NAMESPACE}"
         return False, Check(name, False, finding, "see docs/operations.md, Install")
     container = answer["spec"]["template"]["spec"]["containers"][0]
     variables = {each["name"]: each.get("value") for each in container.get("env") or []}
@@ -132,14 +132,14 @@ def _pipelines(api: KubeReader, target: Target) -> tuple[bool, Check]:
     version = re.search(r":v?(\d+)\.(\d+)[^:@]*", container.get("image", ""))
     shown = f"{version[0].lstrip(':')}, {mode}" if version else f"version not known, {mode}"
     if not answer.get("status", {}).get("availableReplicas"):
-        fix = f"kubectl -n {_KFP_NAMESPACE} describe deployment {_KFP}"
+        fix = f"kubectl -n {KFP_NAMESPACE} describe deployment {_KFP}"
         return several_users, Check(name, False, f"{shown}: no pod of {_KFP} is ready", fix)
     if version and (int(version[1]), int(version[2])) < _OLDEST_KFP:
         finding = f"{shown}: older than 2.17, with which DAFTT was tried"
         return several_users, Check(name, False, finding, "upgrade it", needed=False)
-    if not several_users and target.namespace != _KFP_NAMESPACE:
-        finding = f"{shown}: its runs go to {_KFP_NAMESPACE}, and {target.namespace} is not used"
-        fix = f"daftt doctor --cluster --namespace {_KFP_NAMESPACE}"
+    if not several_users and target.namespace != KFP_NAMESPACE:
+        finding = f"{shown}: its runs go to {KFP_NAMESPACE}, and {target.namespace} is not used"
+        fix = f"daftt doctor --cluster --namespace {KFP_NAMESPACE}"
         return several_users, Check(name, False, finding, fix)
     return several_users, Check(name, True, shown)
 
@@ -172,7 +172,7 @@ def _pod_security(api: KubeReader, target: Target, labels: dict[str, str]) -> It
     if level != "restricted" or not several_pods:
         yield Check("pod security", True, f"{level}: the pipeline's pods are allowed")
         return
-    operator = api.get(f"/apis/apps/v1/namespaces/{_KFP_NAMESPACE}/deployments/training-operator")
+    operator = api.get(f"/apis/apps/v1/namespaces/{KFP_NAMESPACE}/deployments/training-operator")
     spec = operator.get("spec", {}).get("template", {}).get("spec", {})
     mounted = {
         mount.get("mountPath")
@@ -187,8 +187,9 @@ def _pod_security(api: KubeReader, target: Target, labels: dict[str, str]) -> It
         "a job of several nodes waits for ever"
     )
     fix = (
-        "kubectl apply -f k8s/training-operator/init-container.yaml && kubectl -n kubeflow patch "
-        "deployment training-operator --patch-file k8s/training-operator/deployment-patch.yaml"
+        "kubectl apply -f k8s/training-operator/init-container.yaml && "
+        f"kubectl -n {KFP_NAMESPACE} patch deployment training-operator "
+        "--patch-file k8s/training-operator/deployment-patch.yaml"
     )
     yield Check("pod security", False, finding, fix)
 

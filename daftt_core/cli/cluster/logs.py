@@ -8,7 +8,6 @@ from the pods, where a kubeconfig leads to them, and otherwise from Kubeflow Pip
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,23 +15,15 @@ from typing import Any
 
 import click
 
-from daftt_core.cli.cluster.remote import Connection, Remote, connect, equals, with_connection
+from daftt_core.cli.cluster.remote import Connection, Remote, connect, with_connection
+from daftt_core.cli.cluster.remote_runs import find_run, runs_of
 from daftt_core.cli.printing import say
-from daftt_core.config import (
-    FORM_SETTINGS,
-    ClusterConfig,
-    from_argument,
-    json_argument,
-    read_form,
-)
 from daftt_core.errors import DafttError, JobError, RemoteError, did_you_mean
-from daftt_core.jobs import read_steps, step_log
-from daftt_core.preflight import resolve
+from daftt_core.jobs import connect_to_steps, read_steps, step_log
 from daftt_core.records import visible_line
-from daftt_core.workspace import Run, run_statuses
+from daftt_core.workspace import run_statuses
 
 _PATIENCE_SECONDS = 60
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @click.command("logs", short_help="Show how far a run on a cluster is, and what its steps wrote.")
@@ -99,28 +90,6 @@ class _Log:
             return [f"its log cannot be read: {error}"]
 
 
-def find_run(remote: Remote, run: str) -> Any:
-    """Return a run in Kubeflow Pipelines by its id, or the newest of its name.
-
-    Raises:
-        RemoteError: There is none.
-    """
-    if not _ID.fullmatch(run):
-        with remote.doing("list the runs"):
-            runs = remote.client.list_runs(
-                namespace=remote.connection.namespace or None,
-                sort_by="created_at desc",
-                filter=equals("display_name", run),
-            ).runs
-        if not runs:
-            raise RemoteError(
-                f"{remote.connection.shown}: there is no run {run!r}; see: daftt runs --remote"
-            )
-        run = runs[0].run_id
-    with remote.doing(f"read the run {run}"):
-        return remote.client.get_run(run)
-
-
 def _stages(run: Any, *, only_failed: bool) -> Iterator[str]:
     """Yield a line for each stage, as the run's own folder tells."""
     try:
@@ -135,30 +104,16 @@ def _stages(run: Any, *, only_failed: bool) -> Iterator[str]:
         yield f"# the run's folder cannot be read from here: {error}"
 
 
-def runs_of(run: Any) -> Iterator[tuple[str, Run]]:
-    """Yield the run that the form of a pipeline makes, or the cells of a sweep."""
-    arguments = from_argument((run.runtime_config and run.runtime_config.parameters) or {})
-    form: dict[str, Any] = dict.fromkeys((*FORM_SETTINGS, "preset"), "")
-    form |= {"settings": {}, "compiled_in": json_argument(ClusterConfig())} | arguments
-    if "fractions" not in form:
-        yield "", resolve(read_form(form))
-        return
-    from daftt_core.sweep import read_sweep_form
-
-    for cell in read_sweep_form(form).cells:
-        yield cell.name, cell.run
-
-
 def _pod_logs(remote: Remote, run: Any) -> list[_Log]:
     """Return the steps that have pods; empty where no kubeconfig leads to them."""
-    namespace = remote.pod_namespace
     try:
-        steps = read_steps(namespace, run.run_id)
+        cluster = connect_to_steps(remote.pod_namespace)
+        steps = read_steps(cluster, run.run_id)
     except JobError as error:
         say(visible_line(f"# pods are not looked at: {error}"))
         return []
     return [
-        _Log(step.name, step.state, step.reason, partial(step_log, namespace, step.pod))
+        _Log(step.name, step.state, step.reason, partial(step_log, cluster, step.pod))
         for step in steps
     ]
 

@@ -33,7 +33,12 @@ _OPTIONS = {
     "namespace": "Namespace; empty where there is one user.",
     "host": "Address of Kubeflow Pipelines.",
 }
-_ONE_USERS_NAMESPACE = "kubeflow"
+KFP_NAMESPACE = "kubeflow"
+"""Where Kubeflow Pipelines is usually installed, and with one user all of its runs go."""
+
+ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+"""States of a run in Kubeflow Pipelines that is over."""
+
 _PATIENCE_SECONDS = 10  # for the first answer; what comes later may be a large upload
 _MESSAGE_CHARACTERS = 300
 _NOISE = re.compile(r"<[^<>]*>|HTTPS?Connection\([^()]*\):|\(Caused by.*")
@@ -84,7 +89,7 @@ class Remote:
     @property
     def pod_namespace(self) -> str:
         """The namespace of the runs' pods: with one user the usual one of the installation."""
-        return self.connection.namespace if self.several_users else _ONE_USERS_NAMESPACE
+        return self.connection.namespace if self.several_users else KFP_NAMESPACE
 
     def change(
         self, what: str, call: Callable[..., _Answer], /, **arguments: Any

@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from daftt_core.cli.cluster.order import Order, place_order, with_order
-from daftt_core.cli.cluster.remote import Remote, equals
-from daftt_core.cli.cluster.stop import ENDED
+from daftt_core.cli.cluster.remote import ENDED, Remote, equals
 from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.settings import SettingsCommand
 from daftt_core.config import read_preset, read_settings

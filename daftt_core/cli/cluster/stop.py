@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import click
 
-from daftt_core.cli.cluster.logs import find_run, runs_of
-from daftt_core.cli.cluster.remote import Connection, Remote, connect, with_connection
+from daftt_core.cli.cluster.remote import ENDED, Connection, Remote, connect, with_connection
+from daftt_core.cli.cluster.remote_runs import find_run, runs_of
 from daftt_core.cli.printing import say
 from daftt_core.errors import DafttError, JobError
 from daftt_core.records import visible_line
 from daftt_core.storage import open_storage
 from daftt_core.workspace import Run
 from daftt_core.workspace.status import mark_stopped
-
-ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
-"""States of a run in Kubeflow Pipelines that is over."""
 
 _REASON = "stopped by daftt stop; submit the run again to resume it"
 
@@ -71,8 +68,6 @@ def _remove_jobs(remote: Remote, run: Run) -> None:
 
 def _mark(run: Run) -> None:
     try:
-        mark_stopped(
-            open_storage(run.uri), "stopped by daftt stop; submit the run again to resume it"
-        )
+        mark_stopped(open_storage(run.uri), _REASON)
     except DafttError as error:
         say(visible_line(f"# its folder does not say so: {error}"))

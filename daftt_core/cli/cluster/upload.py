@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from daftt_core import __version__
 from daftt_core.cli.authoring.compile import compile_pipeline
@@ -24,7 +23,7 @@ from daftt_core.cli.cluster.remote import (
     with_connection,
     with_dry_run,
 )
-from daftt_core.cli.local.launch import compiled_pipeline
+from daftt_core.cli.local.launch import compiled_pipeline, read_pipeline
 from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.settings import read_config
 from daftt_core.config import Config
@@ -141,9 +140,7 @@ def _compiled(pipeline: str, config: Config) -> Iterator[Path]:
 def _upload(remote: Remote, there: str, path: Path) -> Version:
     name = version_name(path)
     pipeline_id = _find_pipeline(remote, there)
-    if pipeline_id is None:
-        pipeline_id = _create_pipeline(remote, there, _description(path))
-    else:
+    if pipeline_id is not None:
         with remote.doing("list the pipeline's versions"):
             versions = remote.client.list_pipeline_versions(
                 pipeline_id, filter=equals("display_name", name)
@@ -151,13 +148,17 @@ def _upload(remote: Remote, there: str, path: Path) -> Version:
         if versions:
             version_id = versions[0].pipeline_version_id
             return Version(pipeline_id, version_id, there, name, is_new=False)
+    # Kubeflow Pipelines does not show the description that the file holds
+    description = str(read_pipeline(path)["pipelineInfo"].get("description", ""))
+    if pipeline_id is None:
+        pipeline_id = _create_pipeline(remote, there, description)
     made = remote.change(
         "upload the pipeline",
         remote.client.upload_pipeline_version,
         pipeline_package_path=str(path),
         pipeline_version_name=name,
         pipeline_id=pipeline_id,
-        description=f"DAFTT {__version__}. {_description(path)}",
+        description=f"DAFTT {__version__}. {description}",
     )
     return Version(pipeline_id, made.pipeline_version_id if made else "", there, name, is_new=True)
 
@@ -168,13 +169,6 @@ def _find_pipeline(remote: Remote, name: str) -> str | None:
             namespace=remote.connection.namespace, filter=equals("display_name", name)
         ).pipelines
     return str(pipelines[0].pipeline_id) if pipelines else None
-
-
-def _description(path: Path) -> str:
-    """Return the description in a compiled pipeline, which Kubeflow Pipelines does not show."""
-    with path.open(encoding="utf-8") as file:
-        spec = next(yaml.load_all(file, Loader=yaml.CSafeLoader))
-    return str(spec["pipelineInfo"].get("description", ""))
 
 
 def _create_pipeline(remote: Remote, name: str, description: str) -> str:

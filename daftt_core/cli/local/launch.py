@@ -22,6 +22,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+import yaml
+
 from daftt_core.cli.printing import say
 from daftt_core.config import as_argument
 from daftt_core.errors import StorageError
@@ -120,6 +122,13 @@ def compiled_pipeline(name: str = "daftt") -> Path:
         if path.is_file():
             return path
     raise StorageError(f"pipelines/compiled/{name}.yaml is missing; write it with: daftt compile")
+
+
+def read_pipeline(compiled: Path) -> dict[str, Any]:
+    """Return the specification in a compiled pipeline's file, without its platform's part."""
+    with compiled.open(encoding="utf-8") as file:
+        spec: dict[str, Any] = next(yaml.load_all(file, Loader=yaml.CSafeLoader))
+    return spec
 
 
 def run_pipeline(

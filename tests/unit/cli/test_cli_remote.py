@@ -382,7 +382,7 @@ def test_stages_and_pods_tell_what_the_list_of_tasks_does_not(
 ) -> None:
     started = call(capsys, "submit", *OUTPUT, "--name", "mine")
     run = Run(uri=str(tmp_path / "mine"), seed=1, task=load_task("movie-reviews"))
-    monkeypatch.setattr("daftt_core.cli.cluster.logs.resolve", lambda _: run)
+    monkeypatch.setattr("daftt_core.cli.cluster.remote_runs.resolve", lambda _: run)
     with pytest.raises(DataError):
         run_stage(run, "data", [], _fail)
     with kube_api(tmp_path, monkeypatch.setenv) as api:
@@ -413,7 +413,7 @@ def test_a_stopped_run_takes_its_jobs_along_and_its_folder_says_so(
 ) -> None:
     call(capsys, "submit", *OUTPUT, "--name", "mine")
     run = Run(uri=str(tmp_path / "mine"), seed=1, task=load_task("movie-reviews"))
-    monkeypatch.setattr("daftt_core.cli.cluster.logs.resolve", lambda _: run)
+    monkeypatch.setattr("daftt_core.cli.cluster.remote_runs.resolve", lambda _: run)
     write_status(tmp_path / "mine", open_storage(run.uri), "teacher", "running")
     with kube_api(tmp_path, monkeypatch.setenv) as api:
         for name in ("mine", "another"):
