@@ -9,6 +9,7 @@ Pickled weights run code when they are read, so they are neither looked for nor 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -182,6 +183,7 @@ def fetch_model(uri: str) -> Path:
             partial.mkdir(parents=True, exist_ok=True)
             model.download(partial)
             commit(partial, model.digest)
+            shutil.rmtree(folder, ignore_errors=True)  # or what is damaged would stay for ever
             partial.replace(folder)
     return folder
 

@@ -78,6 +78,15 @@ def test_a_plain_folder_is_fetched_once_and_has_another_digest_when_it_changes(
     assert model_digest(uri) != before
 
 
+def test_a_fetched_model_that_was_damaged_is_fetched_again(bucket: str, teacher: Path) -> None:
+    uri = f"{bucket}/models/teacher"
+    assert main(["models", "copy", str(teacher), uri]) == 0
+    weights = find_model(uri) / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:100])
+    assert (find_model(uri) / "model.safetensors").read_bytes() == whole
+
+
 @pytest.mark.parametrize(
     ("absent", "said"),
     [
