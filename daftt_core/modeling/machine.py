@@ -16,9 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from daftt_core.config import Precision
 from daftt_core.errors import ConfigError
-from daftt_core.telemetry import use_gpus
-
-LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
+from daftt_core.telemetry import LOOP_WIDTH, use_gpus
 
 
 def choose_device() -> torch.device:
