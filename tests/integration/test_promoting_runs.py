@@ -148,7 +148,7 @@ def test_a_step_that_is_retried_leaves_the_summary_that_its_exit_handler_no_long
     assert not summary.exists()  # the exit handler is still to come
     summarize(run, ending_of(run, "FAILED", "a node died", attempt="other"), "daftt-abc12")
     judged(tmp_path, run, config)
-    assert summary.read_text().startswith("# A run ended")
+    assert summary.read_text().startswith("# A run succeeded")
     summarize(run, ending_of(run, "FAILED", "a node died", attempt="other"), "daftt-other")
     judged(tmp_path, run, config)
     assert summary.read_text().startswith("# A run failed")  # of another attempt
