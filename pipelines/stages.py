@@ -56,7 +56,7 @@ def add_stages(
         teacher=teacher.outputs["Output"], baseline=baseline.output, **run_and_data
     )
     pod.run(assessment, "Assess the teacher", hours=12)  # a gate that is not passed is an answer
-    with dsl.ParallelFor(assessment.output, name="Synthetic data, by shard") as shard:
+    with dsl.ParallelFor(assessment.output, name="Shards of synthetic data") as shard:
         written = synthesize(
             source=shard.source,
             shard=shard.shard,
@@ -69,7 +69,7 @@ def add_stages(
         pod.run(written, "Annotate or generate", hours=24)
     curated = curate(synthetic=dsl.Collected(written.output), **run_and_data)
     pods.light(curated, "Curate synthetic data")
-    with dsl.ParallelFor(curated.outputs["Output"], name="Students with synthetic data") as item:
+    with dsl.ParallelFor(curated.outputs["Output"], name="Arms with synthetic data") as item:
         augmented = train_students(
             arms=item.arms, run=run, settings=settings, data=item.data, curated=item.curated
         )

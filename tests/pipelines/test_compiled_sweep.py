@@ -106,7 +106,7 @@ def test_arms_are_trained_that_curation_has_left_something_for(spec: dict[str, A
         loop = next(
             task
             for task in tasks.values()
-            if task["taskInfo"]["name"] == "Students with synthetic data"
+            if task["taskInfo"]["name"] == "Arms with synthetic data"
         )
         items = loop["parameterIterator"]["items"]["inputParameter"]
         assert items == "pipelinechannel--curate-Output"
