@@ -284,5 +284,5 @@ def test_a_gpu_whose_memory_is_taken_for_a_moment_is_tried_again(
     move_to(model, torch.device("cuda"), at_once)
     assert answers == []
     answers += [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")] * 2
-    with pytest.raises(ModelError, match="cuda: no room for the model's 0.0 GB \\(CUDA out of"):
+    with pytest.raises(ModelError, match=r"cuda: no room for the model's 0.0 GB \(CUDA out of"):
         move_to(model, torch.device("cuda"), at_once)
