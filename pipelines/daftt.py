@@ -53,7 +53,7 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         form = inputs_of(prepare, locals())
         summary = pods.notifies(pods.light(summarize(**form), "Summary and report"))
         with dsl.ExitHandler(summary, name="Run"):
-            prepared = pods.light(prepare(**form), "Check settings and prepare data").outputs
+            prepared = pods.light(prepare(**form), "Check and prepare").outputs
             sizes = ("gpu_resource", "gpus", "cpus", "memory")
             pod = ModelPod(pods, *(prepared[size] for size in sizes))
             with dsl.If(prepared["Output"] == "yes", name="Train and evaluate"):
