@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "DAFTT needs Python 3.11 or 3.12; $(PYTHON) is older (make PYTHON=...)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet -c constraints.txt -e ".[train,onnx,dev]"
-	$(PIP) install --quiet -c constraints.txt -c docker/build-requirements.txt setuptools wheel
+	$(PIP) install --quiet $$(grep -oE '^(setuptools|wheel)==[^ ]+' docker/build-requirements.txt)
 	DS_BUILD_OPS=0 $(PIP) install --quiet --no-build-isolation -c constraints.txt \
 	  "$$(grep '^deepspeed==' constraints.txt)"
 	touch $@
