@@ -8,13 +8,17 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
+from daftt_core.cli.app import cli
 from daftt_core.storage.assets import known_assets
 
 _ROOT = Path(__file__).parents[2]
 _PROJECT = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+_README = (_ROOT / "README.md").read_text(encoding="utf-8")
 _PAGES = sorted(_ROOT.glob("*.md"))
 _WORKFLOWS = sorted((_ROOT / ".github" / "workflows").glob("*.yml"))
 _FORMS = [
@@ -142,3 +146,35 @@ def test_a_page_at_the_root_links_to_what_exists(path: Path) -> None:
 def _anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_a_badge_says_what_the_package_declares() -> None:
+    badges = dict(re.findall(r"^!\[([\w ]+): ([^\]]+)\]\(https://img.shields.io/", _README, re.M))
+    kfp = SpecifierSet(next(r for r in _PROJECT["dependencies"] if r.startswith("kfp="))[3:])
+    python = SpecifierSet(_PROJECT["requires-python"])
+    assert badges.keys() == {"License", "Python", "Kubeflow Pipelines"}
+    assert badges["License"] == _PROJECT["license"]
+    assert badges["Python"].split(", ") == [f"3.{n}" for n in range(20) if f"3.{n}" in python]
+    assert f"{badges['Kubeflow Pipelines']}.0" in kfp
+
+
+def test_the_first_table_has_the_figures_of_the_demo_and_of_the_comparison() -> None:
+    first = _README.split("\n## ")[0]
+    shown = re.findall(r"^\| .*?([\d.]+)%\*{0,2} \|$", first, re.MULTILINE)
+    arms = dict(re.findall(r"^(real|real\+annotated \*|gold) +[\d,]+ +([\d.]+) ", _README, re.M))
+    (setfit,) = re.findall(r"^\| SetFit \| ([\d.]+)% \|", _read("docs/comparison.md"), re.M)
+    assert shown == [arms["real"], setfit, arms["real+annotated *"], arms["gold"]]
+
+
+def test_the_first_commands_of_the_readme_exist() -> None:
+    first = _README.split("\n## ")[0]
+    (block,) = re.findall(r"^```sh\n(.*?)^```$", first, re.MULTILINE | re.DOTALL)
+    make, *commands = (line.split("  #")[0].split() for line in block.splitlines())
+    assert make == ["make", "demo"]
+    for program, *words in commands:
+        assert program == ".venv/bin/daftt"
+        command: click.Command = cli
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        flags = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= flags
