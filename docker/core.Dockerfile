@@ -12,11 +12,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && /opt/tools/bin/pip install --require-hashes --no-deps -r build-requirements.txt
 
 # What others wrote changes seldom and comes first.
-COPY pyproject.toml constraints.txt docker/requirements.py ./
+COPY docker/core-requirements.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
-    python3 requirements.py > requirements.txt \
-    && /opt/daftt/bin/pip install --no-compile -c constraints.txt -r requirements.txt
+    /opt/daftt/bin/pip install --no-compile --require-hashes --no-deps -r core-requirements.txt
 
 COPY docker/slim.py ./
 RUN /opt/daftt/bin/pip uninstall --yes setuptools \
@@ -25,7 +24,7 @@ RUN /opt/daftt/bin/pip uninstall --yes setuptools \
       rouge_score.rouge_scorer sacrebleu scipy.stats sklearn.metrics yaml
 
 FROM dependencies AS own
-COPY LICENSE NOTICE README.md ./
+COPY LICENSE NOTICE README.md pyproject.toml ./
 COPY daftt_core daftt_core
 COPY components components
 COPY pipelines pipelines

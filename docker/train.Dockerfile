@@ -13,11 +13,15 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && python3 -m venv /opt/daftt \
     && /opt/tools/bin/pip install --require-hashes --no-deps -r build-requirements.txt
 
-# What others wrote changes seldom and comes first.
+# What others wrote changes seldom and comes first. torch has no hashes: its builds differ from index
+# to index.
+COPY docker/core-requirements.txt docker/train-requirements.txt ./
 COPY pyproject.toml constraints.txt docker/requirements.py ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
-    python3 requirements.py train > requirements.txt \
+    /opt/daftt/bin/pip install --require-hashes --no-deps \
+      -r core-requirements.txt -r train-requirements.txt \
+    && python3 requirements.py train > requirements.txt \
     && /opt/daftt/bin/pip install -c constraints.txt -r requirements.txt
 
 # DeepSpeed is published as source only. Its fused operators are left to be built where a compiler

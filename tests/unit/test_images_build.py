@@ -136,17 +136,6 @@ def _steps_to_the_large_layer(name: str) -> list[str]:
     return steps[: stages[1]] + steps[stages[-1] : copy + 1]
 
 
-def test_the_tools_of_the_build_are_checked_by_their_hashes() -> None:
-    tools = (_ROOT / "docker" / "build-requirements.txt").read_text(encoding="utf-8")
-    lines = re.sub(r"^#.*\n", "", tools, flags=re.MULTILINE).replace("\\\n", "").splitlines()
-    assert {"setuptools", "wheel", "cyclonedx-bom"} <= {line.split("==")[0] for line in lines}
-    for line in lines:
-        assert re.fullmatch(r"\S+==\S+( +--hash=sha256:[0-9a-f]{64})+ *", line), line
-    for path in _RECIPES:
-        recipe = path.read_text(encoding="utf-8")
-        assert "install --require-hashes --no-deps -r build-requirements.txt" in recipe
-
-
 def _requirements(*extras: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(_ROOT / "docker" / "requirements.py"), *extras]
     return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
