@@ -2,20 +2,151 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
 from daftt_core.accounting import Amount, Ledger, StageAmount
+from daftt_core.reporting.content import StageRecord
 from daftt_core.reporting.provenance import Table
-from daftt_core.reporting.text import NONE, number, size
+from daftt_core.reporting.text import NONE, memory, number, size
 from daftt_core.telemetry import duration
 
 COLUMNS = ("Time", "GPU-hours", "CPU-hours", "Stored", "Fetched", "Tokens read", "Tokens written")
 
 
+@dataclass(frozen=True)
+class Row:
+    """A stage in the report's table.
+
+    Attributes:
+        name: The stage, and what is special about it.
+        cells: What it used, column by column.
+        start: Begin of its bar on the timeline, as a share of the whole; None without a bar.
+        length: Length of its bar, likewise.
+    """
+
+    name: str
+    cells: Sequence[str]
+    start: float | None = None
+    length: float = 0.0
+
+
+@dataclass(frozen=True)
+class StageCosts:
+    """The report's table of stages; columns that say nothing are left out.
+
+    Attributes:
+        columns: Names of the columns behind the stage's.
+        rows: The stages.
+        total: What all of them took together.
+        seconds: Time on the clock that the timeline covers.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    total: Row
+    seconds: float
+
+
+def stage_costs(ledger: Ledger, records: Iterable[StageRecord]) -> StageCosts:
+    """Return what each stage used, in one table with a timeline.
+
+    Args:
+        ledger: What the stages used.
+        records: The finished stages.
+    """
+    by_name = {record.name: record for record in records}
+    spans = _spans(ledger, by_name)
+    elapsed = _Elapsed(spans.values())
+    whole = elapsed.total or 1.0
+    names, table = [], []
+    for stage in ledger.stages:
+        record = by_name.get(stage.name)
+        note = ", copied" if stage.copied else "" if stage.finished else ", not finished"
+        names.append((stage.name, note))
+        table.append(
+            [
+                number(stage.usage.attempts),
+                *_cells(ledger, stage),
+                memory(record.peak_memory_bytes) if record else NONE,
+                size(record.size_bytes) if record else NONE,
+            ]
+        )
+    table.append(
+        [
+            number(ledger.spent.usage.attempts),
+            *amount_cells(ledger, ledger.spent),
+            memory(max((record.peak_memory_bytes for record in by_name.values()), default=0)),
+            size(sum(record.size_bytes for record in by_name.values())),
+        ]
+    )
+    columns, table = _telling(
+        ["Attempts", *_names(ledger), "Peak memory", "On disk"], table, ledger
+    )
+    rows = []
+    for (name, note), cells in zip(names, table[:-1], strict=True):
+        if name in spans:
+            start, end = (elapsed.at(time) / whole for time in spans[name])
+            rows.append(Row(f"{name}{note}", cells, round(start, 4), round(end - start, 4)))
+        else:
+            rows.append(Row(f"{name}{note}", cells))
+    return StageCosts(columns, rows, Row("spent by this run", table[-1]), elapsed.total)
+
+
+def _spans(ledger: Ledger, records: Mapping[str, StageRecord]) -> dict[str, tuple[float, float]]:
+    """Return begin and end of each stage that this run finished.
+
+    The end is when it was committed. The time between two attempts is not known, so they are
+    shown as if one had followed the other at once.
+    """
+    mine = [stage.name for stage in ledger.stages if stage.finished and not stage.copied]
+    known = [records[name] for name in mine if name in records and records[name].finished]
+    return {record.name: (record.finished - record.seconds, record.finished) for record in known}
+
+
+class _Elapsed:
+    """A clock that stands still while no stage works, as between two attempts at a run."""
+
+    def __init__(self, spans: Iterable[tuple[float, float]]) -> None:
+        self._busy: list[tuple[float, float]] = []
+        for start, end in sorted(spans):
+            if self._busy and start <= self._busy[-1][1]:
+                self._busy[-1] = self._busy[-1][0], max(end, self._busy[-1][1])
+            else:
+                self._busy.append((start, end))
+        self.total = sum(end - start for start, end in self._busy)
+
+    def at(self, time: float) -> float:
+        """Return how long stages had worked at a time."""
+        return sum(max(0.0, min(time, end) - start) for start, end in self._busy)
+
+
+def _telling(
+    columns: Sequence[str], table: Sequence[Sequence[str]], ledger: Ledger
+) -> tuple[list[str], list[list[str]]]:
+    """Leave out the columns that are zero or unknown for every stage, and attempts that are 1."""
+    silent = {
+        "Attempts": "1",
+        **dict(zip(_names(ledger), amount_cells(ledger, Amount()), strict=True)),
+    }
+    stages = table[:-1] or table
+    kept = [
+        place
+        for place, column in enumerate(columns)
+        if column == "Time" or any(row[place] not in (NONE, silent.get(column)) for row in stages)
+    ]
+    return [columns[place] for place in kept], [[row[place] for place in kept] for row in table]
+
+
+def _names(ledger: Ledger) -> list[str]:
+    return [*COLUMNS, *["Cost"] * bool(ledger.prices)]
+
+
 def tables(ledger: Ledger) -> list[Table]:
     """Return what each stage used, and what each kept example and each point of gain took."""
-    columns = ["Stage", "Attempts", *COLUMNS, *["Cost"] * bool(ledger.prices)]
-    rows = [_stage_cells(ledger, stage) for stage in ledger.stages]
-    attempts = number(ledger.spent.usage.attempts)
-    rows.append(["spent by this run", attempts, *amount_cells(ledger, ledger.spent)])
+    costs = stage_costs(ledger, ())
+    columns = ["Stage", *costs.columns]
+    rows = [[row.name, *row.cells] for row in (*costs.rows, costs.total)]
     stages = Table("What each stage used", columns, rows, numeric=columns[1:])
     return [stages, *([shares] if (shares := _shares(ledger)).rows else [])]
 
@@ -37,6 +168,18 @@ def _shares(ledger: Ledger) -> Table:
         if amount is not None
     ]
     return Table("For what", columns, rows, numeric=columns[1:])
+
+
+def shares_sentence(ledger: Ledger) -> str:
+    """Say what each kept example and each point of gain took; empty where neither is known."""
+    parts = []
+    for name, time, gpu, cpu, *cost in _shares(ledger).rows:
+        worked = [f"{spent} of a {kind}" for spent, kind in ((gpu, "GPU"), (cpu, "CPU"))
+                  if spent != _short_time(0)]  # fmt: skip
+        used = [f"{time} on the clock", *worked, *(price for price in cost if price != NONE)]
+        parts.append(f"{name} took {', '.join(used)}")
+    sentence = "; ".join(parts)
+    return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
 
 def notes(ledger: Ledger) -> list[str]:
@@ -65,13 +208,12 @@ def notes(ledger: Ledger) -> list[str]:
     return sentences
 
 
-def _stage_cells(ledger: Ledger, stage: StageAmount) -> list[str]:
-    """Return a stage's row: its name, its attempts, and what it used."""
-    note = ", copied" if stage.copied else "" if stage.finished else ", not finished"
+def _cells(ledger: Ledger, stage: StageAmount) -> list[str]:
+    """Return what a stage used; of one by an earlier version only the time is known."""
     cells = amount_cells(ledger, stage)
     if not stage.measured:
         cells[1 : len(COLUMNS)] = [NONE] * (len(COLUMNS) - 1)
-    return [f"{stage.name}{note}", number(stage.usage.attempts), *cells]
+    return cells
 
 
 def amount_cells(ledger: Ledger, amount: Amount) -> list[str]:
