@@ -87,9 +87,9 @@ def _counts(curation: CuratedResult) -> Iterator[str]:
             shown = f" ({labels})" if labels else ""
             yield f"- {number(funnel.kept)} {name} examples: {_MADE[name]}{shown}"
     yield (
-        f"\nThe paths above lead from this card's folder to the run's stage `{CURATED}`. To publish, "
-        "put its files beside this card, name the card `README.md`, and shorten the paths to the "
-        "files' names."
+        f"\nThe paths above lead from this card's folder to the run's stage `{CURATED}`. To "
+        "publish them, put its files beside this card, name it `README.md`, and shorten the paths "
+        "to the files' names."
     )
 
 
