@@ -56,86 +56,74 @@ def stage_costs(ledger: Ledger, records: Iterable[StageRecord]) -> StageCosts:
         records: The finished stages.
     """
     by_name = {record.name: record for record in records}
-    spans = _spans(ledger, by_name)
-    elapsed = _Elapsed(spans.values())
-    whole = elapsed.total or 1.0
-    names, table = [], []
-    for stage in ledger.stages:
-        record = by_name.get(stage.name)
-        note = ", copied" if stage.copied else "" if stage.finished else ", not finished"
-        names.append((stage.name, note))
-        table.append(
-            [
-                number(stage.usage.attempts),
-                *_cells(ledger, stage),
-                memory(record.peak_memory_bytes) if record else NONE,
-                size(record.size_bytes) if record else NONE,
-            ]
-        )
-    table.append(
-        [
-            number(ledger.spent.usage.attempts),
-            *amount_cells(ledger, ledger.spent),
-            memory(max((record.peak_memory_bytes for record in by_name.values()), default=0)),
-            size(sum(record.size_bytes for record in by_name.values())),
-        ]
-    )
-    columns, table = _telling(
-        ["Attempts", *_names(ledger), "Peak memory", "On disk"], table, ledger
-    )
-    rows = []
-    for (name, note), cells in zip(names, table[:-1], strict=True):
-        if name in spans:
-            start, end = (elapsed.at(time) / whole for time in spans[name])
-            rows.append(Row(f"{name}{note}", cells, round(start, 4), round(end - start, 4)))
-        else:
-            rows.append(Row(f"{name}{note}", cells))
-    return StageCosts(columns, rows, Row("spent by this run", table[-1]), elapsed.total)
-
-
-def _spans(ledger: Ledger, records: Mapping[str, StageRecord]) -> dict[str, tuple[float, float]]:
-    """Return begin and end of each stage that this run finished.
-
-    The end is when it was committed. The time between two attempts is not known, so they are
-    shown as if one had followed the other at once.
-    """
-    mine = [stage.name for stage in ledger.stages if stage.finished and not stage.copied]
-    known = [records[name] for name in mine if name in records and records[name].finished]
-    return {record.name: (record.finished - record.seconds, record.finished) for record in known}
-
-
-class _Elapsed:
-    """A clock that stands still while no stage works, as between two attempts at a run."""
-
-    def __init__(self, spans: Iterable[tuple[float, float]]) -> None:
-        self._busy: list[tuple[float, float]] = []
-        for start, end in sorted(spans):
-            if self._busy and start <= self._busy[-1][1]:
-                self._busy[-1] = self._busy[-1][0], max(end, self._busy[-1][1])
-            else:
-                self._busy.append((start, end))
-        self.total = sum(end - start for start, end in self._busy)
-
-    def at(self, time: float) -> float:
-        """Return how long stages had worked at a time."""
-        return sum(max(0.0, min(time, end) - start) for start, end in self._busy)
-
-
-def _telling(
-    columns: Sequence[str], table: Sequence[Sequence[str]], ledger: Ledger
-) -> tuple[list[str], list[list[str]]]:
-    """Leave out the columns that are zero or unknown for every stage, and attempts that are 1."""
-    silent = {
-        "Attempts": "1",
-        **dict(zip(_names(ledger), amount_cells(ledger, Amount()), strict=True)),
-    }
-    stages = table[:-1] or table
-    kept = [
+    columns = ["Attempts", *_names(ledger), "Peak memory", "On disk"]
+    cells = {stage.name: _cells(ledger, stage, by_name.get(stage.name)) for stage in ledger.stages}
+    spent = [
+        number(ledger.spent.usage.attempts),
+        *amount_cells(ledger, ledger.spent),
+        memory(max((record.peak_memory_bytes for record in by_name.values()), default=0)),
+        size(sum(record.size_bytes for record in by_name.values())),
+    ]
+    zeros = dict(zip(_names(ledger), amount_cells(ledger, Amount()), strict=True))
+    silent = {"Attempts": "1", **zeros}
+    telling = [
         place
         for place, column in enumerate(columns)
-        if column == "Time" or any(row[place] not in (NONE, silent.get(column)) for row in stages)
+        if column == "Time"
+        or any(row[place] not in (NONE, silent.get(column)) for row in cells.values())
     ]
-    return [columns[place] for place in kept], [[row[place] for place in kept] for row in table]
+    bars, seconds = _bars(ledger, by_name)
+    rows = []
+    for stage in ledger.stages:
+        note = ", copied" if stage.copied else "" if stage.finished else ", not finished"
+        start, length = bars.get(stage.name, (None, 0.0))
+        shown = [cells[stage.name][place] for place in telling]
+        rows.append(Row(f"{stage.name}{note}", shown, start, length))
+    total = Row("spent by this run", [spent[place] for place in telling])
+    return StageCosts([columns[place] for place in telling], rows, total, seconds)
+
+
+def _cells(ledger: Ledger, stage: StageAmount, record: StageRecord | None) -> list[str]:
+    """Return a stage's cells; of one by an earlier version only the time is known."""
+    used = amount_cells(ledger, stage)
+    if not stage.measured:
+        used[1 : len(COLUMNS)] = [NONE] * (len(COLUMNS) - 1)
+    kept = [memory(record.peak_memory_bytes), size(record.size_bytes)] if record else [NONE, NONE]
+    return [number(stage.usage.attempts), *used, *kept]
+
+
+def _bars(
+    ledger: Ledger, records: Mapping[str, StageRecord]
+) -> tuple[dict[str, tuple[float | None, float]], float]:
+    """Return start and length of each stage's bar, as shares of the timeline, and its seconds.
+
+    A stage's end is when it was committed. The time between two attempts at it is not known, so
+    they are shown as if one had followed the other at once. While no stage works, as between two
+    attempts at the run, the clock stands still.
+    """
+    mine = [stage.name for stage in ledger.stages if stage.finished and not stage.copied]
+    spans = {
+        name: (records[name].finished - records[name].seconds, records[name].finished)
+        for name in mine
+        if name in records and records[name].finished
+    }
+    busy: list[tuple[float, float]] = []
+    for start, end in sorted(spans.values()):
+        if busy and start <= busy[-1][1]:
+            busy[-1] = busy[-1][0], max(end, busy[-1][1])
+        else:
+            busy.append((start, end))
+
+    def elapsed(time: float) -> float:
+        return sum(max(0.0, min(time, end) - start) for start, end in busy)
+
+    seconds = sum(end - start for start, end in busy)
+    whole = seconds or 1.0
+    bars = {
+        name: (round(elapsed(start) / whole, 4), round((elapsed(end) - elapsed(start)) / whole, 4))
+        for name, (start, end) in spans.items()
+    }
+    return dict(bars), seconds
 
 
 def _names(ledger: Ledger) -> list[str]:
@@ -174,8 +162,8 @@ def shares_sentence(ledger: Ledger) -> str:
     """Say what each kept example and each point of gain took; empty where neither is known."""
     parts = []
     for name, time, gpu, cpu, *cost in _shares(ledger).rows:
-        worked = [f"{spent} of a {kind}" for spent, kind in ((gpu, "GPU"), (cpu, "CPU"))
-                  if spent != _short_time(0)]  # fmt: skip
+        kinds = {"GPU": gpu, "CPU": cpu}
+        worked = [f"{used} of a {kind}" for kind, used in kinds.items() if used != _short_time(0)]
         used = [f"{time} on the clock", *worked, *(price for price in cost if price != NONE)]
         parts.append(f"{name} took {', '.join(used)}")
     sentence = "; ".join(parts)
@@ -206,14 +194,6 @@ def notes(ledger: Ledger) -> list[str]:
     if ledger.gain is not None and ledger.gain <= 0:
         sentences.append("Nothing was gained, so there is no price of a point.")
     return sentences
-
-
-def _cells(ledger: Ledger, stage: StageAmount) -> list[str]:
-    """Return what a stage used; of one by an earlier version only the time is known."""
-    cells = amount_cells(ledger, stage)
-    if not stage.measured:
-        cells[1 : len(COLUMNS)] = [NONE] * (len(COLUMNS) - 1)
-    return cells
 
 
 def amount_cells(ledger: Ledger, amount: Amount) -> list[str]:

@@ -13,13 +13,13 @@ from daftt_core.tasks import prediction_code
 def facts(data: ReportData, student: ChosenStudent) -> list[tuple[str, str]]:
     """Return what a user wants to know of the student before anything else."""
     metric = data.task.primary_metric
-    model = data.config.student.model if data.config else ""
+    origin = f", from {data.config.student.model}" if data.config else ""
+    title = metric_title(metric)
     known = [
-        ("Student", f"{student.arm}, seed {student.seed}" + (f", from {model}" if model else "")),
-        (f"{metric_title(metric)[:1].upper()}{metric_title(metric)[1:]} on test",
-         score(student.score, metric)),
+        ("Student", f"{student.arm}, seed {student.seed}{origin}"),
+        (f"{title[0].upper()}{title[1:]} on test", score(student.score, metric)),
         ("Size", size(student.size_bytes)),
-    ]  # fmt: skip
+    ]
     if student.seconds_per_example is not None:
         device = f" on {student.device}" if student.device else ""
         speed = f"{milliseconds(student.seconds_per_example)} a text, in batches{device}"

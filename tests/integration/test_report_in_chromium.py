@@ -44,7 +44,8 @@ document.getElementById("report").onload = (event) => {{
     const contents = page.querySelector(".contents");
     const found = {{
       cut: cut,
-      cues: captions.filter((caption) => view.getComputedStyle(caption, "::after").content != "none")
+      cues: captions
+        .filter((caption) => view.getComputedStyle(caption, "::after").content != "none")
         .map((caption) => caption.closest(".scroll").getAttribute("aria-label")),
       contents: contents ? contents.getBoundingClientRect().top : null,
       title: page.title,
