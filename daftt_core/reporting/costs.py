@@ -14,6 +14,14 @@ from daftt_core.telemetry import duration
 COLUMNS = ("Time", "GPU-hours", "CPU-hours", "Stored", "Fetched", "Tokens read", "Tokens written")
 
 
+_PAIRS = (
+    *(("Time", "Attempts"), ("GPU-hours", "CPU-hours"), ("Stored", "Fetched")),
+    *(("Tokens read", "Tokens written"), ("Peak memory", "On disk"), ("Cost",)),
+)
+_MOST_COLUMNS = 7
+"""Columns that have room beside each other on a page; more of them share their cells in pairs."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A stage in the report's table.
@@ -42,10 +50,18 @@ class StageCosts:
         seconds: Time on the clock that the timeline covers.
     """
 
-    columns: Sequence[str]
-    rows: Sequence[Row]
+    columns: list[str]
+    rows: list[Row]
     total: Row
     seconds: float
+
+    @property
+    def groups(self) -> list[list[int]]:
+        """Indices of the columns that share their cells, in the order of a page."""
+        if len(self.columns) <= _MOST_COLUMNS:
+            return [[index] for index in range(len(self.columns))]
+        pairs = ([name for name in pair if name in self.columns] for pair in _PAIRS)
+        return [[self.columns.index(name) for name in pair] for pair in pairs if pair]
 
 
 def stage_costs(ledger: Ledger, records: Iterable[StageRecord]) -> StageCosts:
@@ -164,8 +180,8 @@ def shares_sentence(ledger: Ledger) -> str:
     for name, time, gpu, cpu, *cost in _shares(ledger).rows:
         kinds = {"GPU": gpu, "CPU": cpu}
         worked = [f"{used} of a {kind}" for kind, used in kinds.items() if used != _short_time(0)]
-        used = [f"{time} on the clock", *worked, *(price for price in cost if price != NONE)]
-        parts.append(f"{name} took {', '.join(used)}")
+        price = "".join(f", and cost {price}" for price in cost if price != NONE)
+        parts.append(f"{name} took {', '.join([f'{time} on the clock', *worked])}{price}")
     sentence = "; ".join(parts)
     return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 

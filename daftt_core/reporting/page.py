@@ -24,6 +24,9 @@ from daftt_core.telemetry import duration
 MOST_CONFUSED_LABELS = 30
 """Labels of a confusion matrix: a thousand of them would make a page of more than 100 MB."""
 
+FEW_LABELS = 4
+"""Confusion matrices of so few labels stand side by side; of larger ones only one is unfolded."""
+
 SHOWN_SAMPLES = 3
 """Examples of a list that are shown at once; the others are folded."""
 
@@ -71,6 +74,7 @@ def render(data: ReportData) -> str:
         source_names=_SOURCE_NAMES,
         samples={sample.source: sample for sample in data.samples},
         shown_samples=SHOWN_SAMPLES,
+        few_labels=FEW_LABELS,
         card=card.write_card(data),
         version=__version__,
     )

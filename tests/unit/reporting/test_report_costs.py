@@ -79,3 +79,22 @@ def test_nothing_that_was_not_used_is_named_in_the_price_of_an_example() -> None
         "Each kept synthetic example took 3 s on the clock, 6 s of a CPU."
     )
     assert shares_sentence(Ledger(stages=stages)) == ""
+    priced = tuple(stage.model_copy(update={"cost": 0.5}) for stage in stages)
+    ledger = Ledger(stages=priced, kept_examples=10, gain=2.0, prices="a list", currency="EUR")
+    assert shares_sentence(ledger) == (
+        "Each kept synthetic example took 3 s on the clock, 6 s of a CPU, and cost 0.1 EUR; each of "
+        "the 2.0 points gained took 15 s on the clock, 30 s of a CPU, and cost 0.5 EUR."
+    )
+
+
+def test_many_columns_share_their_cells_in_pairs() -> None:
+    more = {"attempts": 2, "tokens_read": 7, "tokens_written": 5, "bytes_stored": 9}
+    one = amount("teacher", 10, gpu_seconds={"a GPU": 10.0}, **more)
+    table = stage_costs(Ledger(stages=(one,)), [record("teacher", 100.0, 10)])
+    assert [[table.columns[index] for index in group] for group in table.groups] == [
+        ["Time", "Attempts"],
+        ["GPU-hours", "CPU-hours"],
+        ["Stored"],
+        ["Tokens read", "Tokens written"],
+        ["Peak memory", "On disk"],
+    ]
