@@ -53,6 +53,7 @@ def _heading(lineage: Lineage, decision: Decision) -> str:
     kind = "text-classification" if task.is_classification else "text-generation"
     model = lineage.student.model
     asset = known_assets().get(model)
+    license_ = hub_license(asset.license if asset else "")
     base = None if Path(model).exists() else hub_id(model)
     results = [
         EvalResult(
@@ -70,7 +71,8 @@ def _heading(lineage: Lineage, decision: Decision) -> str:
         base_model=base.name if base else None,
         eval_results=results,
         library_name="transformers",
-        **hub_license(asset.license if asset else ""),
+        license=license_["license"],
+        license_name=license_.get("license_name"),
         metrics=sorted({_HUB_METRICS.get(name, name) for name in decision.scores}),
         model_name=f"{task.id}-{lineage.version}",
         pipeline_tag=kind,

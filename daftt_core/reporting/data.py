@@ -189,17 +189,17 @@ def _student(
         for file in trained.files
         if file.name.startswith(prefix) and file.name != f"{prefix}{MANIFEST}"
     ]
-    seconds, devices = None, ()
+    seconds, devices = None, list[str]()
     if predictions is not None:
         seconds = PREDICTIONS.parse(predictions.summary, PREDICTIONS.name).seconds_per_example
         used = predictions.usage or Usage()
-        devices = (*used.gpu_seconds, *used.cpu_seconds)
+        devices = [*used.gpu_seconds, *used.cpu_seconds]
     architecture, name = _Architecture(is_encoder_decoder=True), f"{prefix}config.json"
     if not run.task.is_classification and trained.entry(name):
         content = read_file(run.uri, stage, name) or b"{}"
         architecture = _parse(content, _Architecture, f"{run.uri}/{stage}/{name}")
-    mistakes = None
-    if run.task.is_classification and trained.entry(_DEV_ANSWERS):
+    mistakes, data = None, records.get(DATA.name)
+    if run.task.is_classification and trained.entry(_DEV_ANSWERS) and data and data.entry(_DEV):
         mistakes = _mistakes(run, stage, index)
     return ChosenStudent(
         arm=arm.arm,

@@ -206,9 +206,11 @@ def draw_learning_curve(
             above.plot(*zip(*losses["dev"], strict=True), **line)
             star: Any = {"linestyle": "none", "marker": "*", "markersize": 13, "label": "kept"}
             above.plot(*kept, color=COLOURS["accent"], **star)
-        for axes in dict.fromkeys((above, below)):
-            shown = [value for line in axes.get_lines() for value in line.get_ydata()]
-            axes.set_ylim(0, 1.2 * max(shown, default=1.0) or 1.0)
+        drawn = {below: losses["training"], above: losses["dev"]}
+        if below is above:
+            drawn[above] = [*losses["training"], *losses["dev"]]
+        for axes, points in drawn.items():
+            axes.set_ylim(0, 1.2 * max((loss for _, loss in points), default=0.0) or 1.0)
             axes.grid(axis="y")
             axes.legend(labelcolor=COLOURS["ink"])
         below.set_xlabel("epoch")

@@ -82,8 +82,8 @@ def test_nothing_that_was_not_used_is_named_in_the_price_of_an_example() -> None
     priced = tuple(stage.model_copy(update={"cost": 0.5}) for stage in stages)
     ledger = Ledger(stages=priced, kept_examples=10, gain=2.0, prices="a list", currency="EUR")
     assert shares_sentence(ledger) == (
-        "Each kept synthetic example took 3 s on the clock, 6 s of a CPU, and cost 0.1 EUR; each of "
-        "the 2.0 points gained took 15 s on the clock, 30 s of a CPU, and cost 0.5 EUR."
+        "Each kept synthetic example took 3 s on the clock, 6 s of a CPU, and cost 0.1 EUR; each "
+        "of the 2.0 points gained took 15 s on the clock, 30 s of a CPU, and cost 0.5 EUR."
     )
 
 
