@@ -216,7 +216,10 @@ def _total(arm: ArmResult) -> str:
 
 
 def _apart(points: float) -> str:
-    return f"{abs(points):.1f} points {'above' if points >= 0 else 'below'}"
+    distance = f"{abs(points):.1f}"
+    if distance == "0.0":
+        return "level with"
+    return f"{distance} points {'above' if points > 0 else 'below'}"
 
 
 def _capital(text: str) -> str:

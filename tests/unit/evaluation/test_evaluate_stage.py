@@ -212,8 +212,8 @@ def test_without_gold_the_headline_has_one_end(run: Run) -> None:
     run_evaluate(run, arms, {"real+both": [0.9, 0.9]})
     assert read(run).headline == (
         "No gain was shown: 64 labels, 900 annotated and 1,520 written by the teacher reach "
-        "72.0% accuracy, 0.0 points above the 64 labels alone (95% interval 0.0 to "
-        "0.0, which includes zero)."
+        "72.0% accuracy, level with the 64 labels alone (95% interval 0.0 to 0.0, which includes "
+        "zero)."
     )
 
 
