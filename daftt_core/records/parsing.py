@@ -215,3 +215,33 @@ def hub_id(text: str) -> HubId | None:
     """Read ``org/name`` or ``org/name@revision``; None where the text has neither form."""
     match = _HUB_ID.fullmatch(text)
     return HubId(*match.groups()) if match else None
+
+
+# Of the licenses that the Hub knows, those of models and data sets that people train with
+# (https://huggingface.co/docs/hub/repositories-licenses).
+_LICENSES = """
+afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bigscience-bloom-rail-1.0 bsd bsd-2-clause bsd-3-clause
+bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0
+cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0
+cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0 cdla-permissive-2.0 cdla-sharing-1.0
+ecl-2.0 epl-1.0 epl-2.0 eupl-1.1 eupl-1.2 gemma gfdl gpl gpl-2.0 gpl-3.0 isc lgpl lgpl-2.1
+lgpl-3.0 llama2 llama3 llama3.1 llama3.2 llama3.3 mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1
+openrail openrail++ osl-3.0 pddl postgresql unlicense wtfpl zlib
+"""
+_NO_SLUG = re.compile("[^a-z0-9.+]+")
+_MOST_LICENSE_CHARACTERS = 60
+
+
+def hub_license(text: str) -> dict[str, str]:
+    """Return a license in the fields of a card's heading, as the Hub understands them.
+
+    What follows the license's name (a bracket, a semicolon or a comma) is ignored. A license that
+    the Hub does not know is ``other`` with a name; none is ``unknown``.
+    """
+    name = re.split(r"[(;,]", text, maxsplit=1)[0].lower()
+    slug = _NO_SLUG.sub("-", name).strip("-").removesuffix("-license")
+    if slug in _LICENSES.split():
+        return {"license": slug}
+    if not slug:
+        return {"license": "unknown"}
+    return {"license": "other", "license_name": slug[:_MOST_LICENSE_CHARACTERS].strip("-")}

@@ -342,11 +342,14 @@ class PredictionsResult(_Part):
         examples: Number of test examples.
         seeds: Number of students of each arm.
         arms: The arms.
+        seconds_per_example: Time that a student took for an example, in batches, its model loaded
+            and the examples tokenized; absent where all answers were there already.
     """
 
     examples: int
     seeds: int = 0
     arms: tuple[str, ...] = ()
+    seconds_per_example: float | None = _absent()
 
 
 class ArmScores(_Part):
