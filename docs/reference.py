@@ -54,7 +54,7 @@ def commands_page() -> Iterator[str]:
 def _commands(context: click.Context) -> Iterator[click.Context]:
     group = cast(click.Group, context.command)
     for name in group.list_commands(context):
-        command = group.commands[name]
+        command = cast(click.Command, group.get_command(context, name))
         inner = click.Context(command, parent=context, info_name=name)
         if isinstance(command, click.Group):
             yield from _commands(inner)

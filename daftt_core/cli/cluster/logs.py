@@ -15,7 +15,8 @@ from typing import Any
 
 import click
 
-from daftt_core.cli.cluster.remote import Connection, Remote, connect, with_connection
+from daftt_core.cli.cluster.connection import Connection, with_connection
+from daftt_core.cli.cluster.remote import Remote, connect
 from daftt_core.cli.cluster.remote_runs import find_run, runs_of
 from daftt_core.cli.printing import say
 from daftt_core.errors import DafttError, JobError, RemoteError, did_you_mean
@@ -26,7 +27,7 @@ from daftt_core.workspace import run_statuses
 _PATIENCE_SECONDS = 60
 
 
-@click.command("logs", short_help="Show how far a run on a cluster is, and what its steps wrote.")
+@click.command("logs")
 @click.argument("run")
 @with_connection
 @click.option("--task", default="", help="Only the log of this step, such as train-teacher.")

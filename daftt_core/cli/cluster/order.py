@@ -9,14 +9,8 @@ from typing import Any
 
 import click
 
-from daftt_core.cli.cluster.remote import (
-    Connection,
-    Remote,
-    connect,
-    equals,
-    with_connection,
-    with_dry_run,
-)
+from daftt_core.cli.cluster.connection import Connection, with_connection
+from daftt_core.cli.cluster.remote import Remote, connect, equals, with_dry_run
 from daftt_core.cli.cluster.upload import Version, upload_version, with_pipeline
 from daftt_core.cli.settings import (
     read_given,

@@ -19,7 +19,7 @@ _TRIGGER = "drift"
 _CONCURRENCY = 1  # two runs of the same settings would work in the same folder
 
 
-@click.command("schedule", cls=SettingsCommand, short_help="Run the pipeline at set times.")
+@click.command("schedule", cls=SettingsCommand)
 @with_order
 @click.option("--cron", required=True, help="When, such as '0 3 * * 1': Mondays at three (UTC).")
 @click.option("--schedule-name", help="Name to replace it by; left out: the pipeline's.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from daftt_core.cli.cluster.remote import ENDED, Connection, Remote, connect, with_connection
+from daftt_core.cli.cluster.connection import Connection, with_connection
+from daftt_core.cli.cluster.remote import ENDED, Remote, connect
 from daftt_core.cli.cluster.remote_runs import find_run, runs_of
 from daftt_core.cli.printing import say
 from daftt_core.errors import DafttError, JobError
@@ -16,7 +17,7 @@ from daftt_core.workspace.status import mark_stopped
 _REASON = "stopped by daftt stop; submit the run again to resume it"
 
 
-@click.command("stop", short_help="Stop a run on a cluster.")
+@click.command("stop")
 @click.argument("run")
 @with_connection
 def stop_command(run: str, connection: Connection) -> None:

@@ -18,7 +18,7 @@ _POLL_SECONDS = 10.0
 _ALIVE = ("PENDING", "RUNNING", "PAUSED", "SUCCEEDED")
 
 
-@click.command("submit", cls=SettingsCommand, short_help="Run the whole pipeline on a cluster.")
+@click.command("submit", cls=SettingsCommand)
 @with_order
 @click.option("--again", is_flag=True, help="Start it even if the same run is there already.")
 @click.option("--wait", is_flag=True, help="Wait for its end; exit code 10 if it failed.")
