@@ -44,7 +44,7 @@ class StoppedError(click.ClickException):
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(f"Stopped. To resume, {RUN_AGAIN}")
-        self.exit_code = 128 + number
+        self.exit_code = 128 + number  # type: ignore[misc] # click has one for each class
 
     def show(self, file: IO[str] | None = None) -> None:
         """Write the message as it is: to be stopped is no error."""
