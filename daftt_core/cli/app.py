@@ -11,7 +11,7 @@ from typing import Any, cast
 import click
 
 from daftt_core import __version__, errors
-from daftt_core.cli.commands import LazyGroup
+from daftt_core.cli.commands import IN_PROGRESS, LazyGroup
 from daftt_core.cli.printing import say, warn_in_plain_text
 from daftt_core.errors import did_you_mean, shortened
 
@@ -49,6 +49,7 @@ def exit_codes() -> list[tuple[str, str]]:
         kind = getattr(errors, name)
         if isinstance(kind, type) and issubclass(kind, errors.DafttError) and kind.exit_code > 1:
             meanings.setdefault(kind.exit_code, []).append(str(kind.__doc__).splitlines()[0])
+    meanings[IN_PROGRESS] = ["The run that daftt status shows is in progress."]
     meanings[INTERRUPTED] = ["Stopped with Ctrl-C."]
     rows = ((str(code), " ".join(texts)) for code, texts in sorted(meanings.items()))
     return [(code, text.replace("`", "")) for code, text in rows]

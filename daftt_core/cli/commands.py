@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
+IN_PROGRESS = 11
+"""Exit code of ``daftt status`` for a run that is not over."""
+
+
 class Listed(NamedTuple):
     """A command that is listed.
 
@@ -53,7 +57,8 @@ GROUPS = {
         "upload": Listed("cluster.upload", "Upload the compiled pipeline as a new version."),
         "submit": Listed("cluster.submit", "Run the whole pipeline on a cluster."),
         "schedule": Listed("cluster.schedule", "Run the pipeline at set times."),
-        "logs": Listed("cluster.logs", "Show how far a run is, and what its steps wrote."),
+        "status": Listed("cluster.status", "Show how far a run is, how it ended and why."),
+        "logs": Listed("cluster.logs", "Show what the steps of a run wrote."),
         "stop": Listed("cluster.stop", "Stop a run on a cluster."),
     },
     "Care": {

@@ -98,6 +98,15 @@ class SettingsCommand(click.Command):
                 formatter.write_dl([rows[prefix + field] for field in model.model_fields])
 
 
+class SettingsGroup(SettingsCommand, click.Group):
+    """A command that takes every setting, and has commands of its own beside that."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write options and settings, then the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
 def with_settings(command: _Decorated) -> _Decorated:
     """Give a command an option for each setting, one for a file of them, and one for a preset."""
     for name, field in reversed(flat_fields().items()):

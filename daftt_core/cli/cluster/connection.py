@@ -11,6 +11,8 @@ from typing import Any, TypeVar, cast
 import click
 
 _OPTIONS = {
+    "ui": "Address of its user interface, to which links lead, such as "
+    "https://kubeflow.example/_/pipeline; empty: the same as of Kubeflow Pipelines.",
     "ca_cert": "File of the certificates that sign the address.",
     "cookie": "Cookie of a platform with a page to log in, such as authservice_session=...; better "
     "in the variable than on a command line.",
@@ -31,6 +33,7 @@ class Connection:
         token: Opens it; empty where it is open.
         cookie: Opens a platform with a page to log in, in place of the token.
         ca_cert: File of certificates that the address may be signed by; empty: the usual ones.
+        ui: Address of its user interface; empty: that of ``host``.
     """
 
     host: str
@@ -38,11 +41,17 @@ class Connection:
     token: str = field(default="", repr=False)
     cookie: str = field(default="", repr=False)
     ca_cert: str = ""
+    ui: str = ""
 
     @property
     def shown(self) -> str:
         """The address without a name and password that it may hold."""
-        return re.sub(r"//[^/@]*@", "//", self.host)
+        return _without_password(self.host)
+
+    def link(self, path: str) -> str:
+        """Return the address of a page of the user interface."""
+        base = _without_password(self.ui or self.host).partition("#")[0]
+        return f"{base.rstrip('/')}/#/{path}"
 
 
 def with_connection(command: _Decorated) -> _Decorated:
@@ -67,3 +76,7 @@ def with_connection(command: _Decorated) -> _Decorated:
             help=text,
         )(decorated)
     return cast(_Decorated, decorated)
+
+
+def _without_password(address: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", address)

@@ -97,7 +97,11 @@ class Remote:
 
     def link(self, path: str) -> str:
         """Return the address of a page of the user interface."""
-        return f"{self.connection.shown}/#/{path}"
+        return self.connection.link(path)
+
+    def run_link(self, run_id: str) -> str:
+        """Return the address of a run's page in the user interface."""
+        return self.link(f"runs/details/{run_id}")
 
 
 def with_dry_run(command: _Decorated) -> _Decorated:
@@ -122,8 +126,9 @@ def connect(connection: Connection, *, dry_run: bool = False) -> Remote:
             "no address of Kubeflow Pipelines was given: use --host or DAFTT_KFP_HOST, such as "
             "http://localhost:8888 after kubectl -n kubeflow port-forward svc/ml-pipeline 8888"
         )
-    if problem := address_problem(connection.shown):
-        raise ConfigError(f"--host: {connection.shown!r} is not an address: it {problem}")
+    for option, address in (("--host", connection.shown), ("--ui", connection.ui)):
+        if address and (problem := address_problem(address)):
+            raise ConfigError(f"{option}: {address!r} is not an address: it {problem}")
     if connection.ca_cert and not Path(connection.ca_cert).is_file():
         raise ConfigError(f"--ca-cert: {connection.ca_cert}: there is no such file")
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each attempt

@@ -80,7 +80,7 @@ def _wait(remote: Remote, run_id: str) -> None:
 
 
 def _tell(order: Order, run: Any, *, started: bool, dry_run: bool, as_json: bool) -> None:
-    name, link = order.name, order.remote.link(f"runs/details/{run.run_id}")
+    name, link = order.name, order.remote.run_link(run.run_id)
     if as_json and not dry_run:
         answer = {"run_id": run.run_id, "name": name, "started": started, "link": link}
         say_json(answer)

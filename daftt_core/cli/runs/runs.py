@@ -17,7 +17,7 @@ from daftt_core.records import visible_line
 from daftt_core.telemetry import duration
 
 if TYPE_CHECKING:
-    from daftt_core.cli.cluster.remote_runs import RemoteRun
+    from daftt_core.cli.cluster.listing import RemoteRun
 
 
 @click.command("runs")
@@ -45,12 +45,14 @@ def runs_command(
       daftt runs --remote --host http://localhost:8888
     """
     if remote:  # imported here: whoever lists folders waits for nothing of this
+        from daftt_core.cli.cluster.listing import find_remote_runs, remote_table
         from daftt_core.cli.cluster.remote import connect
-        from daftt_core.cli.cluster.remote_runs import find_remote_runs, remote_table
 
         remote_runs = find_remote_runs(connect(connection))
         nothing = f"There is no run in {connection.shown}; start one with: daftt submit"
         _show(remote_runs, remote_table(remote_runs), nothing, as_json)
+        if remote_runs and not as_json:
+            say(f"The page of a run: {connection.link('runs/details/ID')}")
         return
     check_named_folder("place" if place else "output")
     place = place or output
