@@ -85,13 +85,15 @@ def differing_settings(config: Config, run: Run) -> list[str]:
         task = described["task"]
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{run.uri}/{PREFLIGHT}: its settings are damaged: {error}") from None
-    differing = [] if task == run.task.model_dump(mode="json") else ["task: another one"]
+    differing = [] if task == run.task.model_dump(mode="json") else ["task: another"]
     for section, settings in deciding_settings(config).items():
         for name, value in settings.items():
             old = known.get(section, {}).get(name, value)
             if old != value and (section, name) != ("run", "task"):
                 flat = name if section == "run" else f"{section}_{name}"
-                differing.append(f"{flat}: {shortened(repr(old))} and not {shortened(repr(value))}")
+                differing.append(
+                    f"{flat}: {shortened(repr(old))} there, {shortened(repr(value))} here"
+                )
     return differing
 
 

@@ -232,8 +232,8 @@ def test_a_name_that_a_run_with_other_settings_has_is_refused(
     assert main(other) == 2
     said = capsys.readouterr().err
     assert said == (
-        f"error: name: 'mine' is used by a run with other settings in {run.uri} (task: another "
-        "one; student_epochs: 5 and not 7): choose another name, or have all that depends on them "
+        f"error: name: 'mine' is used by a run with other settings in {run.uri} (task: another; "
+        "student_epochs: 5 there, 7 here): choose another name, or have all that depends on them "
         "done again with --overwrite\n"
     )
     assert server.writes == []

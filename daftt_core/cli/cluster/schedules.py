@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -96,7 +97,8 @@ def pause_command(schedule: str, connection: Connection, dry_run: bool) -> None:
     if not _switch_off(remote, found):
         say(f"{visible_line(schedule)}: is paused already")
     elif not dry_run:
-        say(f"{visible_line(schedule)}: paused; go on with: daftt schedule resume NAME")
+        name = visible_line(schedule)
+        say(f"{name}: paused; go on with: daftt schedule resume {shlex.quote(name)}")
 
 
 @_change_one("resume", "Start runs of a paused schedule again.")
