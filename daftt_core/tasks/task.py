@@ -207,7 +207,7 @@ class Task(Record):
     definition: str
     writing_definition: str
     labels: tuple[Label, ...] = Field(default=(), validate_default=True)
-    columns: Columns = Columns()
+    columns: Columns = Field(default_factory=Columns)
     positive_examples: tuple[Solved, ...] = ()
     negative_examples: tuple[Solved, ...] = ()
     metric: str | None = None
