@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import signal
 from collections.abc import Sequence
 from io import StringIO
@@ -142,3 +143,10 @@ def main(args: Sequence[str] | None = None) -> int:
         say("Stopped.", err=True)
         return INTERRUPTED
     return result if isinstance(result, int) else 0
+
+
+def run() -> int:
+    """Run the command line as a process of its own, which ends with it."""
+    code = main()
+    gc.freeze()  # or Python would search all that is left for garbage, an eighth of a short command
+    return code
