@@ -75,7 +75,7 @@ def _wait(remote: Remote, run_id: str) -> None:
         time.sleep(_POLL_SECONDS)
     if state != "SUCCEEDED":
         raise RemoteError(
-            f"{run.display_name}: {state.lower()}; see: daftt logs {run_id} --failed --tail 20"
+            f"{run.display_name}: {state.lower()}; for the reason: daftt status {run_id}"
         )
 
 
