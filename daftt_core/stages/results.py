@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field
 
 
 def _absent() -> Any:
@@ -20,13 +20,13 @@ def _absent() -> Any:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
 
 class Facts(BaseModel):
     """Small facts of any kind: the result of a stage that the catalogue does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, defer_build=True)
 
 
 class PreflightResult(_Part):
@@ -452,8 +452,10 @@ class SheetResult(_Part):
     curated: str = ""
 
 
-class MarksResult(RootModel[dict[str, int]]):
+class MarksResult(Facts):
     """The result of a review: faults by group and question, such as ``all wrong_label``."""
+
+    __pydantic_extra__: dict[str, int]
 
 
 class VersionResult(_Part):
