@@ -26,9 +26,10 @@ from daftt_core.cli.local.run import run_command
 from daftt_core.cli.local.sweep import sweep_command
 from daftt_core.cli.printing import say, warn_in_plain_text
 from daftt_core.cli.runs.costs import costs_command
-from daftt_core.cli.runs.registry import export_command, registry_command
+from daftt_core.cli.runs.registry import registry_command
 from daftt_core.cli.runs.report import notify_command, report_command, review_command
 from daftt_core.cli.runs.runs import clean_command, runs_command
+from daftt_core.cli.runs.students import export_command, predict_command
 from daftt_core.errors import did_you_mean, shortened
 
 _SUGGESTIONS = {
@@ -129,6 +130,7 @@ for _command in (
     notify_command,
     registry_command,
     export_command,
+    predict_command,
     reap_command,
     clean_command,
     compile_command,
