@@ -147,6 +147,23 @@ def find_runs(output: str, *, cells: bool = False) -> list[StoredRun]:
     return sorted((run for run in runs if run is not None), key=lambda run: run.age_seconds)
 
 
+def latest_like(run: Run) -> Run | None:
+    """Return the newest finished run of the same task beside a run on this machine, if any.
+
+    It may be the run itself, as an earlier attempt has left it.
+    """
+    folder = open_storage(run.uri).folder
+    if folder is None:  # a bucket may hold many, and reading takes time
+        return None
+    try:
+        beside = find_runs(str(folder.parent))
+        others = (read_run(each.folder) for each in beside if each.status == "done")
+        return next((other for other in others if other.task.id == run.task.id), None)
+    except StorageError as error:
+        log.debug("no earlier run: %s", error)
+        return None
+
+
 def reader_pool(storage: Storage) -> ThreadPoolExecutor:
     """Return threads for reading many runs: several for a bucket, where each answer takes time."""
     return ThreadPoolExecutor(1 if storage.folder else _READERS)
