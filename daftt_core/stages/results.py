@@ -435,7 +435,7 @@ class SheetResult(_Part):
 
 
 class MarksResult(RootModel[dict[str, int]]):
-    """The result of a review: faults by group and question, such as ``all wrong_label``."""
+    """The result of a review: faults by group and question, and the number of corrections."""
 
 
 class VersionResult(_Part):

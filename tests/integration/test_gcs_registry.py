@@ -70,6 +70,15 @@ def check_served(
         answers = capsys.readouterr()
         assert champion in answers.err
         assert "1,the soup was cold," in answers.out
+    # an exported folder that was copied into the bucket answers alike
+    folder, copy = text.with_name("exported"), f"{bucket}/models/meals"
+    assert main(["export", "meals", str(folder), "--output", bucket]) == 0
+    assert main(["models", "copy", str(folder), copy]) == 0
+    capsys.readouterr()
+    assert main(["predict", copy, str(text)]) == 0
+    assert capsys.readouterr().out == answers.out
+    assert main(["predict", f"{bucket}/nothing", str(text)]) == 4
+    assert "there is no model in it" in capsys.readouterr().err
 
 
 def test_a_run_in_a_bucket_promotes_and_goes_back(

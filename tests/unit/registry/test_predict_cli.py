@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from tiny_models import tiny_t5
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from daftt_core.cli.app import main
+from daftt_core.cli.local import run as run_module
 from daftt_core.cli.runs import predictions as predictions_module
 from daftt_core.registry.serving import FACTS, ServingFacts
+from daftt_core.reporting import write_report
 from daftt_core.storage import commit
 from daftt_core.tasks import Columns, Task
 
@@ -130,6 +133,27 @@ def test_runs_that_were_not_promoted_are_exported_and_answer_as_their_export(
         ]
         assert said[0] == said[1]
         assert len(said[0].splitlines()) == 5
+
+
+def test_a_run_ends_with_its_headline_its_report_and_commands_that_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, config = finished_run(tmp_path / "a b", "first", 0.9, student_max_length=8)
+    promoted(run, config)
+    write_report(run)
+    run_module._show(run, 61.0, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    place = lines.index("Wall time: 1 min 1 s (some stages run side by side)")
+    assert any("real+annotated reaches 90.0% accuracy" in line for line in lines[place:])
+    assert any(line.startswith("Promoted: real+annotated, seed 1 (") for line in lines[place:])
+    assert lines[-3] == f"Report: {run.folder / 'report' / 'report.html'}"
+    (tmp_path / "new.txt").write_text("the soup was cold\n")
+    for line, command, word in zip(
+        lines[-2:], ("predict", "export"), (tmp_path / "new.txt", tmp_path / "model"), strict=True
+    ):
+        name, *words = shlex.split(line.partition("  ")[2])
+        assert (name, words[:2]) == ("daftt", [command, str(run.folder)])
+        assert daftt(capsys, *words[:-1], word)[0] == 0
 
 
 def test_an_export_that_was_changed_or_is_none_is_refused(
