@@ -157,8 +157,8 @@ def _answers(
             answers = predictor.answer([given.example for given in batch], progress.advance)
             yield from zip(batch, answers, strict=True)
             done += len(batch)
-    cut = f"; {predictor.cut} were longer than {facts.max_length} tokens and lost their ends"
-    say(f"# {done} inputs answered{cut if predictor.cut else ''}", err=True)
+    cut = f"; longer than {facts.max_length} tokens, so that the end was cut: {predictor.cut}"
+    say(f"# inputs answered: {done}{cut if predictor.cut else ''}", err=True)
 
 
 @contextmanager

@@ -66,8 +66,7 @@ def test_a_champion_labels_a_file_as_plain_transformers_does(
     code, out, err = daftt(capsys, *words, "--format", "jsonl", "--keep", "no", "--keep", "tone")
     assert code == 0
     assert "# version " in err
-    assert "# 6 inputs answered; " in err
-    assert "were longer than 8 tokens and lost their ends" in err
+    assert "# inputs answered: 6; longer than 8 tokens, so that the end was cut: " in err
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["line"] for row in rows] == [2, 3, 4, 6, 7, 8]
     assert [row["remark"] for row in rows] == texts
@@ -101,7 +100,7 @@ def test_texts_come_from_standard_input_in_pieces(
         (str(line), text) for line, text in zip([1, 3, 4, 5, 6], texts, strict=True)
     ]
     assert "predict: started" in err
-    assert "# 5 inputs answered" in err
+    assert "# inputs answered: 5" in err
 
 
 def test_runs_that_were_not_promoted_are_exported_and_answer_as_their_export(
