@@ -55,7 +55,7 @@ class StageStatus(BaseModel):
     @field_validator("progress")
     @classmethod
     def _check_progress(cls, progress: Snapshot | None) -> Snapshot | None:
-        if progress and not all(0 <= n < 2**63 for n in (progress.done, progress.total)):
+        if progress and not all(0 <= n < 2**63 for n in (progress.done, progress.total or 0)):
             raise ValueError("holds an impossible count")
         return progress
 
