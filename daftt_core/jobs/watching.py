@@ -6,6 +6,7 @@ A watch would have to be renewed and caught up with whenever it expires; a look 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +24,14 @@ from daftt_core.jobs.diagnosis import (
 from daftt_core.jobs.kinds import JobKind, JobState
 from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.jobs.logs import PodLog
+from daftt_core.jobs.ownership import heartbeat
 from daftt_core.jobs.pods import JOB_LABEL
 from daftt_core.jobs.requests import JobRequest
 from daftt_core.telemetry import duration, log
 
 _LOOK_AT_EVENTS_SECONDS = 15.0
 _WORKLOAD_SECONDS = 60.0
+_HEARTBEAT_SECONDS = 300.0
 _UNMANAGED = (
     "Kueue has made no Workload for it: its kind must be in integrations.frameworks of Kueue's "
     "configuration, and the queue must be there"
@@ -80,7 +83,9 @@ class JobWatch:
         self._said = ""
         self._pods_unreadable = False
         self._looks_at_events = 0
+        self._queued = False
         self._managed = False  # by Kueue
+        self._last_heartbeat = time.monotonic()  # the launcher has just written one
 
     def until_over(self) -> Ending:
         """Wait.
@@ -107,18 +112,32 @@ class JobWatch:
         self._log.look(pods)
         if state.phase in ("succeeded", "failed"):
             return self._over(state, job)
+        self._show_that_it_is_waited_for()
         if state.phase == "suspended":
-            if self._started:
-                self._waiting_since, self._started = time.monotonic(), False
+            if not self._queued:
+                self._queued, self._started = True, False
+                self._waiting_since = time.monotonic()
             self._alive.clear()
             self._seen.clear()
             self._wait_in_queue(state, job)
             return None
+        if self._queued:
+            self._queued, self._waiting_since = False, time.monotonic()
         lost = self._lost(pods)
         if lost:
             return Ending(False, f"pod {lost} has vanished", f"pod {lost} has vanished")
         self._wait_for_start(state, pods, job)
         return None
+
+    def _show_that_it_is_waited_for(self) -> None:
+        """Write a heartbeat, where a step waits: the step may die while its run goes on."""
+        now = time.monotonic()
+        if self._request.step is None or now < self._last_heartbeat + _HEARTBEAT_SECONDS:
+            return
+        self._last_heartbeat = now
+        with suppress(RefusedError):  # the next look tells what became of the job
+            change = {"annotations": heartbeat(self._request)}
+            self._cluster.change(self._kind, self._request.name, change)
 
     def _over(self, state: JobState, job: dict[str, Any]) -> Ending:
         self._log.look(self._pods())
@@ -180,15 +199,13 @@ class JobWatch:
         configuration leaves PyTorchJobs out.
         """
         waited = time.monotonic() - self._waiting_since
-        if not (self._managed or state.message) and waited > _WORKLOAD_SECONDS:
+        if not self._managed and waited > _WORKLOAD_SECONDS:
             self._managed = self._cluster.has_workload(self._uid) is not False
             if not self._managed:
                 self._say(_UNMANAGED)
                 if waited > self._request.config.start_timeout_seconds:
                     self._give_up(state, [], job, _UNMANAGED)
                 return
-        if self._managed or state.message:
-            self._waiting_since = time.monotonic()
         self._say(f"queued: {state.message or 'waiting to be admitted'}")
 
     def _give_up(

@@ -7,21 +7,22 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from job_requests import job_request
-from kube_api import EPOCH, Fault, KubeApi, Step, kube_api, pod
+from kube_api import EPOCH, Fault, KubeApi, Step, kube_api, owned, pod
 
 from daftt_core.errors import JobError
 from daftt_core.jobs import KINDS, watching
 from daftt_core.jobs.cluster import Cluster
 from daftt_core.jobs.kubernetes import Patience, connect
 from daftt_core.jobs.launcher import ClusterLauncher
-from daftt_core.jobs.requests import JobRequest, Owner
+from daftt_core.jobs.requests import JobRequest, StepPod
 
 JOBS = "/pytorchjobs"
 HASTY = Patience(
@@ -95,11 +96,10 @@ def test_a_job_that_succeeds_is_a_success_and_its_log_is_shown(
 
 def test_what_is_created_is_what_was_asked_for(api: KubeApi) -> None:
     api.scripts = [[SUCCEEDED]]
-    request = job_request(owner=Owner("step-1", "u-1"), queue="gpus", nodes=2)
+    request = job_request(queue="gpus", nodes=2)
     launch(request)
     (job,) = api.jobs()
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
-    assert job["metadata"]["ownerReferences"][0]["uid"] == "u-1"
     master = job["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"][0]
     assert master["command"][-2:] == ["-c", "print('hello, \"world\"')"]
 
@@ -362,14 +362,26 @@ def test_preemption_by_the_queue_is_no_failure(api: KubeApi) -> None:
 
 
 def test_a_relaunch_adopts_its_own_job(api: KubeApi, caplog: pytest.LogCaptureFixture) -> None:
-    first = job_request(owner=Owner("step-1", "u-1"))
+    """Of a run that is started again, whose workflow is another one."""
     api.scripts = [[RUNNING, SUCCEEDED]]
-    made = api.add_job("pytorchjobs", KINDS["pytorchjob"].build(first))
-    launch(job_request(owner=Owner("step-2", "u-2")))
+    made = api.add_job("pytorchjobs", KINDS["pytorchjob"].build(job_request()))
+    launch(step_of(api, "step-2", "run-2"))
     assert "already there; adopted" in caplog.text
     (job,) = api.jobs()
     assert job["metadata"]["uid"] == made["metadata"]["uid"]
-    assert [o["uid"] for o in job["metadata"]["ownerReferences"]] == ["u-2"]
+    assert [o["uid"] for o in job["metadata"]["ownerReferences"]] == ["uid-of-run-2"]
+
+
+def test_a_job_that_is_adopted_outside_a_step_goes_with_no_run(api: KubeApi) -> None:
+    api.scripts = [[RUNNING, SUCCEEDED]]
+    made = KINDS["pytorchjob"].build(job_request())
+    made["metadata"]["ownerReferences"] = [{"kind": "Workflow", "name": "run-1", "uid": "u"}]
+    made["metadata"]["annotations"]["daftt/waited-for"] = EPOCH
+    api.add_job("pytorchjobs", made)
+    launch()
+    (job,) = api.jobs()
+    assert job["metadata"]["ownerReferences"] == []
+    assert job["metadata"]["annotations"] == {"daftt/restarts": "0"}
 
 
 def test_a_job_of_other_settings_is_never_adopted(api: KubeApi) -> None:
@@ -518,19 +530,122 @@ def test_no_cluster_at_all_is_told_in_one_sentence(
         connect()
 
 
-def test_a_step_that_is_told_to_end_takes_its_job_along(api: KubeApi) -> None:
-    api.scripts = [[RUNNING]]
-    before = signal.getsignal(signal.SIGTERM)
+# the step and its job
+
+
+def step_of(api: KubeApi, step: str, workflow: str, **config: object) -> JobRequest:
+    """The request of a step whose pod is there, as Argo has made it."""
+    api.add_pod(owned(pod(step), workflow))
+    return job_request(step=StepPod(step, step), **config)
+
+
+def told_to_end(
+    api: KubeApi, request: JobRequest | None = None, before: Callable[[], object] = lambda: None
+) -> str:
+    """The error's words, if the step is told to end while the job is at work.
+
+    Just before, something is changed on the server.
+    """
 
     def end_once_running() -> None:
         while api.count("GET", JOBS) < 3:
             time.sleep(0.01)
+        before()
         os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=end_once_running)
     thread.start()
-    said = failure()
+    said = failure(request)
     thread.join()
+    return said
+
+
+def test_a_job_goes_with_the_workflow_of_its_step(api: KubeApi) -> None:
+    api.scripts = [[RUNNING, SUCCEEDED]]
+    launch(step_of(api, "step-1", "run-1"))
+    (job,) = api.jobs()
+    workflow = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run-1"}
+    assert job["metadata"]["ownerReferences"] == [{**workflow, "uid": "uid-of-run-1"}]
+
+
+@pytest.mark.parametrize("what", ["forbidden", "gone", "of no workflow"])
+def test_where_the_workflow_is_not_known_a_job_goes_with_the_pod_of_its_step(
+    api: KubeApi, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    api.scripts = [[RUNNING, SUCCEEDED]]
+    request = step_of(api, "step-1", "run-1")
+    if what == "forbidden":
+        api.faults = [Fault("GET", "/pods/step-1", 403)]
+    elif what == "gone":
+        del api.objects["pods", "step-1"]
+    else:
+        del api.objects["pods", "step-1"]["metadata"]["ownerReferences"]
+    launch(request)
+    (job,) = api.jobs()
+    own = {"apiVersion": "v1", "kind": "Pod", "name": "step-1", "uid": "step-1"}
+    assert job["metadata"]["ownerReferences"] == [own]
+    assert "the job ends with the pod of this step, and not with its run: " in caplog.text
+
+
+def test_a_job_in_another_namespace_has_no_owner(api: KubeApi) -> None:
+    """It would count as gone there, and the job would go at once."""
+    api.scripts = [[RUNNING, SUCCEEDED]]
+    launch(step_of(api, "step-1", "run-1", namespace="elsewhere"))
+    (job,) = api.jobs()
+    assert job["metadata"]["ownerReferences"] == []
+    assert "daftt/waited-for" in job["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize("what", ["terminated", "outside a cluster", "unreadable", "slow"])
+def test_a_step_that_is_told_to_end_takes_its_job_along(api: KubeApi, what: str) -> None:
+    api.scripts = [[RUNNING]]
+    before = signal.getsignal(signal.SIGTERM)
+    request = None if what == "outside a cluster" else step_of(api, "step-1", "run-1")
+    fault = Fault("GET", "/pods/step-1", 403 if what == "unreadable" else "slow")
+    faults = [fault] if what in ("unreadable", "slow") else []
+    said = told_to_end(api, request, before=lambda: api.faults.extend(faults))
     assert said.startswith("the step was told to end, so PyTorchJob")
     assert all(job["metadata"]["deletionTimestamp"] == EPOCH for job in api.jobs())
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("what", ["is deleted", "is deleted by force"])
+def test_a_job_whose_steps_pod_is_deleted_goes_on_and_is_adopted(
+    api: KubeApi, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    api.scripts = [[*[RUNNING] * 50, SUCCEEDED]]
+    first = step_of(api, "step-1", "run-1")
+    own = api.objects["pods", "step-1"]["metadata"]
+    api.linger = 1000
+    end = partial(own.update, deletionTimestamp=EPOCH)
+    if what == "is deleted by force":
+        end = partial(api.objects.pop, ("pods", "step-1"))
+    said = told_to_end(api, first, before=end)
+    assert said.startswith("the pod of this step is being deleted; PyTorchJob")
+    assert "goes on, and is adopted when the step is begun again" in said
+    assert api.count("DELETE", JOBS) == 0
+    launch(step_of(api, "step-2", "run-1"))
+    assert "already there; adopted" in caplog.text
+    assert api.count("DELETE", JOBS) == 0
+    assert len(api.jobs()) == 1
+
+
+def test_a_step_shows_that_it_waits_for_its_job(
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_HEARTBEAT_SECONDS", 0.0)
+    api.scripts = [[RUNNING, RUNNING, RUNNING, SUCCEEDED]]
+    api.faults = [Fault("PATCH", JOBS, 403)]  # a heartbeat that is refused fails no job
+    launch(step_of(api, "step-1", "run-1"))
+    assert api.count("PATCH", JOBS) == 2
+    (job,) = api.jobs()
+    assert job["metadata"]["annotations"]["daftt/waited-for"].startswith(f"{datetime.now():%Y}")
+
+
+def test_outside_a_step_nothing_is_shown(api: KubeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A computer that sleeps would look like a step that has died."""
+    monkeypatch.setattr(watching, "_HEARTBEAT_SECONDS", 0.0)
+    api.scripts = [[RUNNING, RUNNING, SUCCEEDED]]
+    launch()
+    assert api.count("PATCH", JOBS) == 0
+    assert "daftt/waited-for" not in api.jobs()[0]["metadata"]["annotations"]

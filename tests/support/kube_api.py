@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-__all__ = ["Fault", "KubeApi", "Step", "kube_api", "pod"]
+__all__ = ["Fault", "KubeApi", "Step", "kube_api", "owned", "pod"]
 
 NAMESPACE = "team-a"
 TOKEN = "a-token"
+_JOBS = {"pytorchjobs": "kubeflow.org", "trainjobs": "trainer.kubeflow.org"}
 EPOCH = "2026-11-01T10:00:00Z"
 
 
@@ -73,6 +74,14 @@ def pod(
     return {"metadata": meta, "status": {"phase": phase, **status}}
 
 
+def owned(made: dict[str, Any], workflow: str) -> dict[str, Any]:
+    """A pod as Argo's pod of a step is: its controller is the workflow (``workflowpod.go:211``)."""
+    reference = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": workflow}
+    reference |= {"uid": f"uid-of-{workflow}", "controller": True, "blockOwnerDeletion": True}
+    made["metadata"]["ownerReferences"] = [reference]
+    return made
+
+
 class KubeApi:
     """The server's state, and what tests set about it."""
 
@@ -83,7 +92,7 @@ class KubeApi:
         self.scripts: list[list[Step]] = []  # for the first job created, the second, ...
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, dict[str, list[str]]]] = []
-        self.installed = {"pytorchjobs", "trainjobs"}
+        self.installed = {*_JOBS, "workflows"}
         self.linger = 1  # looks at a deleted job until it is gone
         self.url = ""
         self._lock = threading.RLock()
@@ -98,7 +107,7 @@ class KubeApi:
 
     def jobs(self) -> list[dict[str, Any]]:
         """The jobs there are."""
-        return [o for (plural, _), o in self.objects.items() if plural in self.installed]
+        return [o for (plural, _), o in self.objects.items() if plural in _JOBS]
 
     def add_job(self, plural: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Create a job as another client would."""
@@ -109,6 +118,11 @@ class KubeApi:
     def add_pod(self, made: dict[str, Any]) -> None:
         """Put a pod there."""
         self.objects["pods", made["metadata"]["name"]] = made
+
+    def add_workflow(self, name: str, phase: str) -> None:
+        """Put a workflow there, as Argo's controller keeps it."""
+        meta = {"name": name, "uid": f"uid-of-{name}", "creationTimestamp": EPOCH}
+        self.objects["workflows", name] = {"metadata": meta, "status": {"phase": phase}}
 
     def warn(self, name: str, reason: str, message: str) -> None:
         """Add a warning event about an object."""
@@ -356,7 +370,9 @@ def _status(code: int, message: str) -> tuple[int, dict[str, Any]]:
 
 def _merge(target: dict[str, Any], change: dict[str, Any]) -> None:
     for key, value in change.items():
-        if isinstance(value, dict) and isinstance(target.get(key), dict):
+        if value is None:  # RFC 7396
+            target.pop(key, None)
+        elif isinstance(value, dict) and isinstance(target.get(key), dict):
             _merge(target[key], value)
         else:
             target[key] = value
