@@ -78,24 +78,38 @@ class Cluster:
         """Return the events about an object, and about no earlier one of its name."""
         return self._items(self._core("events"), ("fieldSelector", f"involvedObject.uid={uid}"))
 
-    def has_workload(self, uid: str) -> bool | None:
-        """Tell whether Kueue has made a Workload for a job; None where that may not be read."""
+    def events_about(self, kind: str, name: str, since: str) -> list[dict[str, Any]]:
+        """Return the events about an object whose uid is not known.
+
+        Args:
+            kind: Its kind.
+            name: Its name, which earlier objects may have had.
+            since: When it cannot have been there yet, as the cluster writes times.
+        """
+        selector = f"involvedObject.kind={kind},involvedObject.name={name}"
+        events = self._items(self._core("events"), ("fieldSelector", selector))
+        return [event for event in events if event_time(event) >= since]
+
+    def workload(self, uid: str) -> dict[str, Any] | None:
+        """Return what Kueue has made for a job; None where it has made nothing.
+
+        Raises:
+            RefusedError: It may not be read.
+        """
         workloads: list[dict[str, Any]] = []  # as it is where Kueue is not installed
         for version in ("v1beta2", "v1beta1"):
             path = f"/apis/kueue.x-k8s.io/{version}/namespaces/{self.namespace}/workloads"
             try:
                 workloads = self._items(path, ("limit", "500"))
+                break
             except RefusedError as error:
                 if error.status != 404:
-                    return None
-            else:
-                break
-        owners = (
-            owner["uid"]
-            for workload in workloads
-            for owner in workload["metadata"].get("ownerReferences") or []
-        )
-        return uid in owners
+                    raise
+        for workload in workloads:
+            owners = workload["metadata"].get("ownerReferences") or []
+            if uid in (owner["uid"] for owner in owners):
+                return workload
+        return None
 
     def log_lines(
         self, pod: str, container: str, *, since: str = "", last: int | None = None
@@ -147,6 +161,11 @@ class Cluster:
             return self._client.request(method, path, query=query, body=body)
         except RefusedError as error:
             raise _explained(error, kind, method, self.namespace) from None
+
+
+def event_time(event: Mapping[str, Any]) -> str:
+    """Return when an event was seen last; empty if it does not say."""
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _explained(

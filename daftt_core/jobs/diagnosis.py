@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from daftt_core.jobs.cluster import Cluster
+from daftt_core.jobs.cluster import Cluster, event_time
 from daftt_core.jobs.kinds import JobKind, JobState
 from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.jobs.logs import last_lines
@@ -137,7 +137,7 @@ def describe(
     lines += holdups(pods)
     shown = {end.pod for end in ends[:_SHOWN_PODS]}
     failed = [pod for pod in pods if pod["metadata"]["name"] in shown]
-    lines += warnings_about(cluster, [job, *(failed or pods)])
+    lines += warnings_about(cluster, kind, job, failed or pods)
     for pod in failed:
         tail = last_lines(cluster, pod["metadata"]["name"], _failed_container(pod, kind.container))
         lines += [f"the log of pod {pod['metadata']['name']} ends with:"]
@@ -229,24 +229,26 @@ def _holdup(pod: dict[str, Any], said: dict[str, Any]) -> str:
     return f"pod {pod['metadata']['name']} does not start: {words}"
 
 
-def warnings_about(cluster: Cluster, objects: list[dict[str, Any]]) -> list[str]:
-    """Return the last warnings among the events about these objects."""
-    events: list[tuple[str, str, dict[str, Any]]] = []
-    for thing in objects:
-        name, uid = thing["metadata"]["name"], thing["metadata"]["uid"]
-        try:
-            about = cluster.events(uid)
-        except RefusedError as error:
-            return [f"events cannot be read: {error}"]
-        events += [
-            (event.get("lastTimestamp") or event.get("eventTime") or "", name, event)
-            for event in about
-            if event.get("type") == "Warning"
+def warnings_about(
+    cluster: Cluster, kind: JobKind, job: dict[str, Any], pods: list[dict[str, Any]]
+) -> list[str]:
+    """Return the last warnings among the events about a job, what makes its pods, and pods."""
+    try:
+        events = [
+            event for each in (job, *pods) for event in cluster.events(each["metadata"]["uid"])
         ]
-    events.sort(key=lambda item: item[:2])
+        if kind.pod_maker:
+            maker, suffix = kind.pod_maker
+            name, created = job["metadata"]["name"] + suffix, job["metadata"]["creationTimestamp"]
+            events += cluster.events_about(maker, name, since=created)
+    except RefusedError as error:
+        return [f"events cannot be read: {error}"]
+    warnings = [event for event in events if event.get("type") == "Warning"]
+    warnings.sort(key=event_time)
     return [
-        f"event about {name}: {event.get('reason')}: {event.get('message', '').strip()}"
-        for _, name, event in events[-_SHOWN_EVENTS:]
+        f"event about {event['involvedObject']['name']}: {event.get('reason')}: "
+        f"{event.get('message', '').strip()}"
+        for event in warnings[-_SHOWN_EVENTS:]
     ]
 
 

@@ -30,11 +30,16 @@ from daftt_core.jobs.requests import JobRequest
 from daftt_core.telemetry import duration, log
 
 _LOOK_AT_EVENTS_SECONDS = 15.0
-_WORKLOAD_SECONDS = 60.0
+_LOOK_AT_QUEUE_SECONDS = 60.0
 _HEARTBEAT_SECONDS = 300.0
-_UNMANAGED = (
-    "Kueue has made no Workload for it: its kind must be in integrations.frameworks of Kueue's "
-    "configuration, and the queue must be there"
+_QUEUED = "waiting to be admitted"
+_UNMANAGED = (  # it makes one at once; since 0.19 its default configuration leaves out PyTorchJobs
+    "Kueue has made no Workload for it: Kueue must be installed, and its configuration must have "
+    "this kind of job in integrations.frameworks"
+)
+_RESTARTING = (
+    "job_runtime {}: it restarts pods one by one, while their peers wait; use one that does not, "
+    "as k8s/components/training-runtime has it"
 )
 
 
@@ -84,7 +89,7 @@ class JobWatch:
         self._pods_unreadable = False
         self._looks_at_events = 0
         self._queued = False
-        self._managed = False  # by Kueue
+        self._looks_at_queue, self._in_queue, self._queue_says = 0, True, _QUEUED
         self._last_heartbeat = time.monotonic()  # the launcher has just written one
 
     def until_over(self) -> Ending:
@@ -115,7 +120,7 @@ class JobWatch:
         self._show_that_it_is_waited_for()
         if state.phase == "suspended":
             if not self._queued:
-                self._queued, self._started = True, False
+                self._queued, self._started, self._looks_at_queue = True, False, 0
                 self._waiting_since = time.monotonic()
             self._alive.clear()
             self._seen.clear()
@@ -173,6 +178,9 @@ class JobWatch:
     def _wait_for_start(
         self, state: JobState, pods: list[dict[str, Any]], job: dict[str, Any]
     ) -> None:
+        if any((pod.get("spec") or {}).get("restartPolicy", "Never") != "Never" for pod in pods):
+            runtime = self._request.config.runtime
+            self._give_up(state, pods, job, _RESTARTING.format(runtime))
         phases = [(pod.get("status") or {}).get("phase", "Pending") for pod in pods]
         complete = len(pods) >= self._request.config.nodes or self._pods_unreadable
         if state.phase == "running" and complete and "Pending" not in phases:
@@ -184,7 +192,7 @@ class JobWatch:
         reasons = holdups(pods)
         if not complete and waited > _LOOK_AT_EVENTS_SECONDS * (self._looks_at_events + 1):
             self._looks_at_events += 1
-            warnings = warnings_about(self._cluster, [job])
+            warnings = warnings_about(self._cluster, self._kind, job, [])
             reasons += warnings
             if any(map(never_heals, warnings)):
                 self._give_up(state, pods, job, "its pods are refused")
@@ -193,26 +201,34 @@ class JobWatch:
             self._give_up(state, pods, job, f"not started within {duration(waited)}")
 
     def _wait_in_queue(self, state: JobState, job: dict[str, Any]) -> None:
-        """Wait to be admitted, which has no clock; unless nothing manages the queue.
-
-        Kueue makes a Workload for each job that it manages, at once. Since 0.19 its default
-        configuration leaves PyTorchJobs out.
-        """
+        """Wait to be admitted, which has no clock; unless no queue will ever do so."""
         waited = time.monotonic() - self._waiting_since
-        if not self._managed and waited > _WORKLOAD_SECONDS:
-            self._managed = self._cluster.has_workload(self._uid) is not False
-            if not self._managed:
-                self._say(_UNMANAGED)
-                if waited > self._request.config.start_timeout_seconds:
-                    self._give_up(state, [], job, _UNMANAGED)
-                return
-        self._say(f"queued: {state.message or 'waiting to be admitted'}")
+        if waited > _LOOK_AT_QUEUE_SECONDS * (self._looks_at_queue + 1):
+            self._looks_at_queue += 1
+            self._in_queue, self._queue_says = self._look_at_queue()
+        self._say(f"queued: {self._queue_says}")
+        if not self._in_queue and waited > self._request.config.start_timeout_seconds:
+            self._give_up(state, [], job, self._queue_says)
+
+    def _look_at_queue(self) -> tuple[bool, str]:
+        """Return whether the job is in a queue, as far as is known, and what the queue says."""
+        try:
+            workload = self._cluster.workload(self._uid)
+        except RefusedError as error:
+            return True, f"what the queue says cannot be read: {error}"
+        if workload is None:
+            return False, _UNMANAGED
+        for condition in (workload.get("status") or {}).get("conditions") or []:
+            if condition.get("type") == "QuotaReserved" and condition.get("status") == "False":
+                message = condition.get("message", "")
+                return "doesn't exist" not in message, message  # LocalQueue x doesn't exist
+        return True, _QUEUED
 
     def _give_up(
         self, state: JobState, pods: list[dict[str, Any]], job: dict[str, Any], why: str
     ) -> None:
         nothing = f"nothing was heard from {self._kind.provider}; is it at work?"
-        reason = "" if pods or state.phase != "waiting" else nothing
+        reason = nothing if state.phase == "waiting" and not job.get("status") else ""
         never = JobState("failed", why, reason)
         report = describe(self._cluster, self._kind, job, never, pods)
         self._cluster.delete(self._kind, self._request.name, self._uid)  # or it would start later

@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,14 @@ import os, signal, time
 signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
 signal.signal(signal.SIGUSR1, lambda *_: os._exit(137))
 """
+
+
+@dataclass(frozen=True)
+class PlainRequest(JobRequest):
+    """A request whose program needs nothing but Python, however many pods there are."""
+
+    def command(self) -> list[str]:
+        return ["python", *self.program]
 
 
 class Api:
@@ -182,7 +190,8 @@ def asked_for(api: Api, kind: JobKind, program: str, image: str = "", **config: 
         },
     )
     words = ("-c", _PROGRAM + program)
-    return replace(made, program=words, image=image or os.environ["DAFTT_TEST_IMAGE"])
+    image = image or os.environ["DAFTT_TEST_IMAGE"]
+    return PlainRequest(made.run, made.stage, words, made.config, image)
 
 
 def launch(api: Api, kind: JobKind, request: JobRequest) -> None:
@@ -311,9 +320,11 @@ def test_a_quota_of_pods_is_said(api: Api, kind: JobKind, monkeypatch: pytest.Mo
 def test_a_queue_that_nobody_manages_is_said(
     api: Api, kind: JobKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "_WORKLOAD_SECONDS", 5.0)
-    request = asked_for(api, kind, "", queue=f"none-{api.namespace}", start_timeout_seconds=10)
-    assert "Kueue has made no Workload for it" in failure(api, kind, request)
+    """With Kueue or without: it makes a Workload even for a queue that is not there."""
+    monkeypatch.setattr(watching, "_LOOK_AT_QUEUE_SECONDS", 5.0)
+    request = asked_for(api, kind, "", queue="none", start_timeout_seconds=10)
+    said = failure(api, kind, request)
+    assert "Kueue has made no Workload for it" in said or "LocalQueue none doesn't exist" in said
     assert is_gone(api, kind, request)
 
 

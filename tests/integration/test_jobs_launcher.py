@@ -257,15 +257,36 @@ def test_pods_that_are_refused_for_good_end_the_job_early(
     assert 'violates PodSecurity "restricted:latest"' in said
 
 
+@pytest.mark.parametrize("kueue", ["is not installed", "leaves out the kind", "lacks the queue"])
 def test_a_queue_that_nobody_manages_is_said_and_has_a_clock(
-    api: KubeApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kueue: str
 ) -> None:
-    monkeypatch.setattr(watching, "_WORKLOAD_SECONDS", 0.05)
-    api.installed |= {"workloads"}
-    api.scripts = [[Step() for _ in range(500)]]
+    monkeypatch.setattr(watching, "_LOOK_AT_QUEUE_SECONDS", 0.05)
+    reason = "Kueue has made no Workload for it"
+    if kueue != "is not installed":
+        api.installed |= {"workloads"}
+    if kueue == "lacks the queue":
+        reason = "LocalQueue gpus doesn't exist"
+        api.add_workload("uid-1", reason)  # of the first job that is made here
+    api.scripts = [[Step(("Created", "Suspended")) for _ in range(500)]]
     said = failure(job_request(queue="gpus", start_timeout_seconds=1))
-    assert "Kueue has made no Workload for it" in said
-    assert "Kueue has made no Workload for it" in caplog.text
+    assert reason in said
+    assert f"queued: {reason}" in caplog.text
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_what_the_queue_says_is_shown_and_has_no_clock(
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, readable: bool
+) -> None:
+    monkeypatch.setattr(watching, "_LOOK_AT_QUEUE_SECONDS", 0.05)
+    api.installed |= {"workloads"}
+    api.add_workload("uid-1", "insufficient unused quota for cpu in flavor default")
+    api.faults = [] if readable else [Fault("GET", "/workloads", 403, 1000)]
+    queued = Step(("Created", "Suspended"))
+    api.scripts = [[*[queued] * 12, Step(suspend=False), RUNNING, SUCCEEDED]]
+    launch(job_request(queue="gpus", start_timeout_seconds=1), poll_seconds=0.1)
+    shown = "insufficient unused quota for cpu" if readable else "cannot be read"
+    assert shown in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -281,6 +302,35 @@ def test_refusals_are_told_from_missing_rights(api: KubeApi, message: str, said:
     told = failure()
     assert said in told
     assert "give it a Role" not in told
+
+
+def test_pods_that_would_be_restarted_one_by_one_are_refused(api: KubeApi) -> None:
+    """By a runtime such as the one that comes with Kubeflow Trainer."""
+    restarting = pod("m", "Pending")
+    restarting["spec"] = {"restartPolicy": "OnFailure"}
+    api.scripts = [[Step(("Created",), pods=(restarting,))]]
+    with pytest.raises(JobError) as caught:
+        launch(job_request(launcher="trainjob", runtime="torch-distributed"), kind="trainjob")
+    assert "job_runtime torch-distributed: it restarts pods one by one" in str(caught.value)
+    assert all("deletionTimestamp" in job["metadata"] for job in api.jobs())
+
+
+def test_what_makes_the_pods_of_a_trainjob_is_heard_too(
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Job that Trainer's JobSet makes; and nothing from before this very TrainJob."""
+    monkeypatch.setattr(watching, "_LOOK_AT_EVENTS_SECONDS", 0.05)
+    api.scripts = [[Step(("Created",), pods=())]]
+    request = job_request(launcher="trainjob", start_timeout_seconds=1800)
+    refused = 'Error creating: pods "m" is forbidden: violates PodSecurity "restricted:latest"'
+    api.warn(f"{request.name}-node-0", "FailedCreate", refused, kind="Job")
+    api.warn(f"{request.name}-node-0", "FailedCreate", "of the job before", kind="Job")
+    api.events[-1]["lastTimestamp"] = "2026-11-01T09:59:59Z"
+    with pytest.raises(JobError) as caught:
+        launch(request, kind="trainjob")
+    assert "its pods are refused" in str(caught.value)
+    assert f"event about {request.name}-node-0: FailedCreate: {refused}" in str(caught.value)
+    assert "of the job before" not in str(caught.value)
 
 
 def test_restarts_have_a_limit(api: KubeApi) -> None:
@@ -340,15 +390,6 @@ def test_a_pod_that_fits_no_node_is_said(api: KubeApi) -> None:
 def test_a_controller_that_is_not_at_work_is_told_apart(api: KubeApi) -> None:
     said = failure(job_request(start_timeout_seconds=1))
     assert "nothing was heard from the Kubeflow Training Operator; is it at work?" in said
-
-
-def test_a_queued_job_is_waited_for_without_a_clock(
-    api: KubeApi, caplog: pytest.LogCaptureFixture
-) -> None:
-    queued = Step(("Suspended",), "Suspended", "waiting for quota")
-    api.scripts = [[*[queued] * 12, Step(suspend=False), RUNNING, SUCCEEDED]]
-    launch(job_request(queue="gpus", start_timeout_seconds=1), poll_seconds=0.1)
-    assert "queued: waiting for quota" in caplog.text
 
 
 def test_preemption_by_the_queue_is_no_failure(api: KubeApi) -> None:

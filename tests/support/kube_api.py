@@ -27,6 +27,24 @@ NAMESPACE = "team-a"
 TOKEN = "a-token"
 _JOBS = {"pytorchjobs": "kubeflow.org", "trainjobs": "trainer.kubeflow.org"}
 EPOCH = "2026-11-01T10:00:00Z"
+_OF_OPERATOR = {
+    "Created": ("PyTorchJobCreated", "PyTorchJob {} is created."),
+    "Running": ("PyTorchJobRunning", "PyTorchJob {} is running."),
+    "Suspended": ("PyTorchJobSuspended", "PyTorchJob {} is suspended."),
+    "Succeeded": ("PyTorchJobSucceeded", "PyTorchJob {} is successfully completed."),
+    "Failed": (
+        "PyTorchJobFailed",
+        "Job {} has failed because it has reached the specified backoff limit",
+    ),
+}
+_OF_TRAINER = {
+    "Suspended": ("Suspended", "TrainJob is suspended"),
+    "Complete": ("AllJobsCompleted", "jobset completed successfully"),
+    "Failed": (
+        "ReachedMaxRestarts",
+        "jobset failed due to reaching max number of restarts (first failed job: {}-node-0)",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -119,14 +137,24 @@ class KubeApi:
         """Put a pod there."""
         self.objects["pods", made["metadata"]["name"]] = made
 
+    def add_workload(self, uid: str, message: str) -> None:
+        """Put there what Kueue 0.19 makes of a job that it has not admitted yet."""
+        reason = "Inadmissible" if "doesn't exist" in message else "Pending"
+        waits = {"type": "QuotaReserved", "status": "False", "reason": reason, "message": message}
+        meta = {"name": f"workload-{uid}", "ownerReferences": [{"kind": "PyTorchJob", "uid": uid}]}
+        self.objects["workloads", meta["name"]] = {
+            "metadata": meta,
+            "status": {"conditions": [waits]},
+        }
+
     def add_workflow(self, name: str, phase: str) -> None:
         """Put a workflow there, as Argo's controller keeps it."""
         meta = {"name": name, "uid": f"uid-of-{name}", "creationTimestamp": EPOCH}
         self.objects["workflows", name] = {"metadata": meta, "status": {"phase": phase}}
 
-    def warn(self, name: str, reason: str, message: str) -> None:
+    def warn(self, name: str, reason: str, message: str, **involved: str) -> None:
         """Add a warning event about an object."""
-        about = {"involvedObject": {"name": name}, "lastTimestamp": EPOCH}
+        about = {"involvedObject": {"name": name, **involved}, "lastTimestamp": EPOCH}
         self.events.append({"type": "Warning", "reason": reason, "message": message, **about})
 
     # what the handler calls
@@ -186,9 +214,9 @@ class KubeApi:
 
     def _list(self, plural: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         if plural == "events":
-            field_name, value = query["fieldSelector"][0].split("=")
-            key = field_name.removeprefix("involvedObject.")
-            return [e for e in self.events if self._about(e, key) == value]
+            selectors = [part.split("=") for part in query["fieldSelector"][0].split(",")]
+            wanted = [(key.removeprefix("involvedObject."), value) for key, value in selectors]
+            return [e for e in self.events if all(self._about(e, k) == v for k, v in wanted)]
         if plural == "pods":
             self._let_go()
         wanted = dict(
@@ -216,7 +244,7 @@ class KubeApi:
         if key in about:
             return str(about[key])
         there = [o for (_, name), o in self.objects.items() if name == about["name"]]
-        return str(there[0]["metadata"][key]) if there else ""
+        return str(there[0]["metadata"].get(key, "")) if there else ""
 
     def _advance(self, plural: str, name: str) -> None:
         job = self.objects.get((plural, name))
@@ -240,9 +268,7 @@ class KubeApi:
             spec = job["spec"]
             spec.get("runPolicy", spec)["suspend"] = step.suspend
         if step.conditions:
-            said = {"reason": step.reason, "message": step.message, "status": "True"}
-            false = {"type": "Restarting", "status": "False"}
-            job["status"] = {"conditions": [{"type": t, **said} for t in step.conditions] + [false]}
+            job["status"] = {"conditions": _conditions(plural, name, step)}
             counts = {name: {"failed": 1} for name in step.failed_replicas}
             job["status"]["replicaStatuses"] = counts
             if "Running" in step.conditions:
@@ -362,6 +388,26 @@ class _Handler(BaseHTTPRequestHandler):
     def _hang_up(self) -> None:
         self.wfile.flush()
         self.close_connection = True
+
+
+def _conditions(plural: str, name: str, step: Step) -> list[dict[str, Any]]:
+    """The conditions as training operator 1.9.4 and Trainer 2.3.0 were seen to write them.
+
+    The operator leaves Running behind, as False; the trainer has neither Created nor Running.
+    """
+    of_trainer = plural == "trainjobs"
+    conditions = []
+    for kind in step.conditions:
+        if of_trainer and kind in ("Created", "Running"):
+            continue
+        reason, message = (_OF_TRAINER if of_trainer else _OF_OPERATOR)[kind]
+        words = {"reason": step.reason or reason, "message": step.message or message.format(name)}
+        conditions.append({"type": kind, "status": "True", **words})
+    if not of_trainer and "Running" not in step.conditions:
+        reason, message = _OF_OPERATOR["Running"]
+        words = {"reason": reason, "message": message.format(name)}
+        conditions.append({"type": "Running", "status": "False", **words})
+    return [{**each, "lastTransitionTime": EPOCH} for each in conditions]
 
 
 def _status(code: int, message: str) -> tuple[int, dict[str, Any]]:
