@@ -87,10 +87,10 @@ def interruption(ends: list[PodEnd], failed_replicas: set[str]) -> PodEnd | None
     if certain:
         return certain
     suspects = [end for end in ends if not failed_replicas or end.replica in failed_replicas]
-    own = [end for end in suspects if end.exit_code not in {None, 0, *_KILLED} and not end.deleted]
+    failed = [end for end in suspects if end.exit_code and not end.deleted]
     deleted = sorted((end for end in suspects if end.deleted), key=lambda end: end.deleted)
     # one that was deleted after another had failed was only cleaned up
-    if deleted and (not own or deleted[0].deleted < own[0].finished):
+    if deleted and (not failed or deleted[0].deleted < failed[0].finished):
         return replace(deleted[0], reason="deleted, by somebody or by a drain of its node")
     # A pod that was merely killed, or that was told to end and has stored its checkpoint, counts
     # only if it was the first to end. Times are whole seconds, and cleaning up takes longer.

@@ -13,7 +13,7 @@ RUN_LABEL = "daftt/run"
 JOB_LABEL = "daftt/job"
 DIGEST_LABEL = "daftt/digest"
 RESTARTS_ANNOTATION = "daftt/restarts"
-_QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _USER = 1000
 _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _END_SECONDS = 30  # of the grace period, for what comes after the checkpoint
@@ -23,7 +23,7 @@ def metadata(request: JobRequest) -> dict[str, Any]:
     """Return name and labels of the job itself."""
     labels = _labels(request) | {DIGEST_LABEL: request.digest}
     if request.config.queue:
-        labels[_QUEUE_LABEL] = request.config.queue
+        labels[QUEUE_LABEL] = request.config.queue
     return {
         "name": request.name,
         "labels": labels,

@@ -16,8 +16,8 @@ _MANAGER = "daftt/launcher"
 def trainjob(request: JobRequest) -> dict[str, Any]:
     """Return the TrainJob for a request.
 
-    A TrainJob has no time to live after its end, unlike a PyTorchJob: it goes with the workflow that
-    owns it, or with ``daftt reap``.
+    A TrainJob has no time to live after its end, unlike a PyTorchJob: it goes with the workflow
+    that owns it, or with ``daftt reap``.
     """
     config = request.config
     return {

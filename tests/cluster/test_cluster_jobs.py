@@ -86,14 +86,17 @@ class Api:
         from kubernetes.stream import stream
 
         command = ["python", "-c", program]
-        stream(
+        connection = stream(
             self.core.connect_get_namespaced_pod_exec,
             pod,
             self.namespace,
             command=command,
             stdout=True,
             stderr=True,
+            _preload_content=False,
         )
+        connection.run_forever(timeout=30)
+        connection.close()
 
     def evict(self, pod: str) -> None:
         """Evict a pod as a drain of its node does."""
