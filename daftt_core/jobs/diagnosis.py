@@ -32,6 +32,7 @@ _CLUSTER_REASONS = {
     "UnexpectedAdmissionError",
 }
 _KILLED = {137: "killed (SIGKILL)", 143: "told to end (SIGTERM)"}
+_DELETED = "deleted, by somebody or by a drain of its node"
 _REPLICA_LABEL = "training.kubeflow.org/replica-type"
 _SHOWN_PODS = 3
 _SHOWN_EVENTS = 8
@@ -75,32 +76,36 @@ def failed_pods(pods: list[dict[str, Any]], memory_setting: str = "job_memory") 
     return sorted((end for end in ends if end), key=lambda end: end.finished or "9")
 
 
-def interruption(ends: list[PodEnd], failed_replicas: set[str]) -> PodEnd | None:
-    """Return the pod that the cluster ended, if that is why the job failed.
+def interruption(
+    pods: list[dict[str, Any]], gone: list[dict[str, Any]], failed_replicas: set[str]
+) -> str:
+    """Return what of the cluster's doing made a job fail; empty where it was its own program.
+
+    A pod that has failed by itself stays, and so does what it ended with; one that is gone was
+    deleted, or was cleaned up after another one had failed.
 
     Args:
-        ends: How pods ended, the first to end first; those that are gone too, as last seen.
+        pods: The job's pods.
+        gone: Those that are gone, as they were last seen.
         failed_replicas: The kinds of pods of which the job says that some failed; empty where it
             makes no difference.
     """
+    ends = failed_pods([*pods, *gone])
     certain = next((end for end in ends if end.certain), None)
     if certain:
-        return certain
+        return str(certain)
     suspects = [end for end in ends if not failed_replicas or end.replica in failed_replicas]
     failed = [end for end in suspects if end.exit_code and not end.deleted]
     deleted = sorted((end for end in suspects if end.deleted), key=lambda end: end.deleted)
     # one that was deleted after another had failed was only cleaned up
     if deleted and (not failed or deleted[0].deleted < failed[0].finished):
-        return replace(deleted[0], reason="deleted, by somebody or by a drain of its node")
+        return str(replace(deleted[0], reason=_DELETED))
+    if gone and not failed:
+        return f"pod {gone[0]['metadata']['name']}: {_DELETED}"
     # A pod that was merely killed, or that was told to end and has stored its checkpoint, counts
     # only if it was the first to end. Times are whole seconds, and cleaning up takes longer.
     first = [end for end in ends if end.finished == ends[0].finished]
-    return next((end for end in first if end.exit_code in _KILLED and not end.deleted), None)
-
-
-def has_ended(pod: dict[str, Any]) -> bool:
-    """Tell whether a pod's program is at its end."""
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return str(next((e for e in first if e.exit_code in _KILLED and not e.deleted), ""))
 
 
 def holdups(pods: list[dict[str, Any]]) -> list[str]:

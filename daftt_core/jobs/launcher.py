@@ -21,7 +21,7 @@ from daftt_core.jobs.kubernetes import RefusedError, connect
 from daftt_core.jobs.local import LocalLauncher
 from daftt_core.jobs.logs import PodLog
 from daftt_core.jobs.ownership import heartbeat, outlives_its_step, owners
-from daftt_core.jobs.pods import DIGEST_LABEL, RESTARTS_ANNOTATION
+from daftt_core.jobs.pods import DIGEST_LABEL, JOB_LABEL, RESTARTS_ANNOTATION
 from daftt_core.jobs.pytorchjob import PYTORCHJOB
 from daftt_core.jobs.requests import JobRequest
 from daftt_core.jobs.trainjob import TRAINJOB
@@ -96,7 +96,7 @@ class ClusterLauncher:
         pod_log = PodLog(self._cluster, self._kind)
         while True:
             self._uid = uid = job["metadata"]["uid"]
-            watch = JobWatch(self._cluster, self._kind, request, uid, pod_log, self._poll_seconds)
+            watch = JobWatch(self._cluster, self._kind, request, job, pod_log, self._poll_seconds)
             ending = watch.until_over()
             if ending.succeeded:
                 log.info("%s %s: succeeded", self._kind.name, request.name)
@@ -157,7 +157,9 @@ class ClusterLauncher:
         self._wait_until_gone(request, uid)
 
     def _wait_until_gone(self, request: JobRequest, uid: str) -> None:
-        """Wait until the job and, before it, its pods are gone.
+        """Wait until the job and its pods are gone: two gangs must never write at the same time.
+
+        The pods go before a PyTorchJob, but may outlast a TrainJob.
 
         Raises:
             JobError: It takes too long.
@@ -166,13 +168,19 @@ class ClusterLauncher:
         deadline = time.monotonic() + request.config.grace_seconds + self._deletion_seconds
         while time.monotonic() < deadline:
             job = self._cluster.get(self._kind, name)
-            if job is None or job["metadata"]["uid"] != uid:
+            if (job is None or job["metadata"]["uid"] != uid) and not self._pods(request):
                 return
             time.sleep(self._poll_seconds)
         raise JobError(
             f"{self._kind.name} {name} was deleted but does not go; a pod on a lost node or a "
             "finalizer may hold it: look at it with kubectl describe"
         )
+
+    def _pods(self, request: JobRequest) -> list[dict[str, Any]]:
+        try:
+            return self._cluster.pods(f"{JOB_LABEL}={request.name}")
+        except RefusedError:  # they may not be listed
+            return []
 
 
 class _ToldToEndError(BaseException):

@@ -14,8 +14,6 @@ from daftt_core.errors import JobError
 from daftt_core.jobs.cluster import Cluster
 from daftt_core.jobs.diagnosis import (
     describe,
-    failed_pods,
-    has_ended,
     holdups,
     interruption,
     never_heals,
@@ -65,7 +63,7 @@ class JobWatch:
         cluster: The cluster.
         kind: The kind of job.
         request: The job that was requested.
-        uid: The job's identity; another one of the same name is not this one.
+        job: The job; another one of the same name is not this one.
         pod_log: Shows the job's log.
         poll_seconds: Between two looks.
     """
@@ -75,12 +73,13 @@ class JobWatch:
         cluster: Cluster,
         kind: JobKind,
         request: JobRequest,
-        uid: str,
+        job: dict[str, Any],
         pod_log: PodLog,
         poll_seconds: float,
     ) -> None:
         self._cluster, self._kind, self._request = cluster, kind, request
-        self._uid, self._log, self._poll_seconds = uid, pod_log, poll_seconds
+        self._uid, self._created = job["metadata"]["uid"], job["metadata"]["creationTimestamp"]
+        self._log, self._poll_seconds = pod_log, poll_seconds
         self._waiting_since = time.monotonic()
         self._started = False
         self._alive: dict[str, str] = {}  # uids and names of the pods that were at work
@@ -160,19 +159,18 @@ class JobWatch:
         """Return what of the cluster's doing ended the job; empty where it was its own program.
 
         A pod that is being deleted still stores its checkpoint: whether its program failed can
-        be told when it has ended.
+        be told when it has ended. One that has not begun its program says nothing more.
         """
         replicas = (job.get("status") or {}).get("replicaStatuses") or {}
         failed = {name.lower() for name, each in replicas.items() if each.get("failed")}
         deadline = time.monotonic() + self._request.config.grace_seconds
         while True:
-            present = {pod["metadata"]["uid"] for pod in self._pods()}
-            seen = self._seen.values()
-            unfinished = [
-                pod for pod in seen if pod["metadata"]["uid"] in present and not has_ended(pod)
-            ]
-            if not unfinished or time.monotonic() > deadline:
-                return str(interruption(failed_pods(list(seen)), failed) or "")
+            pods = self._pods()
+            at_work = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
+            if not at_work or time.monotonic() > deadline:
+                present = {pod["metadata"]["uid"] for pod in pods}
+                gone = [pod for uid, pod in self._seen.items() if uid not in present]
+                return interruption(pods, gone, failed)
             time.sleep(self._poll_seconds)
 
     def _wait_for_start(
@@ -249,13 +247,15 @@ class JobWatch:
         if self._pods_unreadable:
             return []
         try:
-            pods = self._cluster.pods(f"{JOB_LABEL}={self._request.name}")
+            found = self._cluster.pods(f"{JOB_LABEL}={self._request.name}")
         except RefusedError as error:
             if error.status != 403:
                 raise
             self._pods_unreadable = True
             log.warning("pods and their logs cannot be shown: %s", error)
             return []
+        # without those that an earlier job of the name has left behind
+        pods = [pod for pod in found if pod["metadata"]["creationTimestamp"] >= self._created]
         self._seen |= {pod["metadata"]["uid"]: pod for pod in pods}
         return pods
 

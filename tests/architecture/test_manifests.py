@@ -6,6 +6,7 @@ import copy
 import shutil
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,11 @@ def test_the_operator_s_init_container_is_allowed_where_pods_are_restricted() ->
         "spec": {"containers": [container], "initContainers": [container]},
     }
     _check(pod)
+    program = container["command"][-1].replace("nslookup job-master-0", "false")
+    with subprocess.Popen(["sh", "-c", program]) as waiting:
+        time.sleep(0.5)  # until the trap is set
+        waiting.terminate()
+        assert waiting.wait(30) == 143
     security = container["securityContext"]
     assert security["runAsNonRoot"]
     assert security["allowPrivilegeEscalation"] is False

@@ -214,6 +214,65 @@ def test_a_deleted_pod_starts_the_gang_again(api: KubeApi, role: str, peer: str)
     assert api.jobs()[0]["metadata"]["annotations"]["daftt/restarts"] == "1"
 
 
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_a_pod_that_is_gone_before_it_is_looked_at_starts_the_gang_again(
+    api: KubeApi, role: str
+) -> None:
+    """As a real one was that ended at once: deleted, the job failed, all pods gone in a second."""
+    running = Step(("Running",), pods=(pod("a"), pod("b", role="worker")))
+    failed = Step(("Failed",), pods=(), failed_replicas=(role.title(),))
+    api.scripts = [[running, failed], [running, SUCCEEDED]]
+    launch(job_request(nodes=2))
+    assert api.jobs()[0]["metadata"]["annotations"]["daftt/restarts"] == "1"
+
+
+def test_peers_that_are_gone_do_not_hide_a_program_error(api: KubeApi) -> None:
+    running = Step(("Running",), pods=(pod("a"), pod("b", role="worker")))
+    failed = Step(("Failed",), pods=(ended("b", 1, role="worker"),))
+    api.scripts = [[running, failed]]
+    assert "pod b: Error, exit code 1" in failure(job_request(nodes=2))
+    assert api.count("POST", JOBS) == 1
+
+
+def test_a_pod_that_waits_for_its_master_is_not_waited_for(api: KubeApi) -> None:
+    """The operator's init container does not hear SIGTERM, and holds out for all of its grace."""
+    waiting = leaving("b", "worker", "2026-11-01T10:05:01Z", "Pending")
+    failed = Step(("Failed",), pods=(ended("a", 1), waiting))
+    api.linger = 10_000
+    api.scripts = [[failed]]
+    assert "pod a: Error, exit code 1" in failure(job_request(nodes=2))
+
+
+def test_a_gang_is_started_again_once_the_one_before_is_gone(
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pods may outlast a TrainJob; two gangs would write the same checkpoints."""
+    left: list[int] = []
+
+    def create(plural: str, body: dict[str, Any]) -> tuple[int, Any]:
+        left.append(len(api.pods_of(body["metadata"]["name"])))
+        return KubeApi.create(api, plural, body)
+
+    monkeypatch.setattr(api, "create", create)
+    api.linger = 5
+    api.scripts = [[RUNNING, Step(("Failed",), pods=(ended("m", 137),))], [RUNNING, SUCCEEDED]]
+    launch()
+    assert left == [0, 0]
+
+
+def test_pods_of_a_job_before_are_not_taken_for_this_ones(
+    api: KubeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = pod("old", uid="old")
+    left["metadata"]["creationTimestamp"] = "2026-11-01T09:59:59Z"
+    running = Step(("Running",), pods=(pod("new"), left))
+    failed = Step(("Failed",), pods=(ended("new", 137), left))
+    after = Step(pods=(pod("new"),))  # it is gone, and no pod of this job has vanished
+    api.scripts = [[running, failed], [running, after, SUCCEEDED]]
+    launch()
+    assert caplog.text.count("starting all pods again") == 1
+
+
 def test_peers_deleted_after_a_program_error_do_not_hide_it(api: KubeApi) -> None:
     pods = (
         ended("a", 1, role="worker", finished="2026-11-01T10:05:00Z"),

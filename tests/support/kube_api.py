@@ -127,6 +127,11 @@ class KubeApi:
         """The jobs there are."""
         return [o for (plural, _), o in self.objects.items() if plural in _JOBS]
 
+    def pods_of(self, job: str) -> list[dict[str, Any]]:
+        """The pods of a job."""
+        pods = [o for (plural, _), o in self.objects.items() if plural == "pods"]
+        return [pod for pod in pods if pod["metadata"]["labels"].get("daftt/job") == job]
+
     def add_job(self, plural: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Create a job as another client would."""
         status, made = self.create(plural, copy.deepcopy(manifest))
@@ -287,16 +292,11 @@ class KubeApi:
         self._touch(job)
 
     def _first_pod(self, job: str) -> str:
-        pods = [o for (p, _), o in self.objects.items() if p == "pods"]
-        own = [
-            o["metadata"]["name"] for o in pods if o["metadata"]["labels"].get("daftt/job") == job
-        ]
-        return own[0]
+        return str(self.pods_of(job)[0]["metadata"]["name"])
 
     def _remove_pods(self, job: str) -> None:
-        for key, each in list(self.objects.items()):
-            if key[0] == "pods" and each["metadata"]["labels"].get("daftt/job") == job:
-                del self.objects[key]
+        for each in self.pods_of(job):
+            del self.objects["pods", each["metadata"]["name"]]
 
     def _delete(
         self, plural: str, name: str, found: dict[str, Any], body: dict[str, Any]
@@ -304,7 +304,8 @@ class KubeApi:
         wanted = (body.get("preconditions") or {}).get("uid")
         if wanted and wanted != found["metadata"]["uid"]:
             return _status(409, "the UID in the precondition does not match")
-        self._remove_pods(name)
+        for each in self.pods_of(name):
+            each["metadata"].setdefault("deletionTimestamp", EPOCH)  # they go at later looks
         found["metadata"]["deletionTimestamp"] = EPOCH
         self._leaving.setdefault(found["metadata"]["uid"], self.linger)
         return 200, found
