@@ -96,7 +96,7 @@ class Api:
             _preload_content=False,
         )
         connection.run_forever(timeout=30)
-        connection.close()
+        connection.sock.shutdown()
 
     def evict(self, pod: str) -> None:
         """Evict a pod as a drain of its node does."""
@@ -184,7 +184,7 @@ def asked_for(api: Api, kind: JobKind, program: str, image: str = "", **config: 
         **{
             "launcher": next(name for name, each in KINDS.items() if each is kind),
             "runtime": api.runtime,
-            "cpus": "100m",
+            "cpus": "50m",
             "memory": "128Mi",
             "shm_size": "16Mi",
             "start_timeout_seconds": 300,
