@@ -394,8 +394,8 @@ class Run:
 
     def step(self, name: str) -> StepPod:
         """A pod of this run, as Argo makes it: its controller is the workflow."""
-        owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": self.name}
-        owner |= {"uid": self.uid, "controller": True, "blockOwnerDeletion": True}
+        workflow = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": self.name}
+        owner = {**workflow, "uid": self.uid, "controller": True, "blockOwnerDeletion": True}
         command = ["python", "-c", f"{_PROGRAM}\ntime.sleep(600)"]
         container = {"name": "main", "image": os.environ["DAFTT_TEST_IMAGE"], "command": command}
         pod = {

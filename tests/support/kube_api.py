@@ -95,8 +95,8 @@ def pod(
 def owned(made: dict[str, Any], workflow: str) -> dict[str, Any]:
     """A pod as Argo's pod of a step is: its controller is the workflow (``workflowpod.go:211``)."""
     reference = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": workflow}
-    reference |= {"uid": f"uid-of-{workflow}", "controller": True, "blockOwnerDeletion": True}
-    made["metadata"]["ownerReferences"] = [reference]
+    controls = {"uid": f"uid-of-{workflow}", "controller": True, "blockOwnerDeletion": True}
+    made["metadata"]["ownerReferences"] = [{**reference, **controls}]
     return made
 
 
@@ -146,9 +146,9 @@ class KubeApi:
         """Put there what Kueue 0.19 makes of a job that it has not admitted yet."""
         reason = "Inadmissible" if "doesn't exist" in message else "Pending"
         waits = {"type": "QuotaReserved", "status": "False", "reason": reason, "message": message}
-        meta = {"name": f"workload-{uid}", "ownerReferences": [{"kind": "PyTorchJob", "uid": uid}]}
-        self.objects["workloads", meta["name"]] = {
-            "metadata": meta,
+        name, owner = f"workload-{uid}", {"kind": "PyTorchJob", "uid": uid}
+        self.objects["workloads", name] = {
+            "metadata": {"name": name, "ownerReferences": [owner]},
             "status": {"conditions": [waits]},
         }
 
@@ -220,8 +220,8 @@ class KubeApi:
     def _list(self, plural: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         if plural == "events":
             selectors = [part.split("=") for part in query["fieldSelector"][0].split(",")]
-            wanted = [(key.removeprefix("involvedObject."), value) for key, value in selectors]
-            return [e for e in self.events if all(self._about(e, k) == v for k, v in wanted)]
+            about = [(key.removeprefix("involvedObject."), value) for key, value in selectors]
+            return [e for e in self.events if all(self._about(e, k) == v for k, v in about)]
         if plural == "pods":
             self._let_go()
         wanted = dict(
