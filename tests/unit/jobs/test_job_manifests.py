@@ -18,7 +18,7 @@ from daftt_core.config import JobConfig, from_flat
 from daftt_core.errors import ConfigError
 from daftt_core.jobs import KINDS, teacher_request
 from daftt_core.jobs.pytorchjob import pytorchjob, pytorchjob_mistakes
-from daftt_core.jobs.requests import Owner
+from daftt_core.jobs.requests import StepPod
 from daftt_core.jobs.trainjob import trainjob, trainjob_mistakes
 from daftt_core.preflight import resolve
 from daftt_core.records import digest
@@ -174,7 +174,7 @@ def test_names_are_valid_whatever_the_run_is_called(run: str, nodes: int) -> Non
 
 def test_the_name_follows_from_what_is_run_and_from_nothing_else() -> None:
     name = job_request().name
-    assert name == job_request(owner=Owner("a", "b"), max_restarts=9, start_timeout_seconds=5).name
+    assert name == job_request(step=StepPod("a", "b"), max_restarts=9, start_timeout_seconds=5).name
     others = {
         job_request(run="x").name,
         job_request(cpus="5").name,
@@ -197,9 +197,7 @@ def test_the_teachers_program_carries_the_settings_unchanged(
         "--data": "abc",
         "--mixture": "",
     }
-    assert request.owner == Owner("step-1", "u-1")
-    elsewhere = JobConfig(launcher="pytorchjob", namespace="elsewhere")
-    assert teacher_request(run, "settings", elsewhere, "abc", "image:1").owner is None
+    assert request.step == StepPod("step-1", "u-1")
     assert request.image == "image:1"
 
 
