@@ -13,8 +13,8 @@ from daftt_core.cli.local import watch as watch_module
 from daftt_core.cli.local.launch import Attempt
 from daftt_core.cli.local.outline import Outline, outline_of, seconds_by_place
 from daftt_core.cli.local.watch import Watch, display_for
-from daftt_core.cli.tables import PlainConsole
 from daftt_core.cli.runs.stored_runs import latest_like
+from daftt_core.cli.tables import PlainConsole
 from daftt_core.config import from_flat
 from daftt_core.preflight import preflight, resolve
 from daftt_core.records import write_text
