@@ -346,7 +346,7 @@ class PredictionsResult(_Part):
             and the examples tokenized; absent where all answers were there already.
     """
 
-    examples: int
+    examples: int = 0
     seeds: int = 0
     arms: tuple[str, ...] = ()
     seconds_per_example: float | None = _absent()
