@@ -237,7 +237,10 @@ class Assessment(BaseModel):
         tuned_dev_score: The score of the tuned teacher where another model teaches; else None.
         untuned_dev_score: The score of the model the tuned teacher was made from.
         baseline_dev_score: Mean score of the students trained on the real examples alone.
-        passed: Whether the model that teaches beats the baseline.
+        gain_low: Lower end of the 95% interval of the score minus that of the baseline, in points;
+            None in assessments of versions without an interval.
+        gain_high: Its upper end.
+        passed: Whether the model may teach: it is not shown to be worse than the baseline.
         label_prior: Probability of each label on inputs without content; empty for text outputs.
         calibration: Temperature and biases fitted on all of dev; None for text outputs.
         abstention: Below which confidence no label is given, where a precision is required.
@@ -256,6 +259,8 @@ class Assessment(BaseModel):
     tuned_dev_score: float | None = None
     untuned_dev_score: float
     baseline_dev_score: float
+    gain_low: float | None = None
+    gain_high: float | None = None
     passed: bool
     label_prior: dict[str, float] = {}
     calibration: Calibration | None = None

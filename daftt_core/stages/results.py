@@ -184,7 +184,10 @@ class AssessmentResult(_Part):
         tuned_dev_score: Score of the tuned teacher where another model teaches; else None.
         untuned_dev_score: Score of the model that the tuned teacher was made from.
         baseline_dev_score: Mean score of the students trained on the real examples alone.
-        passed: Whether the model that teaches beats the baseline.
+        gain_low: Lower end of the 95% interval of the score minus that of the baseline, in points;
+            absent in assessments of versions without an interval.
+        gain_high: Its upper end.
+        passed: Whether the model may teach: it is not shown to be worse than the baseline.
         ece_before: Expected calibration error before calibration; None for text outputs.
         ece_after: Expected calibration error after it.
     """
@@ -196,6 +199,8 @@ class AssessmentResult(_Part):
     tuned_dev_score: float | None = None
     untuned_dev_score: float
     baseline_dev_score: float
+    gain_low: float | None = _absent()
+    gain_high: float | None = _absent()
     passed: bool | None = None
     ece_before: float | None = None
     ece_after: float | None = None

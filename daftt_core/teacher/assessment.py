@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from daftt_core.config import SynthesisConfig, TeacherConfig
 from daftt_core.engines import Engine, LabelScorer, open_engine, open_local
-from daftt_core.errors import GateError
-from daftt_core.evaluation import score
+from daftt_core.errors import DataError, GateError
+from daftt_core.evaluation import Interval, score, score_examples
 from daftt_core.evaluation.calibration import (
     Abstention,
     Assessment,
@@ -22,11 +22,15 @@ from daftt_core.evaluation.calibration import (
     fit_temperature_and_bias,
     reliability_bins,
 )
-from daftt_core.records import Example, Prediction, seed_for, write_jsonl, write_text
+from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
+from daftt_core.records import Example, Prediction, read_jsonl, seed_for, write_jsonl, write_text
 from daftt_core.stages import ASSESSMENT, DATA, STUDENTS, TEACHER, AssessmentResult
 from daftt_core.tasks import Form, answer_prompt, parse_answer
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, read_stage, run_stage
+
+_CONFIDENCE = 0.95
+_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,9 @@ def assess(
         baseline: Digest of the stage ``students/real``.
 
     Raises:
-        GateError: The teacher does not beat the baseline, and ``on_gate_fail`` says to stop. The
-            assessment is kept.
+        DataError: The baseline's students did not answer the same dev examples.
+        GateError: The teacher is clearly no better than the baseline, and ``on_gate_fail`` says to
+            stop. The assessment is kept.
     """
 
     def work(folder: Path) -> AssessmentResult:
@@ -79,7 +84,13 @@ def assess(
         if not opened.is_tuned:
             tuned = _score(run, synthesis, open_local(synthesis, teacher_folder), dev, form)
         progress.advance()
-        baseline_score = float(np.mean(students.dev_scores))
+        baseline_answers = read_jsonl(baseline_folder / "dev-predictions.jsonl", Prediction)
+        gain = gain_over(
+            baseline_answers,
+            teaching.answers,
+            run.task.primary_metric,
+            seed=seed_for(run.seed, "gate"),
+        )
         assessment = Assessment(
             metric=run.task.primary_metric,
             dev_examples=len(dev),
@@ -87,8 +98,10 @@ def assess(
             dev_score=teaching.score,
             tuned_dev_score=None if opened.is_tuned else tuned.score,
             untuned_dev_score=untuned.score,
-            baseline_dev_score=baseline_score,
-            passed=teaching.score > baseline_score,
+            baseline_dev_score=float(np.mean(students.dev_scores)),
+            gain_low=gain.low,
+            gain_high=gain.high,
+            passed=gain.high >= 0,
             **teaching.calibration,
         )
         write_jsonl(folder / "dev-predictions.jsonl", tuned.answers)
@@ -141,16 +154,65 @@ def _check_gate(run: Run, assessment: AssessmentResult) -> None:
         f"{assessment.teacher} is {assessment.dev_score:.3f} and the baseline student's "
         f"{assessment.baseline_dev_score:.3f}"
     )
-    if assessment.passed:
-        log.info("gate passed: %s", scores)
+    if assessment.gain_low is not None and assessment.gain_high is not None:
+        scores += (
+            f" (95% interval of the difference: {assessment.gain_low:+.1f} to "
+            f"{assessment.gain_high:+.1f} points)"
+        )
+    if assessment.passed and (assessment.gain_low or 0) > 0:
+        log.info("gate passed, the teacher is better than the baseline student: %s", scores)
+    elif assessment.passed:
+        log.warning(
+            "gate passed, but whether the teacher is better than the baseline student cannot be "
+            "told: %s",
+            scores,
+        )
     elif run.on_gate_fail == "continue":
         log.warning("gate not passed, continuing because of on_gate_fail: %s", scores)
     else:
         raise GateError(
-            f"the teacher is not better than the baseline student: {scores}; label more examples, "
-            "train it longer (teacher_epochs), choose a larger teacher (teacher_model), or "
-            "continue all the same with on_gate_fail=continue"
+            f"the teacher is clearly no better than the baseline student: {scores}; label more "
+            "examples, train it longer (teacher_epochs), choose a larger teacher (teacher_model), "
+            "or continue all the same with on_gate_fail=continue"
         )
+
+
+def gain_over(
+    baseline: Sequence[Prediction], teacher: Sequence[Prediction], metric: str, *, seed: int
+) -> Interval:
+    """Return the 95% interval of the teacher's mean score minus that of the baseline, in points.
+
+    It is resampled over the dev examples, the same for both, and over the baseline's seeds, as an
+    arm's gain is over the test examples.
+
+    Args:
+        baseline: Answers of all of the baseline's students.
+        teacher: The teacher's answers to the same examples.
+        metric: A metric that is a mean over examples.
+        seed: Seed of the resampling.
+
+    Raises:
+        DataError: A student of the baseline did not answer the same examples.
+    """
+    by_seed: dict[int, dict[str, Prediction]] = {}
+    for answer in baseline:
+        by_seed.setdefault(answer.seed, {})[answer.id] = answer
+    ids = [answer.id for answer in teacher]
+    for seed, answers in by_seed.items():
+        if answers.keys() != set(ids):
+            raise DataError(
+                f"students/real: seed {seed} did not answer the dev examples that the teacher "
+                "answers; train it again"
+            )
+
+    def scores(answers: Sequence[Prediction]) -> NDArray[np.float64]:
+        outputs, golds = [one.output for one in answers], [one.gold for one in answers]
+        return score_examples(metric, outputs, golds)
+
+    students = [scores([answers[id_] for id_ in ids]) for answers in by_seed.values()]
+    both = np.array([students, [scores(teacher)] * len(students)])
+    means = 100 * bootstrap_means(both, _RESAMPLES, seed, "compare the teacher with the baseline")
+    return percentile_interval(means[:, 1] - means[:, 0], _CONFIDENCE)
 
 
 def _score(

@@ -223,7 +223,9 @@ def test_a_gate_that_is_not_passed_stops_the_run_with_one_sentence(folder: Path)
     assert stopped.returncode == 8
     failure = json.loads(stopped.stdout)
     assert failure["status"] == "failed"
-    assert failure["message"].startswith("the teacher is not better than the baseline student")
+    assert failure["message"].startswith(
+        "the teacher is clearly no better than the baseline student"
+    )
     assert "Traceback" not in stopped.stdout + stopped.stderr
     assert not (folder / "runs" / "stopped" / "synthetic").exists()
     assert not (folder / "runs" / "stopped" / "mixture").exists()

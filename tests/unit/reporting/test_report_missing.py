@@ -174,6 +174,8 @@ def test_the_teachers_own_assessment_can_be_read(tmp_path: Path) -> None:
         tuned_dev_score=0.81,
         untuned_dev_score=0.605,
         baseline_dev_score=0.69,
+        gain_low=11.5,
+        gain_high=23.5,
         passed=True,
         calibration=Calibration(temperature=1.7, bias=(0.1, -0.1)),
         ece_before=0.117,
@@ -189,11 +191,19 @@ def test_the_teachers_own_assessment_can_be_read(tmp_path: Path) -> None:
         return {"passed": True}
 
     run_stage(run, "assessment", [], work)
-    read = collect(run).assessment
+    data = collect(run)
+    read = data.assessment
     assert read is not None
-    page = render(collect(run))
+    page = render(data)
     assert "on dev 50% of the examples get one, and 91% of those are right" in page
     assert "For an input without content it says: positive 70%, negative 30%." in page
+    interval = "The 95% interval of the difference is {} to +23.5 points{}."
+    assert interval.format("+11.5", "") in page
+    wider = read.model_copy(update={"gain_low": -1.5})
+    untold = ", so whether the teacher is better cannot be told"
+    assert interval.format("\u22121.5", untold) in render(
+        data.model_copy(update={"assessment": wider})
+    )
     for name, score in (
         ("teacher: large, as a server has it", "86.5"),
         ("fine-tuned teacher, not used", "81.0"),

@@ -1,30 +1,59 @@
-"""The gate: a teacher that is no better than the baseline does not teach unless told to."""
+"""The gate: a teacher that is clearly no better than the baseline does not teach unless told to."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from completions_server import CompletionsServer
+from scipy.stats import binomtest, bootstrap
 from toy_run import toy_config
 
 from daftt_core.data import prepare
-from daftt_core.errors import GateError
+from daftt_core.errors import DataError, GateError
 from daftt_core.evaluation import Assessment, Calibration
 from daftt_core.preflight import resolve
-from daftt_core.records import Prediction, read_jsonl
+from daftt_core.records import Example, Prediction, read_jsonl, write_jsonl
 from daftt_core.teacher import assess, train
-from daftt_core.workspace import StageResult, run_stage
+from daftt_core.teacher.assessment import gain_over
+from daftt_core.workspace import StageResult, read_examples, run_stage
+
+
+def answers(right: list[bool], seed: int = 0) -> list[Prediction]:
+    return [
+        Prediction(id=f"e{i}", arm="real", seed=seed, gold="a", output="a" if one else "b")
+        for i, one in enumerate(right)
+    ]
 
 
 def judge(folder: Path, baseline_score: float, **settings: object) -> tuple[Path, StageResult]:
+    """Assess a teacher beside a baseline that is right on the first examples of dev."""
     torch.set_num_threads(1)
     config = toy_config(folder, name=f"baseline-{baseline_score}", **settings)
     run = resolve(config)
     data = prepare(run, config.data)
     teacher = train(run, config.teacher, data.digest)
-    baseline = run_stage(run, "students/real", [], lambda _: {"dev_scores": [baseline_score] * 2})
+    dev = read_examples(run, "data", data.digest, "dev")
+    labels = run.task.label_names
+
+    def output(index: int, example: Example) -> str:
+        wrong = labels[1 - labels.index(str(example.output))]
+        return str(example.output) if index < baseline_score * len(dev) else wrong
+
+    def work(stage: Path) -> dict[str, object]:
+        rows = [
+            Prediction(
+                id=one.id, arm="real", seed=seed, gold=str(one.output), output=output(index, one)
+            )
+            for seed in (0, 1)
+            for index, one in enumerate(dev)
+        ]
+        write_jsonl(stage / "dev-predictions.jsonl", rows)
+        return {"dev_scores": [baseline_score] * 2}
+
+    baseline = run_stage(run, "students/real", [], work)
     result = assess(
         run, config.teacher, config.synthesis, data.digest, teacher.digest, baseline.digest
     )
@@ -32,9 +61,12 @@ def judge(folder: Path, baseline_score: float, **settings: object) -> tuple[Path
 
 
 def test_a_better_teacher_passes_and_is_calibrated(tmp_path: Path) -> None:
-    folder, result = judge(tmp_path, 0.3, on_gate_fail="stop")
+    folder, result = judge(tmp_path, 0.25, on_gate_fail="stop")
     found = Assessment.model_validate_json((folder / "assessment.json").read_text())
     assert found.passed
+    assert found.gain_low is not None
+    assert found.gain_high is not None
+    assert 0 < found.gain_low < 100 * (found.dev_score - 0.25) < found.gain_high
     assert found.dev_score > found.untuned_dev_score
     assert found.dev_examples == 24
     assert sum(one.count for one in found.bins_after) == 24
@@ -49,13 +81,76 @@ def test_a_better_teacher_passes_and_is_calibrated(tmp_path: Path) -> None:
 
 def test_a_teacher_that_is_not_better_stops_the_run_and_says_why(tmp_path: Path) -> None:
     with pytest.raises(
-        GateError, match=r"24 dev examples .* baseline student's 1\.000; label more"
+        GateError,
+        match=r"clearly no better .* 24 dev examples .* baseline student's 1\.000 \(95% interval "
+        r"of the difference: -\d\d\.\d to -\d+\.\d points\); label more",
     ):
         judge(tmp_path, 1.0, on_gate_fail="stop", teacher_epochs=0)
     stored = tmp_path / "runs" / "baseline-1.0" / "assessment" / "assessment.json"
     assert not Assessment.model_validate_json(stored.read_text()).passed
     with pytest.raises(GateError):  # the verdict stands when the same run is tried again
         judge(tmp_path, 1.0, on_gate_fail="stop", teacher_epochs=0)
+
+
+def test_where_it_cannot_be_told_the_teacher_teaches_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, untuned = judge(tmp_path, 1.0, teacher_epochs=0)
+    same = untuned.summary["dev_score"] + 1 / 24  # one example better than the teacher
+    _, result = judge(tmp_path, same, on_gate_fail="stop", teacher_epochs=0)
+    assert result.summary["dev_score"] < result.summary["baseline_dev_score"]
+    assert result.summary["passed"] is True
+    assert result.summary["gain_low"] < 0 < result.summary["gain_high"]
+    assert "whether the teacher is better than the baseline student cannot be told" in caplog.text
+
+
+def test_of_one_student_the_interval_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(2)
+    baseline = rng.random(200) < 0.75
+    teacher = np.where(rng.random(200) < 0.2, rng.random(200) < 0.9, baseline)
+    gain = gain_over(answers(list(baseline)), answers(list(teacher)), "accuracy", seed=1)
+    differences = 100 * (teacher.astype(float) - baseline)
+    reference = bootstrap(
+        (differences,), np.mean, n_resamples=20_000, method="percentile", rng=3
+    ).confidence_interval
+    assert gain.low == pytest.approx(reference.low, abs=0.51)  # scores move by half a point
+    assert gain.high == pytest.approx(reference.high, abs=0.51)
+
+
+@pytest.mark.parametrize(
+    ("only_teacher", "only_baseline"), [(8, 24), (10, 30), (14, 18), (20, 20), (30, 12), (5, 3)]
+)
+def test_the_verdict_is_that_of_mcnemars_exact_test(only_teacher: int, only_baseline: int) -> None:
+    both = 200 - only_teacher - only_baseline
+    teacher = [True] * only_teacher + [False] * only_baseline + [True] * both
+    baseline = [False] * only_teacher + [True] * only_baseline + [True] * both
+    gain = gain_over(answers(baseline), answers(teacher), "accuracy", seed=1)
+    exact = binomtest(only_teacher, only_teacher + only_baseline).pvalue
+    assert gain.excludes_zero == (exact < 0.05)
+    assert (gain.low > 0) == (exact < 0.05 and only_teacher > only_baseline)
+
+
+def test_students_that_differ_make_the_interval_wider() -> None:
+    rng = np.random.default_rng(4)
+    teacher = answers(list(rng.random(200) < 0.8))
+    good, poor = (rng.random(200) < share for share in (0.85, 0.6))
+    alike = [one for seed in (0, 1) for one in answers(list(good), seed)]
+    apart = answers(list(good), 0) + answers(list(poor), 1)
+    narrow, wide = (gain_over(one, teacher, "accuracy", seed=1) for one in (alike, apart))
+    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+
+
+def test_answers_are_paired_by_example_whatever_their_order() -> None:
+    rng = np.random.default_rng(5)
+    teacher, student = (answers(list(rng.random(60) < 0.7)) for _ in range(2))
+    gain = gain_over(student, teacher, "accuracy", seed=1)
+    assert gain_over(student[::-1], teacher, "accuracy", seed=1) == gain
+
+
+def test_a_student_that_answered_other_examples_is_refused() -> None:
+    teacher = answers([True] * 4)
+    with pytest.raises(DataError, match="students/real: seed 0 did not answer the dev examples"):
+        gain_over(answers([True] * 3), teacher, "accuracy", seed=1)
 
 
 def test_a_run_can_go_on_all_the_same(tmp_path: Path) -> None:
