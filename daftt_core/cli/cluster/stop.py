@@ -49,14 +49,12 @@ def stop_command(run: str, connection: Connection) -> None:
 
 
 def _remove_jobs(remote: Remote, run: Run) -> None:
-    from daftt_core.jobs import KINDS
-    from daftt_core.jobs.cluster import Cluster
-    from daftt_core.jobs.kubernetes import connect as connect_cluster
+    from daftt_core.jobs import KINDS, connect_to_steps
     from daftt_core.jobs.pods import label_value
     from daftt_core.jobs.reap import find_jobs, remove_job
 
     try:
-        cluster = Cluster(connect_cluster(), remote.pod_namespace)
+        cluster = connect_to_steps(remote.pod_namespace)
         jobs = find_jobs(cluster, list(KINDS.values()), label_value(run.name))
         for job in jobs:
             if not job.has_ended:
