@@ -182,7 +182,7 @@ class KubeApi:
             where = parts.index("namespaces") + 2
             plural, rest = parts[where], parts[where + 1 :]
             if parts[0] == "apis" and plural not in self.installed:
-                return _status(404, "the server could not find the requested resource")
+                return 404, "404 page not found\n"  # of what is not installed, as text
             if method == "POST":
                 return self.create(plural, body)
             if not rest:
@@ -191,7 +191,7 @@ class KubeApi:
                 self._advance(plural, rest[0])
             found = self.objects.get((plural, rest[0]))
             if found is None:
-                return _status(404, f'{plural} "{rest[0]}" not found')
+                return _status(404, f"{_named(plural, rest[0])} not found")
             if rest[1:] == ["log"]:
                 return 200, self._log(rest[0], query)
             if method == "PATCH":
@@ -204,7 +204,7 @@ class KubeApi:
     def create(self, plural: str, body: dict[str, Any]) -> tuple[int, Any]:
         key = (plural, body["metadata"]["name"])
         if key in self.objects:
-            return _status(409, f'{plural} "{key[1]}" already exists')
+            return _status(409, f"{_named(plural, key[1])} already exists")
         self._count += 1
         body["metadata"] |= {"uid": f"uid-{self._count}", "creationTimestamp": EPOCH}
         self._touch(body)
@@ -303,7 +303,13 @@ class KubeApi:
     ) -> tuple[int, Any]:
         wanted = (body.get("preconditions") or {}).get("uid")
         if wanted and wanted != found["metadata"]["uid"]:
-            return _status(409, "the UID in the precondition does not match")
+            record, named = found["metadata"]["uid"], f'{found["kind"]}.{_JOBS[plural]} "{name}"'
+            return _status(
+                409,
+                f"Operation cannot be fulfilled on {named}: the UID in the precondition ({wanted}) "
+                f"does not match the UID in record ({record}). The object might have been deleted "
+                "and then recreated",
+            )
         for each in self.pods_of(name):
             each["metadata"].setdefault("deletionTimestamp", EPOCH)  # they go at later looks
         found["metadata"]["deletionTimestamp"] = EPOCH
@@ -409,6 +415,12 @@ def _conditions(plural: str, name: str, step: Step) -> list[dict[str, Any]]:
         words = {"reason": reason, "message": message.format(name)}
         conditions.append({"type": "Running", "status": "False", **words})
     return [{**each, "lastTransitionTime": EPOCH} for each in conditions]
+
+
+def _named(plural: str, name: str) -> str:
+    """An object as the server's messages name it."""
+    groups = {**_JOBS, "workflows": "argoproj.io"}
+    return f'{plural}.{groups[plural]} "{name}"' if plural in groups else f'{plural} "{name}"'
 
 
 def _status(code: int, message: str) -> tuple[int, dict[str, Any]]:
