@@ -92,7 +92,7 @@ lock: ## Choose the newest versions that fit together and write constraints.txt
 	mv constraints.txt.new constraints.txt
 	rm -rf $(VENV)-lock
 
-images: ## Build the container images (REGISTRY, BASE_IMAGE, PIP_CONF, BUILD_FLAGS: docker/build.sh)
+images: ## Build the container images (REGISTRY, BASE_IMAGE, SERVE_EXTRA and more: docker/build.sh)
 	docker/build.sh
 
 images-lock: ## Push the images to REGISTRY and write their digests for the pipeline to compile in

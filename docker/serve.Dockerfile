@@ -18,6 +18,16 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python3 requirements.py train > requirements.txt \
     && /opt/daftt/bin/pip install -c constraints.txt -r requirements.txt
 
+# Another engine's packages, such as vllm, whose requirements differ from DAFTT's: an environment of
+# its own, of which only the programs are used.
+ARG SERVE_EXTRA=""
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip,target=/etc/pip.conf \
+    mkdir -p /opt/engine \
+    && if [ -n "$SERVE_EXTRA" ]; then \
+      python3 -m venv /opt/engine && /opt/engine/bin/pip install $SERVE_EXTRA; \
+    fi
+
 FROM dependencies AS own
 COPY README.md ./
 COPY daftt_core daftt_core
@@ -39,10 +49,11 @@ LABEL org.opencontainers.image.title="DAFTT serve" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${BASE_IMAGE}"
+COPY --from=dependencies /opt/engine /opt/engine
 COPY --from=dependencies /opt/daftt /opt/daftt
 COPY --from=own /own /opt/daftt
 # The root file system may be read-only: whatever is written goes to /tmp.
-ENV PATH=/opt/daftt/bin:$PATH \
+ENV PATH=/opt/daftt/bin:$PATH:/opt/engine/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp \

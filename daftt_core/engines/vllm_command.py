@@ -31,6 +31,7 @@ def vllm_command(config: SynthesisConfig, teacher: Path, port: int) -> list[str]
         *("--dtype", str(inference_dtype()).removeprefix("torch.")),
         *("--max-model-len", str(most)),
         *("--generation-config", "vllm"),
+        "--disable-uvicorn-access-log",
         *("--tensor-parallel-size", str(tensor_parallel(torch.cuda.device_count(), heads, keys))),
     ]
 

@@ -271,6 +271,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--dtype", choices=["auto", "bfloat16", "float16", "float32"])
     parser.add_argument("--max-model-len", type=int)
     parser.add_argument("--generation-config", choices=["vllm"])
+    parser.add_argument("--disable-uvicorn-access-log", action="store_true")
     parser.add_argument("--tensor-parallel-size", type=int)
     found = parser.parse_args(words)
     if not (found.model / "config.json").is_file():
