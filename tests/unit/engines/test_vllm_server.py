@@ -90,7 +90,7 @@ def test_the_ways_to_score_agree(server: ServerEngine, task: Task, reviews: list
     echo = _Echo(server._api, server._model, SEVERAL)
     assert echo.works()
     prompts = [answer_prompt(task, review) for review in reviews[:5]]
-    echoed = [echo.score(str(prompt)) for prompt in prompts]
+    echoed = [echo.score(prompt.asking(0)) for prompt in prompts]
     np.testing.assert_allclose(server.score(prompts, SEVERAL), echoed, atol=3 * TOLERANCE)
 
 
