@@ -99,7 +99,7 @@ lock-images: ## Write the hashes of the images' packages, after a change of cons
 	PATH="$(VENV)-lock/bin:$$PATH" $(PYTHON) docker/lock.py
 	rm -rf $(VENV)-lock
 
-images: ## Build the container images (REGISTRY, BASE_IMAGE, PIP_CONF, BUILD_FLAGS: docker/build.sh)
+images: ## Build the container images (REGISTRY, BASE_IMAGE, SERVE_EXTRA and more: docker/build.sh)
 	docker/build.sh
 
 images-lock: ## Push the images to REGISTRY and write their digests for the pipeline to compile in

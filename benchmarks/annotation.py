@@ -79,7 +79,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     model, tokenizer = load_causal_lm(TEACHER)
-    task, prompts = _prompts(arguments.examples)
+    task, prompts = shown_prompts(arguments.examples)
     answers = [f" {label.verbalizer}" for label in task.labels]
     flops = _flops_needed(model, tokenizer, prompts)
     seconds, scores, limit = _score(
@@ -130,7 +130,7 @@ def _tell(peer: str, prompts: list[Prompt], seconds: float, ours: float) -> None
     print(f"{peer}: {speed:.2f} examples/s; scoring is {seconds / ours:.1f} times as fast")
 
 
-def _prompts(count: int) -> tuple[Task, list[Prompt]]:
+def shown_prompts(count: int) -> tuple[Task, list[Prompt]]:
     """The task, and the same prompts as the stages', with demonstrations in their prefix."""
     task = load_task("movie-reviews")
     examples: list[Example] = [row.example for row in own_source(task).rows]

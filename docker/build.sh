@@ -6,6 +6,8 @@
 #   REGISTRY      where the images go, e.g. europe-west4-docker.pkg.dev/PROJECT/daftt (default: daftt)
 #   BASE_IMAGE    another base, e.g. one of a mirror or with a digest (default: the Dockerfiles' own)
 #   PIP_CONF      a pip.conf with the index to use; it is mounted, never copied into an image
+#   SERVE_EXTRA   packages of another engine for the images that ask the teacher (train, serve), e.g.
+#                 vllm==0.32.0, in an environment of their own
 #   BUILD_FLAGS   further words for the builder, e.g. --no-cache, or buildah's --volume=HOST:INSIDE:ro;
 #                 with docker's --push, images go to the registry as they are built
 set -euo pipefail
@@ -23,6 +25,7 @@ build() {
     --secret "id=pip,src=${PIP_CONF:-/dev/null}")
   [ "$builder" = docker ] || words+=(--layers)
   [ -z "${BASE_IMAGE:-}" ] || words+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
+  [ -z "${SERVE_EXTRA:-}" ] || [ "$1" = core ] || words+=(--build-arg "SERVE_EXTRA=$SERVE_EXTRA")
   # shellcheck disable=SC2206 # several words are meant
   words+=(${BUILD_FLAGS:-})
   "$builder" "${words[@]}" .

@@ -24,6 +24,16 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && python3 requirements.py train > requirements.txt \
     && /opt/daftt/bin/pip install -c constraints.txt -r requirements.txt
 
+# Another engine's packages, such as vllm, whose requirements differ from DAFTT's: an environment of
+# its own, of which only the programs are used.
+ARG SERVE_EXTRA=""
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip,target=/etc/pip.conf \
+    mkdir -p /opt/engine \
+    && if [ -n "$SERVE_EXTRA" ]; then \
+      python3 -m venv /opt/engine && /opt/engine/bin/pip install $SERVE_EXTRA; \
+    fi
+
 FROM dependencies AS own
 COPY LICENSE NOTICE README.md ./
 COPY daftt_core daftt_core
@@ -38,6 +48,7 @@ RUN /opt/tools/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-d
 
 FROM ${BASE_IMAGE}
 COPY --from=dependencies /opt/daftt /opt/daftt
+COPY --from=dependencies /opt/engine /opt/engine
 ARG BASE_IMAGE
 ARG VERSION
 ARG REVISION
@@ -49,7 +60,7 @@ LABEL org.opencontainers.image.title="DAFTT serve" \
       org.opencontainers.image.base.name="${BASE_IMAGE}"
 COPY --from=own /own /opt/daftt
 # The root file system may be read-only: whatever is written goes to /tmp.
-ENV PATH=/opt/daftt/bin:$PATH \
+ENV PATH=/opt/daftt/bin:$PATH:/opt/engine/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp \

@@ -72,9 +72,10 @@ class SynthesisConfig(Section):
     batch_tokens: int = Field(default=8192, ge=1, le=2**30)
     """Tokens in one forward pass, and in the cache of the texts that are written side by side,
     at most; lowered by itself when memory runs out."""
-    engine: Literal["local", "server"] = "local"
-    """What asks the teacher: this process (local) or an OpenAI-compatible completions server
-    (server), given by synthesis_server_url or synthesis_server_command."""
+    engine: Literal["local", "server", "vllm"] = "local"
+    """What asks the teacher: this process (local), vLLM, which each stage starts on the GPUs that
+    it has (vllm), or an OpenAI-compatible completions server (server), given by
+    synthesis_server_url or synthesis_server_command."""
     server_url: str = ""
     """Address of a running server, with scheme, port and path (usually /v1); its key, if it
     wants one, comes from the environment variable DAFTT_SERVER_API_KEY."""

@@ -17,7 +17,8 @@ from daftt_core.engines.completions_api import CompletionsApi
 from daftt_core.engines.engine import Engine
 from daftt_core.engines.local import LocalEngine
 from daftt_core.engines.server import ServerEngine
-from daftt_core.engines.server_process import free_port, running_server
+from daftt_core.engines.server_process import ServerProcess, free_port, running_server
+from daftt_core.engines.vllm_command import ENVIRONMENT, vllm_command
 from daftt_core.modeling import inference_dtype, limit_threads, load_causal_lm, meter_gpus
 from daftt_core.telemetry import log
 
@@ -66,12 +67,27 @@ def _server(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
         re.sub(r"\{(port|model)\}", lambda match: values[match[0]], word)
         for word in config.server_words()
     ]
+    with running_server(command) as server, _started(config, server, port) as api:
+        yield _connect(config, api, is_tuned="{model}" in config.server_command)
+
+
+@contextmanager
+def _vllm(config: SynthesisConfig, teacher: Path) -> Iterator[OpenEngine]:
+    """Serve the tuned teacher with vLLM."""
+    port = free_port()
+    running = running_server(vllm_command(config, teacher, port), "synthesis_engine", ENVIRONMENT)
+    with running as server, _started(config, server, port) as api:
+        yield _connect(config, api, is_tuned=True)
+
+
+@contextmanager
+def _started(config: SynthesisConfig, server: ServerProcess, port: int) -> Iterator[CompletionsApi]:
+    """Wait for a server that was started on this machine."""
     meter_gpus()  # the server has them
-    with running_server(command) as server:
-        url = f"http://127.0.0.1:{port}"
-        with closing(CompletionsApi(url, config.server_concurrency, server.check)) as api:
-            server.wait_until(api.is_healthy, config.server_start_seconds)
-            yield _connect(config, api, is_tuned="{model}" in config.server_command)
+    url = f"http://127.0.0.1:{port}"
+    with closing(CompletionsApi(url, config.server_concurrency, server.check)) as api:
+        server.wait_until(api.is_healthy, config.server_start_seconds)
+        yield api
 
 
 def _connect(config: SynthesisConfig, api: CompletionsApi, *, is_tuned: bool) -> OpenEngine:
@@ -86,6 +102,7 @@ def _connect(config: SynthesisConfig, api: CompletionsApi, *, is_tuned: bool) ->
 ENGINES: dict[str, Callable[[SynthesisConfig, Path], AbstractContextManager[OpenEngine]]] = {
     "local": _local,
     "server": _server,
+    "vllm": _vllm,
 }
 """Opens each engine that ``synthesis_engine`` may name."""
 

@@ -164,6 +164,6 @@ def _refuse_nested(answers: Sequence[str]) -> None:
         if longer.startswith(answer):
             raise TaskError(
                 f"labels: the verbalizer {answer.strip()!r} is the beginning of "
-                f"{longer.strip()!r}, which synthesis_engine=server cannot tell apart; change "
-                "one of them, or set synthesis_engine=local"
+                f"{longer.strip()!r}, which a server cannot tell apart; change one of them, or set "
+                "synthesis_engine=local"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -19,6 +20,9 @@ from daftt_core.errors import shortened
 
 _ROUNDING = 1e-3
 _LOWEST = -3.5e38  # llama.cpp returns the lowest float32 for a probability of 0
+
+
+_TOKEN_ID = re.compile(r"token_id:([0-9]{1,10})")
 
 
 class UnusableAnswerError(Exception):
@@ -38,8 +42,15 @@ def _log_prob(value: float) -> float:
     return min(value, 0.0)
 
 
+def _probability(value: float) -> float:
+    if not 0.0 <= value <= 1.0 + _ROUNDING:
+        raise ValueError("cannot be a probability")
+    return min(value, 1.0)
+
+
 _Text = Annotated[str, BeforeValidator(_readable)]
 _LogProb = Annotated[float, AfterValidator(_log_prob)]
+_Probability = Annotated[float, AfterValidator(_probability)]
 _Count = Annotated[int, Field(ge=0, le=2**40)]
 
 
@@ -71,7 +82,7 @@ class Models(ServerAnswer):
 
 
 class Tokens(ServerAnswer):
-    """``/tokenize`` of llama.cpp: a text's tokens."""
+    """``/tokenize`` of vLLM, SGLang and llama.cpp: a text's tokens."""
 
     tokens: tuple[_Count, ...] = Field(min_length=1)
 
@@ -129,6 +140,38 @@ class Completions(ServerAnswer):
     """``/v1/completions``."""
 
     choices: tuple[Choice, ...] = Field(min_length=1)
+
+
+class _TopLogProbs(_Part):
+    top_logprobs: tuple[dict[str, _LogProb] | None, ...] | None = None
+
+
+class _ChosenChoice(_Part):
+    logprobs: _TopLogProbs | None = None
+
+    def log_probs(self) -> dict[int, float]:
+        """Return the log-probabilities of the first written token's place, by token."""
+        if self.logprobs is None or not self.logprobs.top_logprobs:
+            return {}
+        named = (self.logprobs.top_logprobs[0] or {}).items()
+        return {
+            int(number[1]): value for name, value in named if (number := _TOKEN_ID.fullmatch(name))
+        }
+
+
+class ChosenTokens(ServerAnswer):
+    """``/v1/completions`` of vLLM where ``return_tokens_as_token_ids`` is set.
+
+    A token's name is then ``token_id:`` and its number.
+    """
+
+    choices: tuple[_ChosenChoice, ...] = Field(min_length=1)
+
+
+class Scores(ServerAnswer):
+    """``/v1/score`` of SGLang: for each text, the probabilities of the tokens asked about."""
+
+    scores: tuple[tuple[_Probability, ...], ...] = Field(min_length=1)
 
 
 A = TypeVar("A", bound=ServerAnswer)

@@ -11,10 +11,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 
 from daftt_core.engines import supervisor as guard
 from daftt_core.errors import ConfigError, RemoteError
@@ -37,22 +37,32 @@ class ServerProcess:
     Args:
         command: Its program and arguments; no shell is involved.
         log_file: Gets its output.
+        setting: What names the program.
+        environment: Variables that it has beside those of this process.
 
     Raises:
         ConfigError: There is no such program.
     """
 
-    def __init__(self, command: Sequence[str], log_file: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        log_file: Path,
+        setting: str = "synthesis_server_command",
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._command = command
         self._log_file = log_file
         if shutil.which(command[0]) is None:
             raise ConfigError(
-                f"synthesis_server_command: {command[0]!r} cannot be run: there is no such program"
+                f"{setting}: {command[0]!r} cannot be run: there is no such program on this "
+                "machine; install it, or set synthesis_engine=local"
             )
         with log_file.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the run's own setting, no shell
                 [sys.executable, "-I", "-S", guard.__file__, *command],
                 stdin=subprocess.PIPE,  # held open by this process alone
+                env={**os.environ, **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a group of its own, which ends with all its children
@@ -100,10 +110,17 @@ class ServerProcess:
 
 
 @contextmanager
-def running_server(command: Sequence[str]) -> Iterator[ServerProcess]:
-    """Run a server for as long as the block lasts, and end it when this process gets SIGTERM."""
+def running_server(
+    command: Sequence[str],
+    setting: str = "synthesis_server_command",
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[ServerProcess]:
+    """Run a server for as long as the block lasts, and end it when this process gets SIGTERM.
+
+    See :class:`ServerProcess`.
+    """
     with tempfile.TemporaryDirectory() as folder, _termination_as_exit():
-        process = ServerProcess(command, Path(folder) / "log")
+        process = ServerProcess(command, Path(folder) / "log", setting, environment)
         try:
             yield process
         finally:

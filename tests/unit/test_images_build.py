@@ -71,6 +71,17 @@ def test_one_image_can_be_built_alone(checkout: Path) -> None:
     assert "core" not in build
 
 
+def test_only_the_images_that_ask_the_teacher_carry_another_engine(checkout: Path) -> None:
+    assert _run(checkout, SERVE_EXTRA="vllm==0.32.0 ray").returncode == 0
+    core, train, serve = (checkout / "words").read_text(encoding="utf-8").splitlines()
+    assert "SERVE_EXTRA" not in core
+    for build, name in ((train, "train"), (serve, "serve")):
+        assert "--build-arg SERVE_EXTRA=vllm==0.32.0 ray" in build
+        recipe = (_ROOT / "docker" / f"{name}.Dockerfile").read_text(encoding="utf-8")
+        # DAFTT's own python stays the first in the PATH
+        assert "ENV PATH=/opt/daftt/bin:$PATH:/opt/engine/bin" in recipe
+
+
 def test_the_lock_that_is_written_is_the_one_that_is_read(checkout: Path) -> None:
     done = _run(checkout, "--lock", REGISTRY="registry.example/team")
     assert done.returncode == 0, done.stderr

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
-from completions_server import CompletionsServer
+from completions_server import CompletionsServer, vllm_program
 from documented_code import run_code
 from tiny_models import tiny_gpt_neox
 from toy_task import vocabulary, write_task
@@ -30,11 +31,16 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=[*ENGINES, "rules"])
 def engine(
-    request: pytest.FixtureRequest, teacher: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    teacher: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Engine]:
     with CompletionsServer().running() as server:
         needed = {"server": {"server_url": server.url}}
         name = request.param
+        if name == "vllm":
+            monkeypatch.setenv("PATH", str(vllm_program(tmp_path)), prepend=os.pathsep)
         if name == "rules":
             monkeypatch.setitem(ENGINES, name, ENGINES["local"])  # is taken out again
             run_code("extending", "An engine")

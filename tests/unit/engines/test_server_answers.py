@@ -128,6 +128,7 @@ def test_an_answers_token_without_log_probability_is_not_taken_for_certain(
         )
 
     server.answers = [
+        http_answer(b"", status="404 Not Found"),  # it cuts no text into tokens
         echo(["The", " blue"], [None, -1.0]),  # it can echo
         echo(["Say:", " good"], [None, None]),
     ]

@@ -7,6 +7,7 @@ import shlex
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,10 +50,99 @@ def engine_for(server: CompletionsServer, **more: object) -> Engine:
         return opened.engine
 
 
-def test_an_answer_counts_with_all_its_tokens(server: CompletionsServer) -> None:
-    scores = engine_for(server).score(PROMPTS, [" good", " very bad"])
-    expected = [log_prob(" good"), log_prob(" very") + log_prob(" bad")]
+def only(server: CompletionsServer, way: str) -> None:
+    """Leave a server one way to score."""
+    server.chooses, server.scores, server.echoes = (
+        way == "chooses",
+        way == "scores",
+        way == "echoes",
+    )
+
+
+@pytest.mark.parametrize("way", ["chooses", "scores", "echoes"])
+def test_an_answer_counts_with_all_its_tokens_whatever_the_way(
+    server: CompletionsServer, way: str
+) -> None:
+    only(server, way)
+    scores = engine_for(server).score(PROMPTS, [" good", " very bad", " very odd"])
+    very = log_prob(" very")
+    expected = [log_prob(" good"), very + log_prob(" bad"), very + log_prob(" odd")]
     np.testing.assert_allclose(scores, [expected] * len(PROMPTS))
+
+
+@pytest.mark.parametrize(
+    ("way", "path", "times"),
+    [
+        ("chooses", "/v1/completions", 1),
+        ("scores", "/v1/score", 1),
+        ("echoes", "/v1/completions", 3),
+    ],
+)
+def test_a_label_set_takes_one_request_for_each_input_where_the_server_can(
+    server: CompletionsServer, way: str, path: str, times: int
+) -> None:
+    only(server, way)
+    engine = engine_for(server)
+    answers = [" good", " bad", " odd"]
+    engine.score(PROMPTS[:1], answers)  # which way there is, is found out once
+    server.asked.clear()
+    engine.score(PROMPTS, answers)
+    assert server.asked == [path] * times * len(PROMPTS)
+
+
+@pytest.mark.parametrize("way", ["chooses", "scores"])
+def test_answers_of_several_tokens_are_asked_about_together(
+    server: CompletionsServer, way: str
+) -> None:
+    only(server, way)
+    engine = engine_for(server)
+    answers = [" good", " very bad", " so very odd"]
+    engine.score(PROMPTS[:1], answers)
+    server.asked.clear()
+    engine.score(PROMPTS[:1], answers)
+    assert server.asked == ["/tokenize", {"scores": "/v1/score"}.get(way, "/v1/completions")]
+
+
+def test_only_an_echo_asks_for_log_probabilities_of_the_prompt(server: CompletionsServer) -> None:
+    """They would turn off vLLM's prefix cache."""
+    engine_for(server).score(PROMPTS, [" good", " bad"])
+    assert not [body for body in server.bodies if body.get("echo") or "prompt_logprobs" in body]
+    assert {tuple(body["logprob_token_ids"]) for body in server.bodies} == {
+        tuple(sorted(zlib.crc32(word) for word in (b" good", b" bad")))
+    }
+
+
+def test_more_labels_than_one_request_may_name_take_several(server: CompletionsServer) -> None:
+    answers = [f" label{n:03}" for n in range(300)]
+    engine = engine_for(server)
+    scores = engine.score(PROMPTS[:1], answers)
+    np.testing.assert_allclose(scores, [[log_prob(answer) for answer in answers]])
+    server.asked.clear()
+    engine.score(PROMPTS[:1], answers)
+    assert server.asked == ["/v1/completions"] * 3
+
+
+def test_a_score_of_other_texts_than_those_sent_is_not_taken(server: CompletionsServer) -> None:
+    server.chooses, server.scores, server.delimits = False, True, True
+    engine_for(server).score(PROMPTS, [" good", " bad"])
+    assert server.asked.count("/v1/score") == 1
+    assert all(body.get("echo") for body in server.bodies[-2 * len(PROMPTS) :])
+
+
+def test_a_server_that_only_echoes_needs_no_tokenizer(server: CompletionsServer) -> None:
+    server.cuts = False
+    scores = engine_for(server).score(PROMPTS[:1], [" good", " very bad"])
+    np.testing.assert_allclose(scores[0, 1], log_prob(" very") + log_prob(" bad"))
+
+
+def test_a_long_input_is_cut_until_its_answers_fit_too(server: CompletionsServer) -> None:
+    long = Prompt("Say:", " word" * 100, " Output:")
+    for way in ("chooses", "scores", "echoes"):
+        only(server, way)
+        server.context = 200
+        engine = engine_for(server)
+        assert np.isfinite(engine.score([long], [" good", " very bad"])).all()
+        assert 0.2 < engine.share_shown(long) < 0.4
 
 
 def test_a_text_comes_with_its_confidence_and_is_asked_for_with_its_seed(
@@ -161,7 +251,7 @@ def test_solved_examples_that_do_not_fit_are_left_out(server: CompletionsServer)
 
 
 def test_a_server_that_cannot_score_is_refused(server: CompletionsServer) -> None:
-    server.echoes = False
+    only(server, "none")
     with pytest.raises(ModelError, match="does not give log-probabilities of given answers"):
         engine_for(server).score(PROMPTS, [" good", " bad"])
 
@@ -210,7 +300,7 @@ def test_the_children_of_a_server_end_with_it(tmp_path: Path) -> None:
 def test_a_program_that_is_not_there_is_a_mistake_in_the_settings() -> None:
     config = SynthesisConfig(engine="server", server_command="no-such-server --port {port}")
     with (
-        pytest.raises(ConfigError, match="server_command: 'no-such-server' cannot be run"),
+        pytest.raises(ConfigError, match="_server_command: 'no-such-server' cannot be run"),
         open_engine(config, Path("unused")),
     ):
         pass
@@ -219,6 +309,7 @@ def test_a_program_that_is_not_there_is_a_mistake_in_the_settings() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"engine": "vllm", "server_url": "http://host"}, "engine is vllm: set engine to server"),
         ({"engine": "server"}, "needs either server_url or server_command"),
         ({"server_url": "http://host"}, "engine is local: set engine to server"),
         ({"engine": "server", "server_url": "host:80"}, "must begin with http"),

@@ -169,8 +169,8 @@ def test_another_model_by_url_is_judged_beside_the_tuned_teacher(tmp_path: Path)
         )
     found = Assessment.model_validate_json((folder / "assessment.json").read_text())
     assert found.teacher == "base, as a server has it"
-    # one probe, then each dev example and each of three inputs without content with each label
-    assert len(server.bodies) == 1 + (24 + 3) * 2
+    # one probe, then each dev example and each of three inputs without content
+    assert len(server.bodies) == 1 + 24 + 3
     assert found.tuned_dev_score == found.untuned_dev_score  # no epochs: the same model
     answers = read_jsonl(folder / "dev-predictions.jsonl", Prediction)
     right = sum(one.output == one.gold for one in answers)
