@@ -142,8 +142,10 @@ def check_for_pods(config: Config) -> None:
 
 def _locations(config: Config) -> Iterator[tuple[str, str]]:
     """Yield the settings that must be a place in a storage, with their values."""
+    from daftt_core.data import FILES  # its libraries take a while to load
+
     yield "output", config.run.output
-    for name in ("train", "dev", "test", "unlabelled", "corrections"):
+    for name in FILES:
         location = getattr(config.data, name)
         if location and not location.startswith("hub:"):
             yield f"data_{name}", location

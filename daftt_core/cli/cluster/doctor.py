@@ -233,6 +233,8 @@ def _runtime(name: str, answer: dict[str, Any]) -> Check:
 
 def _places(config: Config) -> Iterator[Check]:
     """Yield whether pods can see what the settings name, and whether it is there."""
+    from daftt_core.data import FILES  # its libraries take a while to load
+
     try:
         check_for_pods(config)
     except ConfigError as error:
@@ -254,7 +256,7 @@ def _places(config: Config) -> Iterator[Check]:
         yield Check("models", False, str(error), "daftt models copy MODEL gs://BUCKET/models/NAME")
     else:
         yield Check("models", True, f"{config.teacher.model}, {config.student.model}")
-    for name in ("train", "dev", "test", "unlabelled"):
+    for name in FILES:
         place = getattr(config.data, name)
         if "://" in place:
             yield _data(f"data_{name}", place)
