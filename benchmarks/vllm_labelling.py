@@ -42,7 +42,10 @@ def main() -> None:
     task, prompts = shown_prompts(found.examples * (found.rounds + 1))
     answers = [f" {label.verbalizer}" for label in task.labels]
     config = SynthesisConfig(
-        engine="vllm", max_length=MAX_LENGTH, server_concurrency=found.concurrency
+        engine="vllm",
+        max_length=MAX_LENGTH,
+        server_concurrency=found.concurrency,
+        server_start_seconds=3600,
     )
     local = open_local(config, TEACHER)
     with open_engine(config, find_model(TEACHER)) as opened:

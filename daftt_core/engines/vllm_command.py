@@ -13,6 +13,10 @@ from daftt_core.modeling import inference_dtype
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
 """vLLM reports nothing to its authors, and takes nothing but the teacher's folder."""
 
+_ON_CPU = ("--block-size", "32")
+"""What prompts share is computed once in whole blocks, which are of 16 tokens on most GPUs but of
+128 on a CPU, more than many prefixes have; 32 is the least that its kernels like."""
+
 
 def vllm_command(config: SynthesisConfig, teacher: Path, port: int) -> list[str]:
     """Return the program and the arguments that serve a teacher on all GPUs of this process.
@@ -20,6 +24,7 @@ def vllm_command(config: SynthesisConfig, teacher: Path, port: int) -> list[str]
     The teacher reads as many tokens as with the local engine, in the same number format, and what
     its authors recommend for sampling (``generation_config.json``) is left out as there.
     """
+    gpus = torch.cuda.device_count()
     settings = AutoConfig.from_pretrained(teacher)
     heads = settings.num_attention_heads
     keys = getattr(settings, "num_key_value_heads", None) or heads
@@ -32,7 +37,8 @@ def vllm_command(config: SynthesisConfig, teacher: Path, port: int) -> list[str]
         *("--max-model-len", str(most)),
         *("--generation-config", "vllm"),
         "--disable-uvicorn-access-log",
-        *("--tensor-parallel-size", str(tensor_parallel(torch.cuda.device_count(), heads, keys))),
+        *("--tensor-parallel-size", str(tensor_parallel(gpus, heads, keys))),
+        *(() if gpus else _ON_CPU),
     ]
 
 

@@ -273,6 +273,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--generation-config", choices=["vllm"])
     parser.add_argument("--disable-uvicorn-access-log", action="store_true")
     parser.add_argument("--tensor-parallel-size", type=int)
+    parser.add_argument("--block-size", type=int, choices=[16, 32, 64, 128])
     found = parser.parse_args(words)
     if not (found.model / "config.json").is_file():
         parser.error(f"no model at {found.model}")

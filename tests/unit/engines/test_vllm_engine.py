@@ -49,6 +49,7 @@ def test_the_teacher_reads_what_it_reads_with_the_local_engine(teacher: Path) ->
     assert option(command, "--max-model-len") == "64"
     assert option(command, "--dtype") == "float32"
     assert option(command, "--generation-config") == "vllm"
+    assert option(command, "--block-size") == "32"  # of the prefix cache, without a GPU
     positions = json.loads((teacher / "config.json").read_text())["max_position_embeddings"]
     command = vllm_command(SynthesisConfig(engine="vllm", max_length=2**20), teacher, 8123)
     assert option(command, "--max-model-len") == str(positions)
@@ -65,6 +66,7 @@ def test_the_gpus_of_the_process_share_the_teacher(
         command = vllm_command(SynthesisConfig(engine="vllm"), teacher, 8123)
         assert option(command, "--tensor-parallel-size") == str(shared)
         assert option(command, "--dtype") == "bfloat16"
+        assert ("--block-size" in command) == (gpus == 0)
 
 
 @pytest.mark.parametrize(
