@@ -175,6 +175,8 @@ def test_the_first_commands_of_the_readme_exist() -> None:
         assert program == ".venv/bin/daftt"
         command: click.Command = cli
         while isinstance(command, click.Group):
-            command = command.commands[words.pop(0)]
+            listed = command.get_command(click.Context(command), words.pop(0))
+            assert listed is not None
+            command = listed
         flags = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= flags

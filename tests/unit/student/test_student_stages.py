@@ -132,8 +132,9 @@ def test_every_student_answers_every_test_example(
         arm: train_arm(run, config, arm, prepared["data"]).digest for arm in ("real", "gold")
     }
     result = predict_test(run, config, prepared["test"], digests)
-    seconds = result.summary.pop("seconds_per_example")
-    assert result.summary == {"examples": 14, "seeds": 2, "arms": ["real", "gold"]}
+    summary = result.summary
+    seconds = summary.pop("seconds_per_example")
+    assert summary == {"examples": 14, "seeds": 2, "arms": ["real", "gold"]}
     assert seconds > 0
     for arm in digests:
         found = read_jsonl(run.folder / "predictions" / f"{arm}.jsonl", Prediction)
