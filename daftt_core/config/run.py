@@ -32,8 +32,8 @@ class RunConfig(Section):
     seed: int = Field(default=13, ge=0, le=2**32 - 1)
     """Seed of every random choice: splits, training, sampling."""
     on_gate_fail: Literal["stop", "continue"] = "stop"
-    """What happens when the teacher is clearly no better on dev than the baseline student: stop (the
-    run fails, nothing more is spent) or continue."""
+    """What happens when the teacher is clearly no better on dev than the baseline student: stop
+    (the run fails, nothing more is spent) or continue."""
     prices: str = ""
     """YAML file of prices, also in a bucket, for the report's costs. Empty: they are given in
     hours and bytes alone."""
