@@ -6,13 +6,10 @@ Args:
     data: Digest of the data.
     teacher: Digest of the teacher.
     baseline: The baseline students.
-    metrics: Dev scores and calibration errors.
 
 Returns:
-    Digest of the assessment, and the shards that the teacher is to write.
+    The shards that the teacher is to write, each with what its iteration needs.
 """
-
-from typing import NamedTuple
 
 from kfp import dsl
 
@@ -20,23 +17,17 @@ from components.images import TRAIN_IMAGE
 
 
 @dsl.component(base_image=TRAIN_IMAGE, install_kfp_package=False)
-def assess_teacher(
-    run: str,
-    settings: str,
-    data: str,
-    teacher: str,
-    baseline: list,
-    metrics: dsl.Output[dsl.Metrics],
-) -> NamedTuple("Outputs", [("digest", str), ("shards", list)]):
+def assess_teacher(run: str, settings: str, data: str, teacher: str, baseline: str) -> list:
     """Score the teacher on dev, calibrate it, and compare it with the baseline student."""
-    from daftt_core.stages import log_numbers, references, synthesis_shards
+    from daftt_core.stages import references, synthesis_shards
     from daftt_core.teacher import assess
     from daftt_core.telemetry import stage_process
     from daftt_core.workspace import load_run
 
     with stage_process():
         here, config = load_run(run, settings)
-        students = references(baseline)["students/real"]
+        students = references([baseline])["students/real"]
         result = assess(here, config.teacher, config.synthesis, data, teacher, students)
-        log_numbers(metrics, result.summary)
-        return (result.digest, synthesis_shards(config.synthesis.mode, config.synthesis.shards))
+        mode, shards = config.synthesis.mode, config.synthesis.shards
+        digests = {"data": data, "teacher": teacher, "assessment": result.digest}
+        return synthesis_shards(mode, shards, **digests)

@@ -5,13 +5,11 @@ Args:
     settings: Digest of its settings.
     data: Digest of the data.
     synthetic: The shards.
-    metrics: The funnel.
+    synthetic_data: The funnel, and where the examples are.
 
 Returns:
-    Digest of the curated examples, and the arms whose sources have any.
+    The arms whose sources have any examples, each with what its iteration needs.
 """
-
-from typing import NamedTuple
 
 from kfp import dsl
 
@@ -20,17 +18,18 @@ from components.images import CORE_IMAGE
 
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
 def curate(
-    run: str, settings: str, data: str, synthetic: list, metrics: dsl.Output[dsl.Metrics]
-) -> NamedTuple("Outputs", [("digest", str), ("arms", list)]):
+    run: str, settings: str, data: str, synthetic: list, synthetic_data: dsl.Output[dsl.Dataset]
+) -> list:
     """Run every filter, and count each rejection by its reason."""
     from daftt_core.curation import curate as run_filters
-    from daftt_core.stages import augmented_arms, log_numbers, references
+    from daftt_core.stages import augmented_arms, references
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import load_run
+    from daftt_core.workspace import load_run, record_artifact
 
     with stage_process():
         here, config = load_run(run, settings)
         arms = augmented_arms(config.synthesis.mode)
         result = run_filters(here, config.curation, data, references(synthetic), arms)
-        log_numbers(metrics, result.summary)
-        return (result.digest, [{"arm": arm} for arm in result.summary["arms"]])
+        record_artifact(synthetic_data, here, "curated", result)
+        digests = {"data": data, "curated": result.digest}
+        return [{"arms": arm, **digests} for arm in result.result.arms]

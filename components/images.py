@@ -47,13 +47,14 @@ def locked_images(lock: Path = LOCK) -> dict[str, str]:
     return images
 
 
-_IMAGES = locked_images()
+IMAGES = locked_images()
+"""By kind, for the lineage of a student that is promoted."""
 
-CORE_IMAGE = _IMAGES["core"]
-"""Without torch: preflight, data, curation, evaluation, report."""
+CORE_IMAGE = IMAGES["core"]
+"""Without torch: settings, data, curation, summary."""
 
-TRAIN_IMAGE = _IMAGES["train"]
-"""With torch and transformers: teacher, assessment, students."""
+TRAIN_IMAGE = IMAGES["train"]
+"""With torch and transformers: teacher, assessment, students, evaluation."""
 
-SERVE_IMAGE = _IMAGES["serve"]
+SERVE_IMAGE = IMAGES["serve"]
 """For asking the teacher: synthesis."""

@@ -1,10 +1,9 @@
-"""Component: read the sources and split them.
+"""Component: split the data of a sweep's cell, whose settings are committed already.
 
 Args:
     run: The run's folder or prefix.
     settings: Digest of its settings.
-    metrics: Counts of examples.
-    tasks: The mixture's tasks, with their licenses.
+    labelled_data: What the sources held, and where the splits are.
 
 Returns:
     Digests of the data, the test examples and the mixture, and the arms that need no teacher.
@@ -18,31 +17,16 @@ from components.images import CORE_IMAGE
 
 
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
-def prepare_data(
-    run: str, settings: str, metrics: dsl.Output[dsl.Metrics], tasks: dsl.Output[dsl.Markdown]
-) -> NamedTuple(
-    "Outputs", [("data", str), ("test", str), ("mixture", str), ("baseline_arms", list)]
+def prepare_data(run: str, settings: str, labelled_data: dsl.Output[dsl.Dataset]) -> NamedTuple(
+    "Outputs", [("data", str), ("test", str), ("mixture", str), ("baseline_arms", str)]
 ):
     """Read the sources, split them, check that no split leaks, and choose the mixture."""
-    from pathlib import Path
-
-    from daftt_core.data import describe_mixture, prepare, prepare_mixture
-    from daftt_core.stages import baseline_arms, log_numbers
+    from daftt_core.data import prepare_with_mixture
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import load_run
+    from daftt_core.workspace import load_run, record_artifact
 
     with stage_process():
         here, config = load_run(run, settings)
-        result = prepare(here, config.data)
-        mixture = prepare_mixture(
-            here, config.mixture, result.digest, directions=config.teacher.direction_count
-        )
-        Path(tasks.path).write_text(describe_mixture(mixture), encoding="utf-8")
-        log_numbers(metrics, result.summary | {"mixture": mixture.summary if mixture else {}})
-        arms = baseline_arms(config.student.gold_arm, gold_is_known=result.summary["gold_is_known"])
-        return (
-            result.digest,
-            result.summary["test_digest"],
-            mixture.digest if mixture else "",
-            [{"arm": arm} for arm in arms],
-        )
+        prepared = prepare_with_mixture(here, config)
+        record_artifact(labelled_data, here, "data", prepared.data)
+        return prepared.handed_on

@@ -1,7 +1,12 @@
 """Component: what became of the run, whether it ended well or not.
 
-It takes the form and not the run that preflight made of it: it is told nothing by other
+It takes the form and not the run that the first stage made of it: it is told nothing by other
 stages, because it runs after a failure of any of them.
+
+Args:
+    status: How the run ended, in the words of Kubeflow Pipelines.
+    summary: The outcome, the arms and the stages. The other arguments are those of ``prepare``.
+    report: The run's report.
 """
 
 from kfp import dsl
@@ -28,8 +33,9 @@ def summarize(
     compiled_in: str,
     status: dsl.PipelineTaskFinalStatus,
     summary: dsl.Output[dsl.Markdown],
+    report: dsl.Output[dsl.HTML],
 ):
-    """Say in a few lines how the run ended and how far each stage came."""
+    """Say in a few lines how the run ended, and show its report as far as it came."""
     form = dict(locals())
     from pathlib import Path
 
@@ -38,12 +44,13 @@ def summarize(
     from daftt_core.jobs import why_steps_died
     from daftt_core.notifications import ending_of, notify
     from daftt_core.preflight import resolve
+    from daftt_core.reporting import report_page
     from daftt_core.reporting import summarize as describe
     from daftt_core.telemetry import stage_process
     from daftt_core.workspace import current_attempt
 
     with stage_process():
-        final, shown = form.pop("status"), form.pop("summary")
+        final, shown, page = form.pop("status"), form.pop("summary"), form.pop("report")
         run, channel, promotes = None, "none", False
         message = final.error_message or why_steps_died()
         try:
@@ -55,4 +62,6 @@ def summarize(
         attempt = current_attempt()
         ending = ending_of(run, final.state, message, promotes=promotes, attempt=attempt)
         notify(ending, channel)  # first: the run's folder may be unwritable
-        Path(shown.path).write_text(describe(run, ending), encoding="utf-8")
+        Path(shown.path).write_text(describe(run, ending, attempt), encoding="utf-8")
+        if run is not None:
+            Path(page.path).write_text(report_page(run), encoding="utf-8")

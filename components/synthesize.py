@@ -8,13 +8,10 @@ Args:
     data: Digest of the data.
     teacher: Digest of the teacher.
     assessment: Digest of the assessment.
-    metrics: Counts of examples.
 
 Returns:
     Name and digest of the shard.
 """
-
-from typing import NamedTuple
 
 from kfp import dsl
 
@@ -23,24 +20,14 @@ from components.images import SERVE_IMAGE
 
 @dsl.component(base_image=SERVE_IMAGE, install_kfp_package=False)
 def synthesize(
-    source: str,
-    shard: str,
-    run: str,
-    settings: str,
-    data: str,
-    teacher: str,
-    assessment: str,
-    metrics: dsl.Output[dsl.Metrics],
-) -> NamedTuple("Outputs", [("reference", str)]):
+    source: str, shard: str, run: str, settings: str, data: str, teacher: str, assessment: str
+) -> str:
     """Annotate unlabelled inputs or generate new pairs; resumes after its last finished chunk."""
-    from daftt_core.stages import log_numbers
     from daftt_core.synthesis import annotate, generate
     from daftt_core.telemetry import stage_process
     from daftt_core.workspace import load_run
 
-    with stage_process():
+    with stage_process(in_loop=True):
         here, config = load_run(run, settings)
         write = {"annotated": annotate, "generated": generate}[source]
-        result = write(here, config.synthesis, int(shard), data, teacher, assessment)
-        log_numbers(metrics, result.summary)
-        return (result.reference,)
+        return write(here, config.synthesis, int(shard), data, teacher, assessment).reference

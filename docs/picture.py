@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 COMPILED = HERE.parent / "pipelines/compiled/daftt.yaml"
 TARGET = HERE / "images/pipeline.svg"
 
-_WIDTH, _HEIGHT, _ACROSS, _DOWN, _MARGIN, _ROUND = 200, 46, 224, 76, 16, 7
+_WIDTH, _HEIGHT, _ACROSS, _DOWN, _MARGIN, _ROUND = 250, 46, 274, 76, 16, 7
 _STYLE = """
 text { font: 14px system-ui, sans-serif; fill: #16212c; text-anchor: middle }
 .note { font-size: 11px; fill: #4d5c6b }
@@ -72,7 +72,7 @@ def _add(
             ends[name] = _add(graph, pipeline, component["dag"], said, waits)
             continue
         step = f"{len(graph):03d} {name}"
-        graph.add_node(step, label=name.rstrip("0123456789-").replace("-", " "), note=said)
+        graph.add_node(step, label=task["taskInfo"]["name"], note=said)
         graph.add_edges_from((one, step) for one in waits)
         ends[name] = [step]
     inner = {one for name in tasks for one in _before(tasks[name])}
@@ -87,11 +87,9 @@ def _note(task: dict[str, Any]) -> str:
     """What is special about a step or a group of them, in words."""
     policy = task.get("triggerPolicy", {})
     if "parameterIterator" in task:
-        return f"all {task['taskInfo']['name']} side by side"
+        return f"all {task['taskInfo']['name'].lower()} side by side"
     if policy.get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED":
         return "always, after a failure too"
-    if policy.get("condition", "").startswith("!"):
-        return "if there is no reason to train"
     return ""
 
 

@@ -6,14 +6,12 @@ first stage merges, checks and commits them, and each later stage reads its own 
 
 from kfp import dsl
 
-from components.check_trigger import check_trigger
-from components.preflight import preflight
+from components.prepare import prepare
 from components.summarize import summarize
-from components.write_report import write_report
 from daftt_core.config import ClusterConfig, NotifyConfig, json_argument
 from pipelines.form import describe_form, inputs_of
 from pipelines.pods import ModelPod, Pods
-from pipelines.stages import Stages
+from pipelines.stages import add_stages
 
 __all__ = ["build_pipeline"]
 
@@ -26,7 +24,6 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         notify: Names the secret that holds the URL of messages.
     """
     pods = Pods(cluster, notify.secret)
-    stages = Stages(pods)
     fixed = json_argument(ClusterConfig(**cluster.compiled_in))
 
     @dsl.pipeline(
@@ -53,21 +50,21 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
     ):
         """Turn a handful of labels into a good small model."""
         compiled_in = fixed
-        form = inputs_of(preflight, locals())
-        with dsl.ExitHandler(pods.notifying(summarize(**form)), name="run"):
-            checked = pods.light(preflight(**form))
-            run, digest = checked.outputs["run"], checked.outputs["digest"]
-            pod = ModelPod(
-                pods,
-                checked.outputs["gpu_resource"],
-                checked.outputs["gpus"],
-                checked.outputs["cpus"],
-                checked.outputs["memory"],
-            )
-            reason = pods.light(check_trigger(run=run, settings=digest))
-            with dsl.If(reason.outputs["train"] == "yes", name="train"):
-                stages.add(run, digest, pod, checked.outputs["teacher_gpus"], promotes=True)
-            with dsl.Else(name="no reason to train"):
-                pods.light(write_report(run=run, settings=digest, evaluation=""))
+        form = inputs_of(prepare, locals())
+        summary = pods.notifies(pods.light(summarize(**form), "Summary and report"))
+        with dsl.ExitHandler(summary, name="Run"):
+            prepared = pods.light(prepare(**form), "Check settings and prepare data").outputs
+            sizes = ("gpu_resource", "gpus", "cpus", "memory")
+            pod = ModelPod(pods, *(prepared[size] for size in sizes))
+            with dsl.If(prepared["Output"] == "yes", name="Train and evaluate"):
+                add_stages(
+                    pods,
+                    pod,
+                    prepared,
+                    prepared["teacher_gpus"],
+                    run=prepared["run"],
+                    settings=prepared["digest"],
+                    promotes=True,
+                )
 
     return daftt

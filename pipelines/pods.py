@@ -41,16 +41,22 @@ class Pods:
     cluster: ClusterConfig
     notify_secret: str
 
-    def light(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
-        """Run a task in a pod that runs no model."""
-        _request(task, str(self.cluster.light_cpus), self.cluster.light_memory)
-        return self.finish(task, hours=_LIGHT_HOURS)
+    def light(self, task: dsl.PipelineTask, title: str) -> dsl.PipelineTask:
+        """Run a task in a pod that runs no model.
 
-    def finish(self, task: dsl.PipelineTask, *, hours: int) -> dsl.PipelineTask:
+        Args:
+            task: The task.
+            title: Its name in the graph.
+        """
+        _request(task, str(self.cluster.light_cpus), self.cluster.light_memory)
+        return self.finish(task, title, hours=_LIGHT_HOURS)
+
+    def finish(self, task: dsl.PipelineTask, title: str, *, hours: int) -> dsl.PipelineTask:
         """Give a task what all pods have in common.
 
         Args:
             task: The task.
+            title: Its name in the graph.
             hours: The pod is ended after this time.
         """
         kubernetes.set_security_context(task, _USER, _USER, run_as_non_root=True)
@@ -59,12 +65,11 @@ class Pods:
             kubernetes.set_image_pull_secrets(task, [self.cluster.pull_secret])
         for name, value in self.cluster.environment.items():
             task.set_env_variable(name, value)
-        return task.set_caching_options(False)
+        return task.set_display_name(title).set_caching_options(False)
 
-    def notifying(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
-        """Run a task in such a pod that may send a message to the URL in a secret."""
-        kubernetes.use_secret_as_env(task, self.notify_secret, _NOTIFY_KEYS, optional=True)
-        return self.light(task)
+    def notifies(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
+        """Let a task send a message to the URL in a secret."""
+        return kubernetes.use_secret_as_env(task, self.notify_secret, _NOTIFY_KEYS, optional=True)
 
 
 @dataclass(frozen=True)
@@ -85,25 +90,16 @@ class ModelPod:
     cpus: str
     memory: str
 
-    @property
-    def resources(self) -> dict[str, str]:
-        """What a nested pipeline is handed to make the same pod."""
-        return {
-            "gpu_resource": self.gpu_resource,
-            "gpus": self.gpus,
-            "cpus": self.cpus,
-            "memory": self.memory,
-        }
-
     def with_gpus(self, gpus: str) -> "ModelPod":
         """Return the same pod with another number of GPUs."""
         return replace(self, gpus=gpus)
 
-    def run(self, task: dsl.PipelineTask, *, hours: int) -> dsl.PipelineTask:
+    def run(self, task: dsl.PipelineTask, title: str, *, hours: int) -> dsl.PipelineTask:
         """Run a task in such a pod.
 
         Args:
             task: The task.
+            title: Its name in the graph.
             hours: The pod is ended after this time.
         """
         _request(task, self.cpus, self.memory)
@@ -116,7 +112,7 @@ class ModelPod:
             kubernetes.add_toleration_json(task, cluster.tolerations)
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", "Memory", _SHARED_MEMORY)  # noqa: S108
         kubernetes.use_secret_as_env(task, cluster.hub_secret, _KEYS, optional=True)
-        return self.pods.finish(task, hours=hours)
+        return self.pods.finish(task, title, hours=hours)
 
 
 def _request(task: dsl.PipelineTask, cpus: str, memory: str) -> None:

@@ -8,10 +8,11 @@ from kfp import dsl
 
 from components.collect_sweep import collect_sweep
 from components.plan_sweep import plan_sweep
+from components.prepare_data import prepare_data
 from daftt_core.config import ClusterConfig, NotifyConfig, json_argument
 from pipelines.form import describe_form, inputs_of
 from pipelines.pods import ModelPod, Pods
-from pipelines.stages import Stages
+from pipelines.stages import add_stages
 
 __all__ = ["build_pipeline"]
 
@@ -24,7 +25,6 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         notify: Names the secret that holds the URL of messages.
     """
     pods = Pods(cluster, notify.secret)
-    stages = Stages(pods)
     fixed = json_argument(ClusterConfig(**cluster.compiled_in))
 
     @dsl.pipeline(name="sweep-cell")
@@ -39,7 +39,8 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
     ):
         """One run."""
         pod = ModelPod(pods, gpu_resource, gpus, cpus, memory)
-        stages.add(run, settings, pod, teacher_gpus, promotes=False)
+        prepared = pods.light(prepare_data(run=run, settings=settings), "Prepare data").outputs
+        add_stages(pods, pod, prepared, teacher_gpus, run=run, settings=settings, promotes=False)
 
     @dsl.pipeline(
         name="daftt-sweep",
@@ -68,9 +69,10 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         """
         compiled_in = fixed
         form = inputs_of(plan_sweep, locals())
-        with dsl.ExitHandler(pods.light(collect_sweep(**form)), name="sweep"):
-            planned = pods.light(plan_sweep(**form))
-            with dsl.ParallelFor(planned.output, name="cells") as cell:
+        table = pods.light(collect_sweep(**form), "Table")
+        with dsl.ExitHandler(table, name="Sweep"):
+            planned = pods.light(plan_sweep(**form), "Lay out the cells")
+            with dsl.ParallelFor(planned.output, name="Cells") as cell:
                 sweep_cell(
                     run=cell.run,
                     settings=cell.settings,
@@ -79,6 +81,6 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
                     teacher_gpus=cell.teacher_gpus,
                     cpus=cell.cpus,
                     memory=cell.memory,
-                ).set_caching_options(False)
+                ).set_caching_options(False).set_display_name("Run")
 
     return sweep

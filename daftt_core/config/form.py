@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -60,6 +60,18 @@ def form_descriptions() -> dict[str, str]:
         f"There are: {', '.join(preset_names())}.",
         "settings": "Any other settings, as a JSON object, such as "
         '{"student_epochs": 5, "teacher_learning_rate": 1e-5}. Fields of the form win over them.',
+    }
+
+
+def form_choices() -> dict[str, list[str]]:
+    """Return the values that a field of the form may have, for those with a choice.
+
+    The first is empty: from the preset.
+    """
+    fields = flat_fields()
+    kinds = {name: fields[name].annotation for name in FORM_SETTINGS}
+    return {
+        name: ["", *get_args(kind)] for name, kind in kinds.items() if get_origin(kind) is Literal
     }
 
 

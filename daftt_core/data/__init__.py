@@ -2,7 +2,7 @@
 
 from daftt_core.data.files import look_at, try_reading
 from daftt_core.data.gather import FILES, Gathered, gather
-from daftt_core.data.mixture import describe_mixture, prepare_mixture
+from daftt_core.data.mixture import describe_mixture, prepare_mixture, prepare_with_mixture
 from daftt_core.data.population import (
     POPULATION,
     Population,
@@ -23,6 +23,7 @@ __all__ = [
     "look_at",
     "prepare",
     "prepare_mixture",
+    "prepare_with_mixture",
     "read_population",
     "sample_of",
     "take",

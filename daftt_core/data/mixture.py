@@ -9,19 +9,53 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from daftt_core.config import MixtureConfig
+from daftt_core.config import Config, MixtureConfig
 from daftt_core.data.candidates import Candidate, MixtureExample, MixtureTask, Target, choose
+from daftt_core.data.prepare import prepare
 from daftt_core.errors import DataError
 from daftt_core.records import read_jsonl, write_jsonl, write_text
-from daftt_core.stages import MIXTURE, MixedTask, MixtureResult
+from daftt_core.stages import MIXTURE, DataResult, MixedTask, MixtureResult, baseline_arms
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage
 
 _TASKS = TypeAdapter(tuple[MixtureTask, ...])
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What models learn from.
+
+    Attributes:
+        data: The data.
+        mixture: The mixture; None where none is asked for.
+        baseline_arms: The arms that need no teacher.
+    """
+
+    data: StageResult[DataResult]
+    mixture: StageResult[MixtureResult] | None
+    baseline_arms: list[str]
+
+    @property
+    def handed_on(self) -> tuple[str, str, str, str]:
+        """Return the digests of data, test and mixture, and the arms, separated by commas."""
+        mixture = self.mixture.digest if self.mixture else ""
+        arms = ",".join(self.baseline_arms)
+        return (self.data.digest, self.data.result.test_digest, mixture, arms)
+
+
+def prepare_with_mixture(run: Run, config: Config) -> Prepared:
+    """Prepare the data and the mixture of a run. Raises as the functions for either do."""
+    data = prepare(run, config.data)
+    mixture = prepare_mixture(
+        run, config.mixture, data.digest, directions=config.teacher.direction_count
+    )
+    arms = baseline_arms(config.student.gold_arm, gold_is_known=data.result.gold_is_known)
+    return Prepared(data, mixture, arms)
 
 
 def prepare_mixture(

@@ -31,7 +31,7 @@ from transformers.models.auto.modeling_auto import (
 
 from daftt_core.errors import ModelError
 from daftt_core.modeling.finding import find_model
-from daftt_core.modeling.machine import be_quiet, choose_device, meter_gpus
+from daftt_core.modeling.machine import be_quiet, choose_device, meter_gpus, move_to
 from daftt_core.modeling.saving import read_as_text
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -152,7 +152,7 @@ class Template:
             model = _with_new_head(self.model)
         else:
             model = copy.deepcopy(self.model)
-        torch.nn.Module.to(model, choose_device())
+        move_to(model, choose_device())
         torch.nn.Module.eval(model)
         return model
 
@@ -271,7 +271,7 @@ def _finish(path: Path, model: PreTrainedModel, device: torch.device | None = No
             "they do not belong together"
         )
     device = device or choose_device()
-    torch.nn.Module.to(model, device)
+    move_to(model, device)
     if device.type == "cuda":
         meter_gpus()
     torch.nn.Module.eval(model)

@@ -15,15 +15,42 @@ from transformers import TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from daftt_core.config import Precision
-from daftt_core.errors import ConfigError
-from daftt_core.telemetry import use_gpus
+from daftt_core.errors import ConfigError, ModelError
+from daftt_core.network import Retry, TransientError
+from daftt_core.telemetry import LOOP_WIDTH, use_gpus
 
-LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
+_MEMORY = Retry(attempts=4, first_pause_seconds=20.0, longest_pause_seconds=60.0)
 
 
 def choose_device() -> torch.device:
     """Return the CUDA device when there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def move_to(model: torch.nn.Module, device: torch.device, retry: Retry = _MEMORY) -> None:
+    """Move a model to a device, and again after a pause where its memory is taken.
+
+    A pod that was begun again may share the GPU for a moment with the one that it replaces.
+
+    Raises:
+        ModelError: The device had no room in any attempt.
+    """
+
+    def attempt(_seconds_left: float) -> None:
+        try:
+            torch.nn.Module.to(model, device)
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise TransientError(str(error).partition(". ")[0]) from error
+
+    try:
+        retry.call(attempt)
+    except TransientError as error:
+        size = sum(weights.numel() * weights.element_size() for weights in model.parameters())
+        raise ModelError(
+            f"{device}: no room for the model's {size / 1e9:.1f} GB ({error}); end what else uses "
+            "it, or choose a smaller model or more memory"
+        ) from None
 
 
 def meter_gpus() -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from daftt_core.config import Config
 from daftt_core.errors import StorageError
-from daftt_core.notifications import TITLES, Ending
+from daftt_core.notifications import TITLES, Ending, ending_of, notify
 from daftt_core.records import escape_markdown, visible_line, write_text
 from daftt_core.reporting.card import DATA_CARD, write_card
 from daftt_core.reporting.data import collect
 from daftt_core.reporting.page import look, render
-from daftt_core.stages import REPORT, ReportResult
+from daftt_core.reporting.text import score
+from daftt_core.stages import EVALUATION, REPORT, EvaluationResult, ReportResult
 from daftt_core.storage import open_storage
 from daftt_core.telemetry import duration
 from daftt_core.workspace import (
     Run,
     StageResult,
     StageStatus,
+    current_attempt,
+    read_result,
+    read_stage,
     run_stage,
     run_statuses,
     stage_manifest,
@@ -50,32 +55,95 @@ def write_report(run: Run) -> StageResult[ReportResult]:
     return run_stage(run, REPORT, [data, look()], work)
 
 
-def summarize(run: Run | None, ending: Ending) -> str:
+def report_page(run: Run) -> str:
+    """Return the page of a run's report; of a run without one, a page of what there is.
+
+    Raises:
+        StorageError: A finished stage's file is missing or was changed.
+        DataError: A stage's file of examples does not hold what it should.
+    """
+    if stage_manifest(run, REPORT.name) is None:
+        return render(collect(run))
+    folder, _ = read_stage(run, REPORT)
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def summarize(run: Run | None, ending: Ending, attempt: str = "") -> str:
     """Describe how a run ended, as Markdown; it is kept in the run's folder too.
 
     Args:
         run: The run; None when its settings make none.
         ending: How it ended.
+        attempt: The run in Kubeflow Pipelines that has ended; empty if that is not known.
 
     Raises:
         StorageError: The run's folder cannot be read or written.
     """
     title = f"# {TITLES[ending.outcome]}"
     if run is None:
-        return _lines(title, escape_markdown(ending.sentence))
+        return _lines(title, _sentence(ending))
     statuses = run_statuses(run)
-    place = visible_line(run.uri).replace("`", "'")
     text = _lines(
         f"{title}: {escape_markdown(run.name)}",
-        escape_markdown(ending.sentence),
+        _sentence(ending),
+        _arms(read_result(run, EVALUATION)) if not ending.failures else "",
         "\n".join(["| stage | state | time |", "|---|---|---|", *(_row(run, s) for s in statuses)])
         if statuses
         else "No stage has begun.",
-        f"All of it is in `{place}`",
+        f"All of it is in {_code(run.uri)}"
+        + (f"; the workflow is {_code(attempt)}" if attempt else ""),
     )
     if statuses:
         open_storage(run.uri).write(SUMMARY, text.encode())
     return text
+
+
+def tell_again(run: Run, config: Config) -> None:
+    """Summarize a run that went well, and send its message, if its exit handler can do so no more.
+
+    Kubeflow Pipelines runs the steps of a failed run again on "Retry", but not its exit handler,
+    which has ended well. Where the run's folder holds a summary of this attempt already, the true
+    one is left here.
+
+    Raises:
+        StorageError: The run's folder cannot be read or written.
+    """
+    attempt, storage = current_attempt(), open_storage(run.uri)
+    earlier = storage.read(SUMMARY) if attempt else None
+    if earlier is None or _code(attempt).encode() not in earlier.data:
+        return
+    promotes = config.promotion.enabled
+    ending = ending_of(run, "SUCCEEDED", promotes=promotes, attempt=attempt)
+    notify(ending, config.notify.format)
+    summarize(run, ending, attempt)
+
+
+def _sentence(ending: Ending) -> str:
+    if ending.outcome != "failed":
+        return escape_markdown(ending.sentence)
+    # names of settings as they are: Kubeflow's page takes escaped underscores for emphasis
+    return f"```text\n{visible_line(ending.sentence).replace('```', chr(39) * 3)}\n```"
+
+
+def _arms(evaluation: EvaluationResult | None) -> str:
+    if evaluation is None or not evaluation.arms:
+        return ""
+    rows = ["| students of | test | better than the labels alone by |", "|---|---|---|"]
+    for name, arm in evaluation.arms.items():
+        if arm.mean is None:
+            continue
+        chosen = " (chosen on dev)" if name == evaluation.chosen_arm else ""
+        gain = ""
+        if arm.gain is not None and arm.gain_low is not None and arm.gain_high is not None:
+            gain = f"{arm.gain:+.1f} ({arm.gain_low:+.1f} to {arm.gain_high:+.1f}) points"
+        rows.append(
+            f"| {escape_markdown(name)}{chosen} | {score(arm.mean, evaluation.metric)} | {gain} |"
+        )
+    return "\n".join(rows)
+
+
+def _code(text: str) -> str:
+    return f"`{visible_line(text).replace('`', chr(39))}`"
 
 
 def _lines(*parts: str) -> str:

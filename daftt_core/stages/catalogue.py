@@ -186,13 +186,13 @@ def shard_of(source: str, shard: int, shards: int) -> Stage[results.ShardResult]
 
 
 def baseline_arms(gold_arm: bool, *, gold_is_known: bool) -> list[str]:
-    """Return the arms that need no teacher, the longest first.
+    """Return the arms that need no teacher.
 
     Args:
         gold_arm: Whether the arm of all true labels is wanted.
         gold_is_known: Whether the data has them.
     """
-    return ["gold", "real"] if gold_arm and gold_is_known else ["real"]
+    return ["real", "gold"] if gold_arm and gold_is_known else ["real"]
 
 
 def augmented_arms(mode: str) -> list[str]:
@@ -221,15 +221,17 @@ def left_out(arms: Iterable[str], kept: Mapping[str, int]) -> dict[str, str]:
     return reasons
 
 
-def synthesis_shards(mode: str, shards: int) -> list[dict[str, str]]:
+def synthesis_shards(mode: str, shards: int, **digests: str) -> list[dict[str, str]]:
     """Return the loop items of synthesis: each shard of each source of a mode.
 
     Args:
         mode: What the teacher writes: ``annotate``, ``generate`` or ``both``.
         shards: Shards of each source.
+        digests: Digests of what every shard needs, by name; an item holds all that its iteration
+            is handed by other stages, because kfp.local hands a loop nothing else.
     """
     return [
-        {"source": source, "shard": str(shard)}
+        {"source": source, "shard": str(shard), **digests}
         for source in _SYNTHETIC_SOURCES[mode]
         for shard in range(shards)
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -387,6 +387,21 @@ class EvaluationResult(_Part):
         """Return the scores of the arm that dev chose."""
         return self.arms.get(self.chosen_arm, ArmScores())
 
+    @property
+    def percentages(self) -> dict[str, float]:
+        """Return what two runs are compared by: scores in percent, and gains in points of it."""
+        chosen = self.chosen
+        scores = {"student": chosen.mean}
+        scores |= {f"labels_{name}": self.arms.get(arm, ArmScores()).mean for name, arm in _ANCHORS}
+        gains = {"gain": chosen.gain, "gain_low": chosen.gain_low, "gain_high": chosen.gain_high}
+        shown = {
+            f"{name}_percent": 100 * score for name, score in scores.items() if score is not None
+        }
+        return shown | {f"{name}_points": gain for name, gain in gains.items() if gain is not None}
+
+
+_ANCHORS = (("alone", "real"), ("all_true", "gold"))
+
 
 class PromotionResult(_Part):
     """The decision whether the run's student becomes the champion.
@@ -456,16 +471,13 @@ class PopulationResult(_Part):
     """The registry's statistics of data; its digest is all that is needed."""
 
 
-class MetricLog(Protocol):
-    """A log of numbers, such as a component's ``Metrics``."""
-
-    def log_metric(self, metric: str, value: float) -> None:
-        """Log one number under a name."""
-
-
 def references(texts: Iterable[str]) -> dict[str, str]:
-    """Return the digests of stages by name, from their :attr:`StageResult.reference`."""
-    pairs = (text.rpartition("@") for text in texts)
+    """Return the digests of stages by name, from their :attr:`StageResult.reference`.
+
+    Args:
+        texts: References; one text may hold several, separated by commas.
+    """
+    pairs = (reference.rpartition("@") for text in texts for reference in text.split(",") if text)
     return {name: digest for name, _, digest in pairs}
 
 
@@ -474,17 +486,10 @@ def students_by_arm(texts: Iterable[str]) -> dict[str, str]:
     return {name.removeprefix("students/"): digest for name, digest in references(texts).items()}
 
 
-def log_numbers(metrics: MetricLog, summary: Mapping[str, object]) -> None:
-    """Log every finite number of a stage's summary."""
-    for name, value in numbers(summary).items():
-        metrics.log_metric(name, value)
-
-
 def numbers(summary: Mapping[str, object], prefix: str = "") -> dict[str, float]:
     """Return the finite numbers of a summary, nested names joined by dots.
 
-    Booleans and all other values are left out: KFP metrics hold numbers only, and its metadata
-    cannot hold NaN.
+    Booleans and all other values are left out; the metadata of Kubeflow Pipelines cannot hold NaN.
     """
     finite: dict[str, float] = {}
     for name, value in summary.items():

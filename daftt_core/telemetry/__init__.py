@@ -2,6 +2,7 @@
 
 from daftt_core.telemetry.progress import (
     LOG_EVERY_SECONDS,
+    LOOP_WIDTH,
     Progress,
     Snapshot,
     duration,
@@ -22,6 +23,7 @@ from daftt_core.telemetry.usage import (
 
 __all__ = [
     "LOG_EVERY_SECONDS",
+    "LOOP_WIDTH",
     "Count",
     "Meter",
     "Progress",

@@ -9,6 +9,7 @@ Work reports with :class:`Progress`, whoever watches. Lines go to the ``daftt`` 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from daftt_core.errors import DafttError
+
+LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
+"""Environment variable: how many iterations of a loop share this machine."""
 
 LOG_EVERY_SECONDS = 10.0
 _NOTIFY_EVERY_SECONDS = 0.5
@@ -115,12 +119,16 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def stage_process(*, level: int = logging.INFO) -> Iterator[None]:
+def stage_process(*, level: int = logging.INFO, in_loop: bool = False) -> Iterator[None]:
     """Send the log to stdout, and end the process with one sentence on a user's mistake.
 
     Args:
         level: Level of DAFTT's own log; of processes that work together, one logs progress.
+        in_loop: Whether it is an iteration of a loop, which shares this machine with others
+            (:data:`LOOP_WIDTH`); any other stage of a run on one machine has it alone.
     """
+    if not in_loop:
+        os.environ.pop(LOOP_WIDTH, None)
     logging.basicConfig(
         stream=sys.stdout, level=logging.WARNING, format="%(asctime)s %(message)s", force=True
     )

@@ -27,11 +27,12 @@ from daftt_core.workspace.reading import (
     read_forms,
     read_result,
     read_stage,
+    require_stage,
     run_statuses,
     stage_manifest,
 )
 from daftt_core.workspace.run import Run, check_run, is_remote, working_folder
-from daftt_core.workspace.stage import StageResult, joined_stage, run_stage
+from daftt_core.workspace.stage import StageResult, joined_stage, record_artifact, run_stage
 from daftt_core.workspace.status import StageStatus, current_attempt, read_statuses
 from daftt_core.workspace.usage import unfinished_usage
 
@@ -53,6 +54,8 @@ __all__ = [
     "read_result",
     "read_stage",
     "read_statuses",
+    "record_artifact",
+    "require_stage",
     "run_stage",
     "run_statuses",
     "stage_manifest",

@@ -32,6 +32,20 @@ CONFIG_FILE, RUN_FILE = "config.json", "run.json"  # of the stage preflight: set
 KEY_FILE = ".key"  # beside a stage's manifest: the key of the work in the folder
 
 
+def require_stage(run: Run, stage: Stage[Any] | str, expected: str | None = None) -> Manifest:
+    """Return the manifest of a finished stage, without its files. Raises as :func:`read_stage`."""
+    name, storage = str(stage), open_run(run.uri)
+    where = f"{storage.folder or storage.uri}/{name}"
+    manifest = stage_manifest(run, name)
+    if manifest is None:
+        raise StorageError(f"{where}: stage {name!r} has not finished (it has no manifest)")
+    if expected is not None and manifest.digest != expected:
+        raise StorageError(
+            f"{where}: was rebuilt while this run was using it; run the pipeline again"
+        )
+    return manifest
+
+
 def read_stage(
     run: Run, stage: Stage[Any] | str, expected: str | None = None
 ) -> tuple[Path, Manifest]:
@@ -49,14 +63,7 @@ def read_stage(
         StorageError: The stage is not finished, was rebuilt since, or a file was changed.
     """
     name, storage = str(stage), open_run(run.uri)
-    where = f"{storage.folder or storage.uri}/{name}"
-    manifest = stage_manifest(run, name)
-    if manifest is None:
-        raise StorageError(f"{where}: stage {name!r} has not finished (it has no manifest)")
-    if expected is not None and manifest.digest != expected:
-        raise StorageError(
-            f"{where}: was rebuilt while this run was using it; run the pipeline again"
-        )
+    manifest = require_stage(run, name, expected)
     if storage.folder is None:
         return RemoteFolder(storage, name).fetch(manifest, stage_cache()), manifest
     folder = storage.folder / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import sys
@@ -9,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from pydantic import BaseModel
 
 from daftt_core.errors import BusyError, DafttError, StorageError
 from daftt_core.records import digest, link_file, remove_stale, stale_partials, write_text
-from daftt_core.stages import Facts, Stage
+from daftt_core.stages import Facts, Stage, numbers
 from daftt_core.storage import (
     MANIFEST,
     NOTHING,
@@ -63,6 +64,13 @@ class StageResult(Generic[R]):
     def reference(self) -> str:
         """Return name and digest in one string, for lists of stages that may have run."""
         return f"{self.name}@{self.digest}"
+
+
+class Artifact(Protocol):
+    """An artifact of Kubeflow Pipelines, as a component is given it."""
+
+    path: str
+    metadata: dict[str, Any]
 
 
 @overload
@@ -131,6 +139,26 @@ def run_stage(
                 forget(storage, name)
     log.info("%s: done in %s", name, duration(manifest.seconds))
     return _result(run, stage, manifest)
+
+
+def record_artifact(
+    artifact: Artifact, run: Run, stage: Stage[Any] | str, result: StageResult[Any] | Manifest
+) -> None:
+    """Let an artifact of Kubeflow Pipelines say what a stage made and where that is.
+
+    The artifact's file is a small JSON object; its URI stays the one that it was given: its
+    launcher fails a task whose artifact is said to lie in another bucket than its own
+    (``backend/src/v2/component/launcher_v2.go``, ``uploadOutputArtifacts``).
+
+    Args:
+        artifact: An output of a component, such as ``dsl.Output[dsl.Model]``.
+        run: The run.
+        stage: The stage.
+        result: Its result.
+    """
+    place = {"location": f"{run.uri}/{stage}", "digest": result.digest}
+    artifact.metadata.update(place | numbers(result.summary))
+    write_text(Path(artifact.path), json.dumps(place | {"summary": result.summary}, indent=1))
 
 
 def _result(run: Run, stage: Stage[R], manifest: Manifest) -> StageResult[R]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,28 +12,36 @@ import torch
 from kfp import dsl
 from toy_run import toy_config
 
-from components.check_trigger import check_trigger
 from components.collect_sweep import collect_sweep
 from components.plan_sweep import plan_sweep
-from components.preflight import preflight
+from components.prepare import prepare
 from components.prepare_data import prepare_data
 from components.train_teacher import train_teacher
 from daftt_core.config import FORM_SETTINGS, ClusterConfig, json_argument, to_flat
 from daftt_core.errors import StorageError
-from daftt_core.stages import numbers, references
-from daftt_core.workspace import load_run
+from daftt_core.stages import TriggerResult, numbers, references
+from daftt_core.workspace import finished_stages, load_run
 
 
-class Metrics:
-    """Takes what a component logs."""
-
-    def __init__(self) -> None:
-        self.logged: dict[str, float] = {}
-
-    def log_metric(self, name: str, value: float) -> None:
-        self.logged[name] = value
+def artifact(path: Path) -> Any:
+    """Return what a component is given for an output."""
+    return SimpleNamespace(path=str(path), metadata={})
 
 
+NAMES = (
+    *(
+        "run",
+        "digest",
+        "Output",
+        "reason",
+        "gpu_resource",
+        "gpus",
+        "teacher_gpus",
+        "cpus",
+        "memory",
+    ),
+    *("data", "test", "mixture", "baseline_arms"),
+)
 FORM = {
     **dict.fromkeys(FORM_SETTINGS, ""),
     "preset": "",
@@ -42,12 +51,13 @@ FORM = {
 
 
 def check(folder: Path, **settings: object) -> Any:
-    names = ("run", "digest", "gpu_resource", "gpus", "teacher_gpus", "cpus", "memory")
-    form = FORM | {"settings": to_flat(toy_config(folder, **settings))}
-    return SimpleNamespace(**dict(zip(names, preflight.python_func(**form), strict=True)))
+    outputs = {name: artifact(folder / name) for name in ("labelled_data", "mixture_tasks")}
+    form = FORM | {"settings": to_flat(toy_config(folder, **settings))} | outputs
+    handed_on = dict(zip(NAMES, prepare.python_func(**form), strict=True))
+    return SimpleNamespace(**handed_on, artifacts=outputs)
 
 
-def test_preflight_commits_the_settings_and_hands_out_what_pods_get(tmp_path: Path) -> None:
+def test_the_first_step_commits_the_settings_and_hands_out_what_pods_get(tmp_path: Path) -> None:
     checked = check(tmp_path, cluster_gpus=2, cluster_memory="12Gi", teacher_epochs=7)
     run, config = load_run(checked.run, checked.digest)
     assert run.task.id == "meals"
@@ -57,10 +67,11 @@ def test_preflight_commits_the_settings_and_hands_out_what_pods_get(tmp_path: Pa
 
 def test_fields_win_over_settings_and_settings_over_presets(tmp_path: Path) -> None:
     settings = to_flat(toy_config(tmp_path)) | {"teacher_epochs": 5.0}  # JSON's numbers are doubles
+    shown = {name: artifact(tmp_path / name) for name in ("labelled_data", "mixture_tasks")}
     for name in ("student_seeds", "student_gold_arm", "data_unlabelled_count"):
         del settings[name]
     form = FORM | {"settings": settings, "preset": "quick", "data_labelled_count": "20"}
-    run, digest, *_ = preflight.python_func(**form)
+    run, digest, *_ = prepare.python_func(**form, **shown)
     config = load_run(run, digest)[1]
     assert config.teacher.epochs == 5
     assert (config.student.seeds, config.student.gold_arm) == (1, False)
@@ -85,12 +96,16 @@ def test_settings_that_were_changed_meanwhile_are_not_read(tmp_path: Path) -> No
         load_run(checked.run, checked.digest)
 
 
-def test_preflight_reports_every_mistake_and_ends_with_its_exit_code(
+def test_the_first_step_reports_every_mistake_and_ends_with_its_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = to_flat(toy_config(tmp_path)) | {"student_epochs": 0, "synthesis_mode": "guess"}
     with pytest.raises(SystemExit) as ended:
-        preflight.python_func(**FORM | {"settings": settings})
+        prepare.python_func(
+            **FORM | {"settings": settings},
+            labelled_data=artifact(tmp_path / "data"),
+            mixture_tasks=artifact(tmp_path / "tasks.md"),
+        )
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert "student_epochs: 0 should be greater than or equal to 1" in said
@@ -98,34 +113,48 @@ def test_preflight_reports_every_mistake_and_ends_with_its_exit_code(
     assert "Traceback" not in said
 
 
-def test_a_component_logs_the_numbers_of_its_stage(tmp_path: Path) -> None:
+def test_an_artifact_says_where_a_stage_is_and_what_it_holds(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    checked = check(tmp_path, teacher_epochs=1, mixture_tasks=2, mixture_share=0.8)
-    counts, steps = Metrics(), Metrics()
-    table = SimpleNamespace(path=str(tmp_path / "tasks.md"))
-    data, test, mixture, arms = prepare_data.python_func(checked.run, checked.digest, counts, table)
-    assert counts.logged["sizes.labelled"] == 32
-    assert len(data) == len(test) == len(mixture) == 16
-    assert counts.logged["mixture.examples"] == 16
-    assert (tmp_path / "tasks.md").read_text().count("CC0-1.0") == 2
-    assert arms == [{"arm": "gold"}, {"arm": "real"}]
-    asked = (checked.run, checked.digest, data, mixture)
-    (digest,) = train_teacher.python_func(*asked, steps)
-    assert steps.logged["mixed_in"] == 16
-    assert steps.logged["steps"] == 10
-    again = train_teacher.python_func(*asked, Metrics())
-    assert again == (digest,)
+    prepared = check(tmp_path, teacher_epochs=1, mixture_tasks=2, mixture_share=0.8)
+    assert len(prepared.data) == len(prepared.test) == len(prepared.mixture) == 16
+    assert prepared.baseline_arms == "real,gold"
+    data = prepared.artifacts["labelled_data"]
+    assert data.metadata["location"] == f"{prepared.run}/data"
+    assert (data.metadata["digest"], data.metadata["sizes.labelled"]) == (prepared.data, 32)
+    assert json.loads(Path(data.path).read_text())["summary"]["sizes"]["labelled"] == 32
+    tasks = Path(prepared.artifacts["mixture_tasks"].path).read_text()
+    assert tasks.count("CC0-1.0") == 2
+    teacher = artifact(tmp_path / "teacher.json")
+    form = (prepared.run, prepared.digest, prepared.data, prepared.mixture)
+    digest = train_teacher.python_func(*form, teacher)
+    assert teacher.metadata["mixed_in"] == 16
+    assert teacher.metadata["steps"] == 10
+    assert train_teacher.python_func(*form, teacher) == digest
 
 
-def test_the_trigger_says_whether_to_train_and_why(tmp_path: Path) -> None:
-    checked, asked = check(tmp_path), Metrics()
-    said = SimpleNamespace(path=str(tmp_path / "verdict.md"))
-    train, reason = check_trigger.python_func(checked.run, checked.digest, asked, said)
-    assert train == "yes"
-    assert reason == "Training: requested by trigger_when: always."
-    assert asked.logged["train"] == 1
-    assert asked.logged["labelled_rows"] == 400
-    assert "requested by" in (tmp_path / "verdict.md").read_text()
+def test_a_cell_of_a_sweep_prepares_the_data_that_a_run_does(tmp_path: Path) -> None:
+    prepared = check(tmp_path, mixture_tasks=2)
+    data = artifact(tmp_path / "again.json")
+    handed_on = prepare_data.python_func(prepared.run, prepared.digest, data)
+    assert handed_on == (prepared.data, prepared.test, prepared.mixture, prepared.baseline_arms)
+
+
+def test_the_first_step_says_whether_to_train_and_why(tmp_path: Path) -> None:
+    prepared = check(tmp_path)
+    assert prepared.Output == "yes"
+    assert prepared.reason == "Training: requested by trigger_when: always."
+
+
+def test_without_a_reason_to_train_nothing_is_prepared_and_a_report_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = SimpleNamespace(result=TriggerResult(train=False, reason="Nothing is new."))
+    monkeypatch.setattr("daftt_core.retraining.check_trigger", lambda *_: verdict)
+    prepared = check(tmp_path)
+    assert (prepared.Output, prepared.reason) == ("no", "Nothing is new.")
+    assert (prepared.data, prepared.baseline_arms) == ("", "")
+    run, _ = load_run(prepared.run, prepared.digest)
+    assert {"preflight", "report"} == set(finished_stages(run))
 
 
 def test_the_cells_of_a_sweep_are_committed_as_runs_are(tmp_path: Path) -> None:
@@ -146,14 +175,15 @@ def test_the_cells_of_a_sweep_are_committed_as_runs_are(tmp_path: Path) -> None:
 
 
 def test_references_and_numbers() -> None:
-    assert references(["students/real+both@abc", "students/gold@d"]) == {
+    assert references(["students/real+both@abc", "students/gold@d,students/real@e", ""]) == {
         "students/real+both": "abc",
         "students/gold": "d",
+        "students/real": "e",
     }
     summary = {"a": 1, "b": {"c": 0.5, "d": float("nan")}, "e": True, "f": "x", "g": [1]}
     assert numbers(summary) == {"a": 1.0, "b.c": 0.5}
 
 
 def test_every_component_says_what_it_takes() -> None:
-    assert isinstance(preflight, dsl.base_component.BaseComponent)
-    assert preflight.description.startswith("Merge the form, presets and settings")
+    assert isinstance(prepare, dsl.base_component.BaseComponent)
+    assert prepare.description.startswith("Check every setting")

@@ -12,20 +12,21 @@ import torch
 from huggingface_hub import ModelCard
 from toy_run import toy_config
 
-from components.promote import promote as component
+from components.evaluate import evaluate as component
 from daftt_core.config import Config
 from daftt_core.data import prepare
 from daftt_core.evaluation import evaluate
+from daftt_core.notifications import ending_of
 from daftt_core.preflight import preflight, resolve
 from daftt_core.records import Example, SyntheticExample, read_jsonl, write_jsonl
 from daftt_core.registry import TaskRegistry, read_decision
-from daftt_core.reporting import write_report
+from daftt_core.reporting import summarize
 from daftt_core.student import predict_test, train_arm
 from daftt_core.workspace import Run, read_stage, run_stage
 
 
 def trained(folder: Path, name: str, **settings: object) -> tuple[Run, Config]:
-    """A run up to its report; a perfect teacher has labelled its inputs."""
+    """A run up to its evaluation; a perfect teacher has labelled its inputs."""
     config = toy_config(folder, name=name, data_labelled_count=4, data_test_count=120, **settings)
     run = resolve(config)
     preflight(config, run)
@@ -51,31 +52,37 @@ def trained(folder: Path, name: str, **settings: object) -> tuple[Run, Config]:
     return run, config
 
 
-class Metrics:
-    """Takes what a component logs."""
-
-    def __init__(self) -> None:
-        self.logged: dict[str, float] = {}
+class Scores(SimpleNamespace):
+    """Takes what the component logs."""
 
     def log_metric(self, name: str, value: float) -> None:
-        self.logged[name] = value
+        setattr(self, name, value)
+
+    def log_confusion_matrix(self, labels: list[str], rows: list[list[int]]) -> None:
+        self.labels, self.rows = labels, rows
 
 
-def promoted(folder: Path, run: Run, config: Config) -> tuple[bool, str, dict[str, float], str]:
-    """What the component hands on: its outputs, its metrics, and the report."""
-    metrics, note, page = Metrics(), folder / "decision.md", folder / "page.html"
-    flag, reason = component.python_func(
+def judged(folder: Path, run: Run, config: Config, *, promotes: bool = True) -> Any:
+    """Run the component on a run whose students are trained; what it hands on."""
+    students = [
+        f"students/{arm}@{read_stage(run, f'students/{arm}')[1].digest}"
+        for arm in ("real", "real+annotated")
+    ]
+    outputs = {
+        name: Scores(path=str(folder / f"{name}.out"), metadata={})
+        for name in ("scores", "confusion_matrix", "student", "report")
+    }
+    outcome = component.python_func(
         run=run.uri,
         settings=preflight(config, run).digest,
-        evaluation=read_stage(run, "evaluation")[1].digest,
-        report=write_report(run).digest,
-        images={"train": "daftt/train@sha256:" + "0" * 64},
-        metrics=metrics,
-        decision=SimpleNamespace(path=str(note)),
-        page=SimpleNamespace(path=str(page)),
+        test=read_stage(run, "test")[1].digest,
+        baseline=students[0],
+        augmented=students[1:],
+        promotes=promotes,
+        **outputs,
     )
-    assert note.read_text().strip()
-    return flag, reason, metrics.logged, page.read_text()
+    page = Path(outputs["report"].path).read_text()
+    return SimpleNamespace(**outputs | {"outcome": outcome, "page": page})
 
 
 @pytest.mark.slow
@@ -84,14 +91,18 @@ def test_a_run_promotes_and_a_worse_one_is_refused(
 ) -> None:
     torch.set_num_threads(1)
     monkeypatch.setenv("DAFTT_USER", "ann")
+    monkeypatch.setattr("components.images.IMAGES", {"train": f"daftt/train@sha256:{'0' * 64}"})
     good, config = trained(tmp_path, "good")
-    flag, reason, metrics, page = promoted(tmp_path, good, config)
-    assert flag, reason
+    result = judged(tmp_path, good, config)
     decision = read_decision(good)
-    assert metrics["promoted"] == 1
-    assert metrics["score"] == decision.score > 0.9
-    assert "Promoted</span>" in page
-    assert f"({decision.version}) is the first champion" in page
+    assert decision.promoted
+    assert decision.reason in result.outcome
+    assert result.student.metadata["location"] == f"{good.uri}/students/{decision.arm}"
+    assert decision.score > 0.9
+    assert result.scores.student_percent > 90
+    assert result.confusion_matrix.labels == list(good.task.label_names)
+    assert "Promoted</span>" in result.page
+    assert f"({decision.version}) is the first champion" in result.page
     folder = tmp_path / "runs" / "registry" / "meals" / "versions" / decision.version
     card = ModelCard.load(folder / "README.md")
     assert card.data.pipeline_tag == "text-classification"
@@ -101,13 +112,12 @@ def test_a_run_promotes_and_a_worse_one_is_refused(
 
     poor, config = trained(tmp_path, "poor", student_epochs=1, student_min_steps=0,
                            student_learning_rate=1e-6)  # fmt: skip
-    flag, reason, metrics, page = promoted(tmp_path, poor, config)
-    assert not flag
-    assert metrics["promoted"] == 0
-    assert reason.startswith("Not promoted: ")
-    assert f"over champion {decision.version}, which is not shown to be above 0" in reason
-    assert "Not promoted</span>" in page
+    result = judged(tmp_path, poor, config)
+    assert "Not promoted: " in result.outcome
+    assert f"over champion {decision.version}, which is not shown to be above 0" in result.outcome
+    assert "Not promoted</span>" in result.page
     found = read_decision(poor)
+    assert not found.promoted
     assert found.gain is not None
     assert found.champion_score == decision.score, "the same test examples, the same model"
     assert found.gain < -10
@@ -119,15 +129,26 @@ def test_a_run_promotes_and_a_worse_one_is_refused(
     ]
 
 
+@pytest.mark.slow
 def test_promotion_that_is_not_asked_for_does_nothing(tmp_path: Path) -> None:
-    config = toy_config(tmp_path, promotion_enabled=False, name="one")
-    run = resolve(config)
-    settings = preflight(config, run).digest
-    report = write_report(run)
-    note, page = tmp_path / "note.md", tmp_path / "page.html"
-    outputs = component.python_func(
-        *(run.uri, settings, "", report.digest, {}, Metrics()),
-        *(SimpleNamespace(path=str(note)), SimpleNamespace(path=str(page))),
-    )
-    assert outputs == (False, "Not asked for (promotion_enabled).")
-    assert not (tmp_path / "runs" / "registry").exists()
+    run, config = trained(tmp_path, "one", promotion_enabled=False)
+    for promotes in (True, False):
+        assert judged(tmp_path, run, config, promotes=promotes).outcome
+        assert not (tmp_path / "runs" / "registry").exists()
+
+
+@pytest.mark.slow
+def test_a_step_that_is_retried_leaves_the_summary_that_its_exit_handler_no_longer_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KFP_POD_NAME", "daftt-abc12-system-container-impl-1234567890")
+    run, config = trained(tmp_path, "one", promotion_enabled=False)
+    summary = Path(run.uri) / "summary.md"
+    judged(tmp_path, run, config)
+    assert not summary.exists()  # the exit handler is still to come
+    summarize(run, ending_of(run, "FAILED", "a node died", attempt="other"), "daftt-abc12")
+    judged(tmp_path, run, config)
+    assert summary.read_text().startswith("# A run succeeded")
+    summarize(run, ending_of(run, "FAILED", "a node died", attempt="other"), "daftt-other")
+    judged(tmp_path, run, config)
+    assert summary.read_text().startswith("# A run failed")  # of another attempt

@@ -19,8 +19,8 @@ from daftt_core.config import (
 
 COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled" / "daftt.yaml"
 MODEL_TASKS = {
-    *("assess-teacher", "predict-test", "promote", "synthesize", "train-students"),
-    *("train-students-2", "train-teacher"),
+    *("assess-teacher", "evaluate", "synthesize", "train-students", "train-students-2"),
+    "train-teacher",
 }
 
 
@@ -53,7 +53,7 @@ def test_the_form_has_the_fields_that_people_change_and_all_are_empty(spec: dict
 
 
 def test_no_stage_is_handed_settings_but_their_digest(spec: dict[str, Any]) -> None:
-    forms = {"comp-preflight", "comp-summarize"}
+    forms = {"comp-prepare", "comp-summarize"}
     for name, component in spec["components"].items():
         if "executorLabel" in component and name not in forms:
             inputs = set(component["inputDefinitions"]["parameters"])
@@ -64,7 +64,7 @@ def test_every_container_has_a_pinned_image_and_runs_our_code_only(spec: dict[st
     containers = [
         executor["container"] for executor in spec["deploymentSpec"]["executors"].values()
     ]
-    assert len(containers) >= 10
+    assert len(containers) == len(MODEL_TASKS) + 3
     for container in containers:
         _, _, tag = container["image"].partition(":")
         assert tag not in {"", "latest"}
@@ -78,7 +78,10 @@ def test_shards_and_arms_are_loops(spec: dict[str, Any]) -> None:
         for task in component.get("dag", {}).get("tasks", {}).values()
         if "parameterIterator" in task
     }
-    assert loops == {"pipelinechannel--shards", "pipelinechannel--arms"}
+    assert loops == {
+        "pipelinechannel--assess-teacher-Output",
+        "pipelinechannel--curate-Output",
+    }
 
 
 def test_weights_never_travel_as_artifacts(spec: dict[str, Any]) -> None:
@@ -88,7 +91,8 @@ def test_weights_never_travel_as_artifacts(spec: dict[str, Any]) -> None:
         for artifact in component.get("outputDefinitions", {}).get("artifacts", {}).values()
     }
     assert kinds == {
-        *("system.Metrics", "system.ClassificationMetrics", "system.HTML", "system.Markdown")
+        *("system.Metrics", "system.ClassificationMetrics", "system.HTML", "system.Markdown"),
+        *("system.Dataset", "system.Model"),  # which hold a description and a place
     }
 
 
@@ -157,18 +161,18 @@ def test_nodes_and_secrets_are_compiled_in(tmp_path: Path) -> None:
         ]
     light = spec["deploymentSpec"]["executors"]["exec-curate"]["container"]["resources"]
     assert light["resourceMemoryLimit"] == "3Gi"
-    checked = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]["preflight"]
+    checked = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]["prepare"]
     compiled_in = checked["inputs"]["parameters"]["compiled_in"]["runtimeValue"]["constant"]
     assert "team-hub" in compiled_in
 
 
 def test_bodies_of_loops_are_handed_the_resources_they_ask_for(spec: dict[str, Any]) -> None:
     loops = [c for name, c in spec["components"].items() if name.startswith("comp-for-loop")]
-    assert len(loops) == 3
+    assert len(loops) == 2
     for loop in loops:
         handed = set(loop["inputDefinitions"]["parameters"])
         for name in ("gpus", "gpu_resource", "cpus", "memory"):
-            assert f"pipelinechannel--{name}" in handed
+            assert f"pipelinechannel--prepare-{name}" in handed
 
 
 def test_a_summary_is_left_whatever_happens(spec: dict[str, Any]) -> None:
@@ -178,16 +182,31 @@ def test_a_summary_is_left_whatever_happens(spec: dict[str, Any]) -> None:
     assert set(root) == {"summarize", "exit-handler-1"}
 
 
-def test_without_a_reason_to_train_all_that_follows_is_a_report(spec: dict[str, Any]) -> None:
-    run = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
-    assert set(run) == {"preflight", "check-trigger", "condition-branches-2"}
-    branches = spec["components"]["comp-condition-branches-2"]["dag"]["tasks"]
-    conditions = [branch["triggerPolicy"]["condition"] for branch in branches.values()]
-    said = "inputs.parameter_values['pipelinechannel--check-trigger-train'] == 'yes'"
-    assert conditions == [said, f"!({said})"]
-    train, rest = (set(steps(spec, f"comp-{name}")) for name in branches)
-    assert {"prepare-data", "train-teacher", "promote"} < train
-    assert rest == {"write-report-2"}
+def test_without_a_reason_to_train_there_is_nothing_but_the_first_step(
+    spec: dict[str, Any],
+) -> None:
+    run = steps(spec, "comp-exit-handler-1")
+    assert set(run) == {"prepare", "condition-2"}
+    condition = run["condition-2"]["triggerPolicy"]["condition"]
+    assert condition == "inputs.parameter_values['pipelinechannel--prepare-Output'] == 'yes'"
+    trains = set(steps(spec, "comp-condition-2"))
+    assert {"train-teacher", "train-students", "curate", "evaluate"} < trains
+
+
+def test_every_task_and_loop_has_a_title(spec: dict[str, Any]) -> None:
+    for graph in (spec["root"], *spec["components"].values()):
+        for name, task in graph.get("dag", {}).get("tasks", {}).items():
+            title = task["taskInfo"]["name"]
+            assert title[0].isupper(), name
+
+
+def test_fields_with_a_choice_are_drawn_as_one(spec: dict[str, Any]) -> None:
+    fields = spec["root"]["inputDefinitions"]["parameters"]
+    choices = {name: field["literals"] for name, field in fields.items() if "literals" in field}
+    assert choices == {
+        "on_gate_fail": ["", "stop", "continue"],
+        "synthesis_mode": ["", "annotate", "generate", "both"],
+    }
 
 
 def steps(spec: dict[str, Any], component: str) -> dict[str, Any]:

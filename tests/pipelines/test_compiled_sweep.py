@@ -57,7 +57,7 @@ def test_the_table_is_made_whatever_becomes_of_the_cells(spec: dict[str, Any]) -
 def test_the_cells_are_one_loop_over_what_the_first_step_lays_out(spec: dict[str, Any]) -> None:
     tasks = steps(spec, "comp-exit-handler-1")
     loop, plan = (tasks[name] for name in sorted(tasks))
-    assert [plan["taskInfo"]["name"], loop["taskInfo"]["name"]] == ["plan-sweep", "cells"]
+    assert [plan["taskInfo"]["name"], loop["taskInfo"]["name"]] == ["Lay out the cells", "Cells"]
     items = loop["parameterIterator"]["items"]["inputParameter"]
     assert items == "pipelinechannel--plan-sweep-Output"
     assert list(steps(spec, loop["componentRef"]["name"])) == ["sweep-cell"]
@@ -73,8 +73,11 @@ def test_a_cell_is_told_its_run_and_the_digest_of_its_settings(spec: dict[str, A
 
 
 def test_a_cell_has_the_stages_of_a_run_and_promotes_nothing(spec: dict[str, Any]) -> None:
-    run, cell = steps(read("daftt")[0], "comp-condition-3"), steps(spec, "comp-sweep-cell")
-    assert set(cell) == set(run) - {"promote"}
+    run, cell = steps(read("daftt")[0], "comp-condition-2"), steps(spec, "comp-sweep-cell")
+    shape = {task["taskInfo"]["name"] for task in run.values()}
+    assert {task["taskInfo"]["name"] for task in cell.values()} == shape | {"Prepare data"}
+    promotes = cell["evaluate"]["inputs"]["parameters"]["promotes"]
+    assert promotes == {"runtimeValue": {"constant": False}}
 
 
 def test_pods_are_alike_in_both_pipelines() -> None:
@@ -82,10 +85,9 @@ def test_pods_are_alike_in_both_pipelines() -> None:
         read(name)[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         for name in ("daftt", "sweep")
     )
-    for name in set(run) - {
-        *("exec-check-trigger", "exec-preflight", "exec-promote", "exec-summarize"),
-        "exec-write-report-2",
-    }:
+    shared = set(run) & set(sweep)
+    assert shared == set(run) - {"exec-prepare", "exec-summarize"}
+    for name in shared:
         assert set(run[name]) == set(sweep[name]), name
         assert run[name]["activeDeadlineSeconds"] == sweep[name]["activeDeadlineSeconds"]
 
@@ -100,6 +102,11 @@ def test_the_form_has_what_varies_and_what_names_the_sweep(spec: dict[str, Any])
 
 
 def test_arms_are_trained_that_curation_has_left_something_for(spec: dict[str, Any]) -> None:
-    for tasks in (steps(spec, "comp-sweep-cell"), steps(read("daftt")[0], "comp-condition-3")):
-        arms = tasks["train-arms-2"]["inputs"]["parameters"]["arms"]["taskOutputParameter"]
-        assert arms == {"outputParameterKey": "arms", "producerTask": "curate"}
+    for tasks in (steps(spec, "comp-sweep-cell"), steps(read("daftt")[0], "comp-condition-2")):
+        loop = next(
+            task
+            for task in tasks.values()
+            if task["taskInfo"]["name"] == "Arms with synthetic data"
+        )
+        items = loop["parameterIterator"]["items"]["inputParameter"]
+        assert items == "pipelinechannel--curate-Output"

@@ -41,12 +41,15 @@ class WorkflowSize:
         nodes: The state of all nodes as JSON.
         packed: The same, compressed as Argo does.
         count: How many nodes there are.
+        pods: How many pods have run: a driver for each task, loop and iteration, and one for the
+            whole; and an executor for each task that is a container.
     """
 
     specification: int
     nodes: int
     packed: int
     count: int
+    pods: int
 
 
 class _Nodes:
@@ -59,23 +62,29 @@ class _Nodes:
             self.platform = deployment["executors"]
         self.loops = loops
         self.nodes: list[str] = []
+        self.pods = 1
 
-    def run(self, component: dict[str, Any], iterations: int = 1) -> None:
+    def run(self, component: dict[str, Any]) -> None:
         """Add the nodes of each task of a graph."""
         for name, task in component["dag"]["tasks"].items():
-            for index in range(iterations if "parameterIterator" in task else 1):
+            iterations = 1
+            if "parameterIterator" in task:
+                iterations = self.loops.get(task["taskInfo"]["name"], 1)
+                self._add(f"{_json(task)}{name}")
+                self.pods += 1
+            for index in range(iterations):
                 self._task(name, task, index)
 
     def _task(self, name: str, task: dict[str, Any], index: int) -> None:
         component = self.spec["components"][task["componentRef"]["name"]]
         given = f"{_json(component)}{_json(task)}{name}{index}"
         if _STEPS in component:
-            if "parameterIterator" in task:
-                self._add(f"{_json(task)}{name}")
             self._add(given)  # its driver
             self._add(f"{name}{index}")
-            self.run(component, self.loops.get(name, 1))
+            self.pods += 1
+            self.run(component)
             return
+        self.pods += 2
         label = component["executorLabel"]
         container = self.spec["deploymentSpec"]["executors"][label]["container"]
         patch = _json(container) + _json(task.get("inputs", {}))  # with the inputs' values
@@ -96,7 +105,7 @@ def workflow_size(compiled: Path, loops: Mapping[str, int]) -> WorkflowSize:
 
     Args:
         compiled: The compiled pipeline.
-        loops: Iterations of each loop, by the name of the task around it; else one.
+        loops: Iterations of each loop, by its title; else one.
     """
     nodes = _Nodes(compiled, loops)
     nodes.run(nodes.spec["root"])
@@ -113,6 +122,7 @@ def workflow_size(compiled: Path, loops: Mapping[str, int]) -> WorkflowSize:
         nodes=len(text),
         packed=round(packed * _REAL_PACKED),
         count=len(nodes.nodes),
+        pods=nodes.pods,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from daftt_core.cli.printing import say
-from daftt_core.config import Config
+from daftt_core.config import Config, form_choices
 
 PIPELINES = ("daftt", "sweep")
 """The pipelines, by the names of their files."""
@@ -67,4 +67,11 @@ def compile_pipeline(path: Path, config: Config | None = None) -> None:
         from pipelines.sweep import build_pipeline
     else:
         from pipelines.daftt import build_pipeline
-    compiler.Compiler().compile(build_pipeline(config.cluster, config.notify), str(path))
+    pipeline = build_pipeline(config.cluster, config.notify)
+    # the page of Kubeflow Pipelines 2.17 draws literals as drop-downs; its SDK writes none
+    fields = pipeline.component_spec.implementation.graph.root.input_definitions.parameters
+    for name, choices in form_choices().items():
+        if name in fields:
+            for choice in choices:
+                fields[name].literals.add().string_value = choice
+    compiler.Compiler().compile(pipeline, str(path))

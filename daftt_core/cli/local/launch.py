@@ -28,6 +28,7 @@ from daftt_core.cli.printing import say
 from daftt_core.config import as_argument
 from daftt_core.errors import StorageError
 from daftt_core.storage import check_writable
+from daftt_core.telemetry import LOOP_WIDTH
 
 INTERRUPTED = 128 + signal.SIGINT  # as shells report it
 LOG = "log.txt"
@@ -196,7 +197,7 @@ def _start(
         start_new_session=True,  # Ctrl-C reaches this process alone, which ends the rest
         env={
             **os.environ,
-            "DAFTT_LOOP_WIDTH": _LOOP_WIDTH,
+            LOOP_WIDTH: _LOOP_WIDTH,
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": temporary,
         },

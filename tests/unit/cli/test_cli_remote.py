@@ -173,7 +173,7 @@ def test_each_place_that_pods_do_not_see_is_refused(
 def test_a_sweep_that_one_workflow_cannot_hold_is_refused(server: KfpServer, capsys) -> None:
     words = ["submit", "--pipeline", "sweep", *OUTPUT, "--ratios", "1,2,3,4,5,6"]
     assert main([*words, "--fractions", "0.01,0.02,0.03,0.04"]) == 2
-    assert "at most 8 cells" in capsys.readouterr().err
+    assert "at most 12 cells" in capsys.readouterr().err
     assert server.requests == []
 
 

@@ -22,6 +22,8 @@ from daftt_core.modeling import (
     save_model,
     set_seeds,
 )
+from daftt_core.modeling.machine import move_to
+from daftt_core.network import Retry
 
 TEXTS = ["a good film", "a bad play\nOutput: x"]
 LABELS = ["negative", "positive"]
@@ -264,3 +266,23 @@ def test_the_bundled_teacher_knows_something() -> None:
     inputs = tokenizer("The capital of France is", return_tensors="pt")
     written = model.generate(**inputs, max_new_tokens=3, do_sample=False)
     assert "Paris" in tokenizer.decode(written[0])
+
+
+def test_a_gpu_whose_memory_is_taken_for_a_moment_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), None]
+    model = torch.nn.Linear(1000, 1000, bias=False)
+
+    def move(*_: object) -> None:
+        answer = answers.pop(0)
+        if answer:
+            raise answer
+
+    monkeypatch.setattr(torch.nn.Module, "to", move)
+    at_once = Retry(attempts=2, sleep=lambda _: None)
+    move_to(model, torch.device("cuda"), at_once)
+    assert answers == []
+    answers += [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")] * 2
+    with pytest.raises(ModelError, match=r"cuda: no room for the model's 0.0 GB \(CUDA out of"):
+        move_to(model, torch.device("cuda"), at_once)

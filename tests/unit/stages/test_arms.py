@@ -6,7 +6,7 @@ from daftt_core.stages import ARMS, augmented_arms, baseline_arms, synthesis_sha
 
 
 def test_the_gold_arm_needs_to_be_asked_for_and_to_be_known() -> None:
-    assert baseline_arms(True, gold_is_known=True) == ["gold", "real"]
+    assert baseline_arms(True, gold_is_known=True) == ["real", "gold"]
     assert baseline_arms(True, gold_is_known=False) == ["real"]
     assert baseline_arms(False, gold_is_known=True) == ["real"]
 

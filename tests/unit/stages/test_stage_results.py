@@ -12,25 +12,40 @@ from daftt_core.stages import (
     STAGES,
     TEST,
     VERSIONS,
+    ArmScores,
+    EvaluationResult,
     LabelFunnel,
-    log_numbers,
+    numbers,
     stage_of,
     students_by_arm,
 )
 
 
-class Metrics:
-    def __init__(self) -> None:
-        self.logged: dict[str, float] = {}
-
-    def log_metric(self, metric: str, value: float) -> None:
-        self.logged[metric] = value
+def test_every_finite_number_has_a_name_that_is_its_path() -> None:
+    summary = {"a": 1, "b": {"c": 0.5}, "d": float("nan"), "e": True, "f": "text"}
+    assert numbers(summary) == {"a": 1.0, "b.c": 0.5}
 
 
-def test_every_finite_number_is_logged_under_its_path() -> None:
-    metrics = Metrics()
-    log_numbers(metrics, {"a": 1, "b": {"c": 0.5}, "d": float("nan"), "e": True, "f": "text"})
-    assert metrics.logged == {"a": 1.0, "b.c": 0.5}
+def test_runs_are_compared_in_percent_and_in_points_of_it() -> None:
+    arms = {
+        "real": ArmScores(mean=0.75),
+        "real+both": ArmScores(mean=0.8125, gain=6.25, gain_low=3.0, gain_high=9.5),
+        "real+annotated": ArmScores(mean=0.9, gain=15.0, gain_low=12.0, gain_high=18.0),
+    }
+    result = EvaluationResult(chosen_arm="real+both", arms=arms)
+    assert result.percentages == {
+        "student_percent": 81.25,
+        "labels_alone_percent": 75.0,
+        "gain_points": 6.25,
+        "gain_low_points": 3.0,
+        "gain_high_points": 9.5,
+    }
+    gold = EvaluationResult(chosen_arm="real", arms={**arms, "gold": ArmScores(mean=0.875)})
+    assert gold.percentages == {
+        "student_percent": 75.0,
+        "labels_alone_percent": 75.0,
+        "labels_all_true_percent": 87.5,
+    }
 
 
 def test_students_are_found_by_their_arm() -> None:
