@@ -98,6 +98,7 @@ class Ended:
         run_id: The attempt that ended.
         statuses_when_stopped: What the stages said then.
         logs_when_stopped: What ``daftt logs --failed`` printed then.
+        told_when_stopped: The messages until then.
         deleted_driver: The last phase in which the deleted driver's pod was seen.
     """
 
@@ -108,6 +109,7 @@ class Ended:
     run_id: str
     statuses_when_stopped: dict[str, StageStatus]
     logs_when_stopped: str
+    told_when_stopped: tuple[dict[str, Any], ...]
     deleted_driver: str
 
 
@@ -341,7 +343,8 @@ def ended(
     until("the stopped run's pods have ended", lambda: not pods.at_work(), STEP_SECONDS)
     statuses_when_stopped = {status.stage: status for status in read_remote_statuses(run)}
     logs_when_stopped = daftt("logs", stopped_id, "--failed")
-    assert messages.bodies == []
+    told_when_stopped = tuple(messages.bodies)
+    messages.bodies.clear()
 
     second = Submitted(settings, folder / "second")
     pods = Pods(core, second.run_id)
@@ -360,6 +363,7 @@ def ended(
         run_id=second.run_id,
         statuses_when_stopped=statuses_when_stopped,
         logs_when_stopped=logs_when_stopped,
+        told_when_stopped=told_when_stopped,
         deleted_driver=phase,
     )
 

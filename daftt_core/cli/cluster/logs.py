@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from daftt_core.cli.cluster.remote import Connection, Remote, connect, with_connection
+from daftt_core.cli.cluster.remote import Connection, Remote, connect, state_of, with_connection
 from daftt_core.cli.cluster.remote_runs import find_run, runs_of
 from daftt_core.cli.printing import say
 from daftt_core.errors import DafttError, JobError, RemoteError, did_you_mean
@@ -52,7 +52,7 @@ def logs_command(
     """
     remote = connect(connection)
     found = find_run(remote, run)
-    say(visible_line(f"{found.display_name}: {(found.state or 'PENDING').lower()}"))
+    say(visible_line(f"{found.display_name}: {state_of(found).lower()}"))
     say(remote.link(f"runs/details/{found.run_id}"))
     for line in _stages(found, only_failed=failed):
         say(visible_line(line))

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from daftt_core.cli.cluster.remote import ENDED, Remote, equals
+from daftt_core.cli.cluster.remote import ENDED, Remote, equals, state_of
 from daftt_core.config import (
     FORM_SETTINGS,
     ClusterConfig,
@@ -104,11 +104,12 @@ def runs_of(run: Any) -> Iterator[tuple[str, Run]]:
 
 def _read(remote: Remote, run: Any) -> RemoteRun:
     now = datetime.now(UTC)
-    ended = run.finished_at if run.state in ENDED else None
+    state = state_of(run)
+    ended = run.finished_at if state in ENDED else None
     return RemoteRun(
         run_id=run.run_id,
         name=run.display_name,
-        status=(run.state or "PENDING").lower(),
+        status=state.lower(),
         message=(run.error.message or "") if run.error else "",
         age_seconds=(now - run.created_at).total_seconds(),
         seconds=((ended or now) - run.created_at).total_seconds(),

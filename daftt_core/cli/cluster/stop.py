@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from daftt_core.cli.cluster.remote import ENDED, Connection, Remote, connect, with_connection
+from daftt_core.cli.cluster.remote import (
+    ENDED,
+    Connection,
+    Remote,
+    connect,
+    state_of,
+    with_connection,
+)
 from daftt_core.cli.cluster.remote_runs import find_run, runs_of
 from daftt_core.cli.printing import say
 from daftt_core.errors import DafttError, JobError
@@ -33,8 +40,9 @@ def stop_command(run: str, connection: Connection) -> None:
     remote = connect(connection)
     found = find_run(remote, run)
     name = visible_line(found.display_name)
-    if found.state in ENDED:
-        say(f"{name}: has ended already ({found.state.lower()})")
+    state = state_of(found)
+    if state in ENDED:
+        say(f"{name}: has ended already ({state.lower()})")
     else:
         remote.change("stop the run", remote.client.terminate_run, run_id=found.run_id)
         say(f"{name}: stopped")
