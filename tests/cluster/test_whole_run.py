@@ -49,7 +49,8 @@ from toy_run import toy_config
 
 from daftt_core.config import to_flat
 from daftt_core.stages import EVALUATION, PROMOTION, REPORT, TEACHER
-from daftt_core.storage import open_storage
+from daftt_core.storage import Storage, open_storage
+from daftt_core.workspace.progress import PROGRESS
 from daftt_core.workspace.status import StageStatus, read_remote_statuses
 
 KFP = os.environ.get("DAFTT_TEST_KFP", "")
@@ -335,7 +336,7 @@ def ended(
 
     first = Submitted(settings, folder / "first")
     stopped_id = first.run_id
-    first.until("the teacher has a checkpoint", lambda: run.entries(f".progress/{TEACHER}/"))
+    first.until("the teacher's checkpoint is stored", lambda: stored_checkpoints(run))
     daftt("stop", name)
     assert first.exit_code(STEP_SECONDS) == 10
     assert f"{name}: canceled" in first.errors
@@ -378,6 +379,7 @@ def write_settings(folder: Path, name: str, base: str, store: Store, messages: M
         teacher_model=f"{base}/models/teacher",
         student_model=f"{base}/models/student",
         teacher_epochs=400,  # so that it is long enough to be stopped and killed
+        teacher_checkpoint_steps=100,
         mixture_tasks=2,
         mixture_share=0.9,
         synthesis_shards=1,
@@ -395,6 +397,12 @@ def write_settings(folder: Path, name: str, base: str, store: Store, messages: M
     path = folder / "settings.json"  # JSON is YAML
     path.write_text(json.dumps(to_flat(config)))
     return path
+
+
+def stored_checkpoints(run: Storage) -> list[str]:
+    """What there is of the teacher to resume from."""
+    names = run.entries(f"{PROGRESS}/{TEACHER}/")
+    return [name for name in names if "/folders/" in name and "checkpoint-" in name]
 
 
 def remote_runs() -> dict[str, dict[str, Any]]:
