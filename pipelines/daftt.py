@@ -8,7 +8,7 @@ from kfp import dsl
 
 from components.prepare import prepare
 from components.summarize import summarize
-from daftt_core.config import ClusterConfig, NotifyConfig, json_argument
+from daftt_core.config import FROM_PRESET, ClusterConfig, NotifyConfig, json_argument
 from pipelines.form import describe_form, inputs_of
 from pipelines.pods import ModelPod, Pods
 from pipelines.stages import add_stages
@@ -38,13 +38,13 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         data_train: str = "",
         data_unlabelled: str = "",
         name: str = "",
-        on_gate_fail: str = "",
+        on_gate_fail: str = FROM_PRESET,
         output: str = "",
         preset: str = "",
         settings: dict = {},  # noqa: B006 - kfp takes a default as it is
         student_model: str = "",
         student_seeds: str = "",
-        synthesis_mode: str = "",
+        synthesis_mode: str = FROM_PRESET,
         task: str = "",
         teacher_model: str = "",
     ):
@@ -53,7 +53,7 @@ def build_pipeline(cluster: ClusterConfig, notify: NotifyConfig):
         form = inputs_of(prepare, locals())
         summary = pods.notifies(pods.light(summarize(**form), "Summary and report"))
         with dsl.ExitHandler(summary, name="Run"):
-            prepared = pods.light(prepare(**form), "Check settings and prepare data").outputs
+            prepared = pods.light(prepare(**form), "Check and prepare").outputs
             sizes = ("gpu_resource", "gpus", "cpus", "memory")
             pod = ModelPod(pods, *(prepared[size] for size in sizes))
             with dsl.If(prepared["Output"] == "yes", name="Train and evaluate"):

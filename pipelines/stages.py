@@ -49,14 +49,14 @@ def add_stages(
     """
     run_and_data = {"run": run, "settings": settings, "data": prepared["data"]}
     baseline = train_students(arms=prepared["baseline_arms"], curated="", **run_and_data)
-    pod.run(baseline, "Train students on the labels alone", hours=48)
+    pod.run(baseline, "Students: labels alone", hours=48)
     teacher = train_teacher(mixture=prepared["mixture"], **run_and_data)
-    pod.with_gpus(teacher_gpus).run(teacher, "Fine-tune the teacher", hours=7 * 24)
+    pod.with_gpus(teacher_gpus).run(teacher, "Fine-tune teacher", hours=7 * 24)
     assessment = assess_teacher(
         teacher=teacher.outputs["Output"], baseline=baseline.output, **run_and_data
     )
-    pod.run(assessment, "Assess the teacher", hours=12)  # a gate that is not passed is an answer
-    with dsl.ParallelFor(assessment.output, name="Shards of synthetic data") as shard:
+    pod.run(assessment, "Assess teacher", hours=12)  # a gate that is not passed is an answer
+    with dsl.ParallelFor(assessment.output, name="Synthetic shards") as shard:
         written = synthesize(
             source=shard.source,
             shard=shard.shard,
@@ -68,12 +68,12 @@ def add_stages(
         )
         pod.run(written, "Annotate or generate", hours=24)
     curated = curate(synthetic=dsl.Collected(written.output), **run_and_data)
-    pods.light(curated, "Curate synthetic data")
-    with dsl.ParallelFor(curated.outputs["Output"], name="Arms with synthetic data") as item:
+    pods.light(curated, "Curate")
+    with dsl.ParallelFor(curated.outputs["Output"], name="Augmented arms") as item:
         augmented = train_students(
             arms=item.arms, run=run, settings=settings, data=item.data, curated=item.curated
         )
-        pod.run(augmented, "Train the students of an arm", hours=24)
+        pod.run(augmented, "Students of an arm", hours=24)
     judged = evaluate(
         run=run,
         settings=settings,
@@ -82,4 +82,4 @@ def add_stages(
         augmented=dsl.Collected(augmented.output),
         promotes=promotes,
     )
-    pod.run(judged, "Evaluate, promote and report", hours=24)
+    pod.run(judged, "Evaluate and promote", hours=24)

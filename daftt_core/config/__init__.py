@@ -17,6 +17,7 @@ from daftt_core.config.flat import (
 )
 from daftt_core.config.form import (
     FORM_SETTINGS,
+    FROM_PRESET,
     as_argument,
     check_compiled_in,
     form_arguments,
@@ -42,6 +43,7 @@ from daftt_core.config.training import Precision, StudentConfig, TeacherConfig
 
 __all__ = [
     "FORM_SETTINGS",
+    "FROM_PRESET",
     "ClusterConfig",
     "Config",
     "CurationConfig",

@@ -2,8 +2,8 @@ r"""A pipeline's form: the few fields that people change from run to run, and al
 
 The form has the settings named in ``FORM_SETTINGS``, and beside them ``preset``, which names one
 preset of each kind, and ``settings``, a JSON object of flat settings. All fields default to empty,
-which means "from the preset". They are merged once, by the first stage: defaults < presets <
-settings < fields. What shapes pods and cannot be chosen at run time is compiled in.
+or to "from preset", which means the same. They are merged once, by the first stage: defaults <
+presets < settings < fields. What shapes pods and cannot be chosen at run time is compiled in.
 
 What a pipeline passes to a stage goes through several programs that look for patterns in it and
 put something else in their place:
@@ -33,6 +33,9 @@ from daftt_core.errors import ConfigError
 
 _MARK = "json:"
 _REPLACED = re.compile(r"\{(?=\{)|\$|(?<=python)3|/(?=kfp-workspace)")
+
+FROM_PRESET = "from preset"
+"""The default of a field with a choice: the page for a run draws no empty one in a drop-down."""
 
 FORM_SETTINGS = (
     "data_labelled_count",
@@ -64,14 +67,13 @@ def form_descriptions() -> dict[str, str]:
 
 
 def form_choices() -> dict[str, list[str]]:
-    """Return the values that a field of the form may have, for those with a choice.
-
-    The first is empty: from the preset.
-    """
+    """Return the values that a field of the form may have, for those with a choice."""
     fields = flat_fields()
     kinds = {name: fields[name].annotation for name in FORM_SETTINGS}
     return {
-        name: ["", *get_args(kind)] for name, kind in kinds.items() if get_origin(kind) is Literal
+        name: [FROM_PRESET, *get_args(kind)]
+        for name, kind in kinds.items()
+        if get_origin(kind) is Literal
     }
 
 
@@ -104,7 +106,8 @@ def merge_form(form: Mapping[str, Any]) -> dict[str, object]:
     Raises:
         ConfigError: The presets do not exist or do not go together.
     """
-    fields = {name: form[name] for name in FORM_SETTINGS if form.get(name, "") != ""}
+    empty = ("", FROM_PRESET)
+    fields = {name: form[name] for name in FORM_SETTINGS if form.get(name, "") not in empty}
     presets = read_presets(split_presets(form["preset"]))
     settings: dict[str, object] = _whole_numbers(form["settings"])
     return _compiled_in(form) | presets | settings | fields

@@ -195,7 +195,9 @@ def _reason(
     if terminated.get("reason") == "OOMKilled":
         return f"OOMKilled: it used more than {memory_setting}", True
     killed = _KILLED.get(terminated.get("exitCode") or 0)
-    return killed or status.get("reason") or terminated.get("reason") or "failed", False
+    own = "; ".join((terminated.get("message") or "").split("\n")).strip("; ")
+    reasons = (killed, status.get("reason"), own, terminated.get("reason"))
+    return next((reason for reason in reasons if reason), "failed"), False
 
 
 def _deleted(metadata: dict[str, Any]) -> str:

@@ -139,9 +139,9 @@ def _dead_step(statuses: list[StageStatus]) -> str:
     if cut_off:
         place = f"stage {', '.join(cut_off)} was cut off in its work"
     elif statuses:
-        place = f"the step after stage {statuses[-1].stage} did not begin its work"
+        place = f"the step after stage {statuses[-1].stage} failed"
     else:
-        place = "its first step did not begin its work"
+        place = "its first step failed"
     return place
 
 

@@ -121,8 +121,8 @@ def tell_again(run: Run, config: Config) -> None:
 def _sentence(ending: Ending) -> str:
     if ending.outcome != "failed":
         return escape_markdown(ending.sentence)
-    # names of settings as they are: Kubeflow's page takes escaped underscores for emphasis
-    return f"```text\n{visible_line(ending.sentence).replace('```', chr(39) * 3)}\n```"
+    # as code: Kubeflow's page takes escaped underscores in the names of settings for emphasis
+    return "\n".join(f"- {_code(line)}" for line in ending.sentence.splitlines() if line.strip())
 
 
 def _arms(evaluation: EvaluationResult | None) -> str:

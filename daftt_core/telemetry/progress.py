@@ -13,9 +13,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 
 from daftt_core.errors import DafttError
 
@@ -23,6 +24,10 @@ LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
 """Environment variable: how many iterations of a loop share this machine."""
 
 LOG_EVERY_SECONDS = 10.0
+
+TERMINATION_LOG = Path("/dev/termination-log")
+"""What a container leaves here Kubernetes keeps in its pod's status."""
+_MOST_OF_MESSAGE = 1000  # characters; Kubernetes keeps 4,096 bytes
 _NOTIFY_EVERY_SECONDS = 0.5
 
 log = logging.getLogger("daftt")
@@ -138,4 +143,7 @@ def stage_process(*, level: int = logging.INFO, in_loop: bool = False) -> Iterat
     except DafttError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"error {error.exit_code}: {line}\n")
+        with suppress(OSError):  # it is there in a pod alone
+            if TERMINATION_LOG.exists():
+                TERMINATION_LOG.write_text(str(error)[:_MOST_OF_MESSAGE], encoding="utf-8")
         sys.exit(error.exit_code)

@@ -71,6 +71,6 @@ def test_the_picture_is_what_the_compiled_pipeline_gives() -> None:
     assert picture.TARGET.read_text() == picture.draw(steps), "run `make docs` and commit it"
     labels = [steps.nodes[step]["label"] for step in steps]
     assert len(labels) == len(set(labels)) == 9
-    assert {"Fine-tune the teacher", "Annotate or generate", "Curate synthetic data"} < set(labels)
+    assert {"Fine-tune teacher", "Annotate or generate", "Curate"} < set(labels)
     ends = [steps.nodes[step]["label"] for step in steps if not steps.out_degree(step)]
     assert ends == ["Summary and report"]

@@ -46,6 +46,17 @@ def test_an_image_that_cannot_be_pulled_and_too_little_memory_are_told(api: Kube
     )
 
 
+def test_the_sentence_with_which_a_program_ended_is_told(api: KubeApi) -> None:
+    # containerStatuses[].state.terminated.message is what the container left in its termination log
+    ended = {
+        "reason": "Error",
+        "exitCode": 2,
+        "message": "output: 'runs' is local\ntask: no such\n",
+    }
+    add(api, "a", "run-1", "Failed", containerStatuses=container(terminated=ended))
+    assert why_steps_died() == "pod a: output: 'runs' is local; task: no such, exit code 2"
+
+
 def test_pods_that_may_not_be_listed_are_no_failure(api: KubeApi) -> None:
     api.faults = [Fault("GET", "/pods", 403)]
     assert why_steps_died() == ""

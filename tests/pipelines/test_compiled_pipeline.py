@@ -11,8 +11,10 @@ import yaml
 from daftt_core.cli.authoring.compile import compile_pipeline
 from daftt_core.config import (
     FORM_SETTINGS,
+    FROM_PRESET,
     ClusterConfig,
     flat_fields,
+    form_choices,
     form_descriptions,
     from_flat,
 )
@@ -43,12 +45,13 @@ def tasks(spec: dict[str, Any]) -> list[dict[str, Any]]:
     return [task for graph in graphs for task in graph.get("dag", {}).get("tasks", {}).values()]
 
 
-def test_the_form_has_the_fields_that_people_change_and_all_are_empty(spec: dict[str, Any]) -> None:
+def test_the_form_has_the_fields_that_people_change_and_none_is_set(spec: dict[str, Any]) -> None:
     shown = spec["root"]["inputDefinitions"]["parameters"]
     assert list(shown) == sorted({*FORM_SETTINGS, "preset", "settings"})
     for name, field in shown.items():
         assert field["parameterType"] == ("STRUCT" if name == "settings" else "STRING"), name
-        assert field["defaultValue"] == ({} if name == "settings" else ""), name
+        unset = FROM_PRESET if name in form_choices() else ""
+        assert field["defaultValue"] == ({} if name == "settings" else unset), name
         assert field["description"] == form_descriptions()[name], name
 
 
@@ -204,8 +207,8 @@ def test_fields_with_a_choice_are_drawn_as_one(spec: dict[str, Any]) -> None:
     fields = spec["root"]["inputDefinitions"]["parameters"]
     choices = {name: field["literals"] for name, field in fields.items() if "literals" in field}
     assert choices == {
-        "on_gate_fail": ["", "stop", "continue"],
-        "synthesis_mode": ["", "annotate", "generate", "both"],
+        "on_gate_fail": ["from preset", "stop", "continue"],
+        "synthesis_mode": ["from preset", "annotate", "generate", "both"],
     }
 
 

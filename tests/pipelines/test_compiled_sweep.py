@@ -103,10 +103,6 @@ def test_the_form_has_what_varies_and_what_names_the_sweep(spec: dict[str, Any])
 
 def test_arms_are_trained_that_curation_has_left_something_for(spec: dict[str, Any]) -> None:
     for tasks in (steps(spec, "comp-sweep-cell"), steps(read("daftt")[0], "comp-condition-2")):
-        loop = next(
-            task
-            for task in tasks.values()
-            if task["taskInfo"]["name"] == "Arms with synthetic data"
-        )
+        loop = next(task for task in tasks.values() if task["taskInfo"]["name"] == "Augmented arms")
         items = loop["parameterIterator"]["items"]["inputParameter"]
         assert items == "pipelinechannel--curate-Output"

@@ -8,7 +8,7 @@ from daftt_core.cli.local.launch import compiled_pipeline
 from daftt_core.sweep.plan import MOST_CELLS_OF_A_WORKFLOW
 
 LIMIT = 2**20  # workflow/packer/packer.go of Argo 4.0.5
-SHARDS, ARMS = "Shards of synthetic data", "Arms with synthetic data"
+SHARDS, ARMS = "Synthetic shards", "Augmented arms"
 LOOPS = {SHARDS: 2, ARMS: 3}
 
 

@@ -147,10 +147,10 @@ def test_a_step_that_died_before_its_program_is_told_and_an_older_attempt_is_not
     why = "pod p does not start: ImagePullBackOff"
     nothing = ending_of(run, state, why, attempt=current_attempt())
     assert nothing.outcome == "failed"
-    assert nothing.sentence == f"its first step did not begin its work: {why}"
+    assert nothing.sentence == f"its first step failed: {why}"
     run_stage(run, "data", [], lambda _: {})
     later = ending_of(run, state, attempt=current_attempt())
-    assert later.sentence.startswith("the step after stage data did not begin its work")
+    assert later.sentence.startswith("the step after stage data failed")
     write_status(Path(run.uri), open_run(run.uri), "teacher", "running")
     cut_off = ending_of(run, state, attempt=current_attempt())
     assert cut_off.sentence.startswith("stage teacher was cut off in its work")

@@ -86,4 +86,4 @@ def test_settings_that_make_no_run_are_named_where_kubeflow_says_nothing(tmp_pat
     shown, page = (SimpleNamespace(path=tmp_path / name) for name in ("summary.md", "report.html"))
     component.python_func(**form, status=Ended, summary=shown, report=page)
     summary = shown.path.read_text(encoding="utf-8")
-    assert "student_epochs: 0 should be greater than or equal to 1" in summary
+    assert "- `student_epochs: 0 should be greater than or equal to 1" in summary

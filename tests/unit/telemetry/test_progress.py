@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
+from pathlib import Path
 
 import pytest
 
-from daftt_core.telemetry import Progress, Snapshot, duration, watched_by
+from daftt_core.errors import ConfigError
+from daftt_core.telemetry import Progress, Snapshot, duration, stage_process, watched_by
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,19 @@ def test_no_work_at_all_is_finished_work() -> None:
     with watched_by(seen.append):
         Progress("annotate", 0, "examples")
     assert "(100%)" in str(seen[0])
+
+
+def test_a_mistake_is_left_where_kubernetes_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "termination-log"
+    monkeypatch.setattr("daftt_core.telemetry.progress.TERMINATION_LOG", log)
+    for is_pod in (False, True):
+        if is_pod:
+            log.touch()
+        with pytest.raises(SystemExit) as ended, stage_process():
+            raise ConfigError("output: 'runs' is local\ntask: no such")
+        assert ended.value.code == 2
+        assert log.exists() == is_pod
+    assert log.read_text() == "output: 'runs' is local\ntask: no such"
+    assert "error 2: task: no such\n" in capsys.readouterr().err
