@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-text demo-retrain demo-sweep test test-slow test-all lint typecheck compile \
-  check-compiled docs docs-links lock clean images images-lock k8s-check
+  check-compiled docs docs-links lock lock-images clean images images-lock k8s-check
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "DAFTT needs Python 3.11 or 3.12; $(PYTHON) is older (make PYTHON=...)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet -c constraints.txt -e ".[train,onnx,dev]"
-	$(PIP) install --quiet -c constraints.txt -c docker/build-requirements.txt setuptools wheel
+	$(PIP) install --quiet $$(grep -oE '^(setuptools|wheel)==[^ ]+' docker/build-requirements.txt)
 	DS_BUILD_OPS=0 $(PIP) install --quiet --no-build-isolation -c constraints.txt \
 	  "$$(grep '^deepspeed==' constraints.txt)"
 	touch $@
@@ -90,6 +90,13 @@ lock: ## Choose the newest versions that fit together and write constraints.txt
 	  $(VENV)-lock/bin/python -m pip --disable-pip-version-check freeze --exclude-editable \
 	    | grep -v '^\(nvidia-\|triton\)' | sed 's/+[a-z0-9]*$$//'; } > constraints.txt.new
 	mv constraints.txt.new constraints.txt
+	rm -rf $(VENV)-lock
+	$(MAKE) lock-images
+
+lock-images: ## Write the hashes of the images' packages, after a change of constraints.txt
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet uv==0.13.9
+	PATH="$(VENV)-lock/bin:$$PATH" $(PYTHON) docker/lock.py
 	rm -rf $(VENV)-lock
 
 images: ## Build the container images (REGISTRY, BASE_IMAGE, PIP_CONF, BUILD_FLAGS: docker/build.sh)

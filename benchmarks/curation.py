@@ -37,9 +37,9 @@ from daftt_core.records import (
     SyntheticExample,
     iterate_jsonl,
     normalize,
-    write_fingerprints,
     write_jsonl,
 )
+from daftt_core.records.fingerprints import write_fingerprints
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, run_stage
 

@@ -6,7 +6,7 @@ import subprocess
 import venv
 from pathlib import Path
 
-from daftt_core.storage.assets import cache_folder
+from daftt_core.storage import cache_folder
 
 __all__ = ["peer_folder"]
 

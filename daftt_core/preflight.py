@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -26,6 +28,7 @@ from daftt_core.workspace import (
     StageResult,
     check_run,
     is_remote,
+    read_file,
     run_stage,
 )
 
@@ -42,18 +45,56 @@ def resolve(config: Config) -> Run:
         TaskError: The task is unknown or wrong.
     """
     task = load_task(config.run.task)
-    deciding = config.model_dump(mode="json")
-    for name in ("output", "name", "prices"):
-        del deciding["run"][name]
-    for section in ("trigger", "promotion", "job", "cluster", "notify"):
-        del deciding[section]
-    name = config.run.name or f"{task.id}-{digest(deciding, task, length=8)}"
+    name = config.run.name or f"{task.id}-{digest(deciding_settings(config), task, length=8)}"
     return Run(
         uri=f"{config.run.output.rstrip('/')}/{name}",
         seed=config.run.seed,
         task=task,
         on_gate_fail=config.run.on_gate_fail,
     )
+
+
+def deciding_settings(config: Config) -> dict[str, dict[str, Any]]:
+    """Return the settings that decide the result of a run, by section."""
+    deciding = config.model_dump(mode="json")
+    for name in ("output", "name", "prices"):
+        del deciding["run"][name]
+    for section in ("trigger", "promotion", "job", "cluster", "notify"):
+        del deciding[section]
+    return deciding
+
+
+def differing_settings(config: Config, run: Run) -> list[str]:
+    """Return what differs in the settings that a run's folder holds; empty where nothing does.
+
+    A setting that only one of the two versions of DAFTT knows is left out.
+
+    Args:
+        config: The settings that the run is to have.
+        run: The run.
+
+    Raises:
+        StorageError: The folder cannot be read, or is damaged.
+    """
+    texts = [read_file(run.uri, PREFLIGHT, name) for name in (CONFIG_FILE, RUN_FILE)]
+    if None in texts:
+        return []
+    try:
+        before, described = (json.loads(text) for text in texts if text is not None)
+        known = {section: dict(before[section]) for section in before}
+        task = described["task"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"{run.uri}/{PREFLIGHT}: its settings are damaged: {error}") from None
+    differing = [] if task == run.task.model_dump(mode="json") else ["task: another"]
+    for section, settings in deciding_settings(config).items():
+        for name, value in settings.items():
+            old = known.get(section, {}).get(name, value)
+            if old != value and (section, name) != ("run", "task"):
+                flat = name if section == "run" else f"{section}_{name}"
+                differing.append(
+                    f"{flat}: {shortened(repr(old))} there, {shortened(repr(value))} here"
+                )
+    return differing
 
 
 def resolve_checked(config: Config) -> Run:

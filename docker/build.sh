@@ -6,7 +6,8 @@
 #   REGISTRY      where the images go, e.g. europe-west4-docker.pkg.dev/PROJECT/daftt (default: daftt)
 #   BASE_IMAGE    another base, e.g. one of a mirror or with a digest (default: the Dockerfiles' own)
 #   PIP_CONF      a pip.conf with the index to use; it is mounted, never copied into an image
-#   BUILD_FLAGS   further words for the builder, e.g. --no-cache, or buildah's --volume=HOST:INSIDE:ro
+#   BUILD_FLAGS   further words for the builder, e.g. --no-cache, or buildah's --volume=HOST:INSIDE:ro;
+#                 with docker's --push, images go to the registry as they are built
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,9 +32,8 @@ build() {
 push() {
   local image="$registry/$1:$version" digest
   if [ "$builder" = docker ]; then
-    docker push --quiet "$image" > /dev/null
-    digest=$(docker inspect --format '{{index .RepoDigests 0}}' "$image")
-    digest=${digest#*@}
+    [[ " ${BUILD_FLAGS:-} " = *" --push "* ]] || docker push --quiet "$image" > /dev/null
+    digest=$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$image")
   else
     buildah push --quiet --digestfile "$work/$1" "$image" > /dev/null
     digest=$(cat "$work/$1")

@@ -1,6 +1,6 @@
 # Without torch: preflight, data, launcher, curation, evaluation, report.
 # Base: any image with Python 3.11 or 3.12 and its venv module; the same one is built and run on.
-ARG BASE_IMAGE=python:3.11.14-slim-bookworm
+ARG BASE_IMAGE=python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 FROM ${BASE_IMAGE} AS dependencies
 WORKDIR /build
@@ -9,14 +9,13 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -m venv /opt/tools \
     && python3 -m venv /opt/daftt \
-    && /opt/tools/bin/pip install --no-deps -r build-requirements.txt
+    && /opt/tools/bin/pip install --require-hashes --no-deps -r build-requirements.txt
 
 # What others wrote changes seldom and comes first.
-COPY pyproject.toml constraints.txt docker/requirements.py ./
+COPY docker/core-requirements.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
-    python3 requirements.py > requirements.txt \
-    && /opt/daftt/bin/pip install --no-compile -c constraints.txt -r requirements.txt
+    /opt/daftt/bin/pip install --no-compile --require-hashes --no-deps -r core-requirements.txt
 
 COPY docker/slim.py ./
 RUN /opt/daftt/bin/pip uninstall --yes setuptools \
@@ -25,7 +24,7 @@ RUN /opt/daftt/bin/pip uninstall --yes setuptools \
       rouge_score.rouge_scorer sacrebleu scipy.stats sklearn.metrics yaml
 
 FROM dependencies AS own
-COPY README.md ./
+COPY LICENSE NOTICE README.md pyproject.toml ./
 COPY daftt_core daftt_core
 COPY components components
 COPY pipelines pipelines
@@ -44,6 +43,7 @@ LABEL org.opencontainers.image.title="DAFTT core" \
       org.opencontainers.image.description="Preflight, data, launcher, curation, evaluation and report of DAFTT; without torch" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${BASE_IMAGE}"
 COPY --from=dependencies /opt/daftt /opt/daftt
 COPY --from=own /own /opt/daftt

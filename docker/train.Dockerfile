@@ -1,6 +1,8 @@
 # With torch, transformers and DeepSpeed: the teacher, its assessment, the students.
+# As in serve.Dockerfile, step by step down to the last stage's first COPY: so the two images have their
+# large layer in common, which is built, stored, pushed and pulled once.
 # Base: any image with Python 3.11 or 3.12 and its venv module; the same one is built and run on.
-ARG BASE_IMAGE=python:3.11.14-slim-bookworm
+ARG BASE_IMAGE=python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 FROM ${BASE_IMAGE} AS dependencies
 WORKDIR /build
@@ -9,25 +11,33 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -m venv /opt/tools \
     && python3 -m venv /opt/daftt \
-    && /opt/tools/bin/pip install --no-deps -r build-requirements.txt
+    && /opt/tools/bin/pip install --require-hashes --no-deps -r build-requirements.txt
 
-# DeepSpeed is published as source only. Its fused operators are left to be built where a compiler
-# and the CUDA toolkit are; ZeRO and torch's own optimizers need none of them.
-COPY constraints.txt ./
-RUN --mount=type=cache,target=/root/.cache/pip \
-    --mount=type=secret,id=pip,target=/etc/pip.conf \
-    DS_BUILD_OPS=0 /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels \
-      "$(grep '^deepspeed==' constraints.txt)"
-
-# What others wrote changes seldom and comes first.
+# What others wrote changes seldom and comes first. torch has no hashes: its builds differ from index
+# to index.
+COPY docker/core-requirements.txt docker/train-requirements.txt ./
 COPY pyproject.toml constraints.txt docker/requirements.py ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
-    python3 requirements.py train cluster > requirements.txt \
-    && /opt/daftt/bin/pip install --find-links /wheels -c constraints.txt -r requirements.txt
+    /opt/daftt/bin/pip install --require-hashes --no-deps \
+      -r core-requirements.txt -r train-requirements.txt \
+    && python3 requirements.py train > requirements.txt \
+    && /opt/daftt/bin/pip install -c constraints.txt -r requirements.txt
 
-FROM dependencies AS own
-COPY README.md ./
+# DeepSpeed is published as source only. Its fused operators are left to be built where a compiler
+# and the CUDA toolkit are; ZeRO and torch's own optimizers need none of them.
+FROM dependencies AS cluster
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip,target=/etc/pip.conf \
+    DS_BUILD_OPS=0 /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels \
+      "$(grep '^deepspeed==' constraints.txt)" \
+    && python3 requirements.py train cluster > requirements.txt \
+    && /opt/daftt/bin/pip install --prefix /cluster --find-links /wheels -c constraints.txt \
+      -r requirements.txt \
+    && cp -a /cluster/. /opt/daftt/
+
+FROM cluster AS own
+COPY LICENSE NOTICE README.md ./
 COPY daftt_core daftt_core
 COPY components components
 COPY pipelines pipelines
@@ -39,6 +49,8 @@ RUN /opt/tools/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-d
     && /opt/tools/bin/cyclonedx-py environment --of JSON -o /own/sbom.cdx.json /opt/daftt/bin/python
 
 FROM ${BASE_IMAGE}
+COPY --from=dependencies /opt/daftt /opt/daftt
+COPY --from=cluster /cluster /opt/daftt
 ARG BASE_IMAGE
 ARG VERSION
 ARG REVISION
@@ -46,8 +58,8 @@ LABEL org.opencontainers.image.title="DAFTT train" \
       org.opencontainers.image.description="Training of teachers and students of DAFTT, with torch, transformers and DeepSpeed" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${BASE_IMAGE}"
-COPY --from=dependencies /opt/daftt /opt/daftt
 COPY --from=own /own /opt/daftt
 # The root file system may be read-only: whatever is written goes to /tmp.
 ENV PATH=/opt/daftt/bin:$PATH \

@@ -21,12 +21,17 @@ author = "DAFTT"
 project_copyright = ""
 html_show_copyright = False
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["README.md"]
 myst_heading_anchors = 4
 smartquotes = False  # it would make a dash of an option's two hyphens
 autodoc_typehints = "none"  # the docstrings say shapes and units, which types do not
 napoleon_use_rtype = False
+
+# What is typed has a button that copies it; what a command prints has none.
+copybutton_selector = ", ".join(
+    f".highlight-{language} pre" for language in ("python", "sh", "yaml")
+)
 
 html_theme = "furo"
 html_title = f"DAFTT {__version__}"

@@ -54,12 +54,13 @@ def commands_page() -> Iterator[str]:
 def _commands(context: click.Context) -> Iterator[click.Context]:
     group = cast(click.Group, context.command)
     for name in group.list_commands(context):
-        command = group.commands[name]
+        command = cast(click.Command, group.get_command(context, name))
         inner = click.Context(command, parent=context, info_name=name)
-        if isinstance(command, click.Group):
-            yield from _commands(inner)
-        elif not command.hidden:
+        is_group = isinstance(command, click.Group)
+        if not command.hidden and (not is_group or command.invoke_without_command):
             yield inner
+        if is_group:
+            yield from _commands(inner)
 
 
 def _command(context: click.Context) -> Iterator[str]:
@@ -127,7 +128,9 @@ def _model(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         limits = limits_in_words(field)
         kind = _type_in_words(field.annotation) + (f", {limits}" if limits else "")
-        default = "" if field.is_required() else _shown(field.get_default())
+        default = (
+            "" if field.is_required() else _shown(field.get_default(call_default_factory=True))
+        )
         yield _value(prefix + name, kind, default, str(said[name]), ":no-index:\n")
         inner += [(name, part) for part in _models_in(field.annotation)]
     for name, part in inner:

@@ -5,6 +5,6 @@ pipeline, and shows the result. kfp, torch and matplotlib take seconds to import
 commands that need one import it, inside their functions.
 """
 
-from daftt_core.cli.app import cli, main
+from daftt_core.cli.app import cli, main, run
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "main", "run"]

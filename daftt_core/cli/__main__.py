@@ -2,7 +2,7 @@
 
 import sys
 
-from daftt_core.cli.app import main
+from daftt_core.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

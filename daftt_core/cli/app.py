@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import errno
+import gc
+import signal
 from collections.abc import Sequence
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from daftt_core import __version__, errors
-from daftt_core.cli.authoring.compile import compile_command
-from daftt_core.cli.authoring.plan import plan_command, validate_command
-from daftt_core.cli.authoring.task import task_command
-from daftt_core.cli.cluster.logs import logs_command
-from daftt_core.cli.cluster.models import models_command
-from daftt_core.cli.cluster.reap import reap_command
-from daftt_core.cli.cluster.schedule import schedule_command
-from daftt_core.cli.cluster.stop import stop_command
-from daftt_core.cli.cluster.submit import submit_command
-from daftt_core.cli.cluster.upload import upload_command
-from daftt_core.cli.installation import completion_command, doctor_command, fetch_command
-from daftt_core.cli.local.launch import INTERRUPTED, StoppedError
-from daftt_core.cli.local.run import run_command
-from daftt_core.cli.local.sweep import sweep_command
+from daftt_core.cli.commands import IN_PROGRESS, LazyGroup
 from daftt_core.cli.printing import say, warn_in_plain_text
-from daftt_core.cli.runs.costs import costs_command
-from daftt_core.cli.runs.registry import export_command, registry_command
-from daftt_core.cli.runs.report import notify_command, report_command, review_command
-from daftt_core.cli.runs.runs import clean_command, runs_command
 from daftt_core.errors import did_you_mean, shortened
+
+INTERRUPTED = 128 + signal.SIGINT  # as shells report it
 
 _SUGGESTIONS = {
     "serve": "a champion is served from the folder that this writes: daftt export TASK FOLDER",
     "deploy": "a champion is served from the folder that this writes: daftt export TASK FOLDER",
     "train": "training is part of: daftt run",
     "init": "a task for your own data is written by: daftt task new",
-    "status": "runs and their states are listed by: daftt runs",
 }
 """Commands of other programs, and what does the same here."""
 
@@ -64,13 +50,14 @@ def exit_codes() -> list[tuple[str, str]]:
         kind = getattr(errors, name)
         if isinstance(kind, type) and issubclass(kind, errors.DafttError) and kind.exit_code > 1:
             meanings.setdefault(kind.exit_code, []).append(str(kind.__doc__).splitlines()[0])
+    meanings[IN_PROGRESS] = ["The run that daftt status shows is in progress."]
     meanings[INTERRUPTED] = ["Stopped with Ctrl-C."]
     rows = ((str(code), " ".join(texts)) for code, texts in sorted(meanings.items()))
     return [(code, text.replace("`", "")) for code, text in rows]
 
 
-class _Daftt(click.Group):
-    """The top command: lists its commands in the order of use and explains the exit codes."""
+class _Daftt(LazyGroup):
+    """The top command: lists its commands by group and explains the exit codes."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -80,11 +67,17 @@ class _Daftt(click.Group):
         if name.startswith("-") or ctx.resilient_parsing or self.get_command(ctx, name):
             return super().resolve_command(ctx, args)
         suggestion = _SUGGESTIONS.get(name)
-        hint = f"; {suggestion}" if suggestion else did_you_mean(name, self.commands)
+        hint = f"; {suggestion}" if suggestion else did_you_mean(name, self.list_commands(ctx))
         raise errors.ConfigError(f"there is no command {shortened(repr(name))}{hint}")
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+    def get_overview(self, ctx: click.Context) -> str:
+        """Return the commands by group, without what ``--help`` adds to them."""
+        formatter = ctx.make_formatter()
+        formatter.write_text(str(self.help).splitlines()[0])
+        self.format_commands(ctx, formatter)
+        formatter.write_paragraph()
+        formatter.write_text("More: daftt COMMAND --help. A first run: daftt doctor && daftt run")
+        return formatter.getvalue()
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Exit codes"):
@@ -103,44 +96,19 @@ class _Daftt(click.Group):
 
 @click.group(
     cls=_Daftt,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="daftt")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Turn a handful of labels into a good small model.
 
     A teacher language model is fine-tuned on few labels, it annotates and writes more examples,
     and small students are trained with and without them and compared honestly.
     """
-
-
-for _command in (
-    doctor_command,
-    fetch_command,
-    task_command,
-    validate_command,
-    plan_command,
-    run_command,
-    sweep_command,
-    runs_command,
-    report_command,
-    costs_command,
-    review_command,
-    notify_command,
-    registry_command,
-    export_command,
-    reap_command,
-    clean_command,
-    compile_command,
-    models_command,
-    upload_command,
-    submit_command,
-    schedule_command,
-    logs_command,
-    stop_command,
-    completion_command,
-):
-    cli.add_command(_command)
+    if ctx.invoked_subcommand is None:
+        say(cast(_Daftt, ctx.command).get_overview(ctx), nl=False)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -155,10 +123,7 @@ def main(args: Sequence[str] | None = None) -> int:
     warn_in_plain_text()
     try:
         result: Any = cli.main(args=args, prog_name="daftt", standalone_mode=False)
-    except StoppedError as error:
-        say(str(error), err=True)
-        return error.exit_code
-    except click.ClickException as error:  # a word of the command line that click cannot place
+    except click.ClickException as error:  # such as a word that click cannot place
         shown = StringIO()
         error.show(shown)
         say(shown.getvalue(), err=True, nl=False)
@@ -178,3 +143,10 @@ def main(args: Sequence[str] | None = None) -> int:
         say("Stopped.", err=True)
         return INTERRUPTED
     return result if isinstance(result, int) else 0
+
+
+def run() -> int:
+    """Run the command line as a process of its own, which ends with it."""
+    code = main()
+    gc.freeze()  # or Python would search all that is left for garbage, an eighth of a short command
+    return code

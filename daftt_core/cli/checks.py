@@ -16,7 +16,8 @@ from packaging.version import Version
 from rich.text import Text
 
 from daftt_core.cli.local.launch import compiled_pipeline
-from daftt_core.cli.printing import new_table, say, say_json, show_table
+from daftt_core.cli.printing import say, say_json
+from daftt_core.cli.tables import new_table, show_table
 from daftt_core.config import Config
 from daftt_core.errors import DafttError
 from daftt_core.planning import disk_bytes
@@ -123,11 +124,11 @@ def _torch() -> Check:
 
 
 def _assets() -> Check:
-    from daftt_core.storage import assets
+    from daftt_core.storage import assets, cache_folder
 
     missing = [name for name in assets.known_assets() if assets.verify(name) is None]
     if missing:
-        found = f"not in {assets.cache_folder()}: {', '.join(missing)}"
+        found = f"not in {cache_folder()}: {', '.join(missing)}"
         return Check("models and data", False, found, f"daftt fetch {' '.join(missing)}")
     return Check("models and data", True, f"{', '.join(assets.known_assets())}")
 

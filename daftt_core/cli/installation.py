@@ -10,12 +10,13 @@ from rich.text import Text
 
 from daftt_core.cli.checks import machine_checks, show_checks
 from daftt_core.cli.cluster.doctor import Target, cluster_checks
-from daftt_core.cli.printing import PlainConsole, say, with_json
+from daftt_core.cli.printing import say, with_json
 from daftt_core.cli.settings import read_config
+from daftt_core.cli.tables import PlainConsole
 from daftt_core.records import visible_line
 
 
-@click.command("doctor", short_help="Check that everything a run needs is in place.")
+@click.command("doctor")
 @click.option("--cluster", is_flag=True, help="Check a cluster instead of this machine.")
 @click.option(
     "--namespace",
@@ -70,7 +71,7 @@ def doctor_command(
     return 0 if show_checks(checks, as_json=as_json) else 1
 
 
-@click.command("fetch", short_help="Fetch the bundled models and data.")
+@click.command("fetch")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def fetch_command(names: tuple[str, ...]) -> None:
     """Fetch the bundled models and data; without a NAME, all of them.
@@ -94,9 +95,7 @@ def fetch_command(names: tuple[str, ...]) -> None:
         say(f"{name}: {path}")
 
 
-@click.command(
-    "completion", short_help="Print the script that completes commands with the Tab key."
-)
+@click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion_command(ctx: click.Context, shell: str) -> None:

@@ -1,11 +1,10 @@
 """Settings as options, generated from the configuration so that none can be forgotten.
 
-With them come the variations of a sweep, and numbers as options.
+With them come the variations of a sweep.
 """
 
 from __future__ import annotations
 
-import math
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -97,6 +96,15 @@ class SettingsCommand(click.Command):
             summary = str(model.__doc__).splitlines()[0].rstrip(".")
             with formatter.section(f"{section.title()} - {summary}"):
                 formatter.write_dl([rows[prefix + field] for field in model.model_fields])
+
+
+class SettingsGroup(SettingsCommand, click.Group):
+    """A command that takes every setting, and has commands of its own beside that."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write options and settings, then the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
 
 
 def with_settings(command: _Decorated) -> _Decorated:
@@ -243,16 +251,3 @@ def sweep_parameters(
         words = (_DEFAULTS[name] if text is None else text).split(",")
         varied[name] = [word.strip() for word in words if word.strip()]
     return varied
-
-
-class FiniteRange(click.FloatRange):
-    """A range of numbers that excludes infinity, and NaN, which no limit stops."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return a word as a number."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number.", param, ctx)
-        return number

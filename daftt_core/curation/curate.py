@@ -17,12 +17,12 @@ from daftt_core.curation.runner import KEPT, READ, Outcome, run_filters
 from daftt_core.errors import DataError
 from daftt_core.records import (
     Example,
-    Heldout,
     SyntheticExample,
     iterate_jsonl,
     write_jsonl,
     write_text,
 )
+from daftt_core.records.fingerprints import Heldout
 from daftt_core.stages import (
     CURATED,
     DATA,

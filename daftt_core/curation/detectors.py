@@ -22,7 +22,8 @@ from phonenumbers import PhoneNumberMatcher
 from stdnum import luhn
 
 from daftt_core.errors import ConfigError, did_you_mean
-from daftt_core.records import IGNORED, MARKS, SyntheticExample
+from daftt_core.records import SyntheticExample
+from daftt_core.records.words import IGNORED, MARKS
 from daftt_core.tasks import Task
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from daftt_core.records import words_of
+from daftt_core.records.words import words_of
 from daftt_core.stages import Diversity
 
 _NEAR = 0.8

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from rensa import RMinHash
 
 from daftt_core.curation.rows import Row
-from daftt_core.records import Example, bare, words_of
+from daftt_core.records import Example
+from daftt_core.records.words import bare, words_of
 from daftt_core.tasks import TURN, Task
 
 _Run = tuple[str, ...]

@@ -21,14 +21,9 @@ from daftt_core.config import CurationConfig
 from daftt_core.curation.detectors import find_in_example, foreign_language
 from daftt_core.curation.duplicates import EchoIndex, near_duplicates
 from daftt_core.curation.rows import Row
-from daftt_core.records import (
-    Heldout,
-    SyntheticExample,
-    content_id,
-    is_character,
-    seed_for,
-    words_of,
-)
+from daftt_core.records import SyntheticExample, content_id, seed_for
+from daftt_core.records.fingerprints import Heldout
+from daftt_core.records.words import is_character, words_of
 from daftt_core.tasks import FIELD_NAME, Task
 
 

@@ -143,9 +143,8 @@ def read_marks(run: Run, path: Path) -> StageResult[MarksResult]:
         review = Review(curated=curated, findings=tuple(_findings(drawn, marks)))
         write_text(stage / _RESULT, review.model_dump_json(indent=1) + "\n")
         write_text(stage / "marks.json", json.dumps(marks, indent=1, sort_keys=True) + "\n")
-        return MarksResult(
-            {f"{each.group} {each.question}": each.faults for each in review.findings}
-        )
+        faults = {f"{each.group} {each.question}": each.faults for each in review.findings}
+        return MarksResult(**faults)
 
     return run_stage(run, REVIEW_MARKS, [manifest.digest, marks], work)
 

@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict
 from daftt_core.config import MixtureConfig
 from daftt_core.data.sni import SniInstance, SniTask
 from daftt_core.data.task_sources import open_source
-from daftt_core.records import Heldout, content_id, seed_for, words_of
+from daftt_core.records import content_id, seed_for
+from daftt_core.records.fingerprints import Heldout
+from daftt_core.records.words import words_of
 from daftt_core.stages import DATA
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, read_examples, read_stage

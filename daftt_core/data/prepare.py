@@ -14,15 +14,8 @@ from daftt_core.data.locate import hub_place
 from daftt_core.data.rows import Row
 from daftt_core.data.splits import Account, account_for, count_labels, share_of, take
 from daftt_core.errors import DataError
-from daftt_core.records import (
-    FORM,
-    TRAITS,
-    Example,
-    Traits,
-    write_fingerprints,
-    write_jsonl,
-    write_text,
-)
+from daftt_core.records import TRAITS, Example, Traits, write_jsonl, write_text
+from daftt_core.records.fingerprints import FORM, write_fingerprints
 from daftt_core.stages import DATA, PREFLIGHT, TEST, DataResult, HoldoutResult
 from daftt_core.tasks import Task
 from daftt_core.telemetry import log

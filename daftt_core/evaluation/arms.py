@@ -158,7 +158,7 @@ def _class_scores(answers: Answers, name: str) -> dict[str, ClassScores]:
 
 
 def headline(arms: tuple[ArmResult, ...], chosen: ArmResult, metric: str, confidence: float) -> str:
-    """Say in one sentence what the arm chosen on dev reaches, and whether a gain was shown.
+    """Say in one sentence what the arm chosen on dev reaches, between real examples and all labels.
 
     Args:
         arms: All arms.
@@ -166,23 +166,64 @@ def headline(arms: tuple[ArmResult, ...], chosen: ArmResult, metric: str, confid
         metric: The primary metric.
         confidence: Coverage of the intervals.
     """
-    reaches = f"reaches {_score(chosen.mean, metric)}"
-    if chosen.comparison is None:
+    real = next(arm for arm in arms if arm.arm == REAL_ARM)
+    gold = next((arm for arm in arms if arm.arm == GOLD_ARM), None)
+    noun = "labels" if METRICS[metric].kind == "classification" else "examples"
+    alone = f"the {_total(real)} {noun} alone"
+    below_gold = ""
+    if gold is not None:
+        distance = 100 * (chosen.mean - gold.mean)
+        below_gold = f"{_apart(distance)} all {_total(gold)} true {noun}"
+    comparison = chosen.comparison
+    if comparison is None:
+        rest = f", {below_gold}" if gold else ""
         if all(arm.arm in (REAL_ARM, GOLD_ARM) for arm in arms):
             return (
-                f"real only {reaches}; there is no arm with synthetic examples to compare it with."
+                f"{_capital(alone)} reach {_score(chosen.mean, metric)}{rest}; there is no arm "
+                "with synthetic examples to compare them with."
             )
-        return f"No gain was shown: real only, which scored best on dev, {reaches}."
-    low, high = chosen.comparison.interval.low, chosen.comparison.interval.high
-    gain = chosen.comparison.gain
-    direction = "above" if gain >= 0 else "below"
-    interval = f"{100 * confidence:g}% interval {low:.1f} to {high:.1f}"
-    if low > 0:
-        return f"{chosen.arm} {reaches}, {gain:.1f} points above real only ({interval})."
-    result = f"{chosen.arm}, best on dev, {reaches}, {abs(gain):.1f} points {direction} real only"
-    if high < 0:
-        return f"A loss was shown: {result} ({interval})."
-    return f"No gain was shown: {result}, and the {interval} includes zero."
+        return (
+            f"No gain was shown: {alone}, which were best on dev, reach "
+            f"{_score(chosen.mean, metric)}{rest}."
+        )
+    low, high = comparison.interval.low, comparison.interval.high
+    interval = f"{100 * confidence:g}% interval {low:z.1f} to {high:z.1f}"
+    verdict = "A loss was shown: " if high < 0 else ""
+    if not comparison.significant:
+        verdict, interval = "No gain was shown: ", f"{interval}, which includes zero"
+    return (
+        f"{verdict}{_learned(chosen, noun)} reach {_score(chosen.mean, metric)}, "
+        f"{_apart(comparison.gain)} {alone} ({interval}){f' and {below_gold}' if gold else ''}."
+    )
+
+
+def _learned(arm: ArmResult, noun: str) -> str:
+    """Say what an arm learned from: ``64 labels and 900 annotated by the teacher``."""
+    counts = arm.training_examples
+    made = [
+        f"{counts[source]:,} {verb}"
+        for source, verb in (("annotated", "annotated"), ("generated", "written"))
+        if counts.get(source)
+    ]
+    labels = f"{counts.get('real', 0):,} {noun}"
+    if not made:
+        return labels
+    return f"{labels}{' and ' if len(made) == 1 else ', '}{' and '.join(made)} by the teacher"
+
+
+def _total(arm: ArmResult) -> str:
+    return f"{sum(arm.training_examples.values()):,}"
+
+
+def _apart(points: float) -> str:
+    distance = f"{abs(points):.1f}"
+    if distance == "0.0":
+        return "level with"
+    return f"{distance} points {'above' if points > 0 else 'below'}"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _score(mean: float, metric: str) -> str:

@@ -21,7 +21,8 @@ from sacrebleu.metrics.bleu import BLEU
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from daftt_core.errors import ConfigError
-from daftt_core.records import apart, normalize, words_of
+from daftt_core.records import normalize
+from daftt_core.records.words import apart, words_of
 
 
 def accuracy(predictions: list[str], references: list[str]) -> list[float]:
@@ -63,7 +64,7 @@ def rouge_l(predictions: list[str], references: list[str]) -> list[float]:
 def _rouge(kind: str, predictions: list[str], references: list[str]) -> list[float]:
     """Return F-measures of ROUGE (C.-Y. Lin, 2004) by the rouge_score package, without stemming.
 
-    Words are those of :mod:`daftt_core.records.text`: letters and digits of any script, and in
+    Words are those of :mod:`daftt_core.records.words`: letters and digits of any script, and in
     scripts without blanks each character.
     """
     scorer = RougeScorer([kind], tokenizer=SimpleNamespace(tokenize=words_of))

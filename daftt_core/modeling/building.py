@@ -39,8 +39,7 @@ from daftt_core.modeling.machine import be_quiet
 from daftt_core.modeling.saving import save_model
 from daftt_core.planning.shapes import find_model_config
 from daftt_core.records import digest
-from daftt_core.storage import make_once
-from daftt_core.storage.assets import cache_folder
+from daftt_core.storage import cache_folder, make_once
 from daftt_core.telemetry import log
 
 BYTE_BART = "byte-bart"

@@ -69,7 +69,13 @@ class Ending(BaseModel):
 
 
 def ending_of(
-    run: Run | None, state: str, message: str = "", *, promotes: bool = False, attempt: str = ""
+    run: Run | None,
+    state: str,
+    message: str = "",
+    *,
+    promotes: bool = False,
+    attempt: str = "",
+    statuses: list[StageStatus] | None = None,
 ) -> Ending:
     """Return how a run ended, judged by what its stages left.
 
@@ -84,6 +90,7 @@ def ending_of(
         message: What the cluster says about a failure; may be empty.
         promotes: Whether promotion is among the run's last stages.
         attempt: The run in Kubeflow Pipelines that has ended; empty if that is not known.
+        statuses: Those of the run's stages; None reads them.
 
     Raises:
         StorageError: The run cannot be read.
@@ -91,7 +98,9 @@ def ending_of(
     if run is None:
         return Ending(outcome="failed", sentence=message or "its settings make no run")
     about = {"run": run.name, "task": run.task.id, "uri": run.uri}
-    statuses = _of_attempt(run_statuses(run), attempt)
+    if statuses is None:
+        statuses = run_statuses(run)
+    statuses = _of_attempt(statuses, attempt)
     failures = tuple(
         Failure(stage=status.stage, message=status.message, exit_code=status.exit_code)
         for status in statuses

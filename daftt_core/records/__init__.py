@@ -1,4 +1,8 @@
-"""Examples with their ids, files that name the line of a mistake, and fingerprints of texts."""
+"""Examples with their ids, files that name the line of a mistake, and texts.
+
+Words are in :mod:`daftt_core.records.words`, fingerprints in
+:mod:`daftt_core.records.fingerprints`.
+"""
 
 from daftt_core.records.examples import (
     TRAITS,
@@ -17,47 +21,30 @@ from daftt_core.records.examples import (
     write_jsonl,
 )
 from daftt_core.records.files import appearing, link_file, remove_stale, stale_partials, write_text
-from daftt_core.records.fingerprints import FORM, Fingerprint, Heldout, write_fingerprints
 from daftt_core.records.parsing import explain, parse_document, parse_json, parse_yaml
 from daftt_core.records.text import (
-    IGNORED,
-    MARKS,
-    PILED_UP_MARKS,
-    apart,
-    bare,
     composed,
     escape_markdown,
-    is_character,
     normalize,
     visible,
     visible_line,
-    words_of,
 )
 
 __all__ = [
-    "FORM",
-    "IGNORED",
-    "MARKS",
-    "PILED_UP_MARKS",
     "TRAITS",
     "Example",
-    "Fingerprint",
-    "Heldout",
     "Prediction",
     "Record",
     "Rejection",
     "SyntheticExample",
     "TextSample",
     "Traits",
-    "apart",
     "appearing",
-    "bare",
     "composed",
     "content_id",
     "digest",
     "escape_markdown",
     "explain",
-    "is_character",
     "iterate_jsonl",
     "link_file",
     "normalize",
@@ -70,8 +57,6 @@ __all__ = [
     "stale_partials",
     "visible",
     "visible_line",
-    "words_of",
-    "write_fingerprints",
     "write_jsonl",
     "write_text",
 ]

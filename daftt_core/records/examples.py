@@ -59,7 +59,7 @@ def seed_for(seed: int, *names: str) -> int:
 class Record(BaseModel):
     """A frozen model of finite numbers, to which an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Example(Record):

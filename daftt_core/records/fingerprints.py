@@ -14,7 +14,7 @@ An input overlaps with a held-out one
 - when it is a near copy: of the words of the longer of the two, more than four, at least 80% are
   the other's in the same order. A pair's texts count as one text there.
 
-A character of a script without blanks (see :mod:`daftt_core.records.text`) is worth half a word:
+A character of a script without blanks (see :mod:`daftt_core.records.words`) is worth half a word:
 eight words of English say about as much as sixteen characters of Chinese, Japanese or Korean.
 """
 
@@ -34,7 +34,7 @@ from pydantic import ValidationError
 from daftt_core.errors import DataError
 from daftt_core.records.examples import Example, Record, content_id, digest
 from daftt_core.records.files import write_text
-from daftt_core.records.text import bare, is_character, words_of
+from daftt_core.records.words import bare, is_character, words_of
 
 FORM: Literal[2] = 2
 """The format of the file of fingerprints; data prepared in another format is prepared again."""

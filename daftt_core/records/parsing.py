@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, NamedTuple, NoReturn, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from daftt_core.errors import DafttError, did_you_mean, shortened
@@ -98,54 +97,15 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(part)
 
 
-_NO_TEXT = re.compile("[\0\ud800-\udfff]")
-
-
-class _Loader(yaml.SafeLoader):
-    """A loader that refuses features which plain settings do not need and which hide mistakes."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        # merged, a few hundred bytes can stand for a billion entries
-        for key, _ in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, "'<<' (a merge of mappings) is not supported", key.start_mark
-                )
-
-    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        value = super().construct_scalar(node)
-        if isinstance(value, str) and _NO_TEXT.search(value):  # escapes in quotes make them
-            raise yaml.constructor.ConstructorError(
-                None, None, "a NUL or half a surrogate pair is not text", node.start_mark
-            )
-        return value
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{name!r} occurs twice", key.start_mark
-                )
-            seen.add(name)
-        return mapping
-
-
 def parse_yaml(text: str) -> Any:
     """Return the value of a YAML text; refuse tags of objects, merges and repeated keys.
 
     Raises:
         ValueError: It is not such a text; the message is one line, with the place.
     """
-    try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, for plain values only
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    # a date that does not exist and a number too long are ValueErrors of YAML's reader
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(" ".join(str(error).split())) from None
+    from daftt_core.records.plain_yaml import load  # with yaml, which not every command needs
+
+    return load(text)
 
 
 def parse_document(text: str, model: type[M], where: str, error_type: type[DafttError]) -> M:
@@ -215,3 +175,33 @@ def hub_id(text: str) -> HubId | None:
     """Read ``org/name`` or ``org/name@revision``; None where the text has neither form."""
     match = _HUB_ID.fullmatch(text)
     return HubId(*match.groups()) if match else None
+
+
+# Of the licenses that the Hub knows, those of models and data sets that people train with
+# (https://huggingface.co/docs/hub/repositories-licenses).
+_LICENSES = """
+afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bigscience-bloom-rail-1.0 bsd bsd-2-clause bsd-3-clause
+bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0
+cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0
+cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0 cdla-permissive-2.0 cdla-sharing-1.0
+ecl-2.0 epl-1.0 epl-2.0 eupl-1.1 eupl-1.2 gemma gfdl gpl gpl-2.0 gpl-3.0 isc lgpl lgpl-2.1
+lgpl-3.0 llama2 llama3 llama3.1 llama3.2 llama3.3 mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1
+openrail openrail++ osl-3.0 pddl postgresql unlicense wtfpl zlib
+"""
+_NO_SLUG = re.compile("[^a-z0-9.+]+")
+_MOST_LICENSE_CHARACTERS = 60
+
+
+def hub_license(text: str) -> dict[str, str]:
+    """Return a license in the fields of a card's heading, as the Hub understands them.
+
+    What follows the license's name (a bracket, a semicolon or a comma) is ignored. A license that
+    the Hub does not know is ``other`` with a name; none is ``unknown``.
+    """
+    name = re.split(r"[(;,]", text, maxsplit=1)[0].lower()
+    slug = _NO_SLUG.sub("-", name).strip("-").removesuffix("-license")
+    if slug in _LICENSES.split():
+        return {"license": slug}
+    if not slug:
+        return {"license": "unknown"}
+    return {"license": "other", "license_name": slug[:_MOST_LICENSE_CHARACTERS].strip("-")}

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from daftt_core import __version__
 from daftt_core.records import escape_markdown
-from daftt_core.records.parsing import hub_id
+from daftt_core.records.parsing import hub_id, hub_license
 from daftt_core.registry.models import Decision, Lineage
+from daftt_core.stages import CURATED, SYNTHETIC
 from daftt_core.storage.assets import known_assets
-from daftt_core.tasks import METRICS
+from daftt_core.tasks import METRICS, prediction_code
 
 # The Hub's names of metrics that differ from ours.
 _HUB_METRICS = {
@@ -52,6 +53,7 @@ def _heading(lineage: Lineage, decision: Decision) -> str:
     kind = "text-classification" if task.is_classification else "text-generation"
     model = lineage.student.model
     asset = known_assets().get(model)
+    license_ = hub_license(asset.license if asset else "")
     base = None if Path(model).exists() else hub_id(model)
     results = [
         EvalResult(
@@ -69,7 +71,8 @@ def _heading(lineage: Lineage, decision: Decision) -> str:
         base_model=base.name if base else None,
         eval_results=results,
         library_name="transformers",
-        license=asset.license.lower() if asset else "unknown",
+        license=license_["license"],
+        license_name=license_.get("license_name"),
         metrics=sorted({_HUB_METRICS.get(name, name) for name in decision.scores}),
         model_name=f"{task.id}-{lineage.version}",
         pipeline_tag=kind,
@@ -95,22 +98,35 @@ def _results(decision: Decision) -> Iterator[str]:
 
 
 def _origins(lineage: Lineage) -> Iterator[str]:
-    counts = ", ".join(f"{n:,} {source}" for source, n in lineage.training_examples.items() if n)
-    yield f"- Examples: {counts or 'not known'}. Arm: {lineage.arm}"
+    counts = lineage.training_examples
+    used = ", ".join(f"{n:,} {source}" for source, n in counts.items() if n)
+    yield f"- Examples: {used or 'not known'}. Arm: {lineage.arm}"
     data = lineage.data
     yield (
         f"- Real data: {escape_markdown(str(data.get('source') or 'not known'))}. "
         + escape_markdown(f"License: {data.get('license') or 'not stated; ask its owner'}")
     )
+    inputs = counts.get("annotated") or counts.get("gold")
     for name, sha256 in (data.get("sha256") or {}).items():
-        yield f"- SHA-256 of `data_{_code(name)}`: `{_code(str(sha256))}`"
+        if name == "train" or (name == "unlabelled" and inputs):
+            yield f"- SHA-256 of `data_{_code(name)}`: `{_code(str(sha256))}`"
+    if not _synthetic(lineage):
+        return
     teacher = lineage.teacher
     yield (
         f"- Teacher: {_named(teacher['model'])}, fine-tuned on the labelled examples (digest "
         f"`{teacher['digest'] or 'none'}`)"
     )
     for stage, digest in lineage.synthetic.items():
-        yield f"- Synthetic set `{_code(stage)}`: digest `{digest}`"
+        source = stage.removeprefix(f"{SYNTHETIC}/").partition("-")[0]
+        if stage == CURATED.name or source in _synthetic(lineage):
+            yield f"- Synthetic set `{_code(stage)}`: digest `{digest}`"
+
+
+def _synthetic(lineage: Lineage) -> list[str]:
+    """Return the synthetic sources that it learned from."""
+    sources = ("annotated", "generated")
+    return [source for source in sources if lineage.training_examples.get(source)]
 
 
 def _making(lineage: Lineage) -> Iterator[str]:
@@ -126,21 +142,22 @@ def _making(lineage: Lineage) -> Iterator[str]:
 
 
 def _use(lineage: Lineage, causal: bool) -> Iterator[str]:
-    writer = "CausalLM" if causal else "Seq2SeqLM"
-    kind = "SequenceClassification" if lineage.task.is_classification else writer
+    student = lineage.student
     yield "```python"
-    yield f"from transformers import AutoModelFor{kind}, AutoTokenizer"
-    yield ""
-    yield 'tokenizer = AutoTokenizer.from_pretrained("this folder")'
-    yield f'model = AutoModelFor{kind}.from_pretrained("this folder")'
+    yield prediction_code(
+        lineage.task,
+        "this-folder",
+        causal=causal,
+        max_length=student.max_length,
+        max_target_length=student.max_target_length,
+    )
     yield "```"
     yield ""
-    yield f"It was measured on inputs cut to {lineage.student.max_length} tokens."
+    yield f"It was measured on inputs cut to {student.max_length} tokens."
 
 
 def _limits(lineage: Lineage) -> Iterator[str]:
-    synthetic = any(lineage.training_examples.get(name) for name in ("annotated", "generated"))
-    if synthetic:
+    if _synthetic(lineage):
         yield "- Part of what it learned from was labelled or written by a language model."
     yield "- Its scores are of these test examples; other texts may be harder."
     yield f"- Made by DAFTT {__version__}; no person has looked at its answers."

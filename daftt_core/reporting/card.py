@@ -9,11 +9,13 @@ import yaml
 
 from daftt_core import __version__
 from daftt_core.curation import QUESTIONS
+from daftt_core.records.parsing import hub_license
 from daftt_core.reporting.content import ReportData
 from daftt_core.reporting.prose import (
     confidence_sentence,
     describe_input_prompts,
     diversity_sentence,
+    made_by_teacher,
     set_aside_sentence,
 )
 from daftt_core.reporting.text import number, percent
@@ -22,8 +24,6 @@ from daftt_core.storage.assets import known_assets
 
 DATA_CARD = "data-card.md"
 
-# Where the hub's list of licenses has the name, it is used; anything else is spelled out.
-_LICENSES = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 _MADE = {
     "annotated": "real inputs that the teacher labelled",
@@ -45,7 +45,7 @@ def write_card(data: ReportData) -> str:
         _section("What it is", _counts(curation)),
         _section("What it was made from", _origins(data)),
         _section("How it was made", _settings(data)),
-        *(_section(f"What became of the {name} examples", _funnel(funnel))
+        *(_section(f"What became of the {name} examples", _funnel(data, name, funnel))
           for name, funnel in curation.funnel.items() if funnel.read),
         _section("What people found", _review(data)),
         _section("What to know before using it", _limits(data)),
@@ -60,7 +60,7 @@ def _heading(data: ReportData, curation: CuratedResult) -> dict[str, Any]:
     task = "text-classification" if data.task.is_classification else "text-generation"
     return {
         "pretty_name": f"Synthetic examples of {data.run_name}",
-        **_license(_source(data).license or ""),
+        **hub_license(_source(data).license or ""),
         **({"language": [language]} if language else {}),
         "task_categories": [task],
         "size_categories": [next((name for most, name in _SIZES if total < most), "n>1M")],
@@ -69,16 +69,9 @@ def _heading(data: ReportData, curation: CuratedResult) -> dict[str, Any]:
         + ["machine-generated"] * ("generated" in kept),
         "tags": ["synthetic", "daftt"],
         "configs": [
-            {"config_name": name, "data_files": f"{CURATED}/{name}.jsonl"} for name in kept
+            {"config_name": name, "data_files": f"../{CURATED}/{name}.jsonl"} for name in kept
         ],
     }
-
-
-def _license(text: str) -> dict[str, str]:
-    name = text.lower().partition(" ")[0]
-    if name in _LICENSES:
-        return {"license": name}
-    return {"license": "other", "license_name": text} if text else {"license": "unknown"}
 
 
 def _source(data: ReportData) -> DataResult:
@@ -93,6 +86,11 @@ def _counts(curation: CuratedResult) -> Iterator[str]:
             )
             shown = f" ({labels})" if labels else ""
             yield f"- {number(funnel.kept)} {name} examples: {_MADE[name]}{shown}"
+    yield (
+        f"\nThe paths above lead from this card's folder to the run's stage `{CURATED}`. To "
+        "publish them, put its files beside this card, name it `README.md`, and shorten the paths "
+        "to the files' names."
+    )
 
 
 def _origins(data: ReportData) -> Iterator[str]:
@@ -133,12 +131,12 @@ def _settings(data: ReportData) -> Iterator[str]:
         yield f"- `curation_{name}`: {value if value != '' else '(none)'}"
 
 
-def _funnel(funnel: Funnel) -> Iterator[str]:
+def _funnel(data: ReportData, source: str, funnel: Funnel) -> Iterator[str]:
     labels = list(funnel.by_label)
     yield _row(["step", "examples", *labels])
     yield _row(["---", *["---:"] * (1 + len(labels))])
     parts: list[Funnel | LabelFunnel] = [funnel, *funnel.by_label.values()]
-    yield _row(["written by the teacher", *(number(part.read) for part in parts)])
+    yield _row([made_by_teacher(data.task, source), *(number(part.read) for part in parts)])
     for reason in funnel.rejected:
         lost = (number((part.rejected or {}).get(reason, 0)) for part in parts)
         yield _row([f"rejected: {reason}", *lost])

@@ -17,6 +17,7 @@ from daftt_core.evaluation import Assessment, Evaluation
 from daftt_core.records import Rejection, SyntheticExample
 from daftt_core.stages import (
     MIXTURE,
+    STUDENTS,
     CuratedResult,
     MixtureResult,
     Stage,
@@ -49,9 +50,15 @@ class TrainingStep(_Part):
 
 
 class StageRecord(Manifest):
-    """The manifest of a finished stage, with the stage's name."""
+    """The manifest of a finished stage.
+
+    Attributes:
+        name: The stage's name.
+        finished: When it was committed, in seconds since 1970; 0 where that is not known.
+    """
 
     name: str
+    finished: float = 0.0
 
     @property
     def size_bytes(self) -> int:
@@ -73,6 +80,56 @@ class Sample(_Part):
     source: str
     kept: tuple[SyntheticExample, ...]
     rejected: tuple[Rejection, ...]
+
+
+class Mistake(_Part):
+    """A dev example that a student answers wrongly.
+
+    Attributes:
+        text: Its input.
+        text_pair: Its second input, if any.
+        gold: Its true label.
+        output: The student's label.
+        confidence: The probability that the student gives to its label.
+    """
+
+    text: str
+    text_pair: str | None
+    gold: str
+    output: str
+    confidence: float
+
+
+class ChosenStudent(_Part):
+    """The student that a run recommends: the best on dev of the arm that is best on dev.
+
+    Attributes:
+        arm: Its arm.
+        seed: Its index among the arm's students.
+        score: Its score on test.
+        size_bytes: Size of its folder.
+        seconds_per_example: Time for an answer, in batches; None where it was not measured.
+        device: The processor or GPU that this was measured on.
+        causal: Whether it is a causal language model that writes texts.
+        wrong: How many dev examples it answers wrongly; None where its answers are not known or
+            have no probabilities.
+        mistakes: Of these the ones that it is surest of, the surest first.
+    """
+
+    arm: str
+    seed: int
+    score: float
+    size_bytes: int
+    seconds_per_example: float | None = None
+    device: str = ""
+    causal: bool = False
+    wrong: int | None = None
+    mistakes: tuple[Mistake, ...] = ()
+
+    @property
+    def stage_folder(self) -> str:
+        """Its folder inside the run's."""
+        return f"{STUDENTS.part(self.arm)}/seed-{self.seed}"
 
 
 class PartScores(_Part):
@@ -113,6 +170,7 @@ class ReportData(_Part):
 
     Attributes:
         run_name: Name of the run's folder.
+        uri: The run's folder or prefix.
         seed: The run's seed.
         task: The task.
         on_gate_fail: What happens when the teacher does not pass its gate.
@@ -126,12 +184,14 @@ class ReportData(_Part):
         samples: Some synthetic examples, by source.
         review: The faults that people found in a sample of the kept examples.
         evaluation: How the arms compare.
+        student: The student that the run recommends.
         ledger: What the run used and cost.
         promotion: Whether the run's student became the champion.
         trigger: Whether the run had a reason to train.
     """
 
     run_name: str
+    uri: str = ""
     seed: int
     task: Task
     on_gate_fail: Literal["stop", "continue"] = "stop"
@@ -145,6 +205,7 @@ class ReportData(_Part):
     samples: tuple[Sample, ...] = ()
     review: Review | None = None
     evaluation: Evaluation | None = None
+    student: ChosenStudent | None = None
     ledger: Ledger = Ledger()
     promotion: Promotion | None = None
     trigger: TriggerResult | None = None
@@ -154,6 +215,12 @@ class ReportData(_Part):
         """Whether the run stopped because the teacher is not good enough."""
         assessment = self.assessment
         return assessment is not None and not assessment.passed and self.on_gate_fail == "stop"
+
+    @property
+    def learns_labels_alone(self) -> bool:
+        """Whether the teacher's training loss is of the same kind as its loss on dev."""
+        directions = self.config.teacher.directions if self.config else "both"
+        return directions == "label" and self.mixture is None
 
     @property
     def mixture(self) -> MixtureResult | None:

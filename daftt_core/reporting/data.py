@@ -11,16 +11,26 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from daftt_core.accounting import read_ledger, run_prices
 from daftt_core.config import Config
 from daftt_core.curation import FUNNEL, read_review
 from daftt_core.errors import StorageError
 from daftt_core.evaluation import Assessment, Evaluation
-from daftt_core.records import Rejection, SyntheticExample, explain, iterate_jsonl, seed_for
+from daftt_core.records import (
+    Example,
+    Prediction,
+    Rejection,
+    SyntheticExample,
+    explain,
+    iterate_jsonl,
+    seed_for,
+)
 from daftt_core.reporting.content import (
+    ChosenStudent,
     MissingStage,
+    Mistake,
     Promotion,
     ReportData,
     Sample,
@@ -31,8 +41,10 @@ from daftt_core.stages import (
     ASSESSMENT,
     BASELINES,
     CURATED,
+    DATA,
     EVALUATION,
     MIXTURE,
+    PREDICTIONS,
     PREFLIGHT,
     PROMOTION,
     STAGES,
@@ -49,10 +61,13 @@ from daftt_core.stages import (
     stage_of,
     synthesis_shards,
 )
+from daftt_core.storage import MANIFEST
+from daftt_core.telemetry import Usage
 from daftt_core.workspace import (
     Run,
     StageStatus,
     finished_stages,
+    read_file,
     read_result,
     read_stage,
     run_statuses,
@@ -60,7 +75,13 @@ from daftt_core.workspace import (
 )
 
 SAMPLES_PER_SOURCE = 8
+MISTAKES = 8
+_DEV, _DEV_ANSWERS = "dev.jsonl", "dev-predictions.jsonl"
 R = TypeVar("R")
+
+
+class _Architecture(BaseModel):
+    is_encoder_decoder: bool = False
 
 
 def collect(run: Run) -> ReportData:
@@ -83,8 +104,10 @@ def collect(run: Run) -> ReportData:
     promotion: Promotion | None = read(PROMOTION, "promotion.json", Promotion)
     if promotion and promotion.evaluation != digests.get(EVALUATION.name):
         promotion = None  # the decision was about an earlier evaluation
+    evaluation: Evaluation | None = read(EVALUATION, "evaluation.json", Evaluation)
     return ReportData(
         run_name=run.name,
+        uri=run.uri,
         seed=run.seed,
         task=run.task,
         on_gate_fail=run.on_gate_fail,
@@ -95,7 +118,8 @@ def collect(run: Run) -> ReportData:
         history=read(TEACHER, "history.json", tuple[TrainingStep, ...]) or (),
         assessment=read(ASSESSMENT, "assessment.json", Assessment),
         **(_curation(run) if CURATED.name in digests else {}),
-        evaluation=read(EVALUATION, "evaluation.json", Evaluation),
+        evaluation=evaluation,
+        student=_student(run, evaluation, stages) if evaluation else None,
         ledger=read_ledger(run, run_prices(run) if config else None),
         promotion=promotion,
         trigger=trigger,
@@ -109,14 +133,25 @@ def _read(run: Run, stage: Stage[Any], name: str, kind: Any) -> Any:
     path = read_stage(run, stage)[0] / name
     if not path.is_file():
         raise StorageError(f"{path}: is missing; remove {path.parent} and run again")
+    return _parse(path.read_bytes(), kind, str(path))
+
+
+def _parse(content: bytes, kind: Any, where: str) -> Any:
+    """Return JSON as ``kind``; ``where`` names its file in messages."""
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        return TypeAdapter(kind).validate_json(content)
     except ValidationError as error:
         field, reason = next(explain(error, kind))
         raise StorageError(
-            f"{path}: {field or 'file'}: {reason}; another version of DAFTT may have written it: "
+            f"{where}: {field or 'file'}: {reason}; another version of DAFTT may have written it: "
             "run the pipeline again"
         ) from None
+
+
+def _read_lines(run: Run, stage: Stage[Any], name: str, kind: type[R]) -> list[R]:
+    """Return the records of a small file of a finished stage, which is fetched alone."""
+    content = read_file(run.uri, stage, name) or b""
+    return [_parse(line, kind, f"{run.uri}/{stage}/{name}") for line in content.splitlines()]
 
 
 def _curation(run: Run) -> dict[str, Any]:
@@ -136,6 +171,71 @@ def _curation(run: Run) -> dict[str, Any]:
             )
             samples.append(sample)
     return {"curation": curation, "samples": samples, "review": read_review(run)}
+
+
+def _student(
+    run: Run, evaluation: Evaluation, stages: Iterable[StageRecord]
+) -> ChosenStudent | None:
+    """Return the student that the evaluation recommends; None where its files are not known."""
+    arm = evaluation.arm(evaluation.chosen_arm)
+    index = max(range(len(arm.dev_scores)), key=lambda seed: arm.dev_scores[seed])
+    stage, records = STUDENTS.part(arm.arm), {record.name: record for record in stages}
+    trained, predictions = records.get(stage.name), records.get(PREDICTIONS.name)
+    if trained is None:
+        return None
+    prefix = f"seed-{index}/"
+    files = [
+        file
+        for file in trained.files
+        if file.name.startswith(prefix) and file.name != f"{prefix}{MANIFEST}"
+    ]
+    seconds, devices = None, list[str]()
+    if predictions is not None:
+        seconds = PREDICTIONS.parse(predictions.summary, PREDICTIONS.name).seconds_per_example
+        used = predictions.usage or Usage()
+        devices = [*used.gpu_seconds, *used.cpu_seconds]
+    architecture, name = _Architecture(is_encoder_decoder=True), f"{prefix}config.json"
+    if not run.task.is_classification and trained.entry(name):
+        content = read_file(run.uri, stage, name) or b"{}"
+        architecture = _parse(content, _Architecture, f"{run.uri}/{stage}/{name}")
+    mistakes, data = None, records.get(DATA.name)
+    if run.task.is_classification and trained.entry(_DEV_ANSWERS) and data and data.entry(_DEV):
+        mistakes = _mistakes(run, stage, index)
+    return ChosenStudent(
+        arm=arm.arm,
+        seed=index,
+        score=arm.scores[index],
+        size_bytes=sum(file.size for file in files),
+        seconds_per_example=seconds,
+        device=next(iter(devices), ""),
+        causal=not architecture.is_encoder_decoder,
+        wrong=None if mistakes is None else len(mistakes),
+        mistakes=tuple((mistakes or [])[:MISTAKES]),
+    )
+
+
+def _mistakes(run: Run, trained: Stage[Any], index: int) -> list[Mistake]:
+    """Return what a student got wrong on dev, the most confident first.
+
+    Dev, because people who look at mistakes on test begin to work towards it.
+    """
+    examples = {example.id: example for example in _read_lines(run, DATA, _DEV, Example)}
+    wrong = [
+        answer
+        for answer in _read_lines(run, trained, _DEV_ANSWERS, Prediction)
+        if answer.seed == index and answer.output != answer.gold and answer.id in examples
+    ]
+    mistakes = [
+        Mistake(
+            text=examples[answer.id].text,
+            text_pair=examples[answer.id].text_pair,
+            gold=answer.gold,
+            output=answer.output,
+            confidence=answer.distribution.get(answer.output, 0.0),
+        )
+        for answer in wrong
+    ]
+    return sorted(mistakes, key=lambda mistake: -mistake.confidence)
 
 
 def _choose(seed: int, records: Iterable[R], id_of: Callable[[R], str]) -> tuple[R, ...]:
@@ -174,10 +274,10 @@ def _in_order(stage: StageRecord | MissingStage) -> tuple[int, str]:
 
 
 def _committed(run: Run) -> Iterator[StageRecord]:
-    for name in finished_stages(run):
+    for name, finished in finished_stages(run).items():
         manifest = stage_manifest(run, name)
         if manifest is not None and _is_work(name):
-            yield StageRecord(name=name, **dict(manifest))
+            yield StageRecord(name=name, finished=finished, **dict(manifest))
 
 
 def _is_work(name: str) -> bool:

@@ -173,34 +173,54 @@ def _arm_in_words(arm: ArmResult) -> str:
     )
 
 
-def draw_learning_curve(history: Sequence[TrainingStep], title: str) -> Markup:
-    """Draw the teacher's loss on training examples and on dev; a star at the epoch that is kept."""
-    training = [(step.epoch, step.loss) for step in history if step.loss is not None]
-    dev = [(step.epoch, step.dev_loss) for step in history if step.dev_loss is not None]
-    with new_figure(400, 280) as figure:
-        axes = figure.add_axes((0.15, 0.19, 0.82, 0.76))
-        if training:
+def draw_learning_curve(
+    history: Sequence[TrainingStep], title: str, *, labels_alone: bool
+) -> Markup:
+    """Draw the teacher's loss on training examples and on dev; a star at the epoch that is kept.
+
+    Args:
+        history: The teacher's training.
+        title: What the figure shows, for screen readers.
+        labels_alone: Whether both are losses of the same kind, so that one scale holds both.
+    """
+    losses = {
+        "training": [(step.epoch, step.loss) for step in history if step.loss is not None],
+        "dev": [(step.epoch, step.dev_loss) for step in history if step.dev_loss is not None],
+    }
+    kept = min(losses["dev"], key=lambda point: point[1], default=None)
+    with new_figure(400, 300) as figure:
+        if labels_alone or not all(losses.values()):
+            below = above = figure.add_axes((0.15, 0.18, 0.82, 0.77))
+            above.set_ylabel("loss per token")
+        else:
+            below = figure.add_axes((0.15, 0.18, 0.82, 0.33))
+            above = figure.add_axes((0.15, 0.61, 0.82, 0.33), sharex=below)
+            above.tick_params(labelbottom=False)
+            above.set_ylabel("dev, labels")
+            below.set_ylabel("training, all")
+        if losses["training"]:
             line: Any = {"color": COLOURS["second"], "linewidth": 1.3, "label": "training"}
-            axes.plot(*zip(*training, strict=True), **line)
-        if dev:
-            accent, kept = COLOURS["accent"], min(dev, key=lambda point: point[1])
-            axes.plot(
-                *zip(*dev, strict=True), color=accent, linestyle="--", marker="o", label="dev"
-            )
-            star: Any = {"linestyle": "none", "marker": "*", "markersize": 12, "label": "kept"}
-            axes.plot(*kept, color=accent, **star)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("loss per token")
-        axes.set_ylim(bottom=0)
-        axes.grid(axis="y")
-        axes.legend(labelcolor=COLOURS["ink"])
+            below.plot(*zip(*losses["training"], strict=True), **line)
+        if kept:
+            line = {"color": COLOURS["accent"], "linestyle": "--", "marker": "o", "label": "dev"}
+            above.plot(*zip(*losses["dev"], strict=True), **line)
+            star: Any = {"linestyle": "none", "marker": "*", "markersize": 13, "label": "kept"}
+            above.plot(*kept, color=COLOURS["accent"], **star)
+        drawn = {below: losses["training"], above: losses["dev"]}
+        if below is above:
+            drawn[above] = [*losses["training"], *losses["dev"]]
+        for axes, points in drawn.items():
+            axes.set_ylim(0, 1.2 * max((loss for _, loss in points), default=0.0) or 1.0)
+            axes.grid(axis="y")
+            axes.legend(labelcolor=COLOURS["ink"])
+        below.set_xlabel("epoch")
         description = "; ".join(
-            f"{name} loss from {losses[0][1]:.2f} at epoch {losses[0][0]:g} "
-            f"to {losses[-1][1]:.2f} at epoch {losses[-1][0]:g}"
-            for name, losses in (("training", training), ("dev", dev))
-            if losses
+            f"{name} loss from {points[0][1]:.2f} at epoch {points[0][0]:g} "
+            f"to {points[-1][1]:.2f} at epoch {points[-1][0]:g}"
+            for name, points in losses.items()
+            if points
         )
-        if dev:
+        if kept:
             description += f"; the weights of epoch {kept[0]:g} were kept"
         return to_svg(figure, "learning-curve", title, description)
 

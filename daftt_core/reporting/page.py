@@ -17,12 +17,18 @@ from daftt_core import __version__
 from daftt_core.curation import QUESTIONS
 from daftt_core.evaluation import GOLD_ARM, REAL_ARM, ArmResult, Evaluation
 from daftt_core.records import visible
-from daftt_core.reporting import card, costs, figures, prose, provenance, text
+from daftt_core.reporting import card, costs, figures, prose, provenance, text, use
 from daftt_core.reporting.content import ReportData
 from daftt_core.telemetry import duration
 
 MOST_CONFUSED_LABELS = 30
 """Labels of a confusion matrix: a thousand of them would make a page of more than 100 MB."""
+
+FEW_LABELS = 4
+"""Confusion matrices of so few labels stand side by side; of larger ones only one is unfolded."""
+
+SHOWN_SAMPLES = 3
+"""Examples of a list that are shown at once; the others are folded."""
 
 _SOURCE_NAMES = {
     "annotated": "Annotated: real inputs, labels by the teacher",
@@ -37,16 +43,13 @@ def render(data: ReportData) -> str:
     confused = _confused_labels(emphasized)
     sections = [
         ("arms", "Students", data.evaluation),
-        ("measures", "Measures", data.evaluation and any(a.metrics for a in data.evaluation.arms)),
-        ("confusion", "Errors", any(arm.confusion for arm in emphasized)),
-        ("slices", "Slices", data.evaluation and data.evaluation.slices),
+        ("use", "Use it", data.student),
+        ("errors", "Errors", data.evaluation and _shows_errors(data, emphasized)),
         ("promotion", "Promotion", data.promotion),
         ("teacher", "Teacher", data.assessment or data.history),
-        ("curation", "Curation", data.curation),
+        ("curation", "Synthetic examples", data.curation),
         ("review", "Review", data.review),
-        ("examples", "Examples", data.samples),
-        ("time", "Time", data.stages),
-        ("costs", "Costs", data.ledger.stages),
+        ("costs", "Time and costs", data.ledger.stages),
         ("provenance", "Provenance", tables),
         ("settings", "Settings", data.config),
     ]
@@ -56,6 +59,7 @@ def render(data: ReportData) -> str:
         "figures": figures,
         "prose": prose,
         "provenance": provenance,
+        "use": use,
     }
     return environment.get_template("report.html").render(
         data=data,
@@ -68,8 +72,20 @@ def render(data: ReportData) -> str:
         provenance_tables=tables,
         questions=QUESTIONS,
         source_names=_SOURCE_NAMES,
+        samples={sample.source: sample for sample in data.samples},
+        shown_samples=SHOWN_SAMPLES,
+        few_labels=FEW_LABELS,
         card=card.write_card(data),
         version=__version__,
+    )
+
+
+def _shows_errors(data: ReportData, arms: Sequence[ArmResult]) -> bool:
+    student, evaluation = data.student, data.evaluation
+    return bool(
+        any(arm.confusion for arm in arms)
+        or (student and student.mistakes)
+        or (evaluation and evaluation.slices)
     )
 
 
@@ -102,6 +118,7 @@ def new_environment(package: str) -> Environment:
         text.gain,
         text.memory,
         text.metric_title,
+        text.milliseconds,
         text.number,
         text.p_value,
         text.percent,
@@ -157,42 +174,32 @@ class _Headline:
         tone: The badge's colour: ``good``, ``neutral``, ``warn`` or ``bad``.
         badge: The verdict in two words.
         verdict: The evidence for it.
-        numbers: Up to three numbers, each with its name.
     """
 
     title: str
     tone: str
     badge: str
     verdict: str
-    numbers: tuple[tuple[str, str], ...] = ()
 
 
 def _headline(data: ReportData) -> _Headline:
     evaluation = data.evaluation
     if evaluation is None:
         return _headline_without_result(data)
-    best, metric = evaluation.arm(evaluation.chosen_arm), evaluation.metric
-    title = evaluation.headline.removesuffix(".")
-    numbers = [(f"{text.metric_title(metric)}, {best.arm}", text.score(best.mean, metric))]
+    best = evaluation.arm(evaluation.chosen_arm)
     comparison = best.comparison
-    if comparison is None:
-        verdict = "On dev, no arm was better than real examples only."
-        return _Headline(title, "neutral", "No gain shown", verdict, tuple(numbers))
-    numbers.append(("points over real only", text.gain(comparison.gain)))
-    if comparison.gap_closed is not None:
-        numbers.append(("of the gap to gold closed", text.share(comparison.gap_closed)))
-    if not comparison.significant:
+    if comparison is None or not comparison.significant:
         tone, badge = "neutral", "No gain shown"
     elif comparison.gain > 0:
         tone, badge = "good", "\u25b2 Gain shown"
     else:
         tone, badge = "bad", "\u25bc Loss shown"
-    low, high = text.gain(comparison.interval.low), text.gain(comparison.interval.high)
     verdict = (
-        f"The {text.coverage(evaluation.confidence)} interval of the gain, {low} to {high} points, "
-        f"{'excludes' if comparison.significant else 'includes'} zero."
+        f"The arm {best.arm} was chosen on dev, before the test scores were known."
+        if comparison
+        else "On dev, no arm was better than the labelled examples alone."
     )
-    return _Headline(title, tone, badge, verdict, tuple(numbers))
+    return _Headline(evaluation.headline.removesuffix("."), tone, badge, verdict)
 
 
 def _headline_without_result(data: ReportData) -> _Headline:
@@ -213,21 +220,16 @@ def _headline_without_result(data: ReportData) -> _Headline:
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:
     """Return the strip under the headline."""
-    facts = [("Task", data.task.id), ("Run seed", str(data.seed))]
+    facts = [("Task", data.task.id)]
     if data.config is not None:
         facts += [("Teacher", data.config.teacher.model), ("Student", data.config.student.model)]
     evaluation = data.evaluation
     if evaluation is not None:
         real = evaluation.arms[0].training_examples
-        claims = [arm.arm for arm in evaluation.arms if arm.arm != GOLD_ARM]
         facts += [
             ("Labelled examples", text.number(sum(real.values()))),
             ("Test examples", text.number(evaluation.test_examples)),
-            (
-                "Arms",
-                f"{len(claims)}" + (" and gold" if len(claims) < len(evaluation.arms) else ""),
-            ),
-            ("Students per arm", str(len(evaluation.seeds))),
         ]
     ended = "Last stage finished" if data.missing else "Finished"
+    facts.append(("Seed", str(data.seed)))
     return [*facts, (ended, data.finished)] if data.finished else facts

@@ -9,8 +9,9 @@ from daftt_core.config.synthesis import NOVELTY_WINDOW
 from daftt_core.evaluation import MOST_VALUES, SMALL, Abstention, Assessment, Evaluation
 from daftt_core.records import SyntheticExample
 from daftt_core.reporting.content import ReportData
-from daftt_core.reporting.text import coverage, metric_title, number, score, share
+from daftt_core.reporting.text import coverage, metric_title, number, percent, score, share
 from daftt_core.stages import SYNTHETIC, CuratedResult, Diversity, Funnel
+from daftt_core.tasks import Task
 
 _AGREEMENTS = {"rouge-l": "ROUGE-L", "exact": "exact match"}
 
@@ -101,6 +102,13 @@ def _count(data: ReportData, name: str) -> int:
     return sum(getattr(result, name) or 0 for result in results)
 
 
+def made_by_teacher(task: Task, source: str) -> str:
+    """Say what the teacher did with the examples of a source: the first step of their funnel."""
+    if source == "generated":
+        return "written by the teacher"
+    return f"{'labelled' if task.is_classification else 'answered'} by the teacher"
+
+
 def curation_sentence(curation: CuratedResult) -> str:
     """Say how much was kept, if the teacher agrees with itself, and which arms are left out."""
     read = sum(funnel.read for funnel in curation.funnel.values())
@@ -116,6 +124,18 @@ def curation_sentence(curation: CuratedResult) -> str:
         )
     left_out = (f" {arm} was left out: {reason}." for arm, reason in curation.left_out.items())
     return sentence + "".join(left_out)
+
+
+def funnel_sentences(funnel: Funnel) -> list[str]:
+    """Say what was unusable, what was replaced, and how different the kept inputs are."""
+    sentences = [set_aside_sentence(funnel)]
+    if funnel.redacted:
+        sentences.append(
+            f"Personal data was replaced in {number(funnel.redacted)} of the kept examples."
+        )
+    if funnel.diversity:
+        sentences.append(diversity_sentence(funnel.diversity))
+    return [sentence for sentence in sentences if sentence]
 
 
 def curation_notes(data: ReportData) -> str:
@@ -142,12 +162,33 @@ def calibration_caption(assessment: Assessment) -> str:
             f"Expected calibration error: {assessment.ece_before:.3f} before calibration, "
             f"{assessment.ece_after:.3f} after."
         )
+        if assessment.ece_after > assessment.ece_before:
+            sentences.append(
+                "Here calibration made this error larger. It is applied all the same: it is fitted "
+                "to make the true labels likely, and the error of so few examples is itself "
+                "uncertain. Take the confidences as an order, not as probabilities."
+            )
     if assessment.label_prior:
         prior = ", ".join(f"{name} {share(p)}" for name, p in assessment.label_prior.items())
         sentences.append(f"For an input without content it says: {prior}.")
     if assessment.abstention is not None:
         sentences.append(_abstention(assessment.abstention))
     return " ".join(sentences)
+
+
+def learning_curve_caption(data: ReportData) -> str:
+    """Explain the learning curve: which losses it shows, and whether they compare."""
+    star = "The star marks the weights that were kept: those of the lowest loss on dev."
+    if data.learns_labels_alone:
+        return (
+            "Loss per token of the labels, on the training examples at each step and on dev after "
+            f"each epoch. {star}"
+        )
+    return (
+        "Above the loss per token of the labels on dev, after each epoch; below that of everything "
+        "the teacher learns at each step, inputs that it writes included. These are losses of "
+        f"different things, so each has its own scale. {star}"
+    )
 
 
 def _abstention(abstention: Abstention) -> str:
@@ -180,6 +221,20 @@ def mixture_sentence(data: ReportData) -> str:
         "whether the mixture helped, only the same run with mixture_tasks 0 can tell: "
         f"daftt sweep --mixtures 0,{count} makes both and compares their teachers on dev."
     )
+
+
+def weakest_slice(evaluation: Evaluation, by: str) -> str:
+    """Say on which slice the chosen arm is weakest, small ones aside."""
+    scores = {
+        part.name: arm.score
+        for part in evaluation.slices
+        for arm in part.arms
+        if part.by == by and arm.arm == evaluation.chosen_arm and not part.is_small
+    }
+    if not scores:
+        return "all of them small"
+    name = min(scores, key=lambda slice_name: scores[slice_name])
+    return f"lowest for {evaluation.chosen_arm}: {percent(scores[name])}, {name}"
 
 
 def slices_explanation(evaluation: Evaluation) -> str:

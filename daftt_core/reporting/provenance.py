@@ -77,7 +77,11 @@ def _rows(data: ReportData) -> Table:
         left_out = sum(prepared.dropped.get(source, {}).values())
         rows.append([source, number(counts["read"]), used, number(left_out)])
     return Table(
-        "Rows read", ("Source", "Rows", "Used as", "Left out"), rows, numeric=("Rows", "Left out")
+        "Rows read",
+        ("Source", "Rows", "Used as", "Left out"),
+        rows,
+        numeric=("Rows", "Left out"),
+        folded=True,
     )
 
 
@@ -93,7 +97,8 @@ def _splits(data: ReportData) -> Table:
         ]
         for split, count in prepared.sizes.items()
     ]
-    return Table("Splits", ("Split", "Examples", "By label"), rows, numeric=("Examples",))
+    columns = ("Split", "Examples", "By label")
+    return Table("Splits", columns, rows, numeric=("Examples",), folded=True)
 
 
 def _dropped(data: ReportData) -> Table:
@@ -102,7 +107,8 @@ def _dropped(data: ReportData) -> Table:
         for source, reasons in _prepared(data).dropped.items()
         for reason, count in reasons.items()
     ]
-    return Table("Rows left out", ("Source", "Reason", "Rows"), rows, numeric=("Rows",))
+    columns = ("Source", "Reason", "Rows")
+    return Table("Rows left out", columns, rows, numeric=("Rows",), folded=True)
 
 
 def _files(data: ReportData) -> Table:
@@ -143,7 +149,7 @@ def _models(data: ReportData) -> Table:
 def _software(data: ReportData) -> Table:
     preflight = data.result(PREFLIGHT)
     rows = [list(pair) for pair in preflight.versions.items()] if preflight else []
-    return Table("Software", ("Name", "Version"), rows)
+    return Table("Software", ("Name", "Version"), rows, folded=True)
 
 
 def mixture_tables(mixture: MixtureResult) -> list[Table]:
@@ -212,24 +218,19 @@ class Setting:
     description: str
 
 
-def settings(config: Config) -> dict[str, list[Setting]]:
-    """Return every setting by section; those that differ from their default are marked."""
+def settings(config: Config) -> list[Setting]:
+    """Return every setting, section by section; those that differ from their default are marked."""
     values, fields = to_flat(config), flat_fields()
-    sections = {}
-    for section in Config.model_fields:
-        members = type(getattr(config, section)).model_fields
-        names = [name if section == "run" else f"{section}_{name}" for name in members]
-        sections[section] = [
-            Setting(
-                name=name,
-                value=_value(values[name]),
-                default=_value(fields[name].default),
-                changed=values[name] != fields[name].default,
-                description=fields[name].description or "",
-            )
-            for name in names
-        ]
-    return sections
+    return [
+        Setting(
+            name=name,
+            value=_value(values[name]),
+            default=_value(field.default),
+            changed=values[name] != field.default,
+            description=field.description or "",
+        )
+        for name, field in fields.items()
+    ]
 
 
 def _value(value: object) -> str:

@@ -20,7 +20,7 @@ _MINUS = "\u2212"
 
 def percent(value: float | None) -> str:
     """Write a score in [0, 1], or a spread of such scores, times 100: ``82.1``."""
-    return NONE if value is None else _signed(f"{100 * value:.1f}")
+    return NONE if value is None else _signed(f"{100 * value:z.1f}")
 
 
 def score(value: float, metric: str) -> str:
@@ -35,12 +35,12 @@ def metric_title(metric: str) -> str:
 
 def gain(value: float | None) -> str:
     """Write a difference that is in points already, with its sign: ``+12.9``."""
-    return NONE if value is None else _signed(f"{value:+.1f}")
+    return NONE if value is None else _signed(f"{value:+z.1f}")
 
 
 def share(value: float | None) -> str:
     """Write a share in whole percent: ``81%``."""
-    return NONE if value is None else _signed(f"{100 * value:.0f}%")
+    return NONE if value is None else _signed(f"{100 * value:z.0f}%")
 
 
 def coverage(value: float) -> str:
@@ -73,6 +73,12 @@ def size(size_bytes: int) -> str:
             return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a short time with two digits that matter: ``0.42 ms``, ``1.8 ms``, ``120 ms``."""
+    value = float(f"{1000 * seconds:.2g}")
+    return f"{value:,.0f} ms" if value >= 10 else f"{value:g} ms"
 
 
 def _signed(text: str) -> str:

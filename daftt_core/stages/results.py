@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field
 
 
 def _absent() -> Any:
@@ -20,13 +20,13 @@ def _absent() -> Any:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
 
 class Facts(BaseModel):
     """Small facts of any kind: the result of a stage that the catalogue does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, defer_build=True)
 
 
 class PreflightResult(_Part):
@@ -342,11 +342,14 @@ class PredictionsResult(_Part):
         examples: Number of test examples.
         seeds: Number of students of each arm.
         arms: The arms.
+        seconds_per_example: Time that a student took for an example, in batches, its model loaded
+            and the examples tokenized; absent where all answers were there already.
     """
 
     examples: int
     seeds: int = 0
     arms: tuple[str, ...] = ()
+    seconds_per_example: float | None = _absent()
 
 
 class ArmScores(_Part):
@@ -449,8 +452,10 @@ class SheetResult(_Part):
     curated: str = ""
 
 
-class MarksResult(RootModel[dict[str, int]]):
+class MarksResult(Facts):
     """The result of a review: faults by group and question, such as ``all wrong_label``."""
+
+    __pydantic_extra__: dict[str, int]
 
 
 class VersionResult(_Part):

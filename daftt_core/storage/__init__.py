@@ -1,6 +1,6 @@
 """Folders that exist once their manifest does, on this machine or in a remote storage."""
 
-from daftt_core.storage.cache import Cache, make_once
+from daftt_core.storage.cache import Cache, cache_folder, make_once
 from daftt_core.storage.folders import RemoteFolder
 from daftt_core.storage.local import check_writable, exclusively, local_folder
 from daftt_core.storage.manifest import (
@@ -32,6 +32,7 @@ __all__ = [
     "Manifest",
     "RemoteFolder",
     "Storage",
+    "cache_folder",
     "check_writable",
     "commit",
     "copy_file",

@@ -14,7 +14,6 @@ The cache is the folder named by the environment variable ``DAFTT_CACHE``, or ``
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from typing import IO, Literal
 
 from daftt_core.errors import StorageError, did_you_mean
 from daftt_core.records import digest
-from daftt_core.storage.cache import make_once
+from daftt_core.storage.cache import cache_folder, make_once
 from daftt_core.storage.manifest import sound_manifest
 from daftt_core.telemetry import log
 
@@ -158,11 +157,6 @@ _ASSETS = (
 def known_assets() -> dict[str, Asset]:
     """Return every asset by its name."""
     return {asset.name: asset for asset in _ASSETS}
-
-
-def cache_folder() -> Path:
-    """Return the folder of fetched assets."""
-    return Path(os.environ.get("DAFTT_CACHE") or "~/.cache/daftt").expanduser()
 
 
 def fetch(name: str) -> Path:

@@ -33,6 +33,11 @@ from daftt_core.telemetry import log
 _held: dict[Path, int] = {}  # open lock files of content in use; they close with this process
 
 
+def cache_folder() -> Path:
+    """Return the folder of what this machine keeps: ``DAFTT_CACHE``, or ``~/.cache/daftt``."""
+    return Path(os.environ.get("DAFTT_CACHE") or "~/.cache/daftt").expanduser()
+
+
 def make_once(
     folder: Path, key: str, again: str, make: Callable[[Path], None], summary: Mapping[str, Any]
 ) -> Path:

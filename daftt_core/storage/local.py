@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.records import appearing
 from daftt_core.storage.protocol import NOTHING, Content, Entry
@@ -71,6 +69,8 @@ def exclusively(path: Path, what: str) -> Iterator[None]:
     Raises:
         StorageError: The lock file cannot be created.
     """
+    from filelock import FileLock, Timeout  # not for those who only read
+
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

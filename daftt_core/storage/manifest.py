@@ -74,7 +74,7 @@ class Manifest(BaseModel):
         copied: Whether the work was done for another folder, and this one is its copy.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
     key: str
     files: tuple[FileEntry, ...]

@@ -20,8 +20,7 @@ from typing import Any
 
 from daftt_core.errors import ModelError, StorageError
 from daftt_core.records import digest, link_file
-from daftt_core.storage.assets import cache_folder
-from daftt_core.storage.cache import explained
+from daftt_core.storage.cache import cache_folder, explained
 from daftt_core.storage.folders import RemoteFolder
 from daftt_core.storage.local import exclusively
 from daftt_core.storage.manifest import MANIFEST, Manifest, commit, is_inside, read_manifest

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from daftt_core.errors import StorageError, did_you_mean
-from daftt_core.storage.gcs import GcsStorage
 from daftt_core.storage.local import FileStorage
 from daftt_core.storage.protocol import Storage
 
+
+def _google(uri: str) -> Storage:
+    from daftt_core.storage.gcs import GcsStorage  # with requests, which a folder needs none of
+
+    return GcsStorage(uri)
+
+
 SCHEMES: dict[str, Callable[[str], Storage]] = {
     "file": FileStorage,  # a plain path is one as well
-    "gs": GcsStorage,
+    "gs": _google,
 }
 
 

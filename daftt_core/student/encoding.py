@@ -13,10 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from daftt_core.errors import DataError, ModelError
 from daftt_core.modeling import IGNORED, context_length, reads_forward
 from daftt_core.records import Example
-from daftt_core.tasks import Task
-
-CUE = "\nOutput:"
-"""The end of the input of a causal student, which writes the output after it."""
+from daftt_core.tasks import CUE, Task
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Reading:
     Attributes:
         task: The task; a label becomes its index.
         forward: Whether the model is causal: it writes after the input, in one sequence.
-        max_length: Greatest length of an input in tokens, special ones and :data:`CUE` included.
+        max_length: Greatest length of an input in tokens, special ones and the cue included.
         max_target_length: Greatest length of an output text in tokens.
         segments: Whether the model is told which tokens are of a pair's second text.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +36,16 @@ class Answer:
 
 
 class Questions:
-    """Examples that students of one model and configuration answer; they are tokenized once."""
+    """Examples that students of one model and configuration answer; they are tokenized once.
+
+    Attributes:
+        seconds: Time that students took for their answers, without loading and tokenization.
+        answered: Number of these answers.
+    """
 
     def __init__(self, task: Task, config: StudentConfig, examples: Sequence[Example]) -> None:
+        self.seconds = 0.0
+        self.answered = 0
         self._examples = examples
         self._task, self._config = task, config
         self._encoded: tuple[Reading, Encoded] | None = None
@@ -83,7 +91,11 @@ class Questions:
                 self._task, model, tokenizer, config.max_length, config.max_target_length
             )
             self._encoded = reading, encode(tokenizer, reading, self._examples, outputs=False)
-        return answer(model, tokenizer, *self._encoded, on_batch)
+        started = time.monotonic()
+        answers = answer(model, tokenizer, *self._encoded, on_batch)
+        self.seconds += time.monotonic() - started
+        self.answered += len(answers)
+        return answers
 
 
 def answer(

@@ -114,7 +114,14 @@ def predict_test(
             predictions = _predict(questions, arm, config.seeds, students, progress.advance)
             write_jsonl(folder / f"{arm}.jsonl", predictions)
             keep(folder / f"{arm}.jsonl")
-        return PredictionsResult(examples=len(test), seeds=config.seeds, arms=tuple(arm_digests))
+        return PredictionsResult(
+            examples=len(test),
+            seeds=config.seeds,
+            arms=tuple(arm_digests),
+            seconds_per_example=(
+                questions.seconds / questions.answered if questions.answered else None
+            ),
+        )
 
     return run_stage(run, PREDICTIONS, inputs, work)
 

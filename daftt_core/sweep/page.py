@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from daftt_core.evaluation import Interval
@@ -28,9 +29,74 @@ _COLOURS = [COLOURS[name] for name in ("accent", "second", "ink")]
 _MARKERS = "osD^v"
 _LINES = ("-", "--", ":")
 _SHIFT = 0.09  # of the distance between two ratios, so that intervals do not hide each other
+_REAL: dict[str, Any] = {"color": COLOURS["muted"], "linewidth": 1.5, "linestyle": ":"}
+_REAL_LABEL = "real examples only"
 
 
-def _draw_curves(curves: Sequence[Curve], split: Split, title: str, name: str) -> Markup:
+@dataclass(frozen=True)
+class _Look:
+    """How the figures of one page look, so that they can be compared at a glance.
+
+    Attributes:
+        names: The name of each line in the legend, by arm and mode.
+        styles: The style of each line, likewise.
+        limits: Lowest and highest score that any of them shows, in percent.
+    """
+
+    names: dict[tuple[str, str], str]
+    styles: dict[tuple[str, str], dict[str, Any]]
+    limits: tuple[float, float]
+
+    @classmethod
+    def of(cls, curves: Sequence[Curve]) -> _Look:
+        """Return one look for all curves: one scale, and a style for each arm and mode."""
+        one_mode = len({curve.mode for curve in curves}) == 1
+        names = {
+            (curve.arm, curve.mode): curve.arm if one_mode else f"{curve.arm} ({curve.mode})"
+            for curve in curves
+        }
+        scores = [
+            end
+            for curve in curves
+            for split in get_args(Split)
+            for point in (curve.real, *curve.points)
+            for end in _ends(point, split)
+        ]
+        room = 0.05 * (max(scores) - min(scores)) or 1.0
+        styles = {line: _style(place) for place, line in enumerate(names)}
+        return cls(names, styles, (min(scores) - room, max(scores) + room))
+
+
+def _style(place: int) -> dict[str, Any]:
+    return {
+        "color": _COLOURS[place % len(_COLOURS)],
+        "linestyle": _LINES[place // len(_COLOURS) % len(_LINES)],
+        "linewidth": 1.4,
+        "marker": _MARKERS[place % len(_MARKERS)],
+        "markersize": 6,
+    }
+
+
+def _ends(point: Point, split: Split) -> tuple[float, ...]:
+    """Return a point's score and the ends of its interval, in percent."""
+    score, interval = _score(point, split)
+    ends = (interval.low, interval.high) if interval else ()
+    return tuple(100 * value for value in (score, *ends))
+
+
+def _draw_legend(look: _Look) -> Markup:
+    """Draw the one legend of all figures."""
+    from matplotlib.lines import Line2D
+
+    lines = {_REAL_LABEL: _REAL} | {look.names[line]: look.styles[line] for line in look.names}
+    height = 24 * ((len(lines) + 1) // 2) + 4
+    with new_figure(400, height) as figure:
+        handles = [Line2D([], [], label=name, **style) for name, style in lines.items()]
+        figure.legend(handles=handles, loc="center left", ncols=2, labelcolor=COLOURS["ink"])
+        return to_svg(figure, "legend", "Legend of all figures", ", ".join(lines))
+
+
+def _draw_curves(curves: Sequence[Curve], split: Split, look: _Look, name: str) -> Markup:
     """Draw every curve with its intervals, a ring at saturation points, a line for real only.
 
     Ratios stand side by side at equal distances, since "no limit" has a distance to none.
@@ -38,67 +104,42 @@ def _draw_curves(curves: Sequence[Curve], split: Split, title: str, name: str) -
     Args:
         curves: The curves of one fraction and mixture.
         split: Whose scores to draw.
-        title: What the figure shows, for screen readers.
+        look: The look of all figures.
         name: Name of the figure, unique on the page.
     """
     ratios = sorted(
         {point.ratio or 0 for curve in curves for point in curve.points},
         key=lambda ratio: ratio or float("inf"),
     )
-    modes = {curve.mode for curve in curves}
-    rows = (len(curves) + 2) // 2
-    height = 300 + 22 * rows
-    with new_figure(400, height) as figure:
-        axes = figure.add_axes(
-            (0.13, (58 + 22 * rows) / height, 0.84, 1 - (66 + 22 * rows) / height)
-        )
-        real = _score(curves[0].real, split)[0]
-        style: Any = {"color": COLOURS["muted"], "linewidth": 1, "linestyle": ":"}
-        axes.axhline(100 * real, label="real examples only", **style)
+    with new_figure(400, 300) as figure:
+        axes = figure.add_axes((0.13, 0.17, 0.84, 0.8))
+        axes.axhline(100 * _score(curves[0].real, split)[0], **_REAL)
         for place, curve in enumerate(curves):
-            label = curve.arm if len(modes) == 1 else f"{curve.arm} ({curve.mode})"
             shift = _SHIFT * (place - (len(curves) - 1) / 2)
-            _draw_curve(
-                axes,
-                curve,
-                split,
-                place,
-                label,
-                [ratios.index(p.ratio or 0) + shift for p in curve.points],
-            )
+            across = [ratios.index(point.ratio or 0) + shift for point in curve.points]
+            _draw_curve(axes, curve, split, look.styles[curve.arm, curve.mode], across)
         axes.set_xticks(range(len(ratios)), [ratio_name(ratio) for ratio in ratios])
         axes.set_xlim(-0.5, len(ratios) - 0.5)
+        axes.set_ylim(*look.limits)
         axes.grid(axis="y")
         axes.set_xlabel("synthetic examples of each source per labelled one")
         axes.set_ylabel(f"{metric_title(curves[0].metric)} on {split}, percent")
-        figure.legend(loc="lower left", ncols=2, labelcolor=COLOURS["ink"], columnspacing=1.2)
+        title = f"{_group_title(curves[0])}, {split}"
         return to_svg(figure, name, title, ". ".join(_words(curve, split) for curve in curves))
 
 
 def _draw_curve(
-    axes: Axes, curve: Curve, split: Split, place: int, label: str, across: Sequence[float]
+    axes: Axes, curve: Curve, split: Split, style: dict[str, Any], across: Sequence[float]
 ) -> None:
-    colour = _COLOURS[place % len(_COLOURS)]
-    line = _LINES[place // len(_COLOURS) % len(_LINES)]
-    saturation = curve.saturation
+    colour, saturation = style["color"], curve.saturation
     for x, point in zip(across, curve.points, strict=True):
-        score, interval = _score(point, split)
-        if interval is not None:
-            ends = (100 * interval.low, 100 * interval.high)
+        score, *ends = _ends(point, split)
+        if ends:
             axes.plot((x, x), ends, color=colour, linewidth=2.5, alpha=0.4)
         if point is saturation and point is not curve.points[-1]:
             ring: Any = {"marker": "o", "markersize": 15, "markerfacecolor": "none"}
-            axes.plot([x], [100 * score], markeredgecolor=colour, markeredgewidth=1.3, **ring)
-    axes.plot(
-        across,
-        [100 * _score(point, split)[0] for point in curve.points],
-        color=colour,
-        linestyle=line,
-        linewidth=1.4,
-        marker=_MARKERS[place % len(_MARKERS)],
-        markersize=6,
-        label=label,
-    )
+            axes.plot([x], [score], markeredgecolor=colour, markeredgewidth=1.3, **ring)
+    axes.plot(across, [100 * _score(point, split)[0] for point in curve.points], **style)
 
 
 def _score(point: Point, split: Split) -> tuple[float, Interval | None]:
@@ -151,12 +192,15 @@ def render(table: SweepTable) -> str:
     """Return the table as one self-contained HTML page."""
     done = [cell.evaluation for cell in table.cells if cell.evaluation]
     advice = table.recommendation
+    look = _Look.of(table.curves) if table.curves else None
     page = new_environment("daftt_core.sweep").get_template("table.html")
     return page.render(
         name=table.name,
         uri=table.uri,
+        title=_title(table),
         rows=list(arm_rows(table)),
-        panels=list(_panels(table.curves)),
+        legend=_draw_legend(look) if look else "",
+        panels=list(_panels(table.curves, look)) if look else [],
         curves=[curve.sentence for curve in table.curves],
         effects=effect_sentences(table.mixtures),
         advice=advice.sentence if advice else "",
@@ -168,17 +212,27 @@ def render(table: SweepTable) -> str:
     )
 
 
-def _panels(curves: Sequence[Curve]) -> Iterator[dict[str, Any]]:
+def _title(table: SweepTable) -> str:
+    """Return the finding in words, or how far the sweep is."""
+    if table.recommendation and table.recommendation.finding:
+        return table.recommendation.finding
+    return f"No cell of the sweep {table.name} has a result yet"
+
+
+def _group_title(curve: Curve) -> str:
+    mixture = f", mixture of {curve.mixture_tasks} tasks" if curve.mixture_tasks else ""
+    return f"Fraction {curve.fraction:g}{mixture}"
+
+
+def _panels(curves: Sequence[Curve], look: _Look) -> Iterator[dict[str, Any]]:
     """Yield two figures for each fraction and mixture: dev, which decides, and test."""
-    groups: dict[tuple[float, int], list[Curve]] = {}
+    groups: dict[str, list[Curve]] = {}
     for curve in curves:
-        groups.setdefault((curve.fraction, curve.mixture_tasks), []).append(curve)
-    for number, ((fraction, mixture), group) in enumerate(groups.items()):
-        title = f"Fraction {fraction:g}" + (f", mixture of {mixture} tasks" if mixture else "")
+        groups.setdefault(_group_title(curve), []).append(curve)
+    for number, (title, group) in enumerate(groups.items()):
         yield {
             "title": title,
             "figures": [
-                _draw_curves(group, split, f"{title}, {split}", f"{split}-{number}")
-                for split in get_args(Split)
+                _draw_curves(group, split, look, f"{split}-{number}") for split in get_args(Split)
             ],
         }

@@ -13,7 +13,7 @@ import yaml
 
 from daftt_core.config import flat_fields, to_flat
 from daftt_core.reporting import text as formats
-from daftt_core.sweep.curves import Curve, Part, ratio_name
+from daftt_core.sweep.curves import Curve, Part, Point, ratio_name
 from daftt_core.sweep.plan import Cell
 
 RECOMMENDED = "recommended.yaml"
@@ -27,11 +27,13 @@ class Recommendation(Part):
         cell: The cell with these settings; None where nothing is recommended.
         arm: The recommended arm; None likewise.
         sentence: The recommendation, and why.
+        finding: What was found, in words for a title; empty in a table of an earlier version.
     """
 
     cell: str | None
     arm: str | None
     sentence: str
+    finding: str = ""
 
 
 def recommend(curves: Sequence[Curve]) -> Recommendation | None:
@@ -45,6 +47,10 @@ def recommend(curves: Sequence[Curve]) -> Recommendation | None:
         return Recommendation(
             cell=None,
             arm=None,
+            finding=(
+                "No gain is shown on dev where the score is best, at "
+                f"{100 * chosen.fraction:g}% of the labels: nothing is recommended"
+            ),
             sentence=(
                 f"Recommended: nothing. The best score on dev, {formats.percent(chosen.best.dev)}, "
                 f"is at {where}, where synthetic examples show no gain over real examples only."
@@ -60,11 +66,27 @@ def recommend(curves: Sequence[Curve]) -> Recommendation | None:
     return Recommendation(
         cell=point.cell,
         arm=chosen.arm,
+        finding=_finding(chosen, point),
         sentence=(
             f"Recommended: {where}, ratio {ratio_name(point.ratio)}, mode {chosen.mode}{mixture} "
             f"({chosen.arm}, {formats.percent(point.dev)} on dev). {why} "
             "Test had no say in it."
         ),
+    )
+
+
+def _finding(curve: Curve, point: Point) -> str:
+    """Say what the recommended point of a curve reaches, and whether more would be better."""
+    examples = (
+        f"{point.ratio:g} synthetic examples of each source for each of them"
+        if point.ratio
+        else "all synthetic examples"
+    )
+    verdict = "do best" if point is curve.points[-1] else "are enough"
+    return (
+        f"{100 * curve.fraction:g}% of the labels with {examples} {verdict}: {curve.arm} reaches "
+        f"{formats.score(point.dev, curve.metric)} {formats.metric_title(curve.metric)} on dev, "
+        f"{100 * (point.dev - curve.real.dev):.1f} points above these labels alone"
     )
 
 

@@ -18,7 +18,8 @@ from rouge_score.rouge_scorer import RougeScorer
 from daftt_core.config import SynthesisConfig
 from daftt_core.engines import Completion, Engine, LabelScorer
 from daftt_core.evaluation.calibration import Abstention, Calibration
-from daftt_core.records import Example, SyntheticExample, TextSample, normalize, seed_for, words_of
+from daftt_core.records import Example, SyntheticExample, TextSample, normalize, seed_for
+from daftt_core.records.words import words_of
 from daftt_core.stages import ASSESSMENT
 from daftt_core.tasks import Form, answer_prompt, parse_answer
 from daftt_core.workspace import Run, read_stage
@@ -31,7 +32,7 @@ def agreements(texts: Sequence[str | None], kind: str) -> list[float]:
         texts: At least two; None agrees with nothing.
         kind: ``exact``, 1 for texts that are equal when normalized and 0 for others, or
             ``rouge-l``, the F-measure of ROUGE-L (C.-Y. Lin, 2004) by rouge_score, without
-            stemming and with the words of :mod:`daftt_core.records.text`. Equal texts agree
+            stemming and with the words of :mod:`daftt_core.records.words`. Equal texts agree
             fully, even those without a word.
 
     Returns:

@@ -19,7 +19,8 @@ from typing import TypeVar
 
 from daftt_core.engines import PromptError, PromptRefusedError
 from daftt_core.errors import RemoteError
-from daftt_core.records import PILED_UP_MARKS, Example, SyntheticExample
+from daftt_core.records import Example, SyntheticExample
+from daftt_core.records.words import PILED_UP_MARKS
 from daftt_core.synthesis.outputs import Outputs
 from daftt_core.tasks import FIELD_NAME
 from daftt_core.telemetry import log

@@ -20,6 +20,7 @@ from daftt_core.tasks.proposals import (
     several_labels,
 )
 from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task, read_task_file
+from daftt_core.tasks.snippet import CUE, prediction_code
 from daftt_core.tasks.task import (
     MOST_ID_CHARACTERS,
     MOST_LABELS,
@@ -34,6 +35,7 @@ from daftt_core.tasks.task import (
 )
 
 __all__ = [
+    "CUE",
     "FIELD_NAME",
     "METRICS",
     "MOST_ID_CHARACTERS",
@@ -56,6 +58,7 @@ __all__ = [
     "parse_answer",
     "parse_input",
     "parse_task",
+    "prediction_code",
     "primary_metrics",
     "propose_columns",
     "propose_kind",

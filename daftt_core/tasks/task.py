@@ -171,7 +171,7 @@ class Hub(Record):
     path: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
     config: str | None = None
     revision: str = Field(default="main", min_length=1)
-    splits: Splits = Splits()
+    splits: Splits = Field(default_factory=Splits)
 
 
 class Task(Record):
@@ -207,7 +207,7 @@ class Task(Record):
     definition: str
     writing_definition: str
     labels: tuple[Label, ...] = Field(default=(), validate_default=True)
-    columns: Columns = Columns()
+    columns: Columns = Field(default_factory=Columns)
     positive_examples: tuple[Solved, ...] = ()
     negative_examples: tuple[Solved, ...] = ()
     metric: str | None = None

@@ -15,7 +15,8 @@ from daftt_core.data.mixture import read_mixture
 from daftt_core.engines import encode
 from daftt_core.errors import ModelError, TaskError
 from daftt_core.modeling import IGNORED
-from daftt_core.records import Example, Heldout
+from daftt_core.records import Example
+from daftt_core.records.fingerprints import Heldout
 from daftt_core.stages import DATA
 from daftt_core.tasks import Prompt, Task, answer_prompt, mixture_prompt, writing_prompt
 from daftt_core.telemetry import log

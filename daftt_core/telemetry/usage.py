@@ -47,7 +47,7 @@ class Usage(BaseModel):
         tokens_written: Tokens that models produced.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
     attempts: Count = 0
     seconds: float = 0.0

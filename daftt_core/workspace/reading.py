@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from daftt_core.config import Config, from_argument, parse_section
 from daftt_core.errors import StorageError
 from daftt_core.records import Example, read_jsonl
 from daftt_core.stages import DATA, DEPTH, PREFLIGHT, Stage
@@ -25,6 +24,9 @@ from daftt_core.tasks import Forms
 from daftt_core.telemetry import log
 from daftt_core.workspace.run import Run, open_run, stage_cache
 from daftt_core.workspace.status import StageStatus, read_remote_statuses, read_statuses
+
+if TYPE_CHECKING:
+    from daftt_core.config import Config
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -209,6 +211,9 @@ def load_run(uri: str, digest: str) -> tuple[Run, Config]:
     Raises:
         StorageError: The settings are missing, or others were committed since.
     """
+    # here, as whoever lists runs needs no settings
+    from daftt_core.config import Config, from_argument, parse_section
+
     uri = from_argument(uri)
     manifest = manifest_at(uri, PREFLIGHT)
     if manifest is None or manifest.digest != digest:

@@ -9,8 +9,14 @@ from typing import Literal
 
 from daftt_core.errors import ConfigError
 from daftt_core.records import Record, digest
-from daftt_core.storage import Cache, Storage, check_writable, local_folder, open_storage
-from daftt_core.storage.assets import cache_folder
+from daftt_core.storage import (
+    Cache,
+    Storage,
+    cache_folder,
+    check_writable,
+    local_folder,
+    open_storage,
+)
 from daftt_core.tasks import Task
 
 _CACHE_GB = "100"  # two of the largest teachers, with room for what else a pod reads

@@ -42,7 +42,7 @@ class StageStatus(BaseModel):
         attempt: The run in Kubeflow Pipelines that changed it last (:func:`current_attempt`).
     """
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, defer_build=True)
 
     stage: str
     state: State

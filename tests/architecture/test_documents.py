@@ -45,11 +45,14 @@ def _values(lines: Iterator[str]) -> list[str]:
 
 
 def _commands(group: click.Group, path: str) -> list[str]:
-    found = []
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
+    found, context = [], click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        is_group = isinstance(command, click.Group)
+        if is_group:
             found += _commands(command, f"{path} {name}")
-        else:
+        if not is_group or command.invoke_without_command:
             assert CliRunner().invoke(command, ["--help"]).exit_code == 0
             found.append(f"{path} {name}")
     return found

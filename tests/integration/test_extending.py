@@ -15,13 +15,8 @@ from daftt_core.cli.app import cli
 from daftt_core.config import CurationConfig
 from daftt_core.curation import EXAMPLE_FILTERS, curate
 from daftt_core.evaluation import score, score_all, score_examples
-from daftt_core.records import (
-    Example,
-    SyntheticExample,
-    read_jsonl,
-    write_fingerprints,
-    write_jsonl,
-)
+from daftt_core.records import Example, SyntheticExample, read_jsonl, write_jsonl
+from daftt_core.records.fingerprints import write_fingerprints
 from daftt_core.tasks import METRICS, Task, load_task
 from daftt_core.workspace import Run, read_stage, run_stage
 

@@ -34,8 +34,20 @@ PROBE = """<!DOCTYPE html><body>
 document.getElementById("report").onload = (event) => {{
   const page = event.target.contentDocument, view = event.target.contentWindow;
   for (const fold of page.querySelectorAll("details")) fold.open = true;
+  page.documentElement.style.scrollBehavior = "auto";
   setTimeout(() => {{
+    const cut = Array.from(page.querySelectorAll(".scroll"))
+      .filter((box) => box.scrollWidth > box.clientWidth)
+      .map((box) => box.getAttribute("aria-label"));
+    const captions = Array.from(page.querySelectorAll(".scroll caption span"));
+    page.documentElement.scrollTop = page.documentElement.scrollHeight / 2;
+    const contents = page.querySelector(".contents");
     const found = {{
+      cut: cut,
+      cues: captions
+        .filter((caption) => view.getComputedStyle(caption, "::after").content != "none")
+        .map((caption) => caption.closest(".scroll").getAttribute("aria-label")),
+      contents: contents ? contents.getBoundingClientRect().top : null,
       title: page.title,
       text: page.body.innerText,
       width: page.documentElement.scrollWidth,
@@ -147,6 +159,22 @@ def test_the_page_never_scrolls_sideways(
 ) -> None:
     run = make_run(tmp_path / ("long-name-" * 20), hostile=_hostile(server.url))
     assert look(render(collect(run)), width)["width"] == width
+
+
+def test_at_the_width_of_a_desk_nothing_is_cut_and_the_contents_stay_in_sight(
+    look: Look, tmp_path: Path
+) -> None:
+    html = render(collect(make_run(tmp_path / "run")))
+    found = look(html, 1280)
+    assert (found["cut"], found["contents"]) == ([], 0)
+    assert look(html, 390)["cut"]  # the probe sees what does not fit
+
+
+def test_a_table_that_does_not_fit_says_that_it_scrolls(look: Look, tmp_path: Path) -> None:
+    html = render(collect(make_run(tmp_path / "run")))
+    narrow, wide = look(html, 390), look(html, 1280)
+    assert {"Table of arms", "Data sources"} <= set(narrow["cues"]) <= set(narrow["cut"])
+    assert wide["cues"] == []
 
 
 def test_a_real_report_fits_a_phone_and_follows_the_theme(look: Look, tmp_path: Path) -> None:

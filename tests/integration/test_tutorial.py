@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from documented_code import run_code
+from registry_runs import finished_run, promoted
 
 from daftt_core.cli.app import cli
 
@@ -70,3 +72,18 @@ def test_a_task_is_made_checked_and_validated_as_the_page_says(clone: Path) -> N
         shown = output_after(command)
         assert shown
         assert [line for line in shown if line not in said] == []
+
+
+def test_the_last_step_gives_a_model_that_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promoted(*finished_run(tmp_path, "mood", student_max_length=32))
+    monkeypatch.chdir(tmp_path)
+    (export,) = (command for command in COMMANDS if command.startswith("export "))
+    # The run here is of another task than the page's.
+    done = CliRunner().invoke(cli, shlex.split(export.replace("export mood ", "export meals ")))
+    assert done.exit_code == 0, done.output
+    run_code("tutorial", "8. Use the student")
+    assert re.search(r"'label': '\w+', 'score': 0\.\d+", capsys.readouterr().out)
+    (student,) = re.findall(r'`model="(runs/mood/students/[^"]+)"`', PAGE)
+    assert (tmp_path / student / "config.json").is_file()

@@ -21,8 +21,10 @@ import pytest
 
 from daftt_core.curation.detectors import find_personal_data, foreign_language, redact
 from daftt_core.curation.duplicates import similarity
-from daftt_core.records import Example, Fingerprint, Heldout, bare, content_id, normalize, words_of
+from daftt_core.records import Example, content_id, normalize
+from daftt_core.records.fingerprints import Fingerprint, Heldout
 from daftt_core.records.text import visible
+from daftt_core.records.words import bare, words_of
 from daftt_core.synthesis.screening import find_problem
 from daftt_core.tasks import Form, load_task, parse_answer, parse_input
 

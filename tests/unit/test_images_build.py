@@ -24,6 +24,13 @@ echo "$*" >> "$WORDS"
 exit 0
 """
 
+# Stands in for docker, which asks the registry for a digest.
+_DOCKER = f"""#!/bin/sh
+echo "$*" >> "$WORDS"
+[ "$1 $2" = "buildx imagetools" ] && echo {_DIGEST}
+exit 0
+"""
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
@@ -32,9 +39,10 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copy(_ROOT / name, tmp_path / name)
     (tmp_path / "components").mkdir()
     (tmp_path / "bin").mkdir()
-    builder = tmp_path / "bin" / "buildah"
-    builder.write_text(_BUILDER, encoding="utf-8")
-    builder.chmod(0o755)
+    for name, script in (("buildah", _BUILDER), ("docker", _DOCKER)):
+        builder = tmp_path / "bin" / name
+        builder.write_text(script, encoding="utf-8")
+        builder.chmod(0o755)
     return tmp_path
 
 
@@ -70,6 +78,19 @@ def test_the_lock_that_is_written_is_the_one_that_is_read(checkout: Path) -> Non
     assert images["serve"] == f"registry.example/team/serve@{_DIGEST}"
 
 
+@pytest.mark.parametrize(("flags", "pushes"), [("", 3), ("--push --sbom=true", 0)])
+def test_docker_pushes_what_its_builder_has_not_pushed(
+    checkout: Path, flags: str, pushes: int
+) -> None:
+    lock = {"BUILDER": "docker", "REGISTRY": "registry.example/team", "BUILD_FLAGS": flags}
+    done = _run(checkout, "--lock", **lock)
+    assert done.returncode == 0, done.stderr
+    words = (checkout / "words").read_text(encoding="utf-8").splitlines()
+    assert sum(line.startswith("push ") for line in words) == pushes
+    images = locked_images(checkout / "components" / "images.lock.json")
+    assert images["core"] == f"registry.example/team/core@{_DIGEST}"
+
+
 def test_a_lock_needs_a_registry(checkout: Path) -> None:
     done = _run(checkout, "--lock")
     assert done.returncode == 1
@@ -93,6 +114,26 @@ def test_an_image_is_without_root_and_without_what_it_was_built_with(path: Path)
     assert re.findall(r"^USER (.*)$", recipe, flags=re.MULTILINE) == ["1000:1000"]
     for place in ("HOME", "DAFTT_CACHE", "HF_HOME", "MPLCONFIGDIR"):
         assert re.search(rf"\b{place}=/tmp\b", last)
+
+
+def test_train_and_serve_have_their_large_layer_in_common() -> None:
+    # A builder takes a layer from its cache only where every step before it is the same.
+    train, serve = (_steps_to_the_large_layer(name) for name in ("train", "serve"))
+    assert train == serve
+    assert train[0].startswith("ARG BASE_IMAGE=")
+    assert any("requirements.py train >" in step for step in train)
+    assert train[-1] == "COPY --from=dependencies /opt/daftt /opt/daftt"
+
+
+def _steps_to_the_large_layer(name: str) -> list[str]:
+    """The base, the stage ``dependencies`` and the last stage down to its first ``COPY``."""
+    recipe = (_ROOT / "docker" / f"{name}.Dockerfile").read_text(encoding="utf-8")
+    recipe = re.sub(r"^#.*\n", "", recipe, flags=re.MULTILINE).replace("\\\n", "")
+    steps = [line for line in recipe.splitlines() if line]
+    stages = [i for i, step in enumerate(steps) if step.startswith("FROM ")]
+    assert steps[stages[0]].endswith(" AS dependencies")
+    copy = next(i for i in range(stages[-1], len(steps)) if steps[i].startswith("COPY"))
+    return steps[: stages[1]] + steps[stages[-1] : copy + 1]
 
 
 def _requirements(*extras: str) -> subprocess.CompletedProcess[str]:

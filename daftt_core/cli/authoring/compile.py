@@ -16,7 +16,7 @@ PIPELINES = ("daftt", "sweep")
 _FOLDER = Path("pipelines/compiled")
 
 
-@click.command("compile", short_help="Write the pipelines as YAML.")
+@click.command("compile")
 @click.argument(
     "folder", type=click.Path(path_type=Path, file_okay=False), default=_FOLDER, metavar="[FOLDER]"
 )

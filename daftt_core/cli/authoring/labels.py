@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from daftt_core.errors import ConfigError, DataError, did_you_mean, shortened
-from daftt_core.records import is_character, words_of
+from daftt_core.records.words import is_character, words_of
 from daftt_core.tasks import MOST_LABELS, spelling, spoken
 
 _WORD = re.compile(r"[^\W\d_]{2}")

@@ -9,8 +9,9 @@ from typing import Any
 import click
 from rich.table import Table
 
-from daftt_core.cli.printing import PlainConsole, as_yaml, new_table, say, say_json, with_json
+from daftt_core.cli.printing import as_yaml, say, say_json, with_json
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
+from daftt_core.cli.tables import PlainConsole, new_table
 from daftt_core.config import Config
 from daftt_core.errors import ConfigError, TaskError
 from daftt_core.planning import Choice, Plan, find_gpu, make_plan
@@ -19,7 +20,7 @@ from daftt_core.stages import TEACHER, augmented_arms, baseline_arms
 _GIB = 2**30
 
 
-@click.command("validate", cls=SettingsCommand, short_help="Check settings; show all of them.")
+@click.command("validate", cls=SettingsCommand)
 @with_settings
 @with_json
 def validate_command(settings_file: Path | None, as_json: bool, **options: Any) -> int:
@@ -49,7 +50,7 @@ def validate_command(settings_file: Path | None, as_json: bool, **options: Any) 
     return 0
 
 
-@click.command("plan", cls=SettingsCommand, short_help="Memory and work of a run.")
+@click.command("plan", cls=SettingsCommand)
 @with_settings
 @click.option(
     "--tokens-per-example",

@@ -30,7 +30,7 @@ from daftt_core.tasks import (
 _NO_LIMIT = 10**9
 
 
-@click.group("task", short_help="Show, check or write the description of a task.")
+@click.group("task")
 def task_command() -> None:
     """Show, check or write the description of a task.
 

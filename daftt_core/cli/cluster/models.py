@@ -7,7 +7,7 @@ import click
 from daftt_core.cli.printing import say
 
 
-@click.group("models", short_help="Bring models to where a cluster can read them.")
+@click.group("models")
 def models_command() -> None:
     """Bring models to where a cluster can read them.
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from daftt_core.cli.cluster.remote import (
-    Connection,
-    Remote,
-    connect,
-    equals,
-    with_connection,
-    with_dry_run,
-)
+from daftt_core.cli.cluster.connection import Connection, with_connection
+from daftt_core.cli.cluster.endings import in_time
+from daftt_core.cli.cluster.remote import ENDED, Remote, connect, equals, with_dry_run
+from daftt_core.cli.cluster.remote_runs import RunPart, parts_of, runs_of, runs_of_name
 from daftt_core.cli.cluster.upload import Version, upload_version, with_pipeline
+from daftt_core.cli.printing import say
 from daftt_core.cli.settings import (
     read_given,
     sweep_parameters,
@@ -26,11 +24,13 @@ from daftt_core.cli.settings import (
     with_variations,
 )
 from daftt_core.config import Config, form_arguments, from_flat, read_presets, to_flat
-from daftt_core.errors import ConfigError
+from daftt_core.errors import ConfigError, DafttError, StorageError
 from daftt_core.planning import check_teacher_fits
-from daftt_core.preflight import check_for_pods
-from daftt_core.records import digest
+from daftt_core.preflight import check_for_pods, deciding_settings, differing_settings
+from daftt_core.records import digest, visible_line
 from daftt_core.tasks import load_task, read_task_file
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ def with_order(command: Any) -> Any:
     command = click.option(
         "--experiment", default="daftt", show_default=True, help="Experiment the run belongs to."
     )(command)
+    command = click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Use the name of a run with other settings: what depends on them is done again.",
+    )(command)
     for add in (with_dry_run, with_connection, with_variations, with_pipeline, with_settings):
         command = add(command)
     return command
@@ -79,6 +84,7 @@ def place_order(
     experiment: str,
     service_account: str,
     dry_run: bool,
+    overwrite: bool,
     **given: Any,
 ) -> Order:
     """Check the settings, connect, upload the pipeline if it is not there, find its experiment.
@@ -90,10 +96,11 @@ def place_order(
         experiment: Name of the experiment, which is created where it is missing.
         service_account: As whom the pods run.
         dry_run: Show changes and do not make them.
+        overwrite: Use a name also where a run of that name has other settings.
         given: Values of the settings' options and of a sweep's; None where one was not given.
 
     Raises:
-        ConfigError: Names every mistake of the settings.
+        ConfigError: Names every mistake of the settings, or a name that is taken.
         RemoteError: Kubeflow Pipelines cannot be reached, or refuses.
     """
     variations = take_variations(given)
@@ -108,9 +115,63 @@ def place_order(
         _check_no_variation(variations)
         name, parameters = _run_name(config), form_arguments(presets=presets, settings=settings)
     remote = connect(connection, dry_run=dry_run)
+    if config.run.name:  # any other name is made of the settings
+        _check_name(remote, name, parameters, overwrite=overwrite)
     version = upload_version(remote, pipeline, config)
     experiment_id = _experiment(remote, experiment)
     return Order(remote, version, experiment_id, service_account, name, parameters)
+
+
+def _check_name(
+    remote: Remote, name: str, parameters: Mapping[str, Any], *, overwrite: bool
+) -> None:
+    """Make sure that no run of this name has other settings, as both would share a folder.
+
+    Args:
+        remote: The connection.
+        name: The name that was given.
+        parameters: The arguments of the pipeline.
+        overwrite: Whether such a run may be there if it is over.
+
+    Raises:
+        ConfigError: There is one.
+        RemoteError: Kubeflow Pipelines refuses.
+    """
+    parts = list(parts_of(parameters))
+    settings = _by_folder(parts)
+    for run in runs_of_name(remote, name):
+        if run.state in ENDED:
+            continue
+        if any(settings.get(uri, there) != there for uri, there in _settings_of(run).items()):
+            raise ConfigError(
+                f"name: {name!r} is the name of a run with other settings that is in progress "
+                f"({run.run_id}): choose another name, or stop it with: daftt stop {run.run_id}"
+            )
+    for part in parts if not overwrite else ():
+        try:
+            differing = in_time(part.run, partial(differing_settings, part.config, part.run))
+        except StorageError as error:
+            say(visible_line(f"# the settings of {name} are not compared: {error}"), err=True)
+            return
+        if differing:
+            more = f"; and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+            raise ConfigError(
+                f"name: {name!r} is used by a run with other settings in {part.run.uri} "
+                f"({'; '.join(differing[:_SHOWN])}{more}): choose another name, or have all that "
+                "depends on them done again with --overwrite"
+            )
+
+
+def _by_folder(parts: Iterable[RunPart]) -> dict[str, Any]:
+    """Return what decides the result of each folder's run."""
+    return {part.run.uri: (deciding_settings(part.config), part.run.task) for part in parts}
+
+
+def _settings_of(run: Any) -> dict[str, Any]:
+    try:
+        return _by_folder(runs_of(run))
+    except DafttError:  # it is not a run of this pipeline
+        return {}
 
 
 def _experiment(remote: Remote, name: str) -> str:

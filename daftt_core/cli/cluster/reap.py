@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from daftt_core.jobs.reap import FoundJob
 
 
-@click.command("reap", short_help="Remove training jobs that nobody waits for.")
+@click.command("reap")
 @click.option("--namespace", default="", help="Namespace; that of the kubeconfig if not given.")
 @click.option("--run", "run_name", default="", help="Only the jobs of this run.")
 @click.option(

@@ -12,27 +12,20 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
-from functools import partial, wraps
+from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import click
 
+from daftt_core.cli.cluster.connection import Connection
 from daftt_core.cli.printing import say, say_json
 from daftt_core.errors import ConfigError, RemoteError
 from daftt_core.network.addresses import address_problem
 from daftt_core.network.retry import within
 
-_OPTIONS = {
-    "ca_cert": "File of the certificates that sign the address.",
-    "cookie": "Cookie of a platform with a page to log in, such as authservice_session=...; better "
-    "in the variable than on a command line.",
-    "token": "Token; better in the variable than on a command line.",
-    "namespace": "Namespace; empty where there is one user.",
-    "host": "Address of Kubeflow Pipelines.",
-}
 KFP_NAMESPACE = "kubeflow"
 """Where Kubeflow Pipelines is usually installed, and with one user all of its runs go."""
 
@@ -44,30 +37,6 @@ _MESSAGE_CHARACTERS = 300
 _NOISE = re.compile(r"<[^<>]*>|HTTPS?Connection\([^()]*\):|\(Caused by.*")
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True)
-class Connection:
-    """Where Kubeflow Pipelines is and who asks.
-
-    Attributes:
-        host: Its address.
-        namespace: The namespace to work in; empty where the installation has one user.
-        token: Opens it; empty where it is open.
-        cookie: Opens a platform with a page to log in, in place of the token.
-        ca_cert: File of certificates that the address may be signed by; empty: the usual ones.
-    """
-
-    host: str
-    namespace: str = ""
-    token: str = field(default="", repr=False)
-    cookie: str = field(default="", repr=False)
-    ca_cert: str = ""
-
-    @property
-    def shown(self) -> str:
-        """The address without a name and password that it may hold."""
-        return re.sub(r"//[^/@]*@", "//", self.host)
 
 
 @dataclass(frozen=True)
@@ -128,31 +97,11 @@ class Remote:
 
     def link(self, path: str) -> str:
         """Return the address of a page of the user interface."""
-        return f"{self.connection.shown}/#/{path}"
+        return self.connection.link(path)
 
-
-def with_connection(command: _Decorated) -> _Decorated:
-    """Give a command the options that say where Kubeflow Pipelines is.
-
-    The command gets them as one argument, ``connection``.
-    """
-
-    @wraps(command)
-    def connected(*args: Any, **given: Any) -> Any:
-        parts = {name: given.pop(name) for name in _OPTIONS}
-        return command(*args, connection=Connection(**parts), **given)
-
-    decorated: Any = connected
-    for name, text in _OPTIONS.items():
-        decorated = click.option(
-            f"--{name.replace('_', '-')}",
-            default="",
-            envvar=f"DAFTT_KFP_{name.upper()}",
-            show_envvar=True,
-            metavar="TEXT",
-            help=text,
-        )(decorated)
-    return cast(_Decorated, decorated)
+    def run_link(self, run_id: str) -> str:
+        """Return the address of a run's page in the user interface."""
+        return self.link(f"runs/details/{run_id}")
 
 
 def with_dry_run(command: _Decorated) -> _Decorated:
@@ -177,8 +126,9 @@ def connect(connection: Connection, *, dry_run: bool = False) -> Remote:
             "no address of Kubeflow Pipelines was given: use --host or DAFTT_KFP_HOST, such as "
             "http://localhost:8888 after kubectl -n kubeflow port-forward svc/ml-pipeline 8888"
         )
-    if problem := address_problem(connection.shown):
-        raise ConfigError(f"--host: {connection.shown!r} is not an address: it {problem}")
+    for option, address in (("--host", connection.shown), ("--ui", connection.ui)):
+        if address and (problem := address_problem(address)):
+            raise ConfigError(f"{option}: {address!r} is not an address: it {problem}")
     if connection.ca_cert and not Path(connection.ca_cert).is_file():
         raise ConfigError(f"--ca-cert: {connection.ca_cert}: there is no such file")
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each attempt

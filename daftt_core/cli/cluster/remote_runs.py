@@ -1,69 +1,45 @@
-"""The runs of a cluster: those that ``daftt runs --remote`` lists, and the folders they have."""
+"""A run of a cluster by its name or id, and the folders that it has."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from rich.table import Table
-
-from daftt_core.cli.cluster.remote import ENDED, Remote, equals, state_of
+from daftt_core.cli.cluster.remote import Remote, equals
 from daftt_core.config import (
     FORM_SETTINGS,
     ClusterConfig,
+    Config,
     from_argument,
     json_argument,
     read_form,
 )
 from daftt_core.errors import RemoteError
 from daftt_core.preflight import resolve
-from daftt_core.records import visible_line
-from daftt_core.telemetry import duration
 from daftt_core.workspace import Run
 
-_NEWEST = 50
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
-class RemoteRun:
-    """A run in Kubeflow Pipelines.
+class RunPart:
+    """What a run in Kubeflow Pipelines works on: a run, or one of the cells of a sweep.
 
     Attributes:
-        run_id: Its id there.
-        name: Its name.
-        status: What became of it, in the words of Kubeflow Pipelines, in lower case.
-        message: Why it failed; empty if it did not.
-        age_seconds: Time since it was created.
-        seconds: How long it took, or has taken so far.
-        link: Its page.
+        name: The cell's name; empty for a run.
+        config: Its settings.
+        run: The run that they describe.
     """
 
-    run_id: str
     name: str
-    status: str
-    message: str
-    age_seconds: float
-    seconds: float
-    link: str
+    config: Config
+    run: Run
 
-
-def find_remote_runs(remote: Remote) -> list[RemoteRun]:
-    """Return the newest runs, the newest first.
-
-    Raises:
-        RemoteError: It was refused.
-    """
-    with remote.doing("list the runs"):
-        found = remote.client.list_runs(
-            namespace=remote.connection.namespace or None,
-            sort_by="created_at desc",
-            page_size=_NEWEST,
-        )
-    return [_read(remote, run) for run in found.runs or []]
+    def named(self, text: str) -> str:
+        """Return the name of something of this part, with the cell's name before it."""
+        return f"{self.name}/{text}" if self.name else text
 
 
 def find_run(remote: Remote, run: str) -> Any:
@@ -73,12 +49,7 @@ def find_run(remote: Remote, run: str) -> Any:
         RemoteError: There is none.
     """
     if not _ID.fullmatch(run):
-        with remote.doing("list the runs"):
-            runs = remote.client.list_runs(
-                namespace=remote.connection.namespace or None,
-                sort_by="created_at desc",
-                filter=equals("display_name", run),
-            ).runs
+        runs = runs_of_name(remote, run)
         if not runs:
             raise RemoteError(
                 f"{remote.connection.shown}: there is no run {run!r}; see: daftt runs --remote"
@@ -88,43 +59,46 @@ def find_run(remote: Remote, run: str) -> Any:
         return remote.client.get_run(run)
 
 
-def runs_of(run: Any) -> Iterator[tuple[str, Run]]:
-    """Yield the run that the form of a pipeline makes, or the cells of a sweep."""
-    arguments = from_argument((run.runtime_config and run.runtime_config.parameters) or {})
+def runs_of_name(remote: Remote, name: str) -> list[Any]:
+    """Return the runs of a name in Kubeflow Pipelines, the newest first.
+
+    Raises:
+        RemoteError: It was refused.
+    """
+    with remote.doing("list the runs"):
+        runs = remote.client.list_runs(
+            namespace=remote.connection.namespace or None,
+            sort_by="created_at desc",
+            filter=equals("display_name", name),
+        ).runs
+    return list(runs or [])
+
+
+def runs_of(run: Any) -> Iterator[RunPart]:
+    """Yield the run that the form of a pipeline makes, or the cells of a sweep.
+
+    Raises:
+        ConfigError: The form has mistakes, or is that of another pipeline.
+        TaskError: The task is unknown or wrong.
+    """
+    yield from parts_of((run.runtime_config and run.runtime_config.parameters) or {})
+
+
+def parts_of(parameters: Mapping[str, Any]) -> Iterator[RunPart]:
+    """Yield what :func:`runs_of` does, from the arguments of a pipeline.
+
+    Raises:
+        ConfigError: They have mistakes, or are those of another pipeline.
+        TaskError: The task is unknown or wrong.
+    """
+    arguments = from_argument(dict(parameters))
     form: dict[str, Any] = dict.fromkeys((*FORM_SETTINGS, "preset"), "")
     form |= {"settings": {}, "compiled_in": json_argument(ClusterConfig())} | arguments
     if "fractions" not in form:
-        yield "", resolve(read_form(form))
+        config = read_form(form)
+        yield RunPart("", config, resolve(config))
         return
     from daftt_core.sweep import read_sweep_form
 
     for cell in read_sweep_form(form).cells:
-        yield cell.name, cell.run
-
-
-def _read(remote: Remote, run: Any) -> RemoteRun:
-    now = datetime.now(UTC)
-    state = state_of(run)
-    ended = run.finished_at if state in ENDED else None
-    return RemoteRun(
-        run_id=run.run_id,
-        name=run.display_name,
-        status=state.lower(),
-        message=(run.error.message or "") if run.error else "",
-        age_seconds=(now - run.created_at).total_seconds(),
-        seconds=((ended or now) - run.created_at).total_seconds(),
-        link=remote.link(f"runs/details/{run.run_id}"),
-    )
-
-
-def remote_table(runs: Sequence[RemoteRun]) -> Table:
-    """Return the runs as a table for a terminal."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("run", "status", "time", "age", "id", "message"):
-        table.add_column(heading, overflow="fold")
-    for run in runs:
-        age = f"{duration(run.age_seconds)} ago"
-        table.add_row(
-            visible_line(run.name), run.status, duration(run.seconds), age, run.run_id, run.message
-        )
-    return table
+        yield RunPart(cell.name, cell.config, cell.run)

@@ -6,28 +6,42 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from daftt_core.cli.cluster.order import Order, place_order, with_order
-from daftt_core.cli.cluster.remote import ENDED, Remote, equals
-from daftt_core.cli.printing import say, say_json
-from daftt_core.cli.settings import SettingsCommand
+from daftt_core.cli.cluster.recurring import find_schedules, remove_idle
+from daftt_core.cli.cluster.remote import Remote
+from daftt_core.cli.cluster.schedules import (
+    list_command,
+    pause_command,
+    remove_command,
+    resume_command,
+)
+from daftt_core.cli.printing import say, say_json, with_json
+from daftt_core.cli.settings import SettingsGroup
 from daftt_core.config import read_preset, read_settings
 from daftt_core.errors import ConfigError
-from daftt_core.records import visible_line
 
 _TRIGGER = "drift"
 _CONCURRENCY = 1  # two runs of the same settings would work in the same folder
 
 
-@click.command("schedule", cls=SettingsCommand, short_help="Run the pipeline at set times.")
+@click.group("schedule", cls=SettingsGroup, invoke_without_command=True)
 @with_order
-@click.option("--cron", required=True, help="When, such as '0 3 * * 1': Mondays at three (UTC).")
+@click.option("--cron", help="When, such as '0 3 * * 1': Mondays at three (UTC). Required.")
 @click.option("--schedule-name", help="Name to replace it by; left out: the pipeline's.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_json
+@click.pass_context
 def schedule_command(
-    dry_run: bool, cron: str, schedule_name: str | None, as_json: bool, **given: Any
+    ctx: click.Context,
+    /,
+    dry_run: bool,
+    cron: str | None,
+    schedule_name: str | None,
+    as_json: bool,
+    **given: Any,
 ) -> None:
-    """Create the recurring run of that name, or replace the one that is there.
+    """Run the pipeline at set times: create the recurring run of that name, or replace it.
 
     Each run reads the data again, with files that have come to match a pattern, and trains when
     there is reason to: unless settings say otherwise, trigger_when is drift. One run at a time;
@@ -41,20 +55,30 @@ def schedule_command(
       daftt schedule --cron '0 3 * * *' --settings my-settings.yaml \\
         --data-train 'gs://my-bucket/labels/*.csv' --trigger-min-new-labels 200
       daftt schedule --cron '0 3 1 * *' --settings my-settings.yaml --trigger-when always --dry-run
+      daftt schedule list
+      daftt schedule pause daftt
     """
+    if ctx.invoked_subcommand:
+        _check_nothing_given(ctx, ctx.invoked_subcommand)
+        return
+    if cron is None:
+        raise ConfigError(
+            "--cron: is missing; say when, such as --cron '0 3 * * 1' for Mondays at three (UTC), "
+            "or see the schedules that are there: daftt schedule list"
+        )
     expression = six_fields(cron)
     order = place_order(dry_run=dry_run, **_with_trigger(given))
     remote, name = order.remote, schedule_name or order.version.pipeline
-    present = _find(order, name)
+    # a dry run did not create the experiment
+    present = find_schedules(remote, order.experiment_id, name) if order.experiment_id else []
     same = [run for run in present if _is_same(run, expression, order)]
     if same:
-        _remove_idle(remote, [each for each in present if each is not same[0]], order)
+        remove_idle(remote, [each for each in present if each is not same[0]])
         schedule, changed = same[0], False
     else:
         schedule = _replace(
             remote,
             present,
-            order,
             experiment_id=order.experiment_id,
             job_name=name,
             cron_expression=expression,
@@ -75,6 +99,26 @@ def schedule_command(
     done = f"set to {expression!r}" if changed else f"is set to {expression!r} already"
     page = remote.link(f"recurringrun/details/{schedule.recurring_run_id}")
     say(f"{name}: {done}\n{page}")
+
+
+for _command in (list_command, pause_command, resume_command, remove_command):
+    schedule_command.add_command(_command)
+
+
+def _check_nothing_given(ctx: click.Context, subcommand: str) -> None:
+    """Refuse options before a command of the group, which would not get them.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = parameter.opts[0]
+            raise ConfigError(
+                f"{option}: stands before {subcommand!r}, which does not get it; write daftt "
+                f"schedule {subcommand} ... {option} ..."
+            )
 
 
 def _with_trigger(given: dict[str, Any]) -> dict[str, Any]:
@@ -105,16 +149,6 @@ def six_fields(cron: str) -> str:
     return " ".join(fields if len(fields) == 6 else ["0", *fields])
 
 
-def _find(order: Order, name: str) -> list[Any]:
-    if not order.experiment_id:  # a dry run did not create it
-        return []
-    with order.remote.doing("list the recurring runs"):
-        found = order.remote.client.list_recurring_runs(
-            experiment_id=order.experiment_id, page_size=50, filter=equals("display_name", name)
-        )
-    return list(found.recurring_runs or [])
-
-
 def _is_same(run: Any, cron: str, order: Order) -> bool:
     reference, schedule = run.pipeline_version_reference, run.trigger and run.trigger.cron_schedule
     return bool(
@@ -132,7 +166,7 @@ def _is_same(run: Any, cron: str, order: Order) -> bool:
     )
 
 
-def _replace(remote: Remote, old: Sequence[Any], order: Order, **new: Any) -> Any:
+def _replace(remote: Remote, old: Sequence[Any], **new: Any) -> Any:
     """Put a recurring run in the place of others; on failure the others stay as they were."""
     enabled = [schedule for schedule in old if schedule.mode == "ENABLE"]
     for schedule in enabled:
@@ -148,35 +182,5 @@ def _replace(remote: Remote, old: Sequence[Any], order: Order, **new: Any) -> An
             for schedule in enabled:
                 remote.client.enable_recurring_run(schedule.recurring_run_id)
         raise
-    _remove_idle(remote, old, order)
+    remove_idle(remote, old)
     return made
-
-
-def _remove_idle(remote: Remote, schedules: Sequence[Any], order: Order) -> None:
-    """Delete recurring runs that were replaced, but none with a run in progress.
-
-    Kubeflow Pipelines deletes the workflows of a recurring run with it, so such a run would end at
-    once and be shown as running for ever.
-    """
-    if not schedules:
-        return
-    with remote.doing("list the runs in progress"):
-        runs = remote.client.list_runs(
-            experiment_id=order.experiment_id, sort_by="created_at desc", page_size=100
-        ).runs
-    busy = {run.recurring_run_id: run for run in runs or [] if run.state not in ENDED}
-    for schedule in schedules:
-        run = busy.get(schedule.recurring_run_id)
-        if run is None:
-            remote.change(
-                "delete the recurring run that is replaced",
-                remote.client.delete_recurring_run,
-                recurring_run_id=schedule.recurring_run_id,
-            )
-            continue
-        say(
-            f"the recurring run {schedule.recurring_run_id} is switched off and stays until its "
-            f"run {visible_line(run.display_name)} ({run.run_id}) has ended; daftt schedule "
-            "deletes it the next time",
-            err=True,
-        )

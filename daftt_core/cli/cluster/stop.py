@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import click
 
-from daftt_core.cli.cluster.remote import (
-    ENDED,
-    Connection,
-    Remote,
-    connect,
-    state_of,
-    with_connection,
-)
+from daftt_core.cli.cluster.connection import Connection, with_connection
+from daftt_core.cli.cluster.remote import ENDED, Remote, connect, state_of
 from daftt_core.cli.cluster.remote_runs import find_run, runs_of
 from daftt_core.cli.printing import say
 from daftt_core.errors import DafttError, JobError
@@ -23,7 +17,7 @@ from daftt_core.workspace.status import mark_stopped
 _REASON = "stopped by daftt stop; submit the run again to resume it"
 
 
-@click.command("stop", short_help="Stop a run on a cluster.")
+@click.command("stop")
 @click.argument("run")
 @with_connection
 def stop_command(run: str, connection: Connection) -> None:
@@ -46,8 +40,9 @@ def stop_command(run: str, connection: Connection) -> None:
     else:
         remote.change("stop the run", remote.client.terminate_run, run_id=found.run_id)
         say(f"{name}: stopped")
+    say(remote.run_link(found.run_id))
     try:
-        runs = [one for _, one in runs_of(found)]
+        runs = [part.run for part in runs_of(found)]
     except DafttError as error:
         say(visible_line(f"# which folder it has is not known: {error}"))
         return
@@ -57,14 +52,12 @@ def stop_command(run: str, connection: Connection) -> None:
 
 
 def _remove_jobs(remote: Remote, run: Run) -> None:
-    from daftt_core.jobs import KINDS
-    from daftt_core.jobs.cluster import Cluster
-    from daftt_core.jobs.kubernetes import connect as connect_cluster
+    from daftt_core.jobs import KINDS, connect_to_steps
     from daftt_core.jobs.pods import label_value
     from daftt_core.jobs.reap import find_jobs, remove_job
 
     try:
-        cluster = Cluster(connect_cluster(), remote.pod_namespace)
+        cluster = connect_to_steps(remote.pod_namespace)
         jobs = find_jobs(cluster, list(KINDS.values()), label_value(run.name))
         for job in jobs:
             if not job.has_ended:

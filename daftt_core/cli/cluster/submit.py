@@ -18,7 +18,7 @@ _POLL_SECONDS = 10.0
 _ALIVE = ("PENDING", "RUNNING", "PAUSED", "SUCCEEDED")
 
 
-@click.command("submit", cls=SettingsCommand, short_help="Run the whole pipeline on a cluster.")
+@click.command("submit", cls=SettingsCommand)
 @with_order
 @click.option("--again", is_flag=True, help="Start it even if the same run is there already.")
 @click.option("--wait", is_flag=True, help="Wait for its end; exit code 10 if it failed.")
@@ -75,12 +75,12 @@ def _wait(remote: Remote, run_id: str) -> None:
         time.sleep(_POLL_SECONDS)
     if state != "SUCCEEDED":
         raise RemoteError(
-            f"{run.display_name}: {state.lower()}; see: daftt logs {run_id} --failed --tail 20"
+            f"{run.display_name}: {state.lower()}; for the reason: daftt status {run_id}"
         )
 
 
 def _tell(order: Order, run: Any, *, started: bool, dry_run: bool, as_json: bool) -> None:
-    name, link = order.name, order.remote.link(f"runs/details/{run.run_id}")
+    name, link = order.name, order.remote.run_link(run.run_id)
     if as_json and not dry_run:
         answer = {"run_id": run.run_id, "name": name, "started": started, "link": link}
         say_json(answer)

@@ -15,14 +15,8 @@ import click
 
 from daftt_core import __version__
 from daftt_core.cli.authoring.compile import compile_pipeline
-from daftt_core.cli.cluster.remote import (
-    Connection,
-    Remote,
-    connect,
-    equals,
-    with_connection,
-    with_dry_run,
-)
+from daftt_core.cli.cluster.connection import Connection, with_connection
+from daftt_core.cli.cluster.remote import Remote, connect, equals, with_dry_run
 from daftt_core.cli.local.launch import compiled_pipeline, read_pipeline
 from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.settings import read_config
@@ -62,7 +56,7 @@ def with_pipeline(command: Any) -> Any:
     )(command)
 
 
-@click.command("upload", short_help="Upload the compiled pipeline as a new version.")
+@click.command("upload")
 @with_pipeline
 @click.option(
     "--settings",

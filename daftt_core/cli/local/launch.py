@@ -1,12 +1,7 @@
-"""Start the pipeline's process, wait for it, and end it with all its stages.
-
-A run that is at work holds a lock on a file, which tells it from one that was cut off: the lock
-goes with the process, however that ends.
-"""
+"""Start the pipeline's process, wait for it, and end it with all its stages."""
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import json
 import os
@@ -22,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+import click
 import yaml
 
 from daftt_core.cli.printing import say
@@ -30,35 +26,8 @@ from daftt_core.errors import StorageError
 from daftt_core.storage import check_writable
 from daftt_core.telemetry import LOOP_WIDTH
 
-INTERRUPTED = 128 + signal.SIGINT  # as shells report it
 LOG = "log.txt"
 RUN_AGAIN = "run the same command again: finished stages are not repeated."
-
-
-@contextmanager
-def marked_as_running(folder: Path) -> Iterator[None]:
-    """Mark the run in ``folder`` as running."""
-    path = _lock_file(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)  # shared: a second run of the same folder is no mistake
-        yield
-
-
-def is_running(folder: Path) -> bool:
-    """Return whether a process works on the run in ``folder`` now."""
-    try:
-        with _lock_file(folder).open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _lock_file(folder: Path) -> Path:
-    return folder / ".locks" / ".running"
 
 
 _LOOK_EVERY_SECONDS = 0.25
@@ -67,7 +36,7 @@ _STOP_SECONDS = 120  # for a step of a teacher and its checkpoint; all other sta
 _LOOP_WIDTH = "2"
 
 
-class StoppedError(Exception):
+class StoppedError(click.ClickException):
     """The run was stopped from outside.
 
     Args:
@@ -76,7 +45,11 @@ class StoppedError(Exception):
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(f"Stopped. To resume, {RUN_AGAIN}")
-        self.exit_code = 128 + number
+        self.exit_code = 128 + number  # type: ignore[misc] # click has one for each class
+
+    def show(self, file: IO[str] | None = None) -> None:
+        """Write the message as it is: to be stopped is no error."""
+        (file or sys.stderr).write(f"{self.message}\n")
 
 
 class _Interrupted(KeyboardInterrupt):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from pathlib import Path
 
 from daftt_core.cli.local.launch import RUN_AGAIN, Attempt
+from daftt_core.cli.local.marks import note_failure
 from daftt_core.cli.local.watch import statuses_since
-from daftt_core.errors import DafttError, StorageError
-from daftt_core.records import write_text
+from daftt_core.errors import DafttError
 
 _LAST_LINES = 20
-_FAILURE = ".failure"
 _SENTENCE = re.compile(r"\s*error (\d+): (.+)")  # exit code and sentence, as a component prints it
 
 
@@ -45,30 +43,10 @@ def explain_failure(attempt: Attempt) -> RunFailedError:
         broken = " and ".join(status.stage for status in statuses if status.state == "running")
         error = _raised_outside_a_stage(lines) or _broken_off(broken, lines)
     with suppress(OSError):  # a full disk must not hide the error that is being reported
-        write_text(attempt.folder / _FAILURE, str(error))
+        note_failure(attempt.folder, str(error))
     error.add_note(f"The log is {attempt.log}")
     error.add_note(f"Once that is fixed, {RUN_AGAIN}")
     return error
-
-
-def forget_failure(folder: Path) -> None:
-    """Forget why the run in ``folder`` failed, before another attempt.
-
-    Raises:
-        StorageError: The folder cannot be written.
-    """
-    try:
-        (folder / _FAILURE).unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"{folder}: cannot be written: {error.strerror}") from None
-
-
-def last_failure(folder: Path) -> str:
-    """Return why the last attempt at the run in ``folder`` failed; empty if it did not."""
-    try:
-        return (folder / _FAILURE).read_text(encoding="utf-8")
-    except OSError:
-        return ""
 
 
 def _raised_outside_a_stage(lines: list[str]) -> RunFailedError | None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from daftt_core.cli.local.launch import marked_as_running
+from daftt_core.cli.local.marks import marked_as_running
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STDIN = 0

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daftt_core.cli.local.launch import Attempt, StoppedError, compiled_pipeline
-from daftt_core.cli.local.outcome import explain_failure, forget_failure
+from daftt_core.cli.local.marks import forget_failure
+from daftt_core.cli.local.outcome import explain_failure
 from daftt_core.cli.local.watch import run_and_show
 from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.runs.report import report_path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from daftt_core.workspace import Run
 
 
-@click.command("run", cls=SettingsCommand, short_help="Run the whole pipeline on this machine.")
+@click.command("run", cls=SettingsCommand)
 @with_settings
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def run_command(settings_file: Path | None, as_json: bool, **options: Any) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from daftt_core.cli.local.launch import Attempt, compiled_pipeline
 from daftt_core.cli.local.outcome import RunFailedError, explain_failure
 from daftt_core.cli.local.watch import run_and_show
-from daftt_core.cli.printing import new_table, say, say_json, show_table
+from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.settings import (
     SettingsCommand,
     read_config,
@@ -20,6 +20,7 @@ from daftt_core.cli.settings import (
     with_settings,
     with_variations,
 )
+from daftt_core.cli.tables import new_table, show_table
 from daftt_core.config import to_flat
 from daftt_core.errors import DafttError
 from daftt_core.storage import local_folder
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
     from daftt_core.sweep import Sweep, SweepTable
 
 
-@click.command(
-    "sweep", cls=SettingsCommand, short_help="Run fractions x ratios x modes x mixtures here."
-)
+@click.command("sweep", cls=SettingsCommand)
 @with_settings
 @with_variations
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")

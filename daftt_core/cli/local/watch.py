@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
 from daftt_core.cli.local.launch import Attempt, run_pipeline
-from daftt_core.cli.printing import PlainConsole
+from daftt_core.cli.tables import PlainConsole
 from daftt_core.errors import StorageError
 from daftt_core.records import visible_line
 from daftt_core.storage import read_manifest

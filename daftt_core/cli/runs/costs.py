@@ -20,7 +20,7 @@ from daftt_core.accounting import (
     read_prices,
     run_prices,
 )
-from daftt_core.cli.printing import new_table, say, say_json, show_table, with_json
+from daftt_core.cli.printing import say, say_json, with_json
 from daftt_core.cli.runs.stored_runs import (
     StoredRun,
     check_named_folder,
@@ -28,6 +28,7 @@ from daftt_core.cli.runs.stored_runs import (
     read_run,
     reader_pool,
 )
+from daftt_core.cli.tables import new_table, show_table
 from daftt_core.errors import DafttError
 from daftt_core.records import visible_line
 from daftt_core.stages import PREFLIGHT
@@ -38,7 +39,7 @@ from daftt_core.workspace import RUN_FILE, Run, read_file
 _Row = tuple[str, str, Ledger]  # name, status, what it used
 
 
-@click.command("costs", short_help="What runs have used and cost.")
+@click.command("costs")
 @click.argument("place", default="runs")
 @click.option(
     "--prices",

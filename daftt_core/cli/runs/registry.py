@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from daftt_core.cli.printing import new_table, say, say_json, show_table, with_json
+from daftt_core.cli.printing import say, say_json, with_json
 from daftt_core.cli.runs.stored_runs import check_named_folder, find_run, read_run, with_run
+from daftt_core.cli.tables import new_table, show_table
 from daftt_core.errors import ConfigError, StorageError, did_you_mean
 from daftt_core.stages import VERSIONS
 
@@ -46,7 +47,7 @@ def _with_author(command: _Decorated) -> _Decorated:
     )(command)
 
 
-@click.group("registry", short_help="Champions: list, show, diff, promote, rollback.")
+@click.group("registry")
 def registry_command() -> None:
     """See and change which model serves for each task.
 
@@ -210,7 +211,7 @@ def _rollback(task: str, to: str, why: str, by: str, place: str) -> None:
     say(f"{task}: {event.version} is the champion again, in place of {event.champion}")
 
 
-@click.command("export", short_help="Write a champion as a folder that transformers loads.")
+@click.command("export")
 @click.argument("task")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--version", default="champion", help="Another version than the champion.")

@@ -14,12 +14,11 @@ from daftt_core.errors import ConfigError
 from daftt_core.notifications import URL_VARIABLE, Ending, body_of, ending_of, example_ending, send
 from daftt_core.records import digest, write_text
 from daftt_core.stages import REPORT
-from daftt_core.storage import open_storage
-from daftt_core.storage.assets import cache_folder
+from daftt_core.storage import cache_folder, open_storage
 from daftt_core.workspace import Run, read_stage
 
 
-@click.command("report", short_help="Rebuild a run's report and show it.")
+@click.command("report")
 @with_run()
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
 def report_command(run: str, output: str, opens: bool) -> None:
@@ -65,7 +64,7 @@ def report_path(run: Run) -> Path:
     return (read_stage(run, REPORT)[0] / "report.html").resolve()
 
 
-@click.command("review", short_help="Let people check a sample of the kept examples.")
+@click.command("review")
 @with_run()
 @click.option(
     "--count",
@@ -115,7 +114,7 @@ def review_command(
     say(report_path(stored))
 
 
-@click.command("notify", short_help="Try out the message about a run's end.")
+@click.command("notify")
 @with_run("")
 @click.option(
     "--format",

@@ -13,8 +13,7 @@ import click
 from click.core import ParameterSource
 from pydantic import ValidationError
 
-from daftt_core.cli.local.launch import is_running
-from daftt_core.cli.local.outcome import last_failure
+from daftt_core.cli.local.marks import is_running, last_failure
 from daftt_core.errors import StorageError, did_you_mean
 from daftt_core.records import explain
 from daftt_core.stages import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -187,9 +188,12 @@ def test_a_run_keeps_its_prices_and_its_report_shows_them(tmp_path: Path) -> Non
     assert run_prices(run) == PRICES
     write_report(run)
     page = (run.folder / "report" / "report.html").read_text()
-    assert "What it took" in page
+    assert "Time and costs" in page
     assert "a contract" in page
     assert "4.00 EUR" in page
+    columns = re.findall(r'<th scope="col" class="number">([^<]*)</th>', page)
+    assert {"Cost", "GPU-hours", "Stored"} <= set(columns)
+    assert "Fetched" not in columns  # zero in every stage
     before = (run.folder / "report" / "manifest.json").stat().st_mtime_ns
     write_report(run)
     assert (run.folder / "report" / "manifest.json").stat().st_mtime_ns == before

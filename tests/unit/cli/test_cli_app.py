@@ -2,29 +2,102 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 import pytest
 
+import daftt_core.cli
 from daftt_core import __version__, errors
 from daftt_core.cli import app as app_module
 from daftt_core.cli.app import cli, main
+from daftt_core.cli.commands import GROUPS
+
+NAMES = sorted(name for group in GROUPS.values() for name in group)
 
 
 def test_help_lists_every_command_and_every_exit_code(capsys) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    for name in cli.commands:
+    for name in NAMES:
         assert f"\n  {name} " in out
     kinds = [getattr(errors, name) for name in errors.__all__]
-    codes = {kind.exit_code for kind in kinds if isinstance(kind, type)} | {0, 130}
+    codes = {kind.exit_code for kind in kinds if isinstance(kind, type)} | {0, 11, 130}
     for code in codes:
         assert f"\n  {code} " in out
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+@pytest.mark.parametrize("words", [[], ["--help"]])
+def test_commands_stand_in_groups_with_a_line_each(words, capsys) -> None:
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    places = [lines.index(f"{title}:") for title in GROUPS]
+    assert places == sorted(places)
+    for (title, group), place in zip(GROUPS.items(), places, strict=True):
+        for line, (name, listed) in zip(lines[place + 1 :], group.items(), strict=False):
+            assert line.split(maxsplit=1) == [name, listed.summary], title
+    assert len(lines) < 45 or words
+    assert max(map(len, lines)) <= 80
+
+
+def test_no_command_is_left_out_of_the_list_or_in_it_twice() -> None:
+    """Every command in any module of the command line is reached from the list."""
+    assert len(NAMES) == len(set(NAMES))
+    reached = list(commands_below(cli))
+    left_out = {
+        f"{module.name}.{name}"
+        for module in pkgutil.walk_packages(daftt_core.cli.__path__, "daftt_core.cli.")
+        if not module.name.endswith("__main__")
+        for name, value in vars(importlib.import_module(module.name)).items()
+        if isinstance(value, click.Command) and value not in reached
+    }
+    assert left_out == {"daftt_core.cli.app.cli"}
+
+
+def commands_below(group: click.Group) -> Iterator[click.Command]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield command
+        if isinstance(command, click.Group):
+            yield from commands_below(command)
+
+
+def completions(line: str) -> list[str]:
+    """What the Tab key offers after a line, as the script of bash asks for it."""
+    words = line.split(" ")
+    environment = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-m", "daftt_core.cli"],
+        env={**os.environ, "_DAFTT_COMPLETE": "bash_complete", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [offered.partition(",")[2] for offered in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("daftt ru", ["run", "runs"]),
+        ("daftt --ver", ["--version"]),
+        ("daftt run --student-ep", ["--student-epochs"]),
+        ("daftt schedule re", ["remove", "resume"]),
+        ("daftt registry roll", ["rollback"]),
+    ],
+)
+def test_the_tab_key_completes_commands_and_options(line, offered, monkeypatch) -> None:
+    assert completions(line) == offered
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_command_has_help_with_an_example(name, capsys) -> None:
     assert main([name, "--help"]) == 0
     out = capsys.readouterr().out
@@ -58,15 +131,6 @@ def test_errors_become_a_sentence_and_an_exit_code(raised, code, said, monkeypat
     monkeypatch.setitem(app_module.cli.commands, "fail", fail)
     assert main(["fail"]) == code
     assert capsys.readouterr().err.lstrip("\n") == said
-
-
-def test_the_command_line_starts_without_the_slow_libraries() -> None:
-    script = (
-        "import sys; from daftt_core.cli import main; main(['--help']); "
-        "print('slow:', {'kfp', 'torch', 'matplotlib', 'datasets'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.endswith("slow: set()\n"), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

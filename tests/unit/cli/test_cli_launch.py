@@ -15,12 +15,12 @@ from daftt_core.cli.local.launch import (
     Attempt,
     StoppedError,
     compiled_pipeline,
-    is_running,
     run_pipeline,
 )
+from daftt_core.cli.local.marks import is_running
 from daftt_core.cli.local.outcome import explain_failure
 from daftt_core.cli.local.watch import Watch, display_for
-from daftt_core.cli.printing import PlainConsole
+from daftt_core.cli.tables import PlainConsole
 from daftt_core.errors import StorageError
 from daftt_core.storage import read_manifest
 from daftt_core.workspace import read_statuses

@@ -15,7 +15,8 @@ from daftt_core.cli.app import main
 from daftt_core.cli.local.launch import LOG, Attempt
 from daftt_core.cli.local.outcome import explain_failure
 from daftt_core.cli.local.watch import display_for
-from daftt_core.cli.printing import PlainConsole, as_yaml, say, say_json, show_table
+from daftt_core.cli.printing import as_yaml, say, say_json
+from daftt_core.cli.tables import PlainConsole, show_table
 from daftt_core.errors import TrainingError
 from daftt_core.records import visible_line, write_text
 from daftt_core.storage import open_storage

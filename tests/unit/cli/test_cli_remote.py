@@ -6,7 +6,6 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -29,6 +28,7 @@ from daftt_core.jobs import KINDS
 from daftt_core.storage import open_storage
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, read_statuses, run_stage
+from daftt_core.workspace.run import open_run
 from daftt_core.workspace.status import write_status
 
 OUTPUT = ["--output", "gs://bucket/daftt"]
@@ -37,6 +37,7 @@ OUTPUT = ["--output", "gs://bucket/daftt"]
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
+    _no_bucket(monkeypatch)
     with kfp_server() as server:
         monkeypatch.setenv("DAFTT_KFP_HOST", server.url)
         yield server
@@ -331,14 +332,15 @@ DETAILS = [
 def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
-    monkeypatch.setattr("daftt_core.storage.gcs.Patience", _impatient())
 
 
-def _impatient() -> Callable[[], Any]:
+def _no_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no bucket answer, and that soon."""
     from daftt_core.storage.gcs_client import Patience
 
-    return lambda: Patience(deadline_seconds=0.2)
+    open_run.cache_clear()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
+    monkeypatch.setattr("daftt_core.storage.gcs.Patience", lambda: Patience(deadline_seconds=0.2))
 
 
 @pytest.mark.usefixtures("no_cluster")
@@ -423,18 +425,18 @@ def test_a_stopped_run_takes_its_jobs_along_and_its_folder_says_so(
         left = {job["metadata"]["labels"]["daftt/run"]: job for job in api.jobs()}
         assert "deletionTimestamp" in left["mine"]["metadata"]
         assert "deletionTimestamp" not in left["another"]["metadata"]
-    assert server.tables["runs"][0]["state"] == "CANCELING"
+        assert server.tables["runs"][0]["state"] == "CANCELING"
+        capsys.readouterr()
+        assert main(["logs", "mine"]) == 0
+        assert capsys.readouterr().out.startswith("mine: canceling\n")
+        assert server.tables["runs"][0]["state"] == "FAILED"
+        assert main(["stop", "mine"]) == 0
+        assert "mine: has ended already (canceled)" in capsys.readouterr().out
+        assert call(capsys, "runs", "--remote")[0]["status"] == "canceled"
+        assert main(["logs", "mine"]) == 0
+        assert capsys.readouterr().out.startswith("mine: canceled\n")
     (status,) = read_statuses(tmp_path / "mine")
     assert (status.state, status.message.partition(";")[0]) == ("failed", "stopped by daftt stop")
-    capsys.readouterr()
-    assert main(["logs", "mine"]) == 0
-    assert capsys.readouterr().out.startswith("mine: canceling\n")
-    assert server.tables["runs"][0]["state"] == "FAILED"
-    assert main(["stop", "mine"]) == 0
-    assert "mine: has ended already (canceled)" in capsys.readouterr().out
-    assert main(["logs", "mine"]) == 0
-    assert capsys.readouterr().out.startswith("mine: canceled\n")
-    assert call(capsys, "runs", "--remote")[0]["status"] == "canceled"
 
 
 def test_submit_waits_for_the_end(server: KfpServer, capsys, monkeypatch) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from daftt_core.cli.app import main
-from daftt_core.cli.local.launch import is_running, marked_as_running
+from daftt_core.cli.local.marks import is_running, marked_as_running
 from daftt_core.cli.runs.stored_runs import find_runs
 from daftt_core.errors import DataError
 from daftt_core.tasks import load_task

@@ -8,9 +8,10 @@ import pytest
 
 from daftt_core.cli.local import watch as watch_module
 from daftt_core.cli.local.launch import LOG, Attempt
-from daftt_core.cli.local.outcome import explain_failure, forget_failure, last_failure
+from daftt_core.cli.local.marks import forget_failure, last_failure
+from daftt_core.cli.local.outcome import explain_failure
 from daftt_core.cli.local.watch import Watch, display_for, statuses_since
-from daftt_core.cli.printing import PlainConsole
+from daftt_core.cli.tables import PlainConsole
 from daftt_core.errors import TrainingError
 from daftt_core.telemetry import Progress
 from daftt_core.workspace import run_stage

@@ -10,14 +10,8 @@ from daftt_core.curation import FilterContext
 from daftt_core.curation import run_filters as run_filters_on_disk
 from daftt_core.curation.duplicates import EchoIndex
 from daftt_core.curation.rows import Spool
-from daftt_core.records import (
-    Example,
-    Fingerprint,
-    Heldout,
-    Rejection,
-    SyntheticExample,
-    content_id,
-)
+from daftt_core.records import Example, Rejection, SyntheticExample, content_id
+from daftt_core.records.fingerprints import Fingerprint, Heldout
 from daftt_core.tasks import Label, Task
 
 SENTIMENT = Task(

@@ -18,9 +18,9 @@ from daftt_core.records import (
     SyntheticExample,
     content_id,
     read_jsonl,
-    write_fingerprints,
     write_jsonl,
 )
+from daftt_core.records.fingerprints import write_fingerprints
 from daftt_core.tasks import load_task
 from daftt_core.workspace import Run, StageResult, run_stage
 

@@ -20,7 +20,8 @@ from daftt_core.data import prepare
 from daftt_core.data.sources import read_movie_reviews, read_past_tenses
 from daftt_core.errors import DataError, StorageError
 from daftt_core.preflight import preflight, resolve
-from daftt_core.records import TRAITS, Example, Heldout, Traits
+from daftt_core.records import TRAITS, Example, Traits
+from daftt_core.records.fingerprints import Heldout
 from daftt_core.storage.assets import fetch
 from daftt_core.tasks import Label, Task, load_task
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage

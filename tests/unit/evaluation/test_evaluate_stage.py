@@ -74,7 +74,7 @@ def run_evaluate(
 
     def train(arm: str) -> str:
         scores = list((dev or {}).get(arm, [0.5, 0.5]))
-        summary = {"arm": arm, "examples": {"real": 64}, "dev_scores": scores, "metric": metric}
+        summary = {"arm": arm, "examples": COUNTS[arm], "dev_scores": scores, "metric": metric}
         return run_stage(run, f"students/{arm}", [scores, metric], lambda _: summary).digest
 
     key = [[p.model_dump() for p in some] for some in predictions.values()]
@@ -86,6 +86,13 @@ def read(run: Run) -> Evaluation:
     return read_evaluation(run)
 
 
+COUNTS = {
+    "real": {"real": 64},
+    "real+annotated": {"real": 64, "annotated": 900},
+    "real+generated": {"real": 64, "generated": 1520},
+    "real+both": {"real": 64, "annotated": 900, "generated": 1520},
+    "gold": {"real": 64, "gold": 1500},
+}
 FOUR: Predictions = {
     "gold": answers("gold", 0.90),
     "real+generated": answers("real+generated", 0.72),
@@ -114,7 +121,7 @@ def test_arms_are_compared_with_real(run: Run) -> None:
     assert 0 < annotated.comparison.interval.low < 10 < annotated.comparison.interval.high < 20
     assert found.arm("real").comparison is None
     assert gold.comparison.gap_closed is None
-    assert annotated.training_examples == {"real": 64}
+    assert annotated.training_examples == {"real": 64, "annotated": 900}
     assert (found.test_examples, found.seeds, found.metric) == (100, (0, 1), "accuracy")
     assert result.summary["arms"]["real+annotated"]["gain"] == pytest.approx(10)
     assert result.summary["arms"]["real"] == {
@@ -187,15 +194,26 @@ def test_tables_by_label_agree_with_sklearn(run: Run) -> None:
     assert arm.metrics["accuracy"] == pytest.approx(arm.mean)
 
 
-def test_a_gain_is_told_with_its_interval(run: Run) -> None:
+def test_a_gain_is_told_with_both_ends_and_its_interval(run: Run) -> None:
     run_evaluate(run, FOUR, DEV)
     found = read(run)
     comparison = found.arm("real+annotated").comparison
     assert comparison is not None
     low, high = comparison.interval.low, comparison.interval.high
     assert found.headline == (
-        "real+annotated reaches 80.0% accuracy, 10.0 points above real only "
-        f"(95% interval {low:.1f} to {high:.1f})."
+        "64 labels and 900 annotated by the teacher reach 80.0% accuracy, 10.0 points above the "
+        f"64 labels alone (95% interval {low:.1f} to {high:.1f}) and 10.0 points below all 1,564 "
+        "true labels."
+    )
+
+
+def test_without_gold_the_headline_has_one_end(run: Run) -> None:
+    arms = {name: answers(name, 0.72) for name in ("real", "real+both")}
+    run_evaluate(run, arms, {"real+both": [0.9, 0.9]})
+    assert read(run).headline == (
+        "No gain was shown: 64 labels, 900 annotated and 1,520 written by the teacher reach "
+        "72.0% accuracy, level with the 64 labels alone (95% interval 0.0 to 0.0, which includes "
+        "zero)."
     )
 
 
@@ -204,16 +222,20 @@ def test_the_headline_is_about_the_arm_that_is_best_on_dev_not_on_test(run: Run)
     found = read(run)
     assert found.chosen_arm == "real+generated"
     assert found.headline.startswith(
-        "No gain was shown: real+generated, best on dev, reaches 72.0% accuracy, "
-        "2.0 points above real only, and the 95% interval"
+        "No gain was shown: 64 labels and 1,520 written by the teacher reach 72.0% accuracy, 2.0 "
+        "points above the 64 labels alone (95% interval"
     )
-    assert found.headline.endswith("includes zero.")
+    assert found.headline.endswith(
+        ", which includes zero) and 18.0 points below all 1,564 true labels."
+    )
 
 
 def test_real_is_best_on_dev(run: Run) -> None:
     run_evaluate(run, FOUR, {**DEV, "real": [0.81, 0.81]})
-    expected = "No gain was shown: real only, which scored best on dev, reaches 70.0% accuracy."
-    assert read(run).headline == expected
+    assert read(run).headline == (
+        "No gain was shown: the 64 labels alone, which were best on dev, reach 70.0% accuracy, "
+        "20.0 points below all 1,564 true labels."
+    )
 
 
 def test_of_equals_on_dev_the_arm_with_less_in_it_is_chosen(run: Run) -> None:
@@ -225,13 +247,17 @@ def test_a_loss_is_called_a_loss(run: Run) -> None:
     worse = {"real": answers("real", 0.7), "real+both": answers("real+both", 0.4)}
     run_evaluate(run, worse, {"real+both": [0.9, 0.9]})
     assert read(run).headline.startswith(
-        "A loss was shown: real+both, best on dev, reaches 40.0% accuracy, 30.0 points below real"
+        "A loss was shown: 64 labels, 900 annotated and 1,520 written by the teacher reach "
+        "40.0% accuracy, 30.0 points below the 64 labels alone (95% interval"
     )
 
 
 def test_gold_alone_is_nothing_to_compare_with(run: Run) -> None:
     run_evaluate(run, {"real": FOUR["real"], "gold": FOUR["gold"]})
-    assert "no arm with synthetic examples" in read(run).headline
+    assert read(run).headline == (
+        "The 64 labels alone reach 70.0% accuracy, 20.0 points below all 1,564 true labels; there "
+        "is no arm with synthetic examples to compare them with."
+    )
 
 
 def test_texts_are_compared_by_rouge(tmp_path: Path) -> None:
@@ -257,7 +283,10 @@ def test_texts_are_compared_by_rouge(tmp_path: Path) -> None:
     assert arm.comparison.gain == pytest.approx(100 * (2 / 3 - 2 / 5))
     assert (arm.confusion, arm.per_class, arm.expected_calibration_error) == ((), {}, None)
     assert set(arm.metrics) == {"rouge1", "rouge2", "rougeL", "bleu", "exact_match"}
-    assert "real+annotated reaches 66.7 ROUGE-L, 26.7 points above" in found.headline
+    assert found.headline.startswith(
+        "64 examples and 900 annotated by the teacher reach 66.7 ROUGE-L, 26.7 points above the 64 "
+        "examples alone (95% interval"
+    )
 
 
 @pytest.mark.parametrize("labels", [3, 50, 51, 1000])

@@ -16,7 +16,7 @@ import pytest
 import raw_server
 
 from daftt_core.cli.app import main
-from daftt_core.cli.local.launch import marked_as_running
+from daftt_core.cli.local.marks import marked_as_running
 from daftt_core.config import EvaluationConfig, PromotionConfig
 from daftt_core.errors import ConfigError, RemoteError, StorageError, TrainingError
 from daftt_core.evaluation import Evaluation

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daftt_core.errors import DataError
-from daftt_core.records import Example, Fingerprint, Heldout, content_id, write_fingerprints
+from daftt_core.records import Example, content_id
+from daftt_core.records.fingerprints import Fingerprint, Heldout, write_fingerprints
 
 LONG = Example.of("One of the best and most moving films of this long and dusty summer.")
 SHORT = Example.of("Too slow.")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from daftt_core.records import apart, bare, is_character, words_of
+from daftt_core.records.words import apart, bare, is_character, words_of
 
 
 @pytest.mark.parametrize(

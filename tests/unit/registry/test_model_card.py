@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from huggingface_hub import ModelCard
 from registry_runs import A, decision
@@ -46,9 +48,9 @@ def card(task: Task, *, causal: bool = False, **changes: object) -> ModelCard:
 @pytest.mark.parametrize(
     ("kind", "causal", "loads"),
     [
-        ("classification", False, "AutoModelForSequenceClassification"),
-        ("text2text", False, "AutoModelForSeq2SeqLM"),
-        ("text2text", True, "AutoModelForCausalLM"),
+        ("classification", False, 'pipeline("text-classification", model="this-folder")'),
+        ("text2text", False, 'AutoModelForSeq2SeqLM.from_pretrained("this-folder")'),
+        ("text2text", True, 'pipeline("text-generation", model="this-folder")'),
     ],
 )
 def test_the_card_says_what_it_is_and_how_good(kind: str, causal: bool, loads: str) -> None:
@@ -59,8 +61,41 @@ def test_the_card_says_what_it_is_and_how_good(kind: str, causal: bool, loads: s
     assert found.data.license == "unknown"
     assert {one.metric_value for one in found.data.eval_results} == {0.5}
     assert len(found.data.eval_results) == len(metrics_for_task(task))
-    assert f"model = {loads}.from_pretrained" in found.text
+    assert loads in found.text
     assert "/home/somebody" not in found.content
+
+
+def test_the_license_is_one_that_the_hub_knows() -> None:
+    student = StudentConfig(model="all-minilm-l6-v2")  # "Apache-2.0 (the model); MIT (its package)"
+    assert card(Task.model_validate(TASK), student=student).data.license == "apache-2.0"
+
+
+SOURCES = {
+    "data": {"sha256": dict.fromkeys(("train", "dev", "test", "unlabelled"), "ab" * 32)},
+    "synthetic": {
+        "curated": "02",
+        "synthetic/annotated-000-of-001": "03",
+        "synthetic/generated-000-of-001": "04",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("counts", "named", "digests"),
+    [
+        ({"real": 64}, ["data_train"], []),
+        ({"real": 64, "annotated": 9}, ["data_train", "data_unlabelled"], ["02", "03"]),
+        ({"real": 64, "generated": 9}, ["data_train"], ["02", "04"]),
+    ],
+)
+def test_only_what_it_learned_from_is_named(
+    counts: dict[str, int], named: list[str], digests: list[str]
+) -> None:
+    text = card(Task.model_validate(TASK), training_examples=counts, **SOURCES).text
+    origins = text.partition("## What it learned from")[2].partition("## ")[0]
+    assert re.findall(r"SHA-256 of `(\w+)`", origins) == named
+    assert re.findall(r"Synthetic set `[^`]+`: digest `(\d+)`", origins) == digests
+    assert ("Teacher:" in origins) == bool(digests)
 
 
 def test_hostile_texts_are_no_markup() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,9 +23,17 @@ from daftt_core.evaluation import (
     SliceScore,
 )
 from daftt_core.evaluation.arms import headline
-from daftt_core.records import Example, Rejection, SyntheticExample, write_jsonl, write_text
+from daftt_core.records import (
+    Example,
+    Prediction,
+    Rejection,
+    SyntheticExample,
+    write_jsonl,
+    write_text,
+)
 from daftt_core.storage import Manifest
 from daftt_core.tasks import load_task
+from daftt_core.telemetry import Usage
 from daftt_core.workspace import Run, run_stage
 
 LABELS = ("negative", "positive")
@@ -72,14 +81,34 @@ def make_run(
         _MAKERS[stage](run, config, tuple(hostile), passed)
     for path in folder.rglob("manifest.json"):
         _set_costs(path, path.parent.relative_to(folder).as_posix())
+    set_times(folder)
     return run
+
+
+BEGUN = 1_750_000_000
+
+
+def set_times(folder: Path) -> None:
+    """Let the stages of a run end one after the other, as those of a run that is left alone."""
+    now = BEGUN
+    for path in sorted(folder.rglob("manifest.json"), key=_place):
+        now += int(Manifest.model_validate_json(path.read_text()).seconds)
+        os.utime(path, (now, now))
+
+
+def _place(manifest: Path) -> tuple[int, str]:
+    name = manifest.parent.name
+    names = {name, f"{manifest.parent.parent.name}/{name}", manifest.parent.parent.name}
+    places = (place for place, stage in enumerate(STAGES) if stage in names)
+    return min(places, default=0), name
 
 
 def _set_costs(path: Path, stage: str) -> None:
     """Give a stage the time and memory it would have taken; nothing was computed here."""
     seconds, gigabytes = _COSTS.get(stage.partition("/")[0], (1.5, 0.4))
     manifest = Manifest.model_validate_json(path.read_text())
-    costs = {"seconds": seconds, "peak_memory_bytes": int(gigabytes * 2**30)}
+    usage = Usage(attempts=1, seconds=seconds, cpu_seconds={"a CPU": 2 * seconds})
+    costs = {"seconds": seconds, "peak_memory_bytes": int(gigabytes * 2**30), "usage": usage}
     path.write_text(manifest.model_copy(update=costs).model_dump_json())
 
 
@@ -174,7 +203,7 @@ def _arm(name: str) -> ArmResult:
         mcnemar_p=1e-9,
         mcnemar_p_holm=None if name == "gold" else 0.0004 if name != "real+generated" else 0.0312,
         significant=True,
-        gap_closed=gain / 15.9,
+        gap_closed=None if name == "gold" else gain / 15.9,
     )
     return ArmResult(
         arm=name,
@@ -209,11 +238,21 @@ def _preflight(run: Run, config: Config, *_: object) -> None:
     run_stage(run, "preflight", [config], work)
 
 
-def _data(run: Run, config: Config, *_: object) -> None:
+def _dev() -> list[Example]:
+    """A few of the dev examples."""
+    return [Example.of(f"{text} (dev)", output=label) for label in LABELS for text in TEXTS[label]]
+
+
+def _hostile_dev(hostile: tuple[str, ...]) -> list[Example]:
+    return [Example.of(f"{text} (dev)", output="positive") for text in hostile]
+
+
+def _data(run: Run, config: Config, hostile: tuple[str, ...], _: object) -> None:
     sizes = {"labelled": 64, "dev": 200, "test": 1000, "unlabelled": 1500}
 
     def work(folder: Path) -> dict[str, Any]:
         write_jsonl(folder / "labelled.jsonl", [Example.of("A joy .", output="positive")])
+        write_jsonl(folder / "dev.jsonl", [*_dev(), *_hostile_dev(hostile)])
         return {
             "sizes": sizes,
             "labels": {
@@ -368,28 +407,47 @@ def _funnel(read: int, rejected: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _train_arm(run: Run, config: Config, arm: str) -> None:
+def _train_arm(run: Run, config: Config, arm: str, hostile: tuple[str, ...]) -> None:
     def work(folder: Path) -> dict[str, Any]:
         for seed in range(config.student.seeds):
             write_text(folder / f"seed-{seed}" / "model.safetensors", arm * 100_000)
+        answers = [
+            _dev_answer(arm, seed, place, example)
+            for seed in range(config.student.seeds)
+            for place, example in enumerate([*_dev(), *_hostile_dev(hostile)])
+        ]
+        write_jsonl(folder / "dev-predictions.jsonl", answers)
         return {"arm": arm, "dev_scores": list(_SCORES[arm]), "metric": "accuracy"}
 
     run_stage(run, f"students/{arm}", [config.student], work)
 
 
-def _baseline(run: Run, config: Config, *_: object) -> None:
-    _train_arm(run, config, "real")
+def _dev_answer(arm: str, seed: int, place: int, example: Example) -> Prediction:
+    """The answer of a student: seed 2 errs on every second example, and is ever surer of itself."""
+    gold = example.output or ""
+    wrong = next(label for label in LABELS if label != gold)
+    output = wrong if seed == 2 and place % 2 == 0 else gold
+    sure = min(0.6 + 0.05 * place, 0.99)
+    distribution = {label: sure if label == output else 1 - sure for label in LABELS}
+    return Prediction(
+        id=example.id, arm=arm, seed=seed, gold=gold, output=output, distribution=distribution
+    )
+
+
+def _baseline(run: Run, config: Config, hostile: tuple[str, ...], _: object) -> None:
+    _train_arm(run, config, "real", hostile)
     if config.student.gold_arm:
-        _train_arm(run, config, "gold")
+        _train_arm(run, config, "gold", hostile)
 
 
-def _students(run: Run, config: Config, *_: object) -> None:
+def _students(run: Run, config: Config, hostile: tuple[str, ...], _: object) -> None:
     for arm in ARMS[1:-1]:
-        _train_arm(run, config, arm)
+        _train_arm(run, config, arm, hostile)
 
 
 def _predictions(run: Run, config: Config, *_: object) -> None:
-    run_stage(run, "predictions", [config.student], lambda _: {"examples": 1000})
+    summary = {"examples": 1000, "seconds_per_example": 0.00183}
+    run_stage(run, "predictions", [config.student], lambda _: summary)
 
 
 def _evaluation(run: Run, config: Config, *_: object) -> None:

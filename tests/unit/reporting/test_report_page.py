@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from sample_run import evaluation, make_run
 
+from daftt_core.config import flat_fields
 from daftt_core.evaluation import Evaluation
 from daftt_core.reporting import collect, render
 from daftt_core.reporting.text import NONE
@@ -63,10 +65,100 @@ def page(html: str) -> Page:
     return Page(html)
 
 
-def test_the_headline_names_arm_score_gain_and_interval(page: Page) -> None:
-    assert "real+annotated reaches 82.1% accuracy, 12.9 points above real only" in page.text
-    assert "Gain shown The 95% interval of the gain, +10.4 to +15.5 points" in page.text
-    assert "of the gap to gold closed 81%" in page.text
+def test_the_headline_names_both_ends_and_the_interval_once(page: Page) -> None:
+    headline = (
+        "64 labels and 900 annotated by the teacher reach 82.1% accuracy, 12.9 points above the 64 "
+        "labels alone (95% interval 10.4 to 15.5) and 3.0 points below all 1,564 true labels"
+    )
+    assert f"{headline} \u25b2 Gain shown The arm real+annotated was chosen on dev" in page.text
+    assert page.text.count("12.9 points above") == 1
+    assert page.text.count("10.4 to 15.5") == 1
+
+
+def test_it_says_how_to_use_the_student(page: Page) -> None:
+    assert (
+        "Student real+annotated, seed 2, from all-minilm-l6-v2 Accuracy on test 83.2% Size 1.4 MB "
+        "Speed, measured on test 1.8 ms a text, in batches on a CPU Folder "
+    ) in page.text
+    assert "movie-reviews-1a2b/students/real+annotated/seed-2 " in page.text
+    assert "movie-reviews-1a2b texts.csv daftt export " in page.text
+    assert "movie-reviews-1a2b serving/movie-reviews " in page.text
+    assert 'pipeline("text-classification", model="serving/movie-reviews")' in page.text
+
+
+def test_a_strange_folder_is_quoted_for_the_shell(tmp_path: Path) -> None:
+    uri = "runs/it's $(touch x)"
+    data = collect(make_run(tmp_path / "run")).model_copy(update={"uri": uri})
+    quoted = "daftt predict 'runs/it'\"'\"'s $(touch x)' texts.csv"
+    assert shlex.split(quoted)[2] == uri
+    assert quoted in Page(render(data)).text
+
+
+def test_the_students_surest_mistakes_are_those_on_dev(page: Page) -> None:
+    assert (
+        "The student above answers 4 of 200 dev examples wrongly; it was surest of these."
+    ) in page.text
+    mistakes = re.findall(r"\(dev\) answer (\w+) , (\d+)% sure · true label (\w+)", page.text)
+    assert mistakes == [
+        ("negative", "90", "positive"),
+        ("negative", "80", "positive"),
+        ("positive", "70", "negative"),
+        ("positive", "60", "negative"),
+    ]
+
+
+def test_a_student_without_measurement_or_answers_has_no_speed_and_no_mistakes(
+    tmp_path: Path,
+) -> None:
+    data = collect(make_run(tmp_path / "run"))
+    assert data.student is not None
+    unknown = {"seconds_per_example": None, "wrong": None, "mistakes": ()}
+    student = data.student.model_copy(update=unknown)
+    text = Page(render(data.model_copy(update={"student": student}))).text
+    assert "Accuracy on test 83.2%" in text
+    assert "Speed, measured" not in text
+    assert "surest" not in text
+
+
+def test_stages_stand_on_one_timeline_and_columns_of_zeros_are_left_out(html: str) -> None:
+    table = html[html.index('class="dense times"') :].partition("</table>")[0]
+    assert "Timeline: 15 min 40 s" in table
+    columns = re.findall(r'class="number">([A-Z][^<]*)</th>', table)
+    assert columns == ["Time", "CPU-hours", "Peak memory", "On disk"]
+    bars = [
+        (float(start), float(length))
+        for start, length in re.findall(r"--start:([\d.]+);--share:([\d.]+)", table)
+    ]
+    assert len(bars) == 16
+    assert bars[0][0] == 0.0
+    assert all(start <= after for (start, _), (after, _) in itertools.pairwise(bars))
+    assert all(start + length <= 1.001 for start, length in bars)
+    assert sum(length for _, length in bars) == pytest.approx(1, abs=0.02)
+
+
+def test_nothing_is_minus_zero(html: str) -> None:
+    assert "\u22120<" not in html
+    assert "\u22120.0<" not in html
+
+
+def test_calibration_that_makes_the_error_larger_is_named(tmp_path: Path, page: Page) -> None:
+    data = collect(make_run(tmp_path / "run"))
+    assert data.assessment is not None
+    worse = data.assessment.model_copy(update={"ece_before": 0.027, "ece_after": 0.036})
+    text = Page(render(data.model_copy(update={"assessment": worse}))).text
+    assert "0.027 before calibration, 0.036 after. Here calibration made this error larger" in text
+    assert "made this error larger" not in page.text
+
+
+@pytest.mark.parametrize(("directions", "scales"), [("both", 2), ("label", 1)])
+def test_losses_of_different_things_have_a_scale_each(
+    tmp_path: Path, directions: str, scales: int
+) -> None:
+    settings = {"teacher_directions": directions}
+    html = render(collect(make_run(tmp_path / "run", until="teacher", settings=settings)))
+    figure = html[html.index('id="learning-curve-') :].partition("</svg>")[0]
+    assert len(set(re.findall(r'id="learning-curve-axes_(\d)"', figure))) == scales
+    assert ("each has its own scale" in html) == (scales == 2)
 
 
 def test_the_table_of_arms_holds_every_number(page: Page) -> None:
@@ -82,7 +174,9 @@ def test_every_section_shows_what_the_stages_found(page: Page) -> None:
         "gold true \\ answer negative positive negative 1,236 82% 264 18% positive 184 12% 1,316",
         "Of 2,100 examples with the teacher's labels, 1,420 were kept",
         "share \u2212553 kept 900",
-        "share \u2212276 \u2212276 kept 450 450",  # by label
+        "labelled by the teacher 750 750 length",  # by label
+        "share \u2212276 \u2212276 kept 450 450",
+        "written by the teacher 300 300 unusable",
         "Of the words in 900 of the kept inputs, 21% are different words; of the pairs of words, "
         "74%. Two inputs are 3% alike on average. Half of them are 28% or more like the closest "
         "labelled input, and 2% nearly the same as it.",
@@ -92,8 +186,9 @@ def test_every_section_shows_what_the_stages_found(page: Page) -> None:
         "The teacher passed its gate: its accuracy on dev is 86.5%, more than the 69.0%",
         "Expected calibration error: 0.117 before calibration, 0.031 after",
         "shares 9 words in a row with a dev or test example",
-        "teacher 3 min 51 s",
-        "total 15 min 48 s",
+        "teacher 3 min 51 s 0.129 3.10 GiB 2.0 MB",
+        "spent by this run 15 min 48 s",
+        "students, real+annotated 82.1 students, real examples only 69.0",
         "Training examples",
         "MIT (C. J. Hutto, vaderSentiment 3.3.2) 6e1c6e1c",
         "train 6,822 64 labelled, 200 dev, 1,000 test, 1,500 unlabelled (label hidden) 4,058",
@@ -136,7 +231,11 @@ def test_of_many_labels_the_most_confused_are_shown(tmp_path: Path) -> None:
 
 
 def test_each_slice_has_its_size_scores_gains_and_intervals(html: str, page: Page) -> None:
-    assert "By length of the input Slice Examples real real+annotated" in page.text
+    assert (
+        "By length of the input lowest for real+annotated: 81.1, 119 to 260 characters Slice "
+        "Examples real real+annotated"
+    ) in page.text
+    assert "By region <b> lowest for real+annotated: 82.1, north" in page.text  # of small ones none
     assert "12 to 70 characters 334 70.2 83.1 \u25b2 +13.9 +4.9 to +22.9" in page.text
     assert "all others (4 values) 17 small 59.2 72.1 +2.9 \u22126.1 to +11.9" in page.text
     for rule in ("fewer than 30 examples", "terciles", "the 10 with most", "not corrected"):
@@ -154,9 +253,11 @@ def test_the_learning_curve_says_which_weights_were_kept(html: str) -> None:
 
 
 def test_settings_that_differ_from_their_default_are_marked(html: str) -> None:
-    changed = re.findall(r'<tr class="changed"><th scope="row"><code>(\w+)</code>', html)
-    assert changed == ["seed", "teacher_epochs"]
-    assert html.count("<code>student_learning_rate</code>") == 1
+    before, _, folded = html[html.index('id="settings"') :].partition("All defaults")
+    names = [re.findall(r"<code>(\w+)</code>", part) for part in (before, folded)]
+    assert names[0] == ["seed", "teacher_epochs"]
+    assert sorted(names[0] + names[1]) == sorted(flat_fields())
+    assert "2 of " in before
 
 
 def test_nothing_is_loaded_and_nothing_is_run(html: str, page: Page) -> None:
@@ -266,7 +367,7 @@ def test_a_gain_that_is_not_proven_is_not_called_so(tmp_path: Path) -> None:
 def test_real_examples_alone_may_be_the_best(tmp_path: Path) -> None:
     data = collect(make_run(tmp_path / "run"))
     html = render(data.model_copy(update={"evaluation": _changed(chosen_arm="real")}))
-    assert "On dev, no arm was better than real examples only." in html
+    assert "On dev, no arm was better than the labelled examples alone." in html
 
 
 def test_text_outputs_have_no_confusion_and_no_mcnemar(tmp_path: Path) -> None:

@@ -70,17 +70,20 @@ def test_the_data_card_says_what_was_made_from_what(run: Run) -> None:
         "language_creators": ["found", "machine-generated"],
         "tags": ["synthetic", "daftt"],
         "configs": [
-            {"config_name": "annotated", "data_files": "curated/annotated.jsonl"},
-            {"config_name": "generated", "data_files": "curated/generated.jsonl"},
+            {"config_name": "annotated", "data_files": "../curated/annotated.jsonl"},
+            {"config_name": "generated", "data_files": "../curated/generated.jsonl"},
         ],
     }
+    for config in yaml.safe_load(heading)["configs"]:
+        assert (run.folder / "report" / config["data_files"]).is_file()
     for words in (
         "- 900 annotated examples: real inputs that the teacher labelled",
         "- Real data: movie-reviews. License: MIT (C. J. Hutto, vaderSentiment 3.3.2)",
         "- Teacher: smollm2-135m-instruct, fine-tuned on the labelled examples. License: Apache",
         "- Temperature of annotation: 0.1",
         "- `curation_near_duplicate`: 0.8",
-        "| written by the teacher | 1,500 | 750 | 750 |",
+        "| labelled by the teacher | 1,500 | 750 | 750 |",
+        "| written by the teacher | 600 | 300 | 300 |",
         "| rejected: share | 553 | 276 | 276 |",
         "| all | wrong labels | 10 of 40 | 25.0 | 14.2 to 40.2 |",
     ):

@@ -12,7 +12,17 @@ from sample_run import evaluation, make_run
 
 from daftt_core.records import visible
 from daftt_core.reporting import collect, stage_table, summary_table
-from daftt_core.reporting.text import NONE, gain, memory, number, p_value, percent, share, size
+from daftt_core.reporting.text import (
+    NONE,
+    gain,
+    memory,
+    milliseconds,
+    number,
+    p_value,
+    percent,
+    share,
+    size,
+)
 
 
 def _squeezed(line: str) -> str:
@@ -55,6 +65,12 @@ def test_the_table_of_a_run_that_has_not_begun(tmp_path: Path) -> None:
         (gain(12.94), "+12.9"),
         (gain(-1.25), "\u22121.2"),
         (gain(None), "\u2013"),
+        (gain(-0.04), "+0.0"),  # a difference that rounds to nothing has no direction
+        (percent(-0.0004), "0.0"),
+        (share(-0.004), "0%"),
+        (milliseconds(0.00183), "1.8 ms"),
+        (milliseconds(0.000042), "0.042 ms"),
+        (milliseconds(0.1234), "120 ms"),
         (share(0.807), "81%"),
         (p_value(0.0004), "<0.001"),
         (p_value(0.0312), "0.031"),

@@ -196,7 +196,10 @@ SUMMARIES: dict[str, list[dict[str, object]]] = {
             "metric": "accuracy",
         }
     ],
-    "predictions": [{"examples": 1, "seeds": 1, "arms": ["real"]}],
+    "predictions": [
+        {"examples": 1, "seeds": 1, "arms": ["real"]},
+        {"examples": 1, "seeds": 1, "arms": ["real"], "seconds_per_example": 0.002},
+    ],
     "evaluation": [
         {
             "headline": "It helps.",

@@ -126,7 +126,9 @@ def test_every_student_answers_every_test_example(
         arm: train_arm(run, config, arm, prepared["data"]).digest for arm in ("real", "gold")
     }
     result = predict_test(run, config, prepared["test"], digests)
+    seconds = result.summary.pop("seconds_per_example")
     assert result.summary == {"examples": 14, "seeds": 2, "arms": ["real", "gold"]}
+    assert seconds > 0
     for arm in digests:
         found = read_jsonl(run.folder / "predictions" / f"{arm}.jsonl", Prediction)
         test = sentiment_examples(14, 400)
@@ -151,6 +153,11 @@ def test_finished_arms_are_not_answered_again(
     again = predict_test(run, config, prepared["test"], digests)
     assert again.digest == whole.digest
     assert (folder / "real.jsonl").stat().st_mtime_ns == before
+    assert again.result.seconds_per_example is not None  # of the arm that was answered now
+    (folder / "manifest.json").unlink()
+    resumed = predict_test(run, config, prepared["test"], digests)
+    assert resumed.result.seconds_per_example is None
+    assert "seconds_per_example" not in resumed.summary
 
 
 def test_students_learn_what_decides_the_label(run: Run, config: StudentConfig) -> None:

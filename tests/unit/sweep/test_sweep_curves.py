@@ -123,8 +123,31 @@ def test_a_curve_saturates_at_the_smallest_ratio_not_shown_to_be_worse(tmp_path:
     assert advice.startswith("Recommended: fraction 0.1, ratio 4, mode annotate (real+annotated, ")
     page = (tmp_path / "toy" / "sweep.html").read_text()
     assert "saturates at ratio 4" in page
-    assert page.count("<svg") == 2
-    assert re.findall(r'<svg[^>]*aria-labelledby="(\w+-0)-title', page) == ["dev-0", "test-0"]
+    figures = re.findall(r'<svg[^>]*aria-labelledby="([\w-]+)-title', page)
+    assert figures == ["legend", "dev-0", "test-0"]
+    assert (
+        "<h1>10% of the labels with 4 synthetic examples of each source for each of them are "
+        "enough: real+annotated reaches 85.0% accuracy on dev, 35.0 points above these labels alone"
+        "</h1>"
+    ) in page
+
+
+def test_all_figures_of_a_sweep_have_one_scale_and_one_legend(tmp_path: Path) -> None:
+    sweep = plan(tmp_path, fractions=[0.1, 0.2])
+    for place, cell in enumerate(sweep.cells):
+        right = {"real": (0, 100), "real+annotated": (0, 120 + 40 * place)}
+        finish(cell, right, test=0.4 + 0.1 * place)
+    write_table(sweep)
+    page = (tmp_path / "toy" / "sweep.html").read_text()
+    figures = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(figures) == 5  # a legend, and two for each fraction
+    scales = [re.findall(r">(\d+)</text>", figure) for figure in figures[1:]]
+    heights = [[number for number in scale if int(number) >= 20] for scale in scales]
+    assert len(heights[0]) > 3
+    assert all(each == heights[0] for each in heights)
+    named = [figure.count("real+annotated</text>") for figure in figures]
+    assert named == [1, 0, 0, 0, 0]
+    assert 'scope="col" class="number">mixture' not in page  # no cell has one
 
 
 @pytest.mark.parametrize(
@@ -196,7 +219,7 @@ def test_each_fraction_has_its_figures_and_a_lost_cell_takes_none_with_it(tmp_pa
         (fraction, arm, count) for fraction, count in ((0.1, 1), (0.2, 2)) for arm in arms
     ]
     page = (tmp_path / "toy" / "sweep.html").read_text()
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 1 + 4  # the legend, and two for each fraction
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert "unfinished: it has not begun" in page
