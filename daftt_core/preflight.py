@@ -143,7 +143,7 @@ def check_for_pods(config: Config) -> None:
 def _locations(config: Config) -> Iterator[tuple[str, str]]:
     """Yield the settings that must be a place in a storage, with their values."""
     yield "output", config.run.output
-    for name in ("train", "dev", "test", "unlabelled"):
+    for name in ("train", "dev", "test", "unlabelled", "corrections"):
         location = getattr(config.data, name)
         if location and not location.startswith("hub:"):
             yield f"data_{name}", location

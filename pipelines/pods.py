@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from kfp import dsl, kubernetes
 
 from daftt_core.config import ClusterConfig
+from daftt_core.jobs import QUEUE_LABEL
 
 __all__ = ["ModelPod", "Pods"]
 
@@ -108,6 +109,8 @@ class ModelPod:
         cluster = self.pods.cluster
         for key, value in cluster.node_selector.items():
             kubernetes.add_node_selector(task, key, value)
+        if cluster.queue:
+            kubernetes.add_pod_label(task, QUEUE_LABEL, cluster.queue)
         if cluster.tolerations:
             kubernetes.add_toleration_json(task, cluster.tolerations)
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", "Memory", _SHARED_MEMORY)  # noqa: S108

@@ -49,7 +49,10 @@ GROUPS = {
     },
     "Models": {
         "registry": Listed("runs.registry", "Champions: list, show, diff, promote, rollback."),
-        "export": Listed("runs.registry", "Write a champion as a folder that transformers loads."),
+        "predict": Listed("runs.students", "Label texts with a student, or let it write."),
+        "export": Listed(
+            "runs.students", "Write a student as a folder for serving, or for KServe."
+        ),
         "models": Listed("cluster.models", "Bring models to where a cluster can read them."),
     },
     "Cluster": {

@@ -19,8 +19,8 @@ _LABEL_TEXT = re.compile(r"[A-Za-z0-9._/-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
 _COMPILED_IN_NAMES = (
-    *("light_cpus", "light_memory", "node_selector", "tolerations", "hub_secret", "pull_secret"),
-    "environment",
+    *("light_cpus", "light_memory", "node_selector", "tolerations", "queue"),
+    *("hub_secret", "pull_secret", "environment"),
 )
 _COMPILED_IN = "Fixed when the pipeline is uploaded (daftt upload --settings)."
 
@@ -206,6 +206,11 @@ class ClusterConfig(PodConfig):
         default=[],
         description="Taints that pods that run a model tolerate, as JSON, such as "
         f'[{{"key": "nvidia.com/gpu", "operator": "Exists"}}]. {_COMPILED_IN}',
+    )
+    queue: OptionalName = Field(
+        default="",
+        description="Kueue's LocalQueue of pods that run a model, where Kueue manages pods. Empty: "
+        f"start without a queue. {_COMPILED_IN}",
     )
     hub_secret: ObjectName = Field(
         default="daftt-hub",

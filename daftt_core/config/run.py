@@ -52,6 +52,10 @@ class DataConfig(Section):
     unlabelled: str = ""
     """Inputs to annotate, likewise; beside them rows of train without a label, and those that
     labelled_count leaves over, their labels hidden."""
+    corrections: str = ""
+    """Examples whose labels people have put right (daftt review), likewise: they are learned from
+    beside labelled_count, and their labels win over those in train. What is in dev or test is left
+    out."""
     labelled_count: NonNegative = 0
     """Labelled examples to learn from, stratified by label. 0: all that dev and test leave over;
     of a task's own data so many as the task's labelled_count says."""

@@ -4,11 +4,19 @@ from daftt_core.curation.curate import FUNNEL, SOURCES, curate
 from daftt_core.curation.detectors import check_language
 from daftt_core.curation.duplicates import NearIndex
 from daftt_core.curation.filters import EXAMPLE_FILTERS, SET_FILTERS, FilterContext
-from daftt_core.curation.review import Review, make_sheet, read_marks, read_review
+from daftt_core.curation.review import (
+    CORRECTIONS,
+    Review,
+    kept_examples,
+    make_sheet,
+    read_marks,
+    read_review,
+)
 from daftt_core.curation.runner import run_filters
 from daftt_core.curation.sheet import QUESTIONS
 
 __all__ = [
+    "CORRECTIONS",
     "EXAMPLE_FILTERS",
     "FUNNEL",
     "QUESTIONS",
@@ -19,6 +27,7 @@ __all__ = [
     "Review",
     "check_language",
     "curate",
+    "kept_examples",
     "make_sheet",
     "read_marks",
     "read_review",

@@ -1,7 +1,10 @@
 """Lets people review a sample of the kept examples.
 
 ``review/sheet`` holds the examples that were drawn and names their curation; ``review/marks`` holds
-the findings. The sheet itself is a copy that leaves the run and comes back filled in.
+the findings, and the corrected examples as a data file for a later run's ``data_corrections``. The
+sheet itself is a copy that leaves the run and comes back filled in. ``review/contested`` and
+``review/corrected`` are the same of the most doubtful examples, whose rates of faults say nothing
+about the others.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.stats import binomtest
 
 from daftt_core.curation.curate import SOURCES
-from daftt_core.curation.sheet import QUESTIONS, Question, read_sheet, sheet_of
+from daftt_core.curation.sheet import CORRECTION, QUESTIONS, Question, read_sheet, sheet_of
 from daftt_core.errors import DataError, StorageError
 from daftt_core.records import (
     SyntheticExample,
@@ -26,8 +29,20 @@ from daftt_core.records import (
     write_jsonl,
     write_text,
 )
-from daftt_core.stages import CURATED, REVIEW_MARKS, REVIEW_SHEET, MarksResult, SheetResult
+from daftt_core.stages import (
+    CURATED,
+    REVIEW_CONTESTED,
+    REVIEW_CORRECTED,
+    REVIEW_MARKS,
+    REVIEW_SHEET,
+    MarksResult,
+    SheetResult,
+    Stage,
+)
 from daftt_core.workspace import Run, StageResult, read_stage, run_stage, stage_manifest
+
+CORRECTIONS = "corrections.jsonl"
+"""The file of corrected examples, in the columns of the task; absent where there are none."""
 
 _EXAMPLES, _RESULT = "examples.jsonl", "review.json"
 _ALL = "all"
@@ -83,16 +98,17 @@ class Review(BaseModel):
     findings: tuple[Finding, ...]
 
 
-def make_sheet(run: Run, path: Path, count: int) -> int:
+def make_sheet(run: Run, path: Path, count: int, doubts: Mapping[str, float] | None = None) -> int:
     """Write a sheet of kept examples for people to mark.
 
     They are drawn at random by the run's seed, in proportion to each source and label, at least one
-    of each, and are in random order.
+    of each, and are in random order. With ``doubts`` they are the most doubtful ones, in order.
 
     Args:
         run: The run, with its curation finished.
         path: Where the sheet is written; the file must not exist yet.
         count: Examples to draw; all, where there are fewer.
+        doubts: How doubtful each kept example is, by its id.
 
     Returns:
         The number of examples on the sheet.
@@ -107,12 +123,16 @@ def make_sheet(run: Run, path: Path, count: int) -> int:
     curated = manifest.digest
 
     def work(stage: Path) -> SheetResult:
-        chosen = _choose(run, folder, count)
+        if doubts is None:
+            chosen = _choose(run, folder, count)
+        else:
+            chosen = heapq.nlargest(count, kept_examples(folder), lambda e: doubts[e.id])
         write_jsonl(stage / _EXAMPLES, chosen)
         return SheetResult(examples=len(chosen), curated=curated)
 
-    run_stage(run, REVIEW_SHEET, [curated, count], work)
-    drawn = read_jsonl(read_stage(run, REVIEW_SHEET)[0] / _EXAMPLES, SyntheticExample)
+    sheet, _ = _stages(contested=doubts is not None)
+    run_stage(run, sheet, [curated, count, *([dict(doubts)] if doubts else [])], work)
+    drawn = read_jsonl(read_stage(run, sheet)[0] / _EXAMPLES, SyntheticExample)
     if not drawn:
         raise DataError(f"{folder}: curation kept no example, so there is nothing to review")
     try:
@@ -123,30 +143,52 @@ def make_sheet(run: Run, path: Path, count: int) -> int:
     return len(drawn)
 
 
-def read_marks(run: Run, path: Path) -> StageResult[MarksResult]:
+def read_marks(run: Run, path: Path, *, contested: bool = False) -> StageResult[MarksResult]:
     """Read a marked sheet and commit its findings as the stage ``review/marks``.
+
+    Args:
+        run: The run.
+        path: The sheet.
+        contested: Whether it is the sheet of the most doubtful examples; its findings are the stage
+            ``review/corrected``.
 
     Raises:
         StorageError: No sheet was made, or the run was curated again since.
         DataError: The sheet cannot be read; names file and line of every mistake.
     """
-    if stage_manifest(run, REVIEW_SHEET) is None:
+    sheet, marked = _stages(contested=contested)
+    if stage_manifest(run, sheet) is None:
         raise StorageError(f"{run.uri}: no sheet was made of this run; make one with: daftt review")
-    folder, manifest = read_stage(run, REVIEW_SHEET)
+    folder, manifest = read_stage(run, sheet)
     curated = read_stage(run, CURATED)[1].digest
-    if REVIEW_SHEET.parse(manifest.summary, str(folder)).curated != curated:
+    if sheet.parse(manifest.summary, str(folder)).curated != curated:
         raise StorageError(f"{run.uri}: was curated again since the sheet was made; make another")
     drawn = {example.id: example for example in read_jsonl(folder / _EXAMPLES, SyntheticExample)}
-    marks = read_sheet(path, drawn)
+    marks = read_sheet(path, drawn, run.task)
+    corrected = [
+        _as_row(run, each, marks[each.id][CORRECTION])
+        for each in drawn.values()
+        if CORRECTION in marks[each.id] and marks[each.id]["usable"] == "y"
+    ]
 
     def work(stage: Path) -> MarksResult:
         review = Review(curated=curated, findings=tuple(_findings(drawn, marks)))
         write_text(stage / _RESULT, review.model_dump_json(indent=1) + "\n")
         write_text(stage / "marks.json", json.dumps(marks, indent=1, sort_keys=True) + "\n")
+        if corrected:
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in corrected)
+            write_text(stage / CORRECTIONS, "".join(lines))
         faults = {f"{each.group} {each.question}": each.faults for each in review.findings}
-        return MarksResult(**faults)
+        return MarksResult(**faults | {"corrections": len(corrected)})
 
-    return run_stage(run, REVIEW_MARKS, [manifest.digest, marks], work)
+    return run_stage(run, marked, [manifest.digest, marks], work)
+
+
+def _as_row(run: Run, example: SyntheticExample, output: str) -> dict[str, str]:
+    """Return a corrected example as a row of a data file."""
+    columns = run.task.columns
+    row = {columns.text: example.text, columns.output: output}
+    return row | ({columns.text_pair: example.text_pair or ""} if columns.text_pair else {})
 
 
 def read_review(run: Run) -> Review | None:
@@ -159,22 +201,31 @@ def read_review(run: Run) -> Review | None:
     return review if curated is not None and review.curated == curated.digest else None
 
 
-def _choose(run: Run, folder: Path, count: int) -> list[SyntheticExample]:
-    def kept() -> Iterator[SyntheticExample]:
-        for source in SOURCES:
-            yield from iterate_jsonl(folder / f"{source}.jsonl", SyntheticExample)
+def _stages(*, contested: bool) -> tuple[Stage[SheetResult], Stage[MarksResult]]:
+    """Return the stages of a sheet and of its marks."""
+    if contested:
+        return REVIEW_CONTESTED, REVIEW_CORRECTED
+    return REVIEW_SHEET, REVIEW_MARKS
 
+
+def kept_examples(folder: Path) -> Iterator[SyntheticExample]:
+    """Yield what a curation kept; ``folder`` is that of its stage."""
+    for source in SOURCES:
+        yield from iterate_jsonl(folder / f"{source}.jsonl", SyntheticExample)
+
+
+def _choose(run: Run, folder: Path, count: int) -> list[SyntheticExample]:
     def stratum(example: SyntheticExample) -> tuple[str, str]:
         return example.source, (example.output or "") if run.task.is_classification else ""
 
     def draw(example: SyntheticExample) -> int:
         return seed_for(run.seed, "review", example.id)
 
-    sizes = Counter(map(stratum, kept()))
+    sizes = Counter(map(stratum, kept_examples(folder)))
     places = _shares(sizes, count)
     chosen: list[SyntheticExample] = []
     for name, size in places.items():
-        members = (example for example in kept() if stratum(example) == name)
+        members = (example for example in kept_examples(folder) if stratum(example) == name)
         chosen += heapq.nsmallest(size, members, key=draw)
     return sorted(chosen, key=draw)
 

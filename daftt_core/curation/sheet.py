@@ -13,10 +13,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from daftt_core.errors import DataError, did_you_mean
+from daftt_core.errors import DataError, did_you_mean, shortened
 from daftt_core.records import SyntheticExample
+from daftt_core.tasks import Task
 
-_COLUMNS = ("id", "source", "label", "text", "text_pair", "label_ok", "hallucination", "usable")
+CORRECTION = "correction"
+"""The column for the right label, where the one on the sheet is wrong."""
+
+_COLUMNS = (
+    *("id", "source", "label", "text", "text_pair"),
+    *("label_ok", "hallucination", "usable", CORRECTION),
+)
 Question = Literal["label_ok", "hallucination", "usable"]
 QUESTIONS: dict[Question, tuple[str, str]] = {
     "label_ok": ("n", "wrong labels"),
@@ -41,7 +48,7 @@ def sheet_of(drawn: Sequence[SyntheticExample]) -> str:
         cells = (example.output, example.text, example.text_pair)
         # "#": an id such as 1234e56 would become a number
         row = [f"#{example.id}", example.source, *(_harmless(cell or "") for cell in cells)]
-        writer.writerow([*row, "", "", ""])
+        writer.writerow([*row, "", "", "", ""])
     return text.getvalue()
 
 
@@ -51,15 +58,19 @@ def _harmless(cell: str) -> str:
     return f"'{shown}" if _FORMULA.match(shown) else shown
 
 
-def read_sheet(path: Path, drawn: Mapping[str, object]) -> dict[str, dict[str, str]]:
-    """Return the marks on a sheet by id and question: ``y`` or ``n``.
+def read_sheet(
+    path: Path, drawn: Mapping[str, SyntheticExample], task: Task
+) -> dict[str, dict[str, str]]:
+    """Return the marks on a sheet by id and question: ``y`` or ``n``, and corrected outputs.
 
     Args:
         path: The marked sheet.
         drawn: The examples that must be on it, by id.
+        task: Says which labels are allowed.
 
     Raises:
-        DataError: The file is not a sheet, or an example is not marked; names line and column.
+        DataError: The file is not a sheet, an example is not marked, or a correction is no label or
+            contradicts its mark; names line and column.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -76,13 +87,8 @@ def read_sheet(path: Path, drawn: Mapping[str, object]) -> dict[str, dict[str, s
             problem = "is on the sheet twice" if own_id in marks else "is not on this run's sheet"
             mistakes.append(f"{path}, line {line}: id: {row['id']!r} {problem}")
             continue
-        marks[own_id] = {}
-        for question in QUESTIONS:
-            mark = row[question].strip().lower()
-            if mark not in ("y", "n"):
-                actual = repr(row[question]) if mark else "it is empty"
-                mistakes.append(f"{path}, line {line}: {question}: {actual}; write y or n")
-            marks[own_id][question] = mark
+        marks[own_id], problems = _marks_in(row, drawn[own_id], task)
+        mistakes += [f"{path}, line {line}: {problem}" for problem in problems]
     missing = [example_id for example_id in drawn if example_id not in marks]
     if missing:
         mistakes.append(
@@ -93,6 +99,47 @@ def read_sheet(path: Path, drawn: Mapping[str, object]) -> dict[str, dict[str, s
         shown = mistakes[:_SHOWN_MISTAKES] + [f"and {more} more mistakes"] * (more > 0)
         raise DataError("\n".join(shown))
     return marks
+
+
+def _marks_in(
+    row: Mapping[str, str], example: SyntheticExample, task: Task
+) -> tuple[dict[str, str], list[str]]:
+    """Return the marks in a row, and what is wrong with them."""
+    marks: dict[str, str] = {}
+    problems = []
+    for question in QUESTIONS:
+        marks[question] = row[question].strip().lower()
+        if marks[question] not in ("y", "n"):
+            actual = repr(row[question]) if marks[question] else "it is empty"
+            problems.append(f"{question}: {actual}; write y or n")
+    try:
+        if correction := _correction(row, marks, example, task):
+            marks[CORRECTION] = correction
+    except ValueError as error:
+        problems.append(f"{CORRECTION}: {error}")
+    return marks, problems
+
+
+def _correction(
+    row: Mapping[str, str], marks: Mapping[str, str], example: SyntheticExample, task: Task
+) -> str:
+    """Return the corrected output in a row; empty where there is none."""
+    text = row.get(CORRECTION, "").strip()
+    if not text:
+        return ""
+    if marks["label_ok"] == "y":
+        raise ValueError(f"{shortened(text)!r}, but label_ok is y; write n, or leave it empty")
+    if not task.is_classification:
+        return text
+    label = task.label_for(text)
+    if label is None:
+        raise ValueError(
+            f"{shortened(text)!r} is no label{did_you_mean(text, task.label_names)} (allowed: "
+            f"{', '.join(task.label_names[:_SHOWN_MISTAKES])})"
+        )
+    if label == example.output:
+        raise ValueError(f"{text!r} is the label that it has; write y for label_ok, or another")
+    return label
 
 
 def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -2,6 +2,7 @@
 
 from daftt_core.data.files import look_at, try_reading
 from daftt_core.data.gather import FILES, Gathered, gather
+from daftt_core.data.inputs import Input, is_table, read_table, read_texts
 from daftt_core.data.mixture import describe_mixture, prepare_mixture, prepare_with_mixture
 from daftt_core.data.population import (
     POPULATION,
@@ -17,14 +18,18 @@ __all__ = [
     "FILES",
     "POPULATION",
     "Gathered",
+    "Input",
     "Population",
     "describe_mixture",
     "gather",
+    "is_table",
     "look_at",
     "prepare",
     "prepare_mixture",
     "prepare_with_mixture",
     "read_population",
+    "read_table",
+    "read_texts",
     "sample_of",
     "take",
     "try_reading",

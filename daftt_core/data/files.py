@@ -31,7 +31,9 @@ from daftt_core.records import Example, composed, digest, normalize
 from daftt_core.tasks import Task
 from daftt_core.telemetry import log
 
-_COLUMNAR = (".parquet", ".arrow")
+COLUMNAR = (".parquet", ".arrow")
+"""Endings of files that give only the columns that are asked for."""
+
 _TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 _MAX_PREVIEW_ROWS = 100_000
 _NOTHING = "no input"
@@ -74,15 +76,15 @@ def read_file(
     columns = list(dict.fromkeys(name for name in names if name))
     may_lack = [task.columns.output] if may_lack_output else []
     try:
-        for line, fields in _read_fields(file.path, task, columns, mistakes, may_lack):
-            if all(_is_blank(fields[column]) for column in columns):
+        for line, fields in read_fields(file.path, task, columns, mistakes, may_lack):
+            if all(is_blank(fields[column]) for column in columns):
                 mistakes.pass_over()
                 continue
             reads_output = with_output and not (
-                may_lack_output and _is_blank(fields[task.columns.output])
+                may_lack_output and is_blank(fields[task.columns.output])
             )
             try:
-                example = _example(fields, task, reads_output)
+                example = example_of(fields, task, reads_output)
                 slice_value = (
                     _slice_value(fields[slice_column], slice_column) if slice_column else ""
                 )
@@ -114,9 +116,9 @@ def look_at(path: Path) -> dict[str, list[str]]:
         raise DataError(f"{path}: its name must end in {', '.join(_TEXT_SUFFIXES)}")
     mistakes = Mistakes(str(path), unit=unit_of(path.name))
     try:
-        fields_of_rows = _read_fields(path, None, (), mistakes, ())
+        fields_of_rows = read_fields(path, None, (), mistakes, ())
         rows = [
-            {name: _cell(value) for name, value in fields.items()}
+            {name: as_cell(value) for name, value in fields.items()}
             for _, fields in itertools.islice(fields_of_rows, _MAX_PREVIEW_ROWS)
         ]
         if next(fields_of_rows, None):
@@ -130,10 +132,11 @@ def look_at(path: Path) -> dict[str, list[str]]:
     return {name: [row.get(name, "") for row in rows] for name in names}
 
 
-def _cell(value: object) -> str:
+def as_cell(value: object) -> str:
+    """Return a field as text: empty where it is missing, and JSON where it is not text."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def try_reading(path: Path, task: Task) -> None:
@@ -154,15 +157,28 @@ def try_reading(path: Path, task: Task) -> None:
     deque(itertools.islice(rows, _MAX_PREVIEW_ROWS), maxlen=0)
 
 
-def _read_fields(
+def read_fields(
     path: Path,
     task: Task | None,
     columns: Sequence[str],
     mistakes: Mistakes,
-    may_lack: Sequence[str],
+    may_lack: Sequence[str] = (),
 ) -> Fields:
+    """Yield the fields of every row of a file, with its line or number.
+
+    Args:
+        path: The file; the ending of its name says how it is read.
+        task: Says which columns hold the instances of a task of Super-NaturalInstructions.
+        columns: The columns that each row must have.
+        mistakes: Collects the rows that cannot be read.
+        may_lack: The columns that count as empty where a row lacks them.
+
+    Raises:
+        DataError: The file as a whole cannot be read.
+        OSError: Likewise.
+    """
     suffix = path.suffix.lower()
-    if suffix in _COLUMNAR:
+    if suffix in COLUMNAR:
         return read_columns(path, columns, mistakes)
     if suffix == ".json":
 
@@ -192,19 +208,25 @@ def _instances(
             yield number, dict(zip(names, (instance.input, output), strict=True))
 
 
-def _is_blank(value: object) -> bool:
+def is_blank(value: object) -> bool:
+    """Return whether a field is missing or holds only white space."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _example(fields: Mapping[str, object], task: Task, with_output: bool) -> Example:
+def example_of(fields: Mapping[str, object], task: Task, with_output: bool = False) -> Example:
+    """Return the example in a row; outputs are looked at only ``with_output``.
+
+    Raises:
+        RowError: The row cannot be used.
+    """
     columns = task.columns
-    text = _text(fields[columns.text], columns.text)
-    pair = columns.text_pair and _text(fields[columns.text_pair], columns.text_pair)
+    text = text_of(fields[columns.text], columns.text)
+    pair = columns.text_pair and text_of(fields[columns.text_pair], columns.text_pair)
     if not with_output:
         return Example.of(text, pair)
     value = fields[columns.output]
     try:
-        output = _label(value, task) if task.is_classification else _text(value, columns.output)
+        output = _label(value, task) if task.is_classification else text_of(value, columns.output)
     except RowError as error:
         if error.reason == _NOTHING:
             raise RowError(_NOTHING, f"{error.message}; {_FOR_THE_TEACHER}") from None
@@ -212,7 +234,7 @@ def _example(fields: Mapping[str, object], task: Task, with_output: bool) -> Exa
     return Example.of(text, pair, output=output)
 
 
-def _text(value: object, column: str) -> str:
+def text_of(value: object, column: str) -> str:
     """Return a text without white space around it.
 
     Raises:
@@ -248,7 +270,7 @@ def _slice_value(value: object, column: str) -> str:
     """
     if value is None or (isinstance(value, str) and not normalize(value)):
         return ""
-    text = composed(" ".join(_text(_as_text(value), column).split()))
+    text = composed(" ".join(text_of(_as_text(value), column).split()))
     if len(text) > _MAX_SLICE_CHARACTERS:
         mark = f"... ({digest(text, length=8)})"
         text = text[: _MAX_SLICE_CHARACTERS - len(mark)] + mark
@@ -256,7 +278,7 @@ def _slice_value(value: object, column: str) -> str:
 
 
 def _label(value: object, task: Task) -> str:
-    spelling = _text(_as_text(value), task.columns.output)
+    spelling = text_of(_as_text(value), task.columns.output)
     label = task.label_for(spelling)
     if label is None:
         spellings = [name for label in task.labels for name in (label.name, *label.aliases)]

@@ -22,7 +22,7 @@ from daftt_core.errors import DataError
 from daftt_core.storage.assets import known_assets
 from daftt_core.tasks import Task
 
-FILES = ("train", "dev", "test", "unlabelled")
+FILES = ("train", "dev", "test", "unlabelled", "corrections")
 """The settings of DataConfig that name files."""
 
 
@@ -64,7 +64,7 @@ class Gathered:
             DataError: A file cannot be used, or an input is in two sources, one of which a user
                 could edit.
         """
-        labelled = [name for name in FILES if name != "unlabelled" and name in self._files]
+        labelled = [name for name in ("train", "dev", "test") if name in self._files]
         sources = {setting: self._read_labelled(setting) for setting in labelled}
         if "train" not in sources:
             sources["train"] = own_source(self._task)
@@ -72,6 +72,15 @@ class Gathered:
             sources[setting] = _without(sources, setting)
         check_apart({f"data_{name}": source.rows for name, source in sources.items()})
         return sources
+
+    @cached_property
+    def corrections(self) -> Source | None:
+        """Return the corrected examples; None where the settings name none.
+
+        Raises:
+            DataError: The file cannot be used.
+        """
+        return self._read_labelled("corrections") if "corrections" in self._files else None
 
     def sample_inputs(self, count: int, seed: int, used: Mapping[str, str]) -> dict[str, Source]:
         """Draw from the inputs without outputs: of ``train`` and of the unlabelled source.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from daftt_core.config import Config, DataConfig, parse_section
 from daftt_core.data.checks import check_labels, check_pool
 from daftt_core.data.gather import FILES, Gathered, gather
 from daftt_core.data.locate import hub_place
-from daftt_core.data.rows import Row
+from daftt_core.data.rows import Row, Source
 from daftt_core.data.splits import Account, account_for, count_labels, share_of, take
 from daftt_core.errors import DataError
 from daftt_core.records import TRAITS, Example, Traits, write_jsonl, write_text
@@ -115,22 +116,47 @@ def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
     dev_pool = sources["dev"].rows if "dev" in sources else regions.dev
     test = take(test_pool, config.test_count, seed, by_label=by_label)
     dev = take(dev_pool, config.dev_count, seed, by_label=by_label)
-    labelled = _take_labelled(task, config, seed, regions.train, sources["train"].dropped)
+    corrections = _usable_corrections(gathered.corrections, test_pool, dev_pool)
+    corrected = {row.example.id for row in corrections.rows}
+    pool = [row for row in regions.train if row.example.id not in corrected]
+    labelled = _take_labelled(task, config, seed, pool, sources["train"].dropped)
+    labelled += corrections.rows
     for name, rows in (("dev", dev), ("test", test)):
         check_labels(task, rows, name)
 
     splits = {"labelled": labelled, "dev": dev, "test": test}
     used = {row.example.id: name for name, rows in splits.items() for row in rows}
-    spare = [row for row in regions.train if row.example.id not in used]
+    spare = [row for row in pool if row.example.id not in used]
     known = used | {row.example.id: "train" for row in spare}
     drawn = gathered.sample_inputs(config.unlabelled_count, seed, known)
-    pool = [*spare, *(row for source in drawn.values() for row in source.rows)]
-    splits["unlabelled"] = take(pool, config.unlabelled_count, seed, by_label=False)
+    inputs = [*spare, *(row for source in drawn.values() for row in source.rows)]
+    splits["unlabelled"] = take(inputs, config.unlabelled_count, seed, by_label=False)
+    if gathered.corrections:
+        sources = {**sources, "corrections": corrections}
     account = account_for(sources, regions, drawn, splits)
     log.info("data: %s", account.in_words())
     if config.unlabelled_count and not splits["unlabelled"]:
         log.warning("data: %s", _NOTHING_TO_ANNOTATE)
     return _Splits(splits, account)
+
+
+def _usable_corrections(source: Source | None, test: list[Row], dev: list[Row]) -> Source:
+    """Return the corrections that may be learned from: those of no example of dev or test."""
+    if source is None:
+        return Source([], {})
+    heldout = {row.example.id: "dev" for row in dev} | {row.example.id: "test" for row in test}
+    dropped = Counter(source.dropped)
+    for row in source.rows:
+        if split := heldout.get(row.example.id):
+            dropped[f"also in {split}"] += 1
+    if held := sum(dropped[f"also in {split}"] for split in ("dev", "test")):
+        log.warning(
+            "data_corrections: %d of %d are of examples in dev or test, which nothing may learn "
+            "from; they are left out",
+            *(held, len(source.rows)),
+        )
+    free = [row for row in source.rows if row.example.id not in heldout]
+    return Source(free, dict(sorted(dropped.items())))
 
 
 def _take_labelled(

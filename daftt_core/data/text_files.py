@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from daftt_core.data.rows import MALFORMED, Fields, Mistakes, RowError, list_names
 from daftt_core.errors import DataError, did_you_mean
@@ -56,29 +56,34 @@ def decode_lines(path: Path, mistakes: Mistakes) -> Iterator[str]:
         OSError: It cannot be read.
     """
     with path.open("rb") as file:
-        lines = iter(partial(file.readline, _MAX_LINE_BYTES + 1), b"")
-        for number, raw in enumerate(lines, start=1):
-            if len(raw) > _MAX_LINE_BYTES:
-                raise DataError(
-                    f"{mistakes.file}, line {number}: is longer than {_MAX_LINE_BYTES >> 20} MiB; "
-                    "a row must end with a line break"
-                )
-            line = raw.removeprefix(codecs.BOM_UTF8)
-            if number == 1:
-                _refuse_utf16(line, mistakes)
-            if not mistakes.strict:
-                yield line.decode("utf-8", "surrogateescape")
-                continue
-            where = f"{mistakes.file}, line {number}"
-            if b"\0" in line:
-                raise DataError(f"{where}: holds a NUL byte; the file must be plain UTF-8 text")
-            try:
-                yield line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{where}: byte {error.start + 1} ({line[error.start]:#04x}) is not UTF-8; "
-                    f"{SAVE_AS_UTF8}"
-                ) from None
+        yield from decode_stream(file, mistakes)
+
+
+def decode_stream(file: BinaryIO, mistakes: Mistakes) -> Iterator[str]:
+    """Yield the lines of an open file as :func:`decode_lines` does."""
+    lines = iter(partial(file.readline, _MAX_LINE_BYTES + 1), b"")
+    for number, raw in enumerate(lines, start=1):
+        if len(raw) > _MAX_LINE_BYTES:
+            raise DataError(
+                f"{mistakes.file}, line {number}: is longer than {_MAX_LINE_BYTES >> 20} MiB; "
+                "a row must end with a line break"
+            )
+        line = raw.removeprefix(codecs.BOM_UTF8)
+        if number == 1:
+            _refuse_utf16(line, mistakes)
+        if not mistakes.strict:
+            yield line.decode("utf-8", "surrogateescape")
+            continue
+        where = f"{mistakes.file}, line {number}"
+        if b"\0" in line:
+            raise DataError(f"{where}: holds a NUL byte; the file must be plain UTF-8 text")
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{where}: byte {error.start + 1} ({line[error.start]:#04x}) is not UTF-8; "
+                f"{SAVE_AS_UTF8}"
+            ) from None
 
 
 def _refuse_utf16(begin: bytes, mistakes: Mistakes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
 from daftt_core.jobs.kinds import JobKind
@@ -21,6 +20,11 @@ class Cluster:
     def __init__(self, client: KubernetesClient, namespace: str = "") -> None:
         self._client, self.namespace = client, namespace or client.namespace
 
+    @property
+    def home(self) -> Cluster:
+        """Return the same cluster, in the namespace of this pod or of the kubeconfig."""
+        return Cluster(self._client)
+
     def create(self, kind: JobKind, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Create a job.
 
@@ -34,10 +38,9 @@ class Cluster:
         """Return a job; None if there is none of this name."""
         return self._found(self._jobs(kind, name), kind)
 
-    def adopt(self, kind: JobKind, name: str, owners: list[dict[str, Any]]) -> None:
-        """Give a job a new owner."""
-        body = {"metadata": {"ownerReferences": owners}}
-        self._object("PATCH", self._jobs(kind, name), kind=kind, body=body)
+    def change(self, kind: JobKind, name: str, metadata: dict[str, Any]) -> None:
+        """Change some of a job's metadata."""
+        self._object("PATCH", self._jobs(kind, name), kind=kind, body={"metadata": metadata})
 
     def delete(self, kind: JobKind, name: str, uid: str) -> None:
         """Delete a job, but no other one of the same name; its pods go first.
@@ -63,26 +66,50 @@ class Cluster:
         """Return a pod; None if there is none of this name."""
         return self._found(f"{self._core('pods')}/{name}")
 
+    def owner(self, reference: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the pod or workflow that an owner reference points to; None if it is gone."""
+        version, plural = reference["apiVersion"], f"{reference['kind'].lower()}s"
+        root = "apis" if "/" in version else "api"
+        path = f"/{root}/{version}/namespaces/{self.namespace}/{plural}/{reference['name']}"
+        owner = self._found(path)
+        return owner if owner and owner["metadata"]["uid"] == reference["uid"] else None
+
     def events(self, uid: str) -> list[dict[str, Any]]:
         """Return the events about an object, and about no earlier one of its name."""
         return self._items(self._core("events"), ("fieldSelector", f"involvedObject.uid={uid}"))
 
-    def has_workload(self, uid: str) -> bool | None:
-        """Tell whether Kueue has made a Workload for a job; None where that may not be read."""
-        workloads = None
+    def events_about(self, kind: str, name: str, since: str) -> list[dict[str, Any]]:
+        """Return the events about an object whose uid is not known.
+
+        Args:
+            kind: Its kind.
+            name: Its name, which earlier objects may have had.
+            since: When it cannot have been there yet, as the cluster writes times.
+        """
+        selector = f"involvedObject.kind={kind},involvedObject.name={name}"
+        events = self._items(self._core("events"), ("fieldSelector", selector))
+        return [event for event in events if event_time(event) >= since]
+
+    def workload(self, uid: str) -> dict[str, Any] | None:
+        """Return what Kueue has made for a job; None where it has made nothing.
+
+        Raises:
+            RefusedError: It may not be read.
+        """
+        workloads: list[dict[str, Any]] = []  # as it is where Kueue is not installed
         for version in ("v1beta2", "v1beta1"):
             path = f"/apis/kueue.x-k8s.io/{version}/namespaces/{self.namespace}/workloads"
-            with suppress(RefusedError):
+            try:
                 workloads = self._items(path, ("limit", "500"))
                 break
-        if workloads is None:
-            return None
-        owners = (
-            owner["uid"]
-            for workload in workloads
-            for owner in workload["metadata"].get("ownerReferences") or []
-        )
-        return uid in owners
+            except RefusedError as error:
+                if error.status != 404:
+                    raise
+        for workload in workloads:
+            owners = workload["metadata"].get("ownerReferences") or []
+            if uid in (owner["uid"] for owner in owners):
+                return workload
+        return None
 
     def log_lines(
         self, pod: str, container: str, *, since: str = "", last: int | None = None
@@ -134,6 +161,11 @@ class Cluster:
             return self._client.request(method, path, query=query, body=body)
         except RefusedError as error:
             raise _explained(error, kind, method, self.namespace) from None
+
+
+def event_time(event: Mapping[str, Any]) -> str:
+    """Return when an event was seen last; empty if it does not say."""
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _explained(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from daftt_core.jobs.cluster import Cluster
+from daftt_core.jobs.cluster import Cluster, event_time
 from daftt_core.jobs.kinds import JobKind, JobState
 from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.jobs.logs import last_lines
@@ -32,6 +32,7 @@ _CLUSTER_REASONS = {
     "UnexpectedAdmissionError",
 }
 _KILLED = {137: "killed (SIGKILL)", 143: "told to end (SIGTERM)"}
+_DELETED = "deleted, by somebody or by a drain of its node"
 _REPLICA_LABEL = "training.kubeflow.org/replica-type"
 _SHOWN_PODS = 3
 _SHOWN_EVENTS = 8
@@ -75,32 +76,36 @@ def failed_pods(pods: list[dict[str, Any]], memory_setting: str = "job_memory") 
     return sorted((end for end in ends if end), key=lambda end: end.finished or "9")
 
 
-def interruption(ends: list[PodEnd], failed_replicas: set[str]) -> PodEnd | None:
-    """Return the pod that the cluster ended, if that is why the job failed.
+def interruption(
+    pods: list[dict[str, Any]], gone: list[dict[str, Any]], failed_replicas: set[str]
+) -> str:
+    """Return what of the cluster's doing made a job fail; empty where it was its own program.
+
+    A pod that has failed by itself stays, and so does what it ended with; one that is gone was
+    deleted, or was cleaned up after another one had failed.
 
     Args:
-        ends: How pods ended, the first to end first; those that are gone too, as last seen.
+        pods: The job's pods.
+        gone: Those that are gone, as they were last seen.
         failed_replicas: The kinds of pods of which the job says that some failed; empty where it
             makes no difference.
     """
+    ends = failed_pods([*pods, *gone])
     certain = next((end for end in ends if end.certain), None)
     if certain:
-        return certain
+        return str(certain)
     suspects = [end for end in ends if not failed_replicas or end.replica in failed_replicas]
-    own = [end for end in suspects if end.exit_code not in {None, 0, *_KILLED} and not end.deleted]
+    failed = [end for end in suspects if end.exit_code and not end.deleted]
     deleted = sorted((end for end in suspects if end.deleted), key=lambda end: end.deleted)
     # one that was deleted after another had failed was only cleaned up
-    if deleted and (not own or deleted[0].deleted < own[0].finished):
-        return replace(deleted[0], reason="deleted, by somebody or by a drain of its node")
+    if deleted and (not failed or deleted[0].deleted < failed[0].finished):
+        return str(replace(deleted[0], reason=_DELETED))
+    if gone and not failed:
+        return f"pod {gone[0]['metadata']['name']}: {_DELETED}"
     # A pod that was merely killed, or that was told to end and has stored its checkpoint, counts
     # only if it was the first to end. Times are whole seconds, and cleaning up takes longer.
     first = [end for end in ends if end.finished == ends[0].finished]
-    return next((end for end in first if end.exit_code in _KILLED and not end.deleted), None)
-
-
-def has_ended(pod: dict[str, Any]) -> bool:
-    """Tell whether a pod's program is at its end."""
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return str(next((e for e in first if e.exit_code in _KILLED and not e.deleted), ""))
 
 
 def holdups(pods: list[dict[str, Any]]) -> list[str]:
@@ -137,7 +142,7 @@ def describe(
     lines += holdups(pods)
     shown = {end.pod for end in ends[:_SHOWN_PODS]}
     failed = [pod for pod in pods if pod["metadata"]["name"] in shown]
-    lines += warnings_about(cluster, [job, *(failed or pods)])
+    lines += warnings_about(cluster, kind, job, failed or pods)
     for pod in failed:
         tail = last_lines(cluster, pod["metadata"]["name"], _failed_container(pod, kind.container))
         lines += [f"the log of pod {pod['metadata']['name']} ends with:"]
@@ -231,24 +236,26 @@ def _holdup(pod: dict[str, Any], said: dict[str, Any]) -> str:
     return f"pod {pod['metadata']['name']} does not start: {words}"
 
 
-def warnings_about(cluster: Cluster, objects: list[dict[str, Any]]) -> list[str]:
-    """Return the last warnings among the events about these objects."""
-    events: list[tuple[str, str, dict[str, Any]]] = []
-    for thing in objects:
-        name, uid = thing["metadata"]["name"], thing["metadata"]["uid"]
-        try:
-            about = cluster.events(uid)
-        except RefusedError as error:
-            return [f"events cannot be read: {error}"]
-        events += [
-            (event.get("lastTimestamp") or event.get("eventTime") or "", name, event)
-            for event in about
-            if event.get("type") == "Warning"
+def warnings_about(
+    cluster: Cluster, kind: JobKind, job: dict[str, Any], pods: list[dict[str, Any]]
+) -> list[str]:
+    """Return the last warnings among the events about a job, what makes its pods, and pods."""
+    try:
+        events = [
+            event for each in (job, *pods) for event in cluster.events(each["metadata"]["uid"])
         ]
-    events.sort(key=lambda item: item[:2])
+        if kind.pod_maker:
+            maker, suffix = kind.pod_maker
+            name, created = job["metadata"]["name"] + suffix, job["metadata"]["creationTimestamp"]
+            events += cluster.events_about(maker, name, since=created)
+    except RefusedError as error:
+        return [f"events cannot be read: {error}"]
+    warnings = [event for event in events if event.get("type") == "Warning"]
+    warnings.sort(key=event_time)
     return [
-        f"event about {name}: {event.get('reason')}: {event.get('message', '').strip()}"
-        for _, name, event in events[-_SHOWN_EVENTS:]
+        f"event about {event['involvedObject']['name']}: {event.get('reason')}: "
+        f"{event.get('message', '').strip()}"
+        for event in warnings[-_SHOWN_EVENTS:]
     ]
 
 

@@ -38,6 +38,8 @@ class JobKind:
         container: Name of the container the program runs in.
         provider: What must be installed in the cluster for it.
         first_pod: Labels of the pod whose log is shown.
+        pod_maker: Kind of the object that makes the pods, and what its name has behind the job's;
+            None where the job's own controller makes them.
         build: Makes the object.
         mistakes: What the cluster would refuse about an object.
         state: Reads an object's state.
@@ -50,6 +52,7 @@ class JobKind:
     container: str
     provider: str
     first_pod: dict[str, str]
+    pod_maker: tuple[str, str] | None
     build: Callable[[JobRequest], dict[str, Any]]
     mistakes: Callable[[dict[str, Any]], list[str]]
     state: Callable[[dict[str, Any]], JobState]

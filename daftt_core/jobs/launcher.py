@@ -20,7 +20,8 @@ from daftt_core.jobs.kinds import JobKind
 from daftt_core.jobs.kubernetes import RefusedError, connect
 from daftt_core.jobs.local import LocalLauncher
 from daftt_core.jobs.logs import PodLog
-from daftt_core.jobs.pods import DIGEST_LABEL, RESTARTS_ANNOTATION
+from daftt_core.jobs.ownership import heartbeat, outlives_its_step, owners
+from daftt_core.jobs.pods import DIGEST_LABEL, JOB_LABEL, RESTARTS_ANNOTATION
 from daftt_core.jobs.pytorchjob import PYTORCHJOB
 from daftt_core.jobs.requests import JobRequest
 from daftt_core.jobs.trainjob import TRAINJOB
@@ -65,7 +66,8 @@ class ClusterLauncher:
 
         A job of the same request that is at work already is adopted. One that the cluster has
         interrupted is started again as a whole, ``max_restarts`` times at most; its program goes
-        on from its last checkpoint. When this process is told to end, so is the job.
+        on from its last checkpoint. When this process is told to end, so is the job, unless only
+        the pod of this step is taken away: then the step that is begun again adopts the job.
 
         Raises:
             JobError: The job failed, could not be created, or was deleted.
@@ -74,17 +76,19 @@ class ClusterLauncher:
         mistakes = self._kind.mistakes(manifest)
         if mistakes:
             raise JobError("\n".join(mistakes))
+        manifest["metadata"]["ownerReferences"] = owners(self._cluster.home, request)
         with _told_to_end():
             try:
                 job = self._submit(request, manifest)
                 self._until_success(request, manifest, job)
-            except _ToldToEndError:
-                if self._uid:  # first of all: there may be no more than a second
+            except _ToldToEndError:  # there may be no more than a second
+                name = f"{self._kind.name} {request.name}"
+                if outlives_its_step(self._cluster.home, request, manifest):
+                    ending = f"{name} goes on, and is adopted when the step is begun again"
+                    raise JobError(f"the pod of this step is being deleted; {ending}") from None
+                if self._uid:
                     self._cluster.delete(self._kind, request.name, self._uid)
-                log.warning("told to end: deleted %s %s", self._kind.name, request.name)
-                raise JobError(
-                    f"the step was told to end, so {self._kind.name} {request.name} was deleted"
-                ) from None
+                raise JobError(f"the step was told to end, so {name} was deleted") from None
 
     def _until_success(
         self, request: JobRequest, manifest: dict[str, Any], job: dict[str, Any]
@@ -92,7 +96,7 @@ class ClusterLauncher:
         pod_log = PodLog(self._cluster, self._kind)
         while True:
             self._uid = uid = job["metadata"]["uid"]
-            watch = JobWatch(self._cluster, self._kind, request, uid, pod_log, self._poll_seconds)
+            watch = JobWatch(self._cluster, self._kind, request, job, pod_log, self._poll_seconds)
             ending = watch.until_over()
             if ending.succeeded:
                 log.info("%s %s: succeeded", self._kind.name, request.name)
@@ -113,6 +117,8 @@ class ClusterLauncher:
     def _submit(self, request: JobRequest, manifest: dict[str, Any]) -> dict[str, Any]:
         """Create the job, or adopt the one that this very request has made before."""
         name = request.name
+        if request.step:
+            manifest["metadata"]["annotations"] |= heartbeat(request)
         while True:
             try:
                 job = self._cluster.create(self._kind, manifest)
@@ -139,9 +145,11 @@ class ClusterLauncher:
                 self._remove(request, uid)
             else:
                 log.info("%s %s: already there; adopted", self._kind.name, name)
-                owners = manifest["metadata"].get("ownerReferences")
-                if owners:  # or it would go with the pod of the step that made it
-                    self._cluster.adopt(self._kind, name, owners)
+                change = {  # or it would go with the run that made it
+                    "ownerReferences": manifest["metadata"]["ownerReferences"],
+                    "annotations": heartbeat(request),
+                }
+                self._cluster.change(self._kind, name, change)
                 return existing
 
     def _remove(self, request: JobRequest, uid: str) -> None:
@@ -149,7 +157,9 @@ class ClusterLauncher:
         self._wait_until_gone(request, uid)
 
     def _wait_until_gone(self, request: JobRequest, uid: str) -> None:
-        """Wait until the job and, before it, its pods are gone.
+        """Wait until the job and its pods are gone: two gangs must never write at the same time.
+
+        The pods go before a PyTorchJob, but may outlast a TrainJob.
 
         Raises:
             JobError: It takes too long.
@@ -158,13 +168,19 @@ class ClusterLauncher:
         deadline = time.monotonic() + request.config.grace_seconds + self._deletion_seconds
         while time.monotonic() < deadline:
             job = self._cluster.get(self._kind, name)
-            if job is None or job["metadata"]["uid"] != uid:
+            if (job is None or job["metadata"]["uid"] != uid) and not self._pods(request):
                 return
             time.sleep(self._poll_seconds)
         raise JobError(
             f"{self._kind.name} {name} was deleted but does not go; a pod on a lost node or a "
             "finalizer may hold it: look at it with kubectl describe"
         )
+
+    def _pods(self, request: JobRequest) -> list[dict[str, Any]]:
+        try:
+            return self._cluster.pods(f"{JOB_LABEL}={request.name}")
+        except RefusedError:  # they may not be listed
+            return []
 
 
 class _ToldToEndError(BaseException):

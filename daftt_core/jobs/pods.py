@@ -13,32 +13,22 @@ RUN_LABEL = "daftt/run"
 JOB_LABEL = "daftt/job"
 DIGEST_LABEL = "daftt/digest"
 RESTARTS_ANNOTATION = "daftt/restarts"
-_QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _USER = 1000
 _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _END_SECONDS = 30  # of the grace period, for what comes after the checkpoint
 
 
 def metadata(request: JobRequest) -> dict[str, Any]:
-    """Return name, labels and owner of the job itself."""
+    """Return name and labels of the job itself."""
     labels = _labels(request) | {DIGEST_LABEL: request.digest}
     if request.config.queue:
-        labels[_QUEUE_LABEL] = request.config.queue
-    built: dict[str, Any] = {
+        labels[QUEUE_LABEL] = request.config.queue
+    return {
         "name": request.name,
         "labels": labels,
         "annotations": {RESTARTS_ANNOTATION: "0"},
     }
-    if request.owner:
-        built["ownerReferences"] = [
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "name": request.owner.name,
-                "uid": request.owner.uid,
-            }
-        ]
-    return built
 
 
 def name_mistakes(manifest: dict[str, Any]) -> list[str]:

@@ -100,6 +100,7 @@ PYTORCHJOB = JobKind(
     container=_CONTAINER,
     provider="the Kubeflow Training Operator",
     first_pod={"training.kubeflow.org/replica-type": "master"},
+    pod_maker=None,
     build=pytorchjob,
     mistakes=pytorchjob_mistakes,
     state=_state,

@@ -1,4 +1,4 @@
-"""Finding and removing jobs whose step is over: nobody waits for them any more."""
+"""Finding and removing jobs whose run is over: nobody waits for them any more."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from daftt_core.jobs.cluster import Cluster
-from daftt_core.jobs.diagnosis import has_ended
 from daftt_core.jobs.kinds import JobKind
 from daftt_core.jobs.kubernetes import RefusedError
+from daftt_core.jobs.ownership import orphaned
 from daftt_core.jobs.pods import MANAGED_BY_LABEL, RUN_LABEL
 
+_OVER = ("succeeded", "failed")
 _SELECTOR = f"{MANAGED_BY_LABEL}=daftt"
 
 
@@ -39,7 +40,7 @@ class FoundJob:
     @property
     def has_ended(self) -> bool:
         """Whether it is over, well or not."""
-        return self.phase in ("succeeded", "failed")
+        return self.phase in _OVER
 
 
 def find_jobs(cluster: Cluster, kinds: list[JobKind], run: str = "") -> list[FoundJob]:
@@ -60,6 +61,7 @@ def find_jobs(cluster: Cluster, kinds: list[JobKind], run: str = "") -> list[Fou
             of_run = (meta.get("labels") or {}).get(RUN_LABEL, "")
             if run and run != of_run:
                 continue
+            phase = kind.state(job).phase
             found.append(
                 FoundJob(
                     kind=kind,
@@ -67,8 +69,8 @@ def find_jobs(cluster: Cluster, kinds: list[JobKind], run: str = "") -> list[Fou
                     uid=meta["uid"],
                     run=of_run,
                     created=meta.get("creationTimestamp", ""),
-                    phase=kind.state(job).phase,
-                    orphaned=_orphaned(cluster, kind, job),
+                    phase=phase,
+                    orphaned="" if phase in _OVER else orphaned(cluster, job),
                 )
             )
     return sorted(found, key=lambda job: job.created)
@@ -86,20 +88,3 @@ def _jobs(cluster: Cluster, kind: JobKind) -> list[dict[str, Any]]:
         if error.status == 404:
             return []
         raise
-
-
-def _orphaned(cluster: Cluster, kind: JobKind, job: dict[str, Any]) -> str:
-    """Return why nobody waits for a job that is not over; empty where somebody does.
-
-    A job that was started outside a step has no owner, and whether its launcher still waits
-    cannot be told.
-    """
-    if kind.state(job).phase in ("succeeded", "failed"):
-        return ""
-    for owner in job["metadata"].get("ownerReferences") or []:
-        pod = cluster.pod(owner["name"])
-        if pod is None or pod["metadata"]["uid"] != owner["uid"]:
-            return f"the pod of its step, {owner['name']}, is gone"
-        if has_ended(pod):
-            return f"its step, {owner['name']}, has {pod['status']['phase'].lower()}"
-    return ""

@@ -20,8 +20,8 @@ _WAITING_ONLY = {"launcher", "namespace", "start_timeout_seconds", "max_restarts
 
 
 @dataclass(frozen=True)
-class Owner:
-    """The pod of the step that starts a job; when it is deleted, so is the job."""
+class StepPod:
+    """The pod of the step that asks for a job."""
 
     name: str
     uid: str
@@ -37,7 +37,7 @@ class JobRequest:
         program: What Python runs: ``-m``, a module, and its arguments; never a shell's line.
         config: Where and how it is run.
         image: Image of the pods.
-        owner: The pod of the step that asks for it; None outside a cluster.
+        step: The pod of the step that asks for it; None outside a cluster.
     """
 
     run: str
@@ -45,7 +45,7 @@ class JobRequest:
     program: tuple[str, ...]
     config: JobConfig
     image: str
-    owner: Owner | None = None
+    step: StepPod | None = None
 
     @property
     def processes_per_node(self) -> int:
@@ -54,7 +54,7 @@ class JobRequest:
 
     @property
     def digest(self) -> str:
-        """Tells this job from one of other settings; who owns it or waits for it is left out."""
+        """Tells this job from one of other settings; who asks or waits for it is left out."""
         settings = self.config.model_dump(mode="json", exclude=_WAITING_ONLY)
         return digest(self.run, self.stage, self.program, self.image, settings)
 
@@ -118,15 +118,14 @@ def teacher_request(
         ),
         config=job,
         image=job.image or image,
-        # an owner in another namespace counts as gone, and the job would go at once
-        owner=None if job.namespace else owner_from_environment(),
+        step=step_from_environment(),
     )
 
 
-def owner_from_environment() -> Owner | None:
+def step_from_environment() -> StepPod | None:
     """Return the pod this process runs in, as Kubeflow tells its steps; None elsewhere."""
     name, uid = os.environ.get("KFP_POD_NAME", ""), os.environ.get("KFP_POD_UID", "")
-    return Owner(name, uid) if name and uid else None
+    return StepPod(name, uid) if name and uid else None
 
 
 def _slug(text: str, length: int) -> str:

@@ -16,7 +16,7 @@ _MANAGER = "daftt/launcher"
 def trainjob(request: JobRequest) -> dict[str, Any]:
     """Return the TrainJob for a request.
 
-    A TrainJob has no time to live after its end, unlike a PyTorchJob: it goes with the step's pod
+    A TrainJob has no time to live after its end, unlike a PyTorchJob: it goes with the workflow
     that owns it, or with ``daftt reap``.
     """
     config = request.config
@@ -87,6 +87,7 @@ TRAINJOB = JobKind(
         "jobset.sigs.k8s.io/replicatedjob-name": _JOB,
         "batch.kubernetes.io/job-completion-index": "0",
     },
+    pod_maker=("Job", f"-{_JOB}-0"),
     build=trainjob,
     mistakes=trainjob_mistakes,
     state=_state,

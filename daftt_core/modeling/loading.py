@@ -91,7 +91,9 @@ def load_text_to_text(name: str | Path) -> Loaded:
     return _finish(path, _read_writer(path))
 
 
-def load_classifier(name: str | Path, label_names: Sequence[str]) -> Loaded:
+def load_classifier(
+    name: str | Path, label_names: Sequence[str], *, trained: bool = False
+) -> Loaded:
     """Load a classifier of texts, on the device, in evaluation mode.
 
     The head is the stored one if it was trained for ``label_names`` in this order; otherwise it is
@@ -100,12 +102,15 @@ def load_classifier(name: str | Path, label_names: Sequence[str]) -> Loaded:
     Args:
         name: What :func:`find_model` understands.
         label_names: The labels; the model's outputs are in this order.
+        trained: Whether the head must be the stored one, because the model is to answer.
 
     Raises:
         ModelError: The model is missing, incomplete or of another kind.
     """
     path = find_model(name)
     model, fresh, headless = _read_classifier(path, label_names)
+    if trained and (fresh or headless):
+        raise ModelError(f"{path}: was not trained for the labels {', '.join(label_names)}")
     return _finish(path, _with_new_head(model) if headless and not fresh else model)
 
 

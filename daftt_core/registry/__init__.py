@@ -3,7 +3,7 @@
 Modules that load torch are imported inside the functions that use them.
 """
 
-from daftt_core.registry.ledger import TaskRegistry, registered_tasks, who
+from daftt_core.registry.ledger import TaskRegistry, may_be_task, registered_tasks, who
 from daftt_core.registry.lineage import known_population, run_config
 from daftt_core.registry.models import Decision, Event, Ledger, Lineage
 from daftt_core.registry.promote import promote, read_decision
@@ -17,6 +17,7 @@ __all__ = [
     "Lineage",
     "TaskRegistry",
     "known_population",
+    "may_be_task",
     "promote",
     "read_decision",
     "read_lineage",

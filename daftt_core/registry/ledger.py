@@ -49,7 +49,7 @@ class TaskRegistry:
     def __init__(
         self, registry: str, task: str, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        if not _TASK.fullmatch(task):
+        if not may_be_task(task):
             raise ConfigError(f"task {task!r}: a task's id has only a to z, 0 to 9 and -")
         self.task, self.uri = task, f"{registry.rstrip('/')}/{task}"
         self._storage: Storage = open_storage(self.uri)
@@ -206,13 +206,18 @@ class TaskRegistry:
             ) from None
 
 
+def may_be_task(name: str) -> bool:
+    """Return whether a name can be a task's id, rather than a path or a URI."""
+    return bool(_TASK.fullmatch(name))
+
+
 def registered_tasks(registry: str) -> list[str]:
     """Return the tasks in a registry, in order.
 
     Raises:
         StorageError: It cannot be read.
     """
-    return [name for name in open_storage(registry).folders() if _TASK.fullmatch(name)]
+    return [name for name in open_storage(registry).folders() if may_be_task(name)]
 
 
 def who(name: str = "") -> str:

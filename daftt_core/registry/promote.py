@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from daftt_core.config import EvaluationConfig, PromotionConfig, StudentConfig
 from daftt_core.errors import BusyError, StorageError
-from daftt_core.evaluation import Evaluation, read_evaluation
 from daftt_core.evaluation.answers import read_traits
 from daftt_core.records import (
     Example,
@@ -24,12 +23,12 @@ from daftt_core.records import (
     read_jsonl,
     write_text,
 )
+from daftt_core.registry.chosen import chosen_student
 from daftt_core.registry.decide import Challenger, Champion, decide
 from daftt_core.registry.ledger import TaskRegistry
 from daftt_core.registry.lineage import collect_lineage, keep_population
 from daftt_core.registry.models import Decision, Ledger
 from daftt_core.registry.versions import (
-    Student,
     answer_test,
     keep_version,
     read_version,
@@ -42,7 +41,6 @@ from daftt_core.stages import (
     EVALUATION,
     PREDICTIONS,
     PROMOTION,
-    STUDENTS,
     PromotionResult,
     Source,
     Stage,
@@ -85,12 +83,8 @@ def promote(
         StorageError: A stage is missing or was changed, or the champion's files were.
         ModelError: The champion cannot be loaded.
     """
-    evaluated = read_evaluation(run, evaluation_digest)
-    arm = evaluated.chosen_arm
-    dev_scores = evaluated.arm(arm).dev_scores
-    seed = max(range(len(dev_scores)), key=lambda index: dev_scores[index])
-    folder, manifest = read_stage(run, STUDENTS.part(arm))
-    best = Student.of(folder, manifest, seed, student, run.task)
+    chosen = chosen_student(run, student, evaluation_digest)
+    arm, seed, best = chosen.arm, chosen.seed, chosen.student
     registry = registry_of(run, config)
     tasks = TaskRegistry(registry, run.task.id)
     ledger = tasks.read()
@@ -106,15 +100,15 @@ def promote(
             version=best.version,
             arm=arm,
             seed=seed,
-            dev_score=dev_scores[seed],
-            predictions=_predictions(run, evaluated, arm, seed),
+            dev_score=chosen.dev_score,
+            predictions=chosen.predictions(),
             refusals=(*refusals, *obstacles),
         )
         decision = decide(
             run.task,
             challenger,
             champion,
-            evaluated,
+            chosen.evaluated,
             config,
             evaluation,
             seed=run.seed,
@@ -195,12 +189,6 @@ def _champion(
     predictions = read_jsonl(file, Prediction)
     traits = read_traits(read_stage(run, PREDICTIONS)[0], [answer.id for answer in predictions])
     return Champion(version, predictions, traits, learned), ()
-
-
-def _predictions(run: Run, evaluated: Evaluation, arm: str, seed: int) -> list[Prediction]:
-    folder, _ = read_stage(run, PREDICTIONS)
-    answers = read_jsonl(folder / f"{arm}.jsonl", Prediction)
-    return [answer for answer in answers if answer.seed == evaluated.seeds[seed]]
 
 
 def _learned(run: Run, arm: str) -> set[str]:

@@ -32,7 +32,9 @@ from daftt_core.workspace import Run, read_examples, read_file, read_stage, run_
 REGISTRY = "registry"
 """The registry's folder beside the runs."""
 
-_LINEAGE, _LEARNED, _CARD = "lineage.json", "learned-from.json", "README.md"
+_LINEAGE, _LEARNED = "lineage.json", "learned-from.json"
+CARD = "README.md"
+"""The model card's file."""
 
 
 def registry_of(run: Run, config: PromotionConfig) -> str:
@@ -78,6 +80,25 @@ class Student:
         )
         return cls(version, folder, files)
 
+    def copy(self, target: Path) -> None:
+        """Copy its files into a folder, each checked while it is copied.
+
+        Raises:
+            StorageError: A file is missing or was changed.
+            OSError: A copy cannot be written.
+        """
+        for name, entry in self.files.items():
+            copy_file(self.folder, entry, target / name)
+
+    def is_causal(self, task: Task) -> bool:
+        """Return whether it is a causal language model that writes outputs of the task.
+
+        Raises:
+            StorageError: Its configuration is missing or was changed.
+        """
+        settings = json.loads(read_listed(self.folder, self.files["config.json"]))
+        return not task.is_classification and not settings.get("is_encoder_decoder")
+
 
 def keep_version(
     registry: str, student: Student, lineage: Lineage, decision: Decision, learned: Iterable[str]
@@ -90,15 +111,13 @@ def keep_version(
     Raises:
         StorageError: It cannot be written.
     """
-    settings = json.loads(read_listed(student.folder, student.files["config.json"]))
-    causal = not lineage.task.is_classification and not settings.get("is_encoder_decoder")
+    causal = student.is_causal(lineage.task)
 
     def work(folder: Path) -> VersionResult:
-        for name, entry in student.files.items():
-            copy_file(student.folder, entry, folder / name)
+        student.copy(folder)
         write_text(folder / _LINEAGE, lineage.model_dump_json(indent=1) + "\n")
         write_text(folder / _LEARNED, json.dumps(sorted(learned)) + "\n")
-        write_text(folder / _CARD, write_card(lineage, decision, causal=causal))
+        write_text(folder / CARD, write_card(lineage, decision, causal=causal))
         return VersionResult(run=lineage.run, arm=lineage.arm, score=decision.score)
 
     inputs = [student.version, decision]

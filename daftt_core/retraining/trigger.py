@@ -112,7 +112,10 @@ def _examples(gathered: Gathered, seed: int) -> tuple[list[Example], list[Exampl
     pool = [row for source in drawn.values() for row in source.rows]
     pool = take(pool, _MOST_INPUTS, _SAMPLE_SEED, by_label=False)
     pool = pool if drawn else gathered.regions(seed).train
-    return [row.example for row in sources["train"].rows], [row.example for row in pool]
+    corrections = gathered.corrections
+    corrected = {row.example.id: row.example for row in corrections.rows} if corrections else {}
+    rows = {row.example.id: row.example for row in sources["train"].rows} | corrected
+    return list(rows.values()), [row.example for row in pool]
 
 
 def _result(verdict: Verdict, population: Population) -> TriggerResult:

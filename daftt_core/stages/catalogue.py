@@ -115,6 +115,20 @@ REVIEW_MARKS = Stage(
     optional=True,
     about_results=True,
 )
+REVIEW_CONTESTED = Stage(
+    "review/contested",
+    results.SheetResult,
+    ("curated", "students/real"),
+    optional=True,
+    about_results=True,
+)
+REVIEW_CORRECTED = Stage(
+    "review/corrected",
+    results.MarksResult,
+    ("curated", "review/contested"),
+    optional=True,
+    about_results=True,
+)
 
 VERSIONS = Stage("versions", results.VersionResult, has_parts=True)
 POPULATIONS = Stage("populations", results.PopulationResult, has_parts=True)
@@ -138,7 +152,7 @@ _ORDER: tuple[tuple[Stage[Any], ...], ...] = (
     (PREDICTIONS,),
     (EVALUATION,),
     (PROMOTION,),
-    (REPORT, REVIEW_SHEET, REVIEW_MARKS),
+    (REPORT, REVIEW_SHEET, REVIEW_MARKS, REVIEW_CONTESTED, REVIEW_CORRECTED),
 )
 """Stages on the same line do not wait for each other."""
 

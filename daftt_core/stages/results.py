@@ -453,7 +453,7 @@ class SheetResult(_Part):
 
 
 class MarksResult(Facts):
-    """The result of a review: faults by group and question, such as ``all wrong_label``."""
+    """The result of a review: faults by group and question, and the number of corrections."""
 
     __pydantic_extra__: dict[str, int]
 

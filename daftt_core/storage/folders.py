@@ -91,6 +91,10 @@ class RemoteFolder:
         """Store a local folder's files without their manifest, so that it does not exist yet."""
         self._storage.upload(folder, [file.name for file in manifest.files], self._prefix(manifest))
 
+    def content_uri(self, manifest: Manifest) -> str:
+        """Return the prefix of the files that a manifest lists."""
+        return f"{self._storage.uri}/{self._prefix(manifest)}".rstrip("/")
+
     def fetch(self, manifest: Manifest, cache: Cache) -> Path:
         """Return the folder's content on this machine; fetch it unless the cache has it.
 

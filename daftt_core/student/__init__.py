@@ -2,6 +2,6 @@
 
 from daftt_core.student.lessons import read_arm
 from daftt_core.student.prediction import Questions
-from daftt_core.student.stages import predict_test, train_arm
+from daftt_core.student.stages import contradicted, predict_test, train_arm
 
-__all__ = ["Questions", "predict_test", "read_arm", "train_arm"]
+__all__ = ["Questions", "contradicted", "predict_test", "read_arm", "train_arm"]

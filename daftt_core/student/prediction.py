@@ -80,11 +80,7 @@ class Questions:
         ]
 
     def _answers(self, student: Path, on_batch: Callable[[int], None]) -> list[Answer]:
-        model, tokenizer = (
-            load_classifier(student, self._task.label_names)
-            if self._task.is_classification
-            else load_text_to_text(student)
-        )
+        model, tokenizer = _load(student, self._task)
         if self._encoded is None:
             config = self._config
             reading = Reading.of(
@@ -96,6 +92,52 @@ class Questions:
         self.seconds += time.monotonic() - started
         self.answered += len(answers)
         return answers
+
+
+class Predictor:
+    """A finished student that answers inputs as they come.
+
+    Args:
+        student: Its folder, or the place of one in a bucket.
+        task: Its task.
+        max_length: Greatest length of an input in tokens.
+        max_target_length: Greatest length of an output text in tokens.
+
+    Attributes:
+        cut: Inputs so far that were too long and lost their ends.
+
+    Raises:
+        ModelError: The student cannot be loaded, or was trained for other labels.
+    """
+
+    def __init__(
+        self, student: Path | str, task: Task, max_length: int, max_target_length: int
+    ) -> None:
+        self._model, self._tokenizer = _load(student, task)
+        self._reading = Reading.of(
+            task, self._model, self._tokenizer, max_length, max_target_length
+        )
+        self.cut = 0
+
+    def answer(self, examples: Sequence[Example], on_batch: Callable[[int], None]) -> list[Answer]:
+        """Return the answers to examples, in their order; their outputs are not looked at.
+
+        Args:
+            examples: At least one.
+            on_batch: Called after each batch with its number of examples.
+
+        Raises:
+            ModelError: The student's scores are NaN.
+        """
+        questions = encode(self._tokenizer, self._reading, examples, outputs=False)
+        self.cut += questions.truncated["inputs"]
+        return answer(self._model, self._tokenizer, self._reading, questions, on_batch)
+
+
+def _load(student: Path | str, task: Task) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    if task.is_classification:
+        return load_classifier(student, task.label_names, trained=True)
+    return load_text_to_text(student)
 
 
 def answer(

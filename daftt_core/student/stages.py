@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.config import StudentConfig
-from daftt_core.evaluation import score
+from daftt_core.errors import ConfigError
+from daftt_core.evaluation import REAL_ARM, score
 from daftt_core.modeling import Template, limit_threads, model_digest, save_model, set_seeds
-from daftt_core.records import TRAITS, Example, Prediction, seed_for, write_jsonl
+from daftt_core.records import (
+    TRAITS,
+    Example,
+    Prediction,
+    SyntheticExample,
+    seed_for,
+    write_jsonl,
+)
 from daftt_core.stages import (
     DATA,
     PREDICTIONS,
@@ -124,6 +132,37 @@ def predict_test(
         )
 
     return run_stage(run, PREDICTIONS, inputs, work)
+
+
+def contradicted(
+    run: Run, config: StudentConfig, examples: Sequence[SyntheticExample]
+) -> dict[str, float]:
+    """Return how far students contradict the teacher's labels, by the ids of examples.
+
+    They are those of the arm ``real``, which have not seen these labels. The measure is 1 minus the
+    mean probability that they give to the label: its low "self-confidence" is the sign of a wrong
+    one in C. Northcutt et al., "Confident learning" (JAIR 2021).
+
+    Args:
+        run: The run; its students ``real`` are finished.
+        config: The settings that they were trained with.
+        examples: Examples with labels.
+
+    Raises:
+        ConfigError: The task has no labels.
+        StorageError: The students are missing or were changed.
+    """
+    if not run.task.is_classification:
+        raise ConfigError(f"{run.task.id}: only labels can be contradicted; draw at random")
+    limit_threads()
+    students, _ = read_stage(run, STUDENTS.part(REAL_ARM))
+    progress = Progress("ask the students", len(examples) * config.seeds, "answers")
+    questions = Questions(run.task, config, examples)
+    answers = _predict(questions, REAL_ARM, config.seeds, students, progress.advance)
+    doubts = dict.fromkeys((example.id for example in examples), 0.0)
+    for answer in answers:  # their gold is the teacher's label
+        doubts[answer.id] += (1 - answer.distribution[answer.gold]) / config.seeds
+    return doubts
 
 
 def _train_seeds(

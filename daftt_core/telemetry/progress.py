@@ -40,18 +40,20 @@ class Snapshot:
     Attributes:
         what: The work, such as ``annotate``.
         done: Units finished, those of an earlier attempt included.
-        total: Units in all.
+        total: Units in all; None where nobody knows.
         unit: The unit in the plural, such as ``examples``.
         seconds_left: Estimate from the pace of this attempt; None while unknown.
     """
 
     what: str
     done: int
-    total: int
+    total: int | None
     unit: str
     seconds_left: float | None
 
     def __str__(self) -> str:
+        if self.total is None:
+            return f"{self.what}: {self.done} {self.unit}"
         finished = self.done / self.total if self.total else 1.0
         left = "" if self.seconds_left is None else f", about {duration(self.seconds_left)} left"
         return f"{self.what}: {self.done} of {self.total} {self.unit} ({finished:.0%}){left}"
@@ -76,12 +78,12 @@ class Progress:
 
     Args:
         what: The work, such as ``annotate``.
-        total: Units in all.
+        total: Units in all; None where nobody knows.
         unit: The unit in the plural.
         done: Units an earlier attempt had finished.
     """
 
-    def __init__(self, what: str, total: int, unit: str, done: int = 0) -> None:
+    def __init__(self, what: str, total: int | None, unit: str, done: int = 0) -> None:
         self._what, self._total, self._unit = what, total, unit
         self._done = self._done_before = done
         self._started = self._logged = time.monotonic()
@@ -98,7 +100,7 @@ class Progress:
         self._report(time.monotonic())
 
     def _report(self, now: float) -> None:
-        finished = self._done >= self._total
+        finished = self._total is not None and self._done >= self._total
         if now - self._logged >= LOG_EVERY_SECONDS or finished:
             self._logged = now
             log.info("%s", self._snapshot(now))
@@ -109,7 +111,9 @@ class Progress:
 
     def _snapshot(self, now: float) -> Snapshot:
         done_now = self._done - self._done_before
-        left = (now - self._started) / done_now * (self._total - self._done) if done_now else None
+        left = None
+        if done_now and self._total is not None:
+            left = (now - self._started) / done_now * (self._total - self._done)
         return Snapshot(self._what, self._done, self._total, self._unit, left)
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 from daftt_core.workspace.reading import (
     CONFIG_FILE,
     RUN_FILE,
+    content_uri,
     finished_stages,
     load_run,
     read_examples,
@@ -43,6 +44,7 @@ __all__ = [
     "StageResult",
     "StageStatus",
     "check_run",
+    "content_uri",
     "current_attempt",
     "finished_stages",
     "is_remote",

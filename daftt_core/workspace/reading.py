@@ -103,6 +103,22 @@ def manifest_at(uri: str, stage: Stage[Any] | str) -> Manifest | None:
     return read_manifest(storage.folder / str(stage))
 
 
+def content_uri(run: Run, stage: Stage[Any] | str) -> str:
+    """Return the prefix of a bucket that holds a finished stage's files; empty for a local run.
+
+    Raises:
+        StorageError: The stage has not finished, or its manifest cannot be read.
+    """
+    storage = open_run(run.uri)
+    if storage.folder is not None:
+        return ""
+    remote = RemoteFolder(storage, str(stage))
+    manifest = remote.manifest()
+    if manifest is None:
+        raise StorageError(f"{remote.uri}: has not finished (it has no manifest)")
+    return remote.content_uri(manifest)
+
+
 def read_result(run: Run, stage: Stage[R]) -> R | None:
     """Return the result in a stage's manifest; None while it has not finished.
 

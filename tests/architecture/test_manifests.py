@@ -6,6 +6,7 @@ import copy
 import shutil
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from programs import missing_program
 
 from components.images import locked_images
 from daftt_core.config import JobConfig
+from daftt_core.jobs import KINDS
 from daftt_core.jobs.pods import JOB_LABEL
 
 _K8S = Path(__file__).parents[2] / "k8s"
@@ -272,6 +274,16 @@ def test_a_reaper_of_jobs_can_be_added(tmp_path: Path, overlay: str) -> None:
     pod = reaper["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] in _of(objects, "ServiceAccount")
     assert pod["containers"][0]["image"] == locked_images(Path("none"))["core"]
+    allowed = {
+        (group, resource, verb)
+        for rule in _of(objects, "Role")["daftt-launcher"]["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    jobs = [(kind.group, kind.plural) for kind in KINDS.values()]
+    assert allowed >= {(*job, verb) for job in jobs for verb in ("list", "delete")}
+    assert allowed >= {("argoproj.io", "workflows", "get"), ("", "pods", "get")}
 
 
 def test_the_runtime_of_trainjobs_leaves_restarts_to_the_launcher() -> None:
@@ -303,6 +315,11 @@ def test_the_operator_s_init_container_is_allowed_where_pods_are_restricted() ->
         "spec": {"containers": [container], "initContainers": [container]},
     }
     _check(pod)
+    program = container["command"][-1].replace("nslookup job-master-0", "false")
+    with subprocess.Popen(["sh", "-c", program]) as waiting:
+        time.sleep(0.5)  # until the trap is set
+        waiting.terminate()
+        assert waiting.wait(30) == 143
     security = container["securityContext"]
     assert security["runAsNonRoot"]
     assert security["allowPrivilegeEscalation"] is False

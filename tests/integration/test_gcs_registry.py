@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from faulty_proxy import FaultyProxy
 from registry_runs import A, B, C, check_race, decision, finished_run, promoted, race
 
+from daftt_core.cli.app import main
 from daftt_core.errors import StorageError
 from daftt_core.registry import TaskRegistry, read_decision, read_version, registered_tasks
 from daftt_core.storage import RemoteFolder, commit, open_storage
+from daftt_core.workspace import Run
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +52,38 @@ def test_the_write_names_the_generation_that_was_read(
     assert int(conditions[1]) > 0
 
 
-def test_a_run_in_a_bucket_promotes_and_goes_back(bucket: str, tmp_path: Path) -> None:
+def check_served(
+    registry: str, champion: str, run: Run, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """KServe finds the champion's files, and those of the run's student, where it is told to."""
+    bucket = registry.removesuffix("/registry")
+    capsys.readouterr()
+    for name, place in (("meals", f"{registry}/meals/versions/{champion}/"), (run.uri, run.uri)):
+        assert main(["export", name, "--kserve", "meals", "--output", bucket]) == 0
+        manifest = yaml.safe_load(capsys.readouterr().out)
+        uri = manifest["spec"]["predictor"]["model"]["storageUri"]
+        assert uri.startswith(place)
+        assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(
+            open_storage(uri).entries("")
+        )
+        assert main(["predict", name, str(text), "--output", bucket]) == 0
+        answers = capsys.readouterr()
+        assert champion in answers.err
+        assert "1,the soup was cold," in answers.out
+    # an exported folder that was copied into the bucket answers alike
+    folder, copy = text.with_name("exported"), f"{bucket}/models/meals"
+    assert main(["export", "meals", str(folder), "--output", bucket]) == 0
+    assert main(["models", "copy", str(folder), copy]) == 0
+    capsys.readouterr()
+    assert main(["predict", copy, str(text)]) == 0
+    assert capsys.readouterr().out == answers.out
+    assert main(["predict", f"{bucket}/nothing", str(text)]) == 4
+    assert "there is no model in it" in capsys.readouterr().err
+
+
+def test_a_run_in_a_bucket_promotes_and_goes_back(
+    bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first, config = finished_run(tmp_path, "first", output=bucket)
     assert promoted(first, config).summary["promoted"] is True
     second, config = finished_run(tmp_path, "second", right=1.0, model_seed=2, output=bucket)
@@ -61,6 +95,9 @@ def test_a_run_in_a_bucket_promotes_and_goes_back(bucket: str, tmp_path: Path) -
     folder, lineage, learned = read_version(registry, first.task, new)
     assert (folder / "model.safetensors").is_file()
     assert (lineage.run, lineage.images, len(learned)) == ("second", {}, 20)
+
+    (tmp_path / "text.txt").write_text("the soup was cold\n")
+    check_served(registry, new, second, tmp_path / "text.txt", capsys)
 
     # one byte in the bucket, whatever this machine's cache has
     storage = open_storage(f"{registry}/meals/versions/{old}")

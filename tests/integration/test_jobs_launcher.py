@@ -7,21 +7,22 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from job_requests import job_request
-from kube_api import EPOCH, Fault, KubeApi, Step, kube_api, pod
+from kube_api import EPOCH, Fault, KubeApi, Step, kube_api, owned, pod
 
 from daftt_core.errors import JobError
 from daftt_core.jobs import KINDS, watching
 from daftt_core.jobs.cluster import Cluster
 from daftt_core.jobs.kubernetes import Patience, connect
 from daftt_core.jobs.launcher import ClusterLauncher
-from daftt_core.jobs.requests import JobRequest, Owner
+from daftt_core.jobs.requests import JobRequest, StepPod
 
 JOBS = "/pytorchjobs"
 HASTY = Patience(
@@ -95,11 +96,10 @@ def test_a_job_that_succeeds_is_a_success_and_its_log_is_shown(
 
 def test_what_is_created_is_what_was_asked_for(api: KubeApi) -> None:
     api.scripts = [[SUCCEEDED]]
-    request = job_request(owner=Owner("step-1", "u-1"), queue="gpus", nodes=2)
+    request = job_request(queue="gpus", nodes=2)
     launch(request)
     (job,) = api.jobs()
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
-    assert job["metadata"]["ownerReferences"][0]["uid"] == "u-1"
     master = job["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"][0]
     assert master["command"][-2:] == ["-c", "print('hello, \"world\"')"]
 
@@ -214,6 +214,65 @@ def test_a_deleted_pod_starts_the_gang_again(api: KubeApi, role: str, peer: str)
     assert api.jobs()[0]["metadata"]["annotations"]["daftt/restarts"] == "1"
 
 
+@pytest.mark.parametrize("role", ["master", "worker"])
+def test_a_pod_that_is_gone_before_it_is_looked_at_starts_the_gang_again(
+    api: KubeApi, role: str
+) -> None:
+    """As a real one was that ended at once: deleted, the job failed, all pods gone in a second."""
+    running = Step(("Running",), pods=(pod("a"), pod("b", role="worker")))
+    failed = Step(("Failed",), pods=(), failed_replicas=(role.title(),))
+    api.scripts = [[running, failed], [running, SUCCEEDED]]
+    launch(job_request(nodes=2))
+    assert api.jobs()[0]["metadata"]["annotations"]["daftt/restarts"] == "1"
+
+
+def test_peers_that_are_gone_do_not_hide_a_program_error(api: KubeApi) -> None:
+    running = Step(("Running",), pods=(pod("a"), pod("b", role="worker")))
+    failed = Step(("Failed",), pods=(ended("b", 1, role="worker"),))
+    api.scripts = [[running, failed]]
+    assert "pod b: Error, exit code 1" in failure(job_request(nodes=2))
+    assert api.count("POST", JOBS) == 1
+
+
+def test_a_pod_that_waits_for_its_master_is_not_waited_for(api: KubeApi) -> None:
+    """The operator's init container does not hear SIGTERM, and holds out for all of its grace."""
+    waiting = leaving("b", "worker", "2026-11-01T10:05:01Z", "Pending")
+    failed = Step(("Failed",), pods=(ended("a", 1), waiting))
+    api.linger = 10_000
+    api.scripts = [[failed]]
+    assert "pod a: Error, exit code 1" in failure(job_request(nodes=2))
+
+
+def test_a_gang_is_started_again_once_the_one_before_is_gone(
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pods may outlast a TrainJob; two gangs would write the same checkpoints."""
+    left: list[int] = []
+
+    def create(plural: str, body: dict[str, Any]) -> tuple[int, Any]:
+        left.append(len(api.pods_of(body["metadata"]["name"])))
+        return KubeApi.create(api, plural, body)
+
+    monkeypatch.setattr(api, "create", create)
+    api.linger = 5
+    api.scripts = [[RUNNING, Step(("Failed",), pods=(ended("m", 137),))], [RUNNING, SUCCEEDED]]
+    launch()
+    assert left == [0, 0]
+
+
+def test_pods_of_a_job_before_are_not_taken_for_this_ones(
+    api: KubeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = pod("old", uid="old")
+    left["metadata"]["creationTimestamp"] = "2026-11-01T09:59:59Z"
+    running = Step(("Running",), pods=(pod("new"), left))
+    failed = Step(("Failed",), pods=(ended("new", 137), left))
+    after = Step(pods=(pod("new"),))  # it is gone, and no pod of this job has vanished
+    api.scripts = [[running, failed], [running, after, SUCCEEDED]]
+    launch()
+    assert caplog.text.count("starting all pods again") == 1
+
+
 def test_peers_deleted_after_a_program_error_do_not_hide_it(api: KubeApi) -> None:
     pods = (
         ended("a", 1, role="worker", finished="2026-11-01T10:05:00Z"),
@@ -257,15 +316,36 @@ def test_pods_that_are_refused_for_good_end_the_job_early(
     assert 'violates PodSecurity "restricted:latest"' in said
 
 
+@pytest.mark.parametrize("kueue", ["is not installed", "leaves out the kind", "lacks the queue"])
 def test_a_queue_that_nobody_manages_is_said_and_has_a_clock(
-    api: KubeApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kueue: str
 ) -> None:
-    monkeypatch.setattr(watching, "_WORKLOAD_SECONDS", 0.05)
-    api.installed |= {"workloads"}
-    api.scripts = [[Step() for _ in range(500)]]
+    monkeypatch.setattr(watching, "_LOOK_AT_QUEUE_SECONDS", 0.05)
+    reason = "Kueue has made no Workload for it"
+    if kueue != "is not installed":
+        api.installed |= {"workloads"}
+    if kueue == "lacks the queue":
+        reason = "LocalQueue gpus doesn't exist"
+        api.add_workload("uid-1", reason)  # of the first job that is made here
+    api.scripts = [[Step(("Created", "Suspended")) for _ in range(500)]]
     said = failure(job_request(queue="gpus", start_timeout_seconds=1))
-    assert "Kueue has made no Workload for it" in said
-    assert "Kueue has made no Workload for it" in caplog.text
+    assert reason in said
+    assert f"queued: {reason}" in caplog.text
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_what_the_queue_says_is_shown_and_has_no_clock(
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, readable: bool
+) -> None:
+    monkeypatch.setattr(watching, "_LOOK_AT_QUEUE_SECONDS", 0.05)
+    api.installed |= {"workloads"}
+    api.add_workload("uid-1", "insufficient unused quota for cpu in flavor default")
+    api.faults = [] if readable else [Fault("GET", "/workloads", 403, 1000)]
+    queued = Step(("Created", "Suspended"))
+    api.scripts = [[*[queued] * 12, Step(suspend=False), RUNNING, SUCCEEDED]]
+    launch(job_request(queue="gpus", start_timeout_seconds=1), poll_seconds=0.1)
+    shown = "insufficient unused quota for cpu" if readable else "cannot be read"
+    assert shown in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -281,6 +361,35 @@ def test_refusals_are_told_from_missing_rights(api: KubeApi, message: str, said:
     told = failure()
     assert said in told
     assert "give it a Role" not in told
+
+
+def test_pods_that_would_be_restarted_one_by_one_are_refused(api: KubeApi) -> None:
+    """By a runtime such as the one that comes with Kubeflow Trainer."""
+    restarting = pod("m", "Pending")
+    restarting["spec"] = {"restartPolicy": "OnFailure"}
+    api.scripts = [[Step(("Created",), pods=(restarting,))]]
+    with pytest.raises(JobError) as caught:
+        launch(job_request(launcher="trainjob", runtime="torch-distributed"), kind="trainjob")
+    assert "job_runtime torch-distributed: it restarts pods one by one" in str(caught.value)
+    assert all("deletionTimestamp" in job["metadata"] for job in api.jobs())
+
+
+def test_what_makes_the_pods_of_a_trainjob_is_heard_too(
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Job that Trainer's JobSet makes; and nothing from before this very TrainJob."""
+    monkeypatch.setattr(watching, "_LOOK_AT_EVENTS_SECONDS", 0.05)
+    api.scripts = [[Step(("Created",), pods=())]]
+    request = job_request(launcher="trainjob", start_timeout_seconds=1800)
+    refused = 'Error creating: pods "m" is forbidden: violates PodSecurity "restricted:latest"'
+    api.warn(f"{request.name}-node-0", "FailedCreate", refused, kind="Job")
+    api.warn(f"{request.name}-node-0", "FailedCreate", "of the job before", kind="Job")
+    api.events[-1]["lastTimestamp"] = "2026-11-01T09:59:59Z"
+    with pytest.raises(JobError) as caught:
+        launch(request, kind="trainjob")
+    assert "its pods are refused" in str(caught.value)
+    assert f"event about {request.name}-node-0: FailedCreate: {refused}" in str(caught.value)
+    assert "of the job before" not in str(caught.value)
 
 
 def test_restarts_have_a_limit(api: KubeApi) -> None:
@@ -342,15 +451,6 @@ def test_a_controller_that_is_not_at_work_is_told_apart(api: KubeApi) -> None:
     assert "nothing was heard from the Kubeflow Training Operator; is it at work?" in said
 
 
-def test_a_queued_job_is_waited_for_without_a_clock(
-    api: KubeApi, caplog: pytest.LogCaptureFixture
-) -> None:
-    queued = Step(("Suspended",), "Suspended", "waiting for quota")
-    api.scripts = [[*[queued] * 12, Step(suspend=False), RUNNING, SUCCEEDED]]
-    launch(job_request(queue="gpus", start_timeout_seconds=1), poll_seconds=0.1)
-    assert "queued: waiting for quota" in caplog.text
-
-
 def test_preemption_by_the_queue_is_no_failure(api: KubeApi) -> None:
     away = Step(("Suspended",), pods=(), suspend=True)
     api.scripts = [[RUNNING, RUNNING, away, away, Step(suspend=False), RUNNING, SUCCEEDED]]
@@ -362,14 +462,26 @@ def test_preemption_by_the_queue_is_no_failure(api: KubeApi) -> None:
 
 
 def test_a_relaunch_adopts_its_own_job(api: KubeApi, caplog: pytest.LogCaptureFixture) -> None:
-    first = job_request(owner=Owner("step-1", "u-1"))
+    """Of a run that is started again, whose workflow is another one."""
     api.scripts = [[RUNNING, SUCCEEDED]]
-    made = api.add_job("pytorchjobs", KINDS["pytorchjob"].build(first))
-    launch(job_request(owner=Owner("step-2", "u-2")))
+    made = api.add_job("pytorchjobs", KINDS["pytorchjob"].build(job_request()))
+    launch(step_of(api, "step-2", "run-2"))
     assert "already there; adopted" in caplog.text
     (job,) = api.jobs()
     assert job["metadata"]["uid"] == made["metadata"]["uid"]
-    assert [o["uid"] for o in job["metadata"]["ownerReferences"]] == ["u-2"]
+    assert [o["uid"] for o in job["metadata"]["ownerReferences"]] == ["uid-of-run-2"]
+
+
+def test_a_job_that_is_adopted_outside_a_step_goes_with_no_run(api: KubeApi) -> None:
+    api.scripts = [[RUNNING, SUCCEEDED]]
+    made = KINDS["pytorchjob"].build(job_request())
+    made["metadata"]["ownerReferences"] = [{"kind": "Workflow", "name": "run-1", "uid": "u"}]
+    made["metadata"]["annotations"]["daftt/waited-for"] = EPOCH
+    api.add_job("pytorchjobs", made)
+    launch()
+    (job,) = api.jobs()
+    assert job["metadata"]["ownerReferences"] == []
+    assert job["metadata"]["annotations"] == {"daftt/restarts": "0"}
 
 
 def test_a_job_of_other_settings_is_never_adopted(api: KubeApi) -> None:
@@ -518,19 +630,122 @@ def test_no_cluster_at_all_is_told_in_one_sentence(
         connect()
 
 
-def test_a_step_that_is_told_to_end_takes_its_job_along(api: KubeApi) -> None:
-    api.scripts = [[RUNNING]]
-    before = signal.getsignal(signal.SIGTERM)
+# the step and its job
+
+
+def step_of(api: KubeApi, step: str, workflow: str, **config: object) -> JobRequest:
+    """The request of a step whose pod is there, as Argo has made it."""
+    api.add_pod(owned(pod(step), workflow))
+    return job_request(step=StepPod(step, step), **config)
+
+
+def told_to_end(
+    api: KubeApi, request: JobRequest | None = None, before: Callable[[], object] = lambda: None
+) -> str:
+    """The error's words, if the step is told to end while the job is at work.
+
+    Just before, something is changed on the server.
+    """
 
     def end_once_running() -> None:
         while api.count("GET", JOBS) < 3:
             time.sleep(0.01)
+        before()
         os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=end_once_running)
     thread.start()
-    said = failure()
+    said = failure(request)
     thread.join()
+    return said
+
+
+def test_a_job_goes_with_the_workflow_of_its_step(api: KubeApi) -> None:
+    api.scripts = [[RUNNING, SUCCEEDED]]
+    launch(step_of(api, "step-1", "run-1"))
+    (job,) = api.jobs()
+    workflow = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run-1"}
+    assert job["metadata"]["ownerReferences"] == [{**workflow, "uid": "uid-of-run-1"}]
+
+
+@pytest.mark.parametrize("what", ["forbidden", "gone", "of no workflow"])
+def test_where_the_workflow_is_not_known_a_job_goes_with_the_pod_of_its_step(
+    api: KubeApi, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    api.scripts = [[RUNNING, SUCCEEDED]]
+    request = step_of(api, "step-1", "run-1")
+    if what == "forbidden":
+        api.faults = [Fault("GET", "/pods/step-1", 403)]
+    elif what == "gone":
+        del api.objects["pods", "step-1"]
+    else:
+        del api.objects["pods", "step-1"]["metadata"]["ownerReferences"]
+    launch(request)
+    (job,) = api.jobs()
+    own = {"apiVersion": "v1", "kind": "Pod", "name": "step-1", "uid": "step-1"}
+    assert job["metadata"]["ownerReferences"] == [own]
+    assert "the job ends with the pod of this step, and not with its run: " in caplog.text
+
+
+def test_a_job_in_another_namespace_has_no_owner(api: KubeApi) -> None:
+    """It would count as gone there, and the job would go at once."""
+    api.scripts = [[RUNNING, SUCCEEDED]]
+    launch(step_of(api, "step-1", "run-1", namespace="elsewhere"))
+    (job,) = api.jobs()
+    assert job["metadata"]["ownerReferences"] == []
+    assert "daftt/waited-for" in job["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize("what", ["terminated", "outside a cluster", "unreadable", "slow"])
+def test_a_step_that_is_told_to_end_takes_its_job_along(api: KubeApi, what: str) -> None:
+    api.scripts = [[RUNNING]]
+    before = signal.getsignal(signal.SIGTERM)
+    request = None if what == "outside a cluster" else step_of(api, "step-1", "run-1")
+    fault = Fault("GET", "/pods/step-1", 403 if what == "unreadable" else "slow")
+    faults = [fault] if what in ("unreadable", "slow") else []
+    said = told_to_end(api, request, before=lambda: api.faults.extend(faults))
     assert said.startswith("the step was told to end, so PyTorchJob")
     assert all(job["metadata"]["deletionTimestamp"] == EPOCH for job in api.jobs())
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("what", ["is deleted", "is deleted by force"])
+def test_a_job_whose_steps_pod_is_deleted_goes_on_and_is_adopted(
+    api: KubeApi, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    api.scripts = [[*[RUNNING] * 50, SUCCEEDED]]
+    first = step_of(api, "step-1", "run-1")
+    own = api.objects["pods", "step-1"]["metadata"]
+    api.linger = 1000
+    end = partial(own.update, deletionTimestamp=EPOCH)
+    if what == "is deleted by force":
+        end = partial(api.objects.pop, ("pods", "step-1"))
+    said = told_to_end(api, first, before=end)
+    assert said.startswith("the pod of this step is being deleted; PyTorchJob")
+    assert "goes on, and is adopted when the step is begun again" in said
+    assert api.count("DELETE", JOBS) == 0
+    launch(step_of(api, "step-2", "run-1"))
+    assert "already there; adopted" in caplog.text
+    assert api.count("DELETE", JOBS) == 0
+    assert len(api.jobs()) == 1
+
+
+def test_a_step_shows_that_it_waits_for_its_job(
+    api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_HEARTBEAT_SECONDS", 0.0)
+    api.scripts = [[RUNNING, RUNNING, RUNNING, SUCCEEDED]]
+    api.faults = [Fault("PATCH", JOBS, 403)]  # a heartbeat that is refused fails no job
+    launch(step_of(api, "step-1", "run-1"))
+    assert api.count("PATCH", JOBS) == 2
+    (job,) = api.jobs()
+    assert job["metadata"]["annotations"]["daftt/waited-for"].startswith(f"{datetime.now():%Y}")
+
+
+def test_outside_a_step_nothing_is_shown(api: KubeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A computer that sleeps would look like a step that has died."""
+    monkeypatch.setattr(watching, "_HEARTBEAT_SECONDS", 0.0)
+    api.scripts = [[RUNNING, RUNNING, SUCCEEDED]]
+    launch()
+    assert api.count("PATCH", JOBS) == 0
+    assert "daftt/waited-for" not in api.jobs()[0]["metadata"]["annotations"]

@@ -135,6 +135,7 @@ def test_models_get_shared_memory_nodes_and_the_secret_by_name(pods: dict[str, A
         assert secret["secretName"] == ClusterConfig().hub_secret
         assert "nodeSelector" not in pod
         assert "tolerations" not in pod
+        assert "podMetadata" not in pod
     assert not [name for name, pod in pods.items() if "imagePullSecret" in pod]  # none is set
 
 
@@ -142,6 +143,7 @@ def test_nodes_and_secrets_are_compiled_in(tmp_path: Path) -> None:
     cluster = {
         "cluster_node_selector": {"pool": "gpu"},
         "cluster_tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "cluster_queue": "team-queue",
         "cluster_hub_secret": "team-hub",
         "cluster_light_memory": "3Gi",
         "cluster_pull_secret": "team-registry",
@@ -154,6 +156,7 @@ def test_nodes_and_secrets_are_compiled_in(tmp_path: Path) -> None:
     for name in MODEL_TASKS:
         pod = executors[f"exec-{name}"]
         assert pod["nodeSelector"]["labels"] == {"pool": "gpu"}
+        assert pod["podMetadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "team-queue"}
         assert "nvidia.com/gpu" in str(pod["tolerations"])
         assert pod["secretAsEnv"][0]["secretName"] == "team-hub"
     for name, pod in executors.items():

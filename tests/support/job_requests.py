@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from daftt_core.config import JobConfig
 from daftt_core.jobs import JobRequest
-from daftt_core.jobs.requests import Owner
+from daftt_core.jobs.requests import StepPod
 
 __all__ = ["job_request"]
 
 
 def job_request(
-    *, owner: Owner | None = None, run: str = "Demo_run-1", **config: object
+    *, step: StepPod | None = None, run: str = "Demo_run-1", **config: object
 ) -> JobRequest:
     """A request whose settings are ``config``."""
     return JobRequest(
@@ -19,5 +19,5 @@ def job_request(
         program=("-c", "print('hello, \"world\"')"),
         config=JobConfig.model_validate({"launcher": "pytorchjob", **config}),
         image="registry.example/train:1",
-        owner=owner,
+        step=step,
     )

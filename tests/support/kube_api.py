@@ -21,11 +21,30 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-__all__ = ["Fault", "KubeApi", "Step", "kube_api", "pod"]
+__all__ = ["Fault", "KubeApi", "Step", "kube_api", "owned", "pod"]
 
 NAMESPACE = "team-a"
 TOKEN = "a-token"
+_JOBS = {"pytorchjobs": "kubeflow.org", "trainjobs": "trainer.kubeflow.org"}
 EPOCH = "2026-11-01T10:00:00Z"
+_OF_OPERATOR = {
+    "Created": ("PyTorchJobCreated", "PyTorchJob {} is created."),
+    "Running": ("PyTorchJobRunning", "PyTorchJob {} is running."),
+    "Suspended": ("PyTorchJobSuspended", "PyTorchJob {} is suspended."),
+    "Succeeded": ("PyTorchJobSucceeded", "PyTorchJob {} is successfully completed."),
+    "Failed": (
+        "PyTorchJobFailed",
+        "Job {} has failed because it has reached the specified backoff limit",
+    ),
+}
+_OF_TRAINER = {
+    "Suspended": ("Suspended", "TrainJob is suspended"),
+    "Complete": ("AllJobsCompleted", "jobset completed successfully"),
+    "Failed": (
+        "ReachedMaxRestarts",
+        "jobset failed due to reaching max number of restarts (first failed job: {}-node-0)",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +92,14 @@ def pod(
     return {"metadata": meta, "status": {"phase": phase, **status}}
 
 
+def owned(made: dict[str, Any], workflow: str) -> dict[str, Any]:
+    """A pod as Argo's pod of a step is: its controller is the workflow (``workflowpod.go:211``)."""
+    reference = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": workflow}
+    controls = {"uid": f"uid-of-{workflow}", "controller": True, "blockOwnerDeletion": True}
+    made["metadata"]["ownerReferences"] = [{**reference, **controls}]
+    return made
+
+
 class KubeApi:
     """The server's state, and what tests set about it."""
 
@@ -83,7 +110,7 @@ class KubeApi:
         self.scripts: list[list[Step]] = []  # for the first job created, the second, ...
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, dict[str, list[str]]]] = []
-        self.installed = {"pytorchjobs", "trainjobs"}
+        self.installed = {*_JOBS, "workflows"}
         self.linger = 1  # looks at a deleted job until it is gone
         self.url = ""
         self._lock = threading.RLock()
@@ -98,7 +125,12 @@ class KubeApi:
 
     def jobs(self) -> list[dict[str, Any]]:
         """The jobs there are."""
-        return [o for (plural, _), o in self.objects.items() if plural in self.installed]
+        return [o for (plural, _), o in self.objects.items() if plural in _JOBS]
+
+    def pods_of(self, job: str) -> list[dict[str, Any]]:
+        """The pods of a job."""
+        pods = [o for (plural, _), o in self.objects.items() if plural == "pods"]
+        return [pod for pod in pods if pod["metadata"]["labels"].get("daftt/job") == job]
 
     def add_job(self, plural: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Create a job as another client would."""
@@ -110,9 +142,24 @@ class KubeApi:
         """Put a pod there."""
         self.objects["pods", made["metadata"]["name"]] = made
 
-    def warn(self, name: str, reason: str, message: str) -> None:
+    def add_workload(self, uid: str, message: str) -> None:
+        """Put there what Kueue 0.19 makes of a job that it has not admitted yet."""
+        reason = "Inadmissible" if "doesn't exist" in message else "Pending"
+        waits = {"type": "QuotaReserved", "status": "False", "reason": reason, "message": message}
+        name, owner = f"workload-{uid}", {"kind": "PyTorchJob", "uid": uid}
+        self.objects["workloads", name] = {
+            "metadata": {"name": name, "ownerReferences": [owner]},
+            "status": {"conditions": [waits]},
+        }
+
+    def add_workflow(self, name: str, phase: str) -> None:
+        """Put a workflow there, as Argo's controller keeps it."""
+        meta = {"name": name, "uid": f"uid-of-{name}", "creationTimestamp": EPOCH}
+        self.objects["workflows", name] = {"metadata": meta, "status": {"phase": phase}}
+
+    def warn(self, name: str, reason: str, message: str, **involved: str) -> None:
         """Add a warning event about an object."""
-        about = {"involvedObject": {"name": name}, "lastTimestamp": EPOCH}
+        about = {"involvedObject": {"name": name, **involved}, "lastTimestamp": EPOCH}
         self.events.append({"type": "Warning", "reason": reason, "message": message, **about})
 
     # what the handler calls
@@ -172,9 +219,9 @@ class KubeApi:
 
     def _list(self, plural: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         if plural == "events":
-            field_name, value = query["fieldSelector"][0].split("=")
-            key = field_name.removeprefix("involvedObject.")
-            return [e for e in self.events if self._about(e, key) == value]
+            selectors = [part.split("=") for part in query["fieldSelector"][0].split(",")]
+            about = [(key.removeprefix("involvedObject."), value) for key, value in selectors]
+            return [e for e in self.events if all(self._about(e, k) == v for k, v in about)]
         if plural == "pods":
             self._let_go()
         wanted = dict(
@@ -202,7 +249,7 @@ class KubeApi:
         if key in about:
             return str(about[key])
         there = [o for (_, name), o in self.objects.items() if name == about["name"]]
-        return str(there[0]["metadata"][key]) if there else ""
+        return str(there[0]["metadata"].get(key, "")) if there else ""
 
     def _advance(self, plural: str, name: str) -> None:
         job = self.objects.get((plural, name))
@@ -226,9 +273,7 @@ class KubeApi:
             spec = job["spec"]
             spec.get("runPolicy", spec)["suspend"] = step.suspend
         if step.conditions:
-            said = {"reason": step.reason, "message": step.message, "status": "True"}
-            false = {"type": "Restarting", "status": "False"}
-            job["status"] = {"conditions": [{"type": t, **said} for t in step.conditions] + [false]}
+            job["status"] = {"conditions": _conditions(plural, name, step)}
             counts = {name: {"failed": 1} for name in step.failed_replicas}
             job["status"]["replicaStatuses"] = counts
             if "Running" in step.conditions:
@@ -247,16 +292,11 @@ class KubeApi:
         self._touch(job)
 
     def _first_pod(self, job: str) -> str:
-        pods = [o for (p, _), o in self.objects.items() if p == "pods"]
-        own = [
-            o["metadata"]["name"] for o in pods if o["metadata"]["labels"].get("daftt/job") == job
-        ]
-        return own[0]
+        return str(self.pods_of(job)[0]["metadata"]["name"])
 
     def _remove_pods(self, job: str) -> None:
-        for key, each in list(self.objects.items()):
-            if key[0] == "pods" and each["metadata"]["labels"].get("daftt/job") == job:
-                del self.objects[key]
+        for each in self.pods_of(job):
+            del self.objects["pods", each["metadata"]["name"]]
 
     def _delete(
         self, plural: str, name: str, found: dict[str, Any], body: dict[str, Any]
@@ -264,7 +304,8 @@ class KubeApi:
         wanted = (body.get("preconditions") or {}).get("uid")
         if wanted and wanted != found["metadata"]["uid"]:
             return _status(409, "the UID in the precondition does not match")
-        self._remove_pods(name)
+        for each in self.pods_of(name):
+            each["metadata"].setdefault("deletionTimestamp", EPOCH)  # they go at later looks
         found["metadata"]["deletionTimestamp"] = EPOCH
         self._leaving.setdefault(found["metadata"]["uid"], self.linger)
         return 200, found
@@ -350,13 +391,35 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
+def _conditions(plural: str, name: str, step: Step) -> list[dict[str, Any]]:
+    """The conditions as training operator 1.9.4 and Trainer 2.3.0 were seen to write them.
+
+    The operator leaves Running behind, as False; the trainer has neither Created nor Running.
+    """
+    of_trainer = plural == "trainjobs"
+    conditions = []
+    for kind in step.conditions:
+        if of_trainer and kind in ("Created", "Running"):
+            continue
+        reason, message = (_OF_TRAINER if of_trainer else _OF_OPERATOR)[kind]
+        words = {"reason": step.reason or reason, "message": step.message or message.format(name)}
+        conditions.append({"type": kind, "status": "True", **words})
+    if not of_trainer and "Running" not in step.conditions:
+        reason, message = _OF_OPERATOR["Running"]
+        words = {"reason": reason, "message": message.format(name)}
+        conditions.append({"type": "Running", "status": "False", **words})
+    return [{**each, "lastTransitionTime": EPOCH} for each in conditions]
+
+
 def _status(code: int, message: str) -> tuple[int, dict[str, Any]]:
     return code, {"kind": "Status", "status": "Failure", "code": code, "message": message}
 
 
 def _merge(target: dict[str, Any], change: dict[str, Any]) -> None:
     for key, value in change.items():
-        if isinstance(value, dict) and isinstance(target.get(key), dict):
+        if value is None:  # RFC 7396
+            target.pop(key, None)
+        elif isinstance(value, dict) and isinstance(target.get(key), dict):
             _merge(target[key], value)
         else:
             target[key] = value

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("--namespace", default="", help="Namespace; that of the kubeconfig if not given.")
 @click.option("--run", "run_name", default="", help="Only the jobs of this run.")
 @click.option(
-    "--all", "everything", is_flag=True, help="Remove jobs too whose step is at work or unknown."
+    "--all", "everything", is_flag=True, help="Remove jobs too whose run is at work or unknown."
 )
 @click.option(
     "--finished", is_flag=True, help="Remove jobs that have ended, too: a quota counts them."
@@ -29,8 +29,8 @@ def reap_command(
 ) -> int:
     """List the training jobs that DAFTT has made in a cluster, and remove the orphans.
 
-    A job is an orphan when it is not over but the step that waits for it is: the run was
-    terminated, or its pod was lost. The cluster is the one that KUBECONFIG names.
+    A job is an orphan when it is not over but its run is, as after a run was terminated, or when no
+    step has waited for it for half an hour. The cluster is the one that KUBECONFIG names.
 
     \b
     Examples:

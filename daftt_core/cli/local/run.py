@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ import click
 from daftt_core.cli.local.launch import Attempt, StoppedError, compiled_pipeline
 from daftt_core.cli.local.marks import forget_failure
 from daftt_core.cli.local.outcome import explain_failure
+from daftt_core.cli.local.outline import outline_of
 from daftt_core.cli.local.watch import run_and_show
 from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.runs.report import report_path
+from daftt_core.cli.runs.stored_runs import latest_like
 from daftt_core.cli.settings import SettingsCommand, read_config, with_settings
 from daftt_core.config import Config, to_flat
 from daftt_core.errors import DafttError
@@ -61,7 +64,9 @@ def _run(config: Config) -> Run:
     forget_failure(folder)
     attempt = Attempt(folder)
     introduction = f"The run's folder is {_place(run)}"
-    if run_and_show(attempt, compiled, {"settings": to_flat(config)}, introduction) != 0:
+    outline = outline_of(config, latest_like(run))
+    parameters = {"settings": to_flat(config)}
+    if run_and_show(attempt, compiled, parameters, introduction, outline=outline) != 0:
         raise explain_failure(attempt)
     return run
 
@@ -86,15 +91,19 @@ def _show(run: Run, seconds: float, as_json: bool) -> None:
         }
         say_json(result)
         return
-    if evaluation:
-        say(f"\n{summary_table(evaluation)}\n\n{evaluation.headline}\n")
-    else:
-        say(f"\n{data.untrained}\n")
-    if promotion:
-        say(f"{promotion.reason}\n")
-    say(stage_table(data.stages))
+    say(f"\n{stage_table(data.stages)}")
     say(f"\nWall time: {duration(seconds)} (some stages run side by side)")
-    say(f"Report: {report_path(run)}")
+    if evaluation:
+        say(f"\n{summary_table(evaluation)}\n\n{evaluation.headline}")
+    else:
+        say(f"\n{data.untrained}")
+    if promotion:
+        say(f"\n{promotion.reason}")
+    say(f"\nReport: {report_path(run)}")
+    if evaluation:
+        place = shlex.quote(_place(run))
+        say(f"Label texts:  daftt predict {place} FILE")
+        say(f"Serve it:     daftt export {place} FOLDER")
 
 
 def _place(run: Run) -> str:

@@ -11,18 +11,21 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
 from daftt_core.cli.local.launch import Attempt, run_pipeline
+from daftt_core.cli.local.outline import Outline
 from daftt_core.cli.tables import PlainConsole
 from daftt_core.errors import StorageError
 from daftt_core.records import visible_line
 from daftt_core.storage import read_manifest
-from daftt_core.telemetry import LOG_EVERY_SECONDS, Snapshot, duration
+from daftt_core.telemetry import Snapshot, duration
 from daftt_core.workspace import StageStatus, read_statuses
+
+_LINE_EVERY_SECONDS = 30.0
 
 
 class _Display(Protocol):
     def started(self, stage: str) -> None: ...
 
-    def moved(self, stage: str, snapshot: Snapshot) -> None: ...
+    def moved(self, stage: str, snapshot: Snapshot | None) -> None: ...
 
     def ended(self, stage: str, outcome: str) -> None: ...
 
@@ -51,8 +54,7 @@ class Watch:
             if status.state == "running":
                 if before != "running":
                     self._display.started(stage)
-                if status.progress:
-                    self._display.moved(stage, status.progress)
+                self._display.moved(stage, status.progress)
             elif before != status.state:
                 self._display.ended(stage, self._outcome(status))
 
@@ -78,21 +80,26 @@ def statuses_since(attempt: Attempt) -> list[StageStatus]:
 
 
 class _Lines:
-    """A line when a stage starts or ends, and one every ten seconds while it runs."""
+    """A line when a stage starts or ends, and one every 30 seconds while it runs."""
 
-    def __init__(self, console: PlainConsole) -> None:
-        self._console = console
+    def __init__(self, console: PlainConsole, outline: Outline | None) -> None:
+        self._console, self._outline = console, outline
         self._printed: dict[str, float] = {}
 
     def started(self, stage: str) -> None:
         self._printed[stage] = time.monotonic()
-        self._say(f"{stage}: started")
+        if self._outline is None:
+            self._say(f"{stage}: started")
+            return
+        self._outline.reach(stage)
+        self._say(f"{stage}: started ({self._outline})")
 
-    def moved(self, stage: str, snapshot: Snapshot) -> None:
+    def moved(self, stage: str, snapshot: Snapshot | None) -> None:
         now = time.monotonic()
-        if now - self._printed[stage] >= LOG_EVERY_SECONDS:
+        if now - self._printed[stage] >= _LINE_EVERY_SECONDS:
             self._printed[stage] = now
-            self._say(f"{stage}: {_amount(snapshot)}")
+            amount = _amount(snapshot) if snapshot else "running"
+            self._say(f"{stage}: {amount}" + (f"; {self._outline}" if self._outline else ""))
 
     def ended(self, stage: str, outcome: str) -> None:
         self._say(f"{stage}: {outcome}")
@@ -107,7 +114,8 @@ class _Lines:
 class _Bars:
     """A bar for each stage that runs; above them, a line for each that has ended."""
 
-    def __init__(self, console: PlainConsole) -> None:
+    def __init__(self, console: PlainConsole, outline: Outline | None) -> None:
+        self._outline = outline
         self._progress = Progress(
             SpinnerColumn("line"),
             TextColumn("{task.description}", markup=False),
@@ -120,14 +128,19 @@ class _Bars:
         self._progress.start()
 
     def started(self, stage: str) -> None:
+        if self._outline:
+            self._outline.reach(stage)
         self._bars[stage] = self._progress.add_task(visible_line(stage), total=None, amount="")
 
-    def moved(self, stage: str, snapshot: Snapshot) -> None:
+    def moved(self, stage: str, snapshot: Snapshot | None) -> None:
+        amount = _amount(snapshot) if snapshot else ""
+        if self._outline:
+            amount = "; ".join(filter(None, (amount, str(self._outline))))
         self._progress.update(
             self._bars[stage],
-            completed=snapshot.done,
-            total=snapshot.total,
-            amount=visible_line(_amount(snapshot)),
+            completed=snapshot.done if snapshot else None,
+            total=snapshot.total if snapshot else None,
+            amount=visible_line(amount),
         )
 
     def ended(self, stage: str, outcome: str) -> None:
@@ -141,9 +154,14 @@ class _Bars:
         self._progress.stop()
 
 
-def display_for(console: PlainConsole) -> _Display:
-    """Return bars for a terminal, and lines for a file."""
-    return _Bars(console) if console.is_terminal else _Lines(console)
+def display_for(console: PlainConsole, outline: Outline | None = None) -> _Display:
+    """Return bars for a terminal, and lines for a file.
+
+    Args:
+        console: Where they are shown.
+        outline: How far the whole run is; None where the stages are not those of one run.
+    """
+    return _Bars(console, outline) if console.is_terminal else _Lines(console, outline)
 
 
 def run_and_show(
@@ -152,6 +170,7 @@ def run_and_show(
     parameters: dict[str, Any],
     introduction: str,
     cells: Mapping[str, Path] | None = None,
+    outline: Outline | None = None,
 ) -> int:
     """Run a compiled pipeline, and show on stderr how far its stages are.
 
@@ -161,6 +180,7 @@ def run_and_show(
         parameters: The pipeline's parameters.
         introduction: A line to print first.
         cells: Of a sweep the folders of its runs, by name.
+        outline: Of a run its places.
 
     Returns:
         0, or the exit code of a pipeline that failed.
@@ -171,7 +191,7 @@ def run_and_show(
     """
     console = PlainConsole(stderr=True)
     console.print(introduction, soft_wrap=True)
-    display = display_for(console)
+    display = display_for(console, outline)
     watches = [Watch(Attempt(folder), display, name) for name, folder in (cells or {}).items()]
     watches = watches or [Watch(attempt, display)]
 

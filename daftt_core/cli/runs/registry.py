@@ -1,10 +1,9 @@
-"""``daftt registry`` and ``daftt export``: champions, their history, promotion, roll-back."""
+"""``daftt registry``: champions, their history, promotion, roll-back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,22 +20,36 @@ if TYPE_CHECKING:
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
-def _with_registry(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that locate the registry, and pass its place as ``place``."""
-
-    @click.option("--registry", default="", help="The registry, if it is elsewhere.")
-    @click.option(
+def with_places(command: _Decorated) -> _Decorated:
+    """Give a command the options that say where the runs and the registry are."""
+    command = click.option(
         "--output",
         default="runs",
         show_default=True,
         help="Folder, or prefix in a bucket, of the runs; the registry is 'registry' in it.",
-    )
+    )(command)
+    return click.option("--registry", default="", help="The registry, if it is elsewhere.")(command)
+
+
+def registry_at(registry: str, output: str) -> str:
+    """Return the place of the registry that the options of :func:`with_places` name.
+
+    Raises:
+        StorageError: A folder that was named is not there.
+    """
+    from daftt_core.registry import REGISTRY
+
+    check_named_folder("registry" if registry else "output")
+    return registry or f"{output.rstrip('/')}/{REGISTRY}"
+
+
+def _with_registry(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command those options, and pass the registry's place as ``place``."""
+
+    @with_places
     @wraps(command)
     def located(registry: str, output: str, **options: Any) -> None:
-        from daftt_core.registry import REGISTRY
-
-        check_named_folder("registry" if registry else "output")
-        command(place=registry or f"{output.rstrip('/')}/{REGISTRY}", **options)
+        command(place=registry_at(registry, output), **options)
 
     return located
 
@@ -209,36 +222,6 @@ def _rollback(task: str, to: str, why: str, by: str, place: str) -> None:
 
     event = TaskRegistry(place, task).roll_back(to, why, who(by))
     say(f"{task}: {event.version} is the champion again, in place of {event.champion}")
-
-
-@click.command("export")
-@click.argument("task")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--version", default="champion", help="Another version than the champion.")
-@click.option(
-    "--onnx", is_flag=True, help="Also write model.onnx, checked to give the same logits."
-)
-@_with_registry
-def export_command(task: str, folder: Path, version: str, onnx: bool, place: str) -> None:
-    """Write TASK's champion into FOLDER: model, tokenizer and model card.
-
-    Plain transformers loads it, without DAFTT: AutoTokenizer.from_pretrained(FOLDER), and
-    AutoModelForSequenceClassification.from_pretrained(FOLDER), or for texts the class that the card
-    names. --onnx needs the packages of daftt[onnx].
-
-    \b
-    Examples:
-      daftt export movie-reviews serving/movie-reviews
-      daftt export movie-reviews serving/old --version 3f2a91 --onnx
-    """
-    from daftt_core.registry import TaskRegistry
-    from daftt_core.registry.export import export_version
-
-    version = TaskRegistry(place, task).find(version)
-    difference = export_version(place, task, version, folder, onnx=onnx)
-    say(f"{folder}: version {version} of {task}")
-    if difference is not None:
-        say(f"model.onnx: its logits differ by {difference:.1e} at most")
 
 
 def _read(place: str, task: str) -> Ledger | StorageError:

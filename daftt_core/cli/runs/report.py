@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import webbrowser
 from pathlib import Path
 from typing import Literal
@@ -13,9 +14,9 @@ from daftt_core.cli.runs.stored_runs import find_run, read_run, read_stored_run,
 from daftt_core.errors import ConfigError
 from daftt_core.notifications import URL_VARIABLE, Ending, body_of, ending_of, example_ending, send
 from daftt_core.records import digest, write_text
-from daftt_core.stages import REPORT
+from daftt_core.stages import CURATED, REPORT
 from daftt_core.storage import cache_folder, open_storage
-from daftt_core.workspace import Run, read_stage
+from daftt_core.workspace import Run, content_uri, read_stage
 
 
 @click.command("report")
@@ -80,38 +81,78 @@ def report_path(run: Run) -> Path:
     "current folder, if not named.",
 )
 @click.option(
+    "--choose",
+    type=click.Choice(["random", "disagreement"]),
+    default="random",
+    show_default=True,
+    help="At random, for rates; or the labels that students who have not seen them contradict.",
+)
+@click.option(
     "--read", "marked", type=click.Path(path_type=Path), help="Read a marked sheet instead."
 )
 def review_command(
-    run: str, output: str, count: int, sheet: Path | None, marked: Path | None
+    run: str, output: str, count: int, sheet: Path | None, choose: str, marked: Path | None
 ) -> None:
     """Write a sheet of kept examples, or read one that people have marked.
 
     RUN is a run's folder, its URI in a bucket, its name, or 'latest' (the default). The sheet is
     a CSV file for any spreadsheet program. In each row write y or n for: label_ok (is the label
     right?), hallucination (does the text state what cannot be so?), usable (can one learn from
-    it?). The rates of faults, with 95% intervals, then become a part of the report.
+    it?). The rates of faults, with 95% intervals, then become a part of the report. Where the label
+    is wrong, the right one may stand in the column correction: corrected examples become labels of
+    a later run (data_corrections).
+
+    --choose disagreement finds wrong labels sooner: it asks the students of the arm real, which
+    learned from people's labels alone. Such a sheet gives no rates, and is a file of its own.
 
     \b
     Examples:
       daftt review latest
+      daftt review latest --choose disagreement --count 50
       daftt review latest --read runs/movie-reviews-1a2b3c4d/review.csv
     """
     from daftt_core.curation import make_sheet, read_marks
     from daftt_core.reporting import review_table, write_report
 
     stored = read_run(find_run(run, output))
+    contested = choose == "disagreement"
     if marked is None:
-        path = sheet or (open_storage(stored.uri).folder or Path()) / "review.csv"
-        examples = make_sheet(stored, path, count)
-        say(
-            f"{path}: {examples} examples; mark them, then: daftt review {stored.uri} --read {path}"
-        )
+        name = "contested.csv" if contested else "review.csv"
+        path = sheet or (open_storage(stored.uri).folder or Path()) / name
+        examples = make_sheet(stored, path, count, _doubts(stored) if contested else None)
+        how = "--choose disagreement --read" if contested else "--read"
+        say(f"{path}: {examples} examples; mark them, then: daftt review {stored.uri} {how} {path}")
         return
-    read_marks(stored, marked)
-    write_report(stored)
-    say(review_table(stored))
-    say(report_path(stored))
+    read = read_marks(stored, marked, contested=contested)
+    result, marks = read.summary, read.name
+    if not contested:
+        write_report(stored)
+        say(review_table(stored))
+        say(report_path(stored))
+    else:
+        wrong = result["all label_ok"]
+        say(f"{wrong} wrong labels; no rates, as the examples were not drawn at random")
+    if corrections := result["corrections"]:
+        say(f"{corrections} corrections; a later run learns from them:")
+        say(f"  daftt run --data-corrections {shlex.quote(_corrections(stored, marks))} ...")
+
+
+def _doubts(run: Run) -> dict[str, float]:
+    """Return how far students contradict each kept label."""
+    from daftt_core.curation import kept_examples
+    from daftt_core.registry import run_config
+    from daftt_core.student import contradicted  # loads torch
+
+    examples = list(kept_examples(read_stage(run, CURATED)[0]))
+    return contradicted(run, run_config(run).student, examples)
+
+
+def _corrections(run: Run, marks: str) -> str:
+    """Return the place of the file of corrections in a stage of marks."""
+    from daftt_core.curation import CORRECTIONS
+
+    place = content_uri(run, marks) or str(run.folder / marks)
+    return f"{place}/{CORRECTIONS}"
 
 
 @click.command("notify")

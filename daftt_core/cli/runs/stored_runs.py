@@ -20,8 +20,6 @@ from daftt_core.stages import (
     POPULATIONS,
     PREFLIGHT,
     REPORT,
-    REVIEW_MARKS,
-    REVIEW_SHEET,
     VERSIONS,
     stage_of,
 )
@@ -30,9 +28,8 @@ from daftt_core.telemetry import log
 from daftt_core.workspace import RUN_FILE, Run, read_file
 from daftt_core.workspace.status import StageStatus, read_remote_statuses, read_statuses
 
-# People may look at a run's examples long after it has ended; and a task's part of a registry keeps
-# its contents as stages, but is no run.
-_NOT_OF_A_RUN = (REVIEW_SHEET, REVIEW_MARKS, VERSIONS, POPULATIONS)
+# A task's part of a registry keeps its contents as stages, but is no run.
+_NOT_OF_A_RUN = (VERSIONS, POPULATIONS)
 _LATEST = "latest"
 _READERS = 8
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -146,6 +143,23 @@ def find_runs(output: str, *, cells: bool = False) -> list[StoredRun]:
     return sorted((run for run in runs if run is not None), key=lambda run: run.age_seconds)
 
 
+def latest_like(run: Run) -> Run | None:
+    """Return the newest finished run of the same task beside a run on this machine, if any.
+
+    It may be the run itself, as an earlier attempt has left it.
+    """
+    folder = open_storage(run.uri).folder
+    if folder is None:  # a bucket may hold many, and reading takes time
+        return None
+    try:
+        beside = find_runs(str(folder.parent))
+        others = (read_run(each.folder) for each in beside if each.status == "done")
+        return next((other for other in others if other.task.id == run.task.id), None)
+    except StorageError as error:
+        log.debug("no earlier run: %s", error)
+        return None
+
+
 def reader_pool(storage: Storage) -> ThreadPoolExecutor:
     """Return threads for reading many runs: several for a bucket, where each answer takes time."""
     return ThreadPoolExecutor(1 if storage.folder else _READERS)
@@ -186,7 +200,7 @@ def _read(uri: str, name: str) -> StoredRun | None:
     statuses = [
         status
         for status in (read_statuses(folder) if folder else read_remote_statuses(storage))
-        if stage_of(status.stage) not in _NOT_OF_A_RUN
+        if _is_of_a_run(status.stage)
     ]
     if not statuses:
         return None
@@ -201,6 +215,16 @@ def _read(uri: str, name: str) -> StoredRun | None:
         age_seconds=time.time() - statuses[-1].updated,
         work_seconds=round(seconds, 1),
     )
+
+
+def _is_of_a_run(name: str) -> bool:
+    """Return whether a stage is a part of a run's work.
+
+    People may look at a run's examples long after it has ended.
+    """
+    stage = stage_of(name)
+    is_review = stage is not None and stage.about_results and stage is not REPORT
+    return not is_review and stage not in _NOT_OF_A_RUN
 
 
 def _ending(

@@ -10,8 +10,16 @@ from typing import Any
 
 import pytest
 
-from daftt_core.curation import make_sheet, read_marks, read_review
+from daftt_core.curation import (
+    CORRECTIONS,
+    kept_examples,
+    make_sheet,
+    read_marks,
+    read_review,
+)
 from daftt_core.curation.review import Finding
+from daftt_core.data.files import read_file
+from daftt_core.data.locate import DataFile
 from daftt_core.errors import DataError, StorageError
 from daftt_core.records import Example, SyntheticExample, write_jsonl, write_text
 from daftt_core.tasks import load_task
@@ -244,3 +252,82 @@ def test_a_run_that_kept_nothing_has_nothing_to_review(run: Run, tmp_path: Path)
     run_stage(run, "curated", [], work)
     with pytest.raises(DataError, match="kept no example"):
         make_sheet(run, tmp_path / "sheet.csv", 100)
+
+
+def test_corrected_labels_are_a_data_file_of_the_task(run: Run, tmp_path: Path) -> None:
+    _curated(run, extra=('=1+1, "so"',))
+    make_sheet(run, tmp_path / "sheet.csv", 1000)
+    rows = _rows(tmp_path / "sheet.csv")
+    place = next(i for i, row in enumerate(rows) if row["text"].startswith("'="))
+    bad, unusable = (
+        i for i, row in enumerate(rows) if row["text"] in ("dull film 0", "dull film 1")
+    )
+    wrong = {"label_ok": "n", "correction": " positive"}
+    marks = {bad: wrong, unusable: wrong | {"usable": "n"}}
+    marks[place] = wrong | {"correction": "negative"}
+    result = read_marks(run, _mark(tmp_path / "sheet.csv", marks))
+    assert result.summary["corrections"] == 2
+    path = run.folder / "review" / "marks" / CORRECTIONS
+    read = list(
+        read_file(
+            DataFile("b", path),
+            run.task,
+            "data_corrections",
+            Counter(),
+            with_output=True,
+            strict=True,
+        )
+    )
+    expected = {rows[bad]["text"]: "positive", '=1+1, "so"': "negative"}
+    assert {row.example.text: row.example.output for row in read} == expected
+
+
+def test_a_correction_that_cannot_be_meant_is_named(run: Run, tmp_path: Path) -> None:
+    _curated(run)
+    make_sheet(run, tmp_path / "sheet.csv", 1000)
+    negative = next(
+        i for i, row in enumerate(_rows(tmp_path / "sheet.csv")) if row["label"] == "negative"
+    )
+    for mark, problem in (
+        ({"correction": "positive"}, "'positive', but label_ok is y; write n, or leave it empty"),
+        (
+            {"label_ok": "n", "correction": "positve"},
+            "'positve' is no label; did you mean 'positive'? (allowed: negative, positive)",
+        ),
+        ({"label_ok": "n", "correction": "negative"}, "'negative' is the label that it has"),
+    ):
+        marked = _mark(tmp_path / "sheet.csv", {negative: mark})
+        with pytest.raises(DataError) as caught:
+            read_marks(run, marked)
+        assert str(caught.value).startswith(f"{marked}, line {negative + 2}: correction: {problem}")
+
+
+def test_a_sheet_from_before_corrections_is_still_read(run: Run, tmp_path: Path) -> None:
+    _curated(run)
+    make_sheet(run, tmp_path / "sheet.csv", 100)
+    marked = _mark(tmp_path / "sheet.csv", {})
+    rows = _rows(marked)
+    with marked.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [name for name in rows[0] if name != "correction"],
+                                extrasaction="ignore")  # fmt: skip
+        writer.writeheader()
+        writer.writerows(rows)
+    assert read_marks(run, marked).summary["corrections"] == 0
+    assert not (run.folder / "review" / "marks" / CORRECTIONS).exists()
+
+
+def test_the_most_doubtful_labels_have_a_sheet_of_their_own(run: Run, tmp_path: Path) -> None:
+    _curated(run)
+    make_sheet(run, tmp_path / "random.csv", 100)
+    read_marks(run, _mark(tmp_path / "random.csv", {}))
+    review = read_review(run)
+    kept = list(kept_examples(run.folder / "curated"))
+    doubts = {each.id: place / len(kept) for place, each in enumerate(kept)}
+    assert make_sheet(run, tmp_path / "sheet.csv", 10, doubts) == 10
+    rows = _rows(tmp_path / "sheet.csv")
+    assert [row["id"] for row in rows] == [f"#{each.id}" for each in reversed(kept[-10:])]
+    wrong = {"label_ok": "n", "correction": "positive"}
+    marked = _mark(tmp_path / "sheet.csv", {0: wrong})
+    assert read_marks(run, marked, contested=True).name == "review/corrected"
+    assert (run.folder / "review" / "corrected" / CORRECTIONS).is_file()
+    assert read_review(run) == review  # its rates are of a random sample alone

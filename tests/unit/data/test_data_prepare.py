@@ -719,3 +719,56 @@ def test_a_run_that_would_only_annotate_nothing_ends_before_its_teacher(tmp_path
     both = toy_config(tmp_path, data_labelled_count=0)
     preflight(both, resolve(both))
     assert prepare(resolve(both), both.data).summary["sizes"]["unlabelled"] == 0
+
+
+def test_corrections_are_learned_from_and_their_labels_win(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    train = write(tmp_path / "a.jsonl", pairs(300))
+    before = read_all(run, prepare(run, small(train=train)))
+    spare, known, test, dev = (
+        before[name][0] for name in ("unlabelled", "labelled", "test", "dev")
+    )
+    other = {"negative": "positive", "positive": "negative"}
+    truth = {Example.of(text).id: str(label) for text, label in pairs(300)}
+    wrong = [(each.text, other[truth[each.id]]) for each in (spare, known, test, dev)]
+    corrections = write(tmp_path / "b.jsonl", [*wrong, ("a text of the teacher's", "positive")])
+    result = prepare(run, small(train=train, corrections=corrections))
+    after = read_all(run, result)
+    labelled = {each.id: each.output for each in after["labelled"]}
+    assert labelled[spare.id] == other[truth[spare.id]]
+    assert labelled[known.id] == other[truth[known.id]]
+    assert labelled[Example.of("a text of the teacher's").id] == "positive"
+    assert len(labelled) == 20 + 3  # beside those that were asked for
+    assert spare.id not in {each.id for each in after["unlabelled"]}
+    for name in ("test", "dev"):
+        assert after[name] == before[name]
+        assert not {each.id for each in after[name]} & set(labelled)
+    assert result.summary["rows"]["corrections"] == {"read": 5, "labelled": 3}
+    assert result.summary["dropped"]["corrections"] == {"also in dev": 1, "also in test": 1}
+
+
+def test_it_is_said_that_corrections_of_test_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = run_in(tmp_path)
+    train = write(tmp_path / "a.jsonl", pairs(300))
+    test = write(tmp_path / "t.jsonl", pairs(40, topic="play"))
+    corrections = write(tmp_path / "b.jsonl", pairs(3, topic="play"))
+    with caplog.at_level(logging.WARNING, "daftt"):
+        result = prepare(run, small(train=train, test=test, corrections=corrections))
+    assert "data_corrections: 3 of 3 are of examples in dev or test" in caplog.text
+    assert len(read_all(run, result)["labelled"]) == 20
+
+
+def test_corrections_are_read_as_strictly_as_labels(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.jsonl", pairs(300))
+    corrections = write(tmp_path / "b.jsonl", [("a text", "positve")])
+    with pytest.raises(
+        DataError, match=r"data_corrections: .*b\.jsonl, line 1: the label 'positve'"
+    ):
+        prepare(run_in(tmp_path), small(train=train, corrections=corrections))
+    write(tmp_path / "b.jsonl", [("a text", "positive")])
+    first = prepare(run_in(tmp_path), small(train=train, corrections=corrections))
+    write(tmp_path / "b.jsonl", [("a text", "negative")])
+    second = prepare(run_in(tmp_path), small(train=train, corrections=corrections))
+    assert first.digest != second.digest

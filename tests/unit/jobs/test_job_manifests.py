@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import os
 import re
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
+from crds import schema, validate
 from hypothesis import given
 from hypothesis import strategies as st
 from job_requests import job_request
@@ -19,13 +18,10 @@ from daftt_core.config import JobConfig, from_flat
 from daftt_core.errors import ConfigError
 from daftt_core.jobs import KINDS, teacher_request
 from daftt_core.jobs.pytorchjob import pytorchjob, pytorchjob_mistakes
-from daftt_core.jobs.requests import Owner
+from daftt_core.jobs.requests import StepPod
 from daftt_core.jobs.trainjob import trainjob, trainjob_mistakes
 from daftt_core.preflight import resolve
 from daftt_core.records import digest
-
-_ROOT = Path(__file__).parents[3]
-_CRDS = Path(os.environ.get("DAFTT_CRDS", _ROOT.parent / "shared" / "crds"))
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "least": {},
@@ -45,41 +41,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "priority": {"priority_class": "low"},
 }
-
-
-def schema(file: str) -> dict[str, Any]:
-    path = _CRDS / file
-    if not path.is_file():
-        pytest.skip(
-            f"{path} is missing; get it with: kubectl get crd -o yaml "
-            f"{'.'.join(reversed(path.stem.split('_')))} > FILE, and set DAFTT_CRDS to its folder"
-        )
-    with path.open(encoding="utf-8") as file_:
-        crd = yaml.load(file_, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return _strict(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
-
-
-def _strict(node: Any) -> Any:
-    """The schema with unknown fields refused: the API server would drop them without a word."""
-    if isinstance(node, list):
-        return [_strict(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    strict = {key: _strict(value) for key, value in node.items()}
-    if node.get("x-kubernetes-int-or-string"):
-        return {"type": ["integer", "string"]}
-    if node.get("type") == "object" and isinstance(node.get("properties"), dict):
-        free = node.get("x-kubernetes-preserve-unknown-fields", False)
-        strict.setdefault("additionalProperties", free)
-    return strict
-
-
-def validate(manifest: dict[str, Any], rules: dict[str, Any]) -> None:
-    checked = copy.deepcopy(manifest)
-    checked["metadata"] = {}  # the CRD leaves metadata to the API server
-    metadata = rules["properties"]["metadata"]
-    metadata["additionalProperties"] = True
-    jsonschema.Draft7Validator(rules).validate(checked)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +174,7 @@ def test_names_are_valid_whatever_the_run_is_called(run: str, nodes: int) -> Non
 
 def test_the_name_follows_from_what_is_run_and_from_nothing_else() -> None:
     name = job_request().name
-    assert name == job_request(owner=Owner("a", "b"), max_restarts=9, start_timeout_seconds=5).name
+    assert name == job_request(step=StepPod("a", "b"), max_restarts=9, start_timeout_seconds=5).name
     others = {
         job_request(run="x").name,
         job_request(cpus="5").name,
@@ -236,9 +197,7 @@ def test_the_teachers_program_carries_the_settings_unchanged(
         "--data": "abc",
         "--mixture": "",
     }
-    assert request.owner == Owner("step-1", "u-1")
-    elsewhere = JobConfig(launcher="pytorchjob", namespace="elsewhere")
-    assert teacher_request(run, "settings", elsewhere, "abc", "image:1").owner is None
+    assert request.step == StepPod("step-1", "u-1")
     assert request.image == "image:1"
 
 

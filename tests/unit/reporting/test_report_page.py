@@ -220,8 +220,9 @@ def test_of_many_labels_the_most_confused_are_shown(tmp_path: Path) -> None:
     html = render(data.model_copy(update={"evaluation": many}))
     assert len(html) < 1_000_000
     page = Page(html)
-    assert "real: of 1,000 labels the 30 with the most errors" in page.text
-    matrix = html[html.index('class="matrix"') :].partition("</table>")[0]
+    assert "real+annotated: of 1,000 labels the 30 with the most errors" in page.text
+    assert "The same for real real: of 1,000 labels the 30 with the most errors" in page.text
+    matrix = html[html.index('class="matrix large"') :].partition("</table>")[0]
     shown = re.findall(r'<th scope="row"><bdi>(label-\d+)</bdi>', matrix)
     assert shown == [f"label-{place:04d}" for place in range(500, 530)]
     last = matrix[matrix.index('<th scope="row"><bdi>label-0529') :]

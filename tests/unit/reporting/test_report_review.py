@@ -102,10 +102,18 @@ def test_the_commands_make_a_sheet_and_read_it(
     assert f"{sheet}: 12 examples; mark them" in capsys.readouterr().out
     assert main(["review", run.uri, "--read", str(sheet)]) == 3
     assert "line 2: label_ok: it is empty; write y or n" in capsys.readouterr().err
-    sheet.write_text(sheet.read_text("utf-8-sig").replace('"","","",""', '"","y","n","y"'))
+    marked = sheet.read_text("utf-8-sig").replace('"","","","",""', '"","y","n","y",""')
+    right = "negative" if '"positive"' in marked.splitlines()[1] else "positive"
+    sheet.write_text(marked.replace('"","y","n","y",""', f'"","n","n","y","{right}"', 1))
     assert main(["review", run.uri, "--read", str(sheet)]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"all +wrong labels +0 of 12 +0\.0% +0\.0 to 24\.2", out)
+    path = run.folder / "review" / "marks" / "corrections.jsonl"
+    assert (
+        f"1 corrections; a later run learns from them:\n  daftt run --data-corrections {path}"
+        in out
+    )
+    assert path.read_text().count("\n") == 1
+    assert re.search(r"all +wrong labels +1 of 12 +8\.3% +1\.5 to 35\.4", out)
     assert "What people found" in (run.folder / "report" / "report.html").read_text("utf-8")
     assert main(["review", run.uri]) == 5
     assert "is there already" in capsys.readouterr().err

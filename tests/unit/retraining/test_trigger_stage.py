@@ -100,6 +100,15 @@ def test_changed_labels_are_new_ones(champion: Path) -> None:
     assert check(champion, 2, when="new-data").summary["new_labels"] == 150
 
 
+def test_corrected_labels_are_new_ones(champion: Path) -> None:
+    (champion / "corrected").mkdir()
+    write(champion / "corrected", "review", range(40), label="good")  # as every other one is
+    config = TriggerConfig(when="new-data", min_new_labels=20, min_new_share=0)
+    data = DataConfig(train=str(champion / "*.jsonl"), corrections=str(champion / "corrected"))
+    found = check_trigger(run_of(champion, 2), config, data, PromotionConfig()).summary
+    assert (found["labelled_rows"], found["new_labels"], found["train"]) == (300, 20, True)
+
+
 @pytest.mark.parametrize("what", [{"topic": "zyxw vuts"}, {"label": "good"}])
 def test_drift_of_inputs_and_of_labels_is_a_reason_where_it_is_asked_for(
     champion: Path, what: dict[str, str]

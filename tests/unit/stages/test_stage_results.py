@@ -231,7 +231,9 @@ SUMMARIES: dict[str, list[dict[str, object]]] = {
     ],
     "report": [{"headline": "It helps.", "missing": ["promotion"]}],
     "review/sheet": [{"examples": 3, "curated": "ab"}],
-    "review/marks": [{"all usable": 1, "all label": 0}],
+    "review/marks": [{"all usable": 1, "all label_ok": 0, "corrections": 0}],
+    "review/contested": [{"examples": 3, "curated": "ab"}],
+    "review/corrected": [{"all usable": 1, "all label_ok": 2, "corrections": 2}],
     "versions/ab": [{"run": "one", "arm": "real", "score": 0.5}],
     "populations/ab": [{}],
 }

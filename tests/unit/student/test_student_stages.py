@@ -6,13 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from student_examples import commit_examples, reversal_examples, reversal_task, sentiment_examples
+from student_examples import (
+    commit_examples,
+    reversal_examples,
+    reversal_task,
+    sentiment_examples,
+    synthetic,
+)
 from transformers import AutoModelForSequenceClassification
 
 from daftt_core.config import StudentConfig
-from daftt_core.errors import TrainingError
+from daftt_core.errors import ConfigError, TrainingError
 from daftt_core.records import Prediction, read_jsonl
-from daftt_core.student import predict_test, train_arm
+from daftt_core.student import contradicted, predict_test, train_arm
 from daftt_core.workspace import Run
 
 
@@ -192,3 +198,21 @@ def test_a_text_to_text_student_learns_to_reverse(tmp_path: Path, bart: Path) ->
     exact = sum(p.output == p.gold for p in found) / len(found)
     assert exact >= 0.5  # by chance: one in 64
     assert all(p.distribution == {} for p in found)
+
+
+def test_students_who_have_not_seen_a_label_contradict_wrong_ones(
+    run: Run, prepared: dict[str, str], config: StudentConfig
+) -> None:
+    learning = config.model_copy(update={"epochs": 40, "learning_rate": 3e-3})
+    train_arm(run, learning, "real", prepared["data"])
+    right = sentiment_examples(8, 200)
+    other = {"negative": "positive", "positive": "negative"}
+    wrong = [
+        each.model_copy(update={"output": other[str(each.output)]})
+        for each in sentiment_examples(8, 300)
+    ]
+    doubts = contradicted(run, learning, synthetic([*right, *wrong], "annotated"))
+    assert min(doubts[each.id] for each in wrong) > max(doubts[each.id] for each in right)
+    assert all(0 <= doubt <= 1 for doubt in doubts.values())
+    with pytest.raises(ConfigError, match="only labels can be contradicted"):
+        contradicted(run.model_copy(update={"task": reversal_task()}), config, [])
