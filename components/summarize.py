@@ -46,8 +46,10 @@ def summarize(
     from daftt_core.preflight import resolve
     from daftt_core.reporting import report_page
     from daftt_core.reporting import summarize as describe
+    from daftt_core.storage import open_storage
     from daftt_core.telemetry import stage_process
     from daftt_core.workspace import current_attempt
+    from daftt_core.workspace.status import mark_stopped
 
     with stage_process():
         final, shown, page = form.pop("status"), form.pop("summary"), form.pop("report")
@@ -62,6 +64,9 @@ def summarize(
         attempt = current_attempt()
         ending = ending_of(run, final.state, message, promotes=promotes, attempt=attempt)
         notify(ending, channel)  # first: the run's folder may be unwritable
+        if run is not None and attempt:  # all other pods of this run have ended
+            reason = "was cut off in its work" + (f": {message}" if message else "")
+            mark_stopped(open_storage(run.uri), reason, attempt)
         Path(shown.path).write_text(describe(run, ending, attempt), encoding="utf-8")
         if run is not None:
             Path(page.path).write_text(report_page(run), encoding="utf-8")

@@ -53,7 +53,8 @@ def keep(path: Path) -> None:
 
     Args:
         path: A finished file, or a folder with a manifest, in the stage's folder. A folder that
-            is removed later is removed from the storage too, once a newer one is stored.
+            is removed later is removed from the storage too, once a folder is stored that was kept
+            after that: what took its place is stored by then.
     """
     keeper = _keeper.get()
     if keeper is not None:
@@ -114,15 +115,40 @@ def forget(storage: Storage, stage: str, except_key: str = "") -> None:
         log.warning("%s; the progress of an unfinished stage stays there", error)
 
 
+@dataclass(frozen=True)
+class _File:
+    """A file to store, by its name in the stage's folder."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder to store.
+
+    Attributes:
+        name: Its name in the stage's folder.
+        path: Where its files are until they are stored.
+        manifest: Its manifest.
+        removed: Folders that had been removed when it was kept.
+    """
+
+    name: str
+    path: Path
+    manifest: Manifest
+    removed: set[str]
+
+
 class _Keeper:
     """A thread that stores the pieces of one stage, one after the other."""
 
     def __init__(self, storage: Storage, base: str, folder: Path, machine: Machine) -> None:
         self._store = ProgressStore(storage, base, machine.attempt)
         self._folder, self._machine = folder, machine
-        self._queue: SimpleQueue[tuple[str, Manifest | None, Path] | None] = SimpleQueue()
+        self._queue: SimpleQueue[_File | _Folder | None] = SimpleQueue()
         self._dropped = threading.Event()
-        self._stored_folders: set[str] = set()
+        self._folders: set[str] = set()  # those that are or will be stored, as far as they exist
         self._held = 0
         context = copy_context()  # what it stores counts as the stage's
         self._thread = threading.Thread(
@@ -132,19 +158,21 @@ class _Keeper:
     def start(self) -> None:
         """Fetch the pieces that the folder lacks, and start the thread."""
         shutil.rmtree(self._folder / _HELD, ignore_errors=True)
-        self._stored_folders = self._store.restore(self._folder)
+        self._folders = self._store.restore(self._folder)
         self._thread.start()
 
     def keep(self, path: Path) -> None:
         """Put a piece into the queue."""
         name = path.relative_to(self._folder).as_posix()
         if not path.is_dir():
-            self._queue.put((name, None, path))
+            self._queue.put(_File(name, path))
             return
         manifest = read_manifest(path)
         if manifest is None:
             raise ValueError(f"{path}: has no manifest, so it is not finished")
-        self._queue.put((name, manifest, self._hold(path, manifest)))
+        removed = {old for old in self._folders if not (self._folder / old).exists()}
+        self._folders = self._folders - removed | {name}
+        self._queue.put(_Folder(name, self._hold(path, manifest), manifest, removed))
 
     def drop(self) -> None:
         """Store no further pieces after the current one."""
@@ -178,36 +206,33 @@ class _Keeper:
     def _store_all(self) -> None:
         while (piece := self._queue.get()) is not None:
             if not self._dropped.is_set():
-                self._store_piece(*piece)
+                self._store_piece(piece)
 
-    def _store_piece(self, name: str, manifest: Manifest | None, path: Path) -> None:
+    def _store_piece(self, piece: _File | _Folder) -> None:
         try:
-            if manifest is None:
-                self._store.store_file(name, path)
+            if isinstance(piece, _File):
+                self._store.store_file(piece.name, piece.path)
             else:
-                self._store_folder(name, manifest, path)
+                self._store_folder(piece)
         except BusyError:
-            log.debug("%s: another machine at the same work has stored it", name)
+            log.debug("%s: another machine at the same work has stored it", piece.name)
         except (OSError, StorageError) as error:
-            log.warning("%s; the work continues, but %s is on this machine only", error, name)
+            log.warning("%s; the work continues, but %s is on this machine only", error, piece.name)
         finally:
-            if path.is_relative_to(self._folder / _HELD):
-                shutil.rmtree(path, ignore_errors=True)
+            if piece.path.is_relative_to(self._folder / _HELD):
+                shutil.rmtree(piece.path, ignore_errors=True)
 
-    def _store_folder(self, name: str, manifest: Manifest, path: Path) -> None:
-        self._store.store_content(name, path, manifest)
+    def _store_folder(self, piece: _Folder) -> None:
+        self._store.store_content(piece.name, piece.path, piece.manifest)
         if self._machine.number != 0:
-            self._store.write_part(name, self._machine.number, manifest)
+            self._store.write_part(piece.name, self._machine.number, piece.manifest)
             return
-        further_parts = self._further_parts(name)
+        further_parts = self._further_parts(piece.name)
         if further_parts is None:
             return
-        self._store.commit(name, (manifest, *further_parts))
-        for old in self._stored_folders - {name}:
-            if not (self._folder / old).exists():
-                self._store.remove(old)
-                self._stored_folders.discard(old)
-        self._stored_folders.add(name)
+        self._store.commit(piece.name, (piece.manifest, *further_parts))
+        for old in piece.removed:
+            self._store.remove(old)
 
     def _further_parts(self, name: str) -> list[Manifest] | None:
         """Return the other machines' parts of a folder; None where one of them is late."""

@@ -99,18 +99,19 @@ def _parsed(texts: Iterable[tuple[str, bytes]]) -> list[StageStatus]:
     return sorted(statuses, key=lambda status: status.updated)
 
 
-def mark_stopped(storage: Storage, reason: str) -> None:
+def mark_stopped(storage: Storage, reason: str, attempt: str = "") -> None:
     """Note that a run was stopped, at each stage that was working.
 
     Args:
         storage: The run's.
         reason: What stopped it.
+        attempt: Only stages at which this attempt worked last; empty: all.
 
     Raises:
         StorageError: The storage cannot be read or written.
     """
     for status in read_remote_statuses(storage):
-        if status.state == "running":
+        if status.state == "running" and attempt in ("", status.attempt):
             update = {"state": "failed", "message": reason, "exit_code": 1, "updated": time.time()}
             stopped = status.model_copy(update=update)
             storage.write(f"{_FOLDER}/{status.stage}.json", stopped.model_dump_json().encode())

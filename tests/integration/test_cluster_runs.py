@@ -185,7 +185,8 @@ def test_the_list_says_why_runs_ended_early(
     run = work_on(output)
     with pytest.raises(KeyboardInterrupt):
         run_stage(run, "teacher", [], be_killed)
-    over(mine, "CANCELED")
+    mine["state_history"] = [{"state": "CANCELING"}]
+    over(mine, "FAILED")
     call("submit", "--output", output, "--name", "yours")
     in_progress(server)
     yours, listed = call("runs", "--remote")

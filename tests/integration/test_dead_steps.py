@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kube_api import Fault, KubeApi, kube_api, pod
 
+from components.summarize import summarize
+from daftt_core.config import FORM_SETTINGS, ClusterConfig, json_argument
 from daftt_core.jobs import why_steps_died
 from daftt_core.jobs.steps import RUN_LABEL
+from daftt_core.storage import open_storage
+from daftt_core.workspace.status import read_statuses, write_status
 
 HANDLER = "daftt-x7k2p-system-container-impl-1"
 
@@ -55,6 +60,38 @@ def test_the_sentence_with_which_a_program_ended_is_told(api: KubeApi) -> None:
     }
     add(api, "a", "run-1", "Failed", containerStatuses=container(terminated=ended))
     assert why_steps_died() == "pod a: output: 'runs' is local; task: no such, exit code 2"
+
+
+def test_stages_that_a_runs_end_cut_off_say_so(
+    api: KubeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = {"reason": "OOMKilled", "exitCode": 137, "finishedAt": "2026-11-01T10:00:00Z"}
+    add(api, "b", "run-1", "Failed", containerStatuses=container(terminated=killed))
+    run = tmp_path / "one"
+    write_status(run, open_storage(str(run)), "teacher", "running")
+    monkeypatch.setenv("KFP_POD_NAME", "daftt-other-system-container-impl-1")
+    write_status(run, open_storage(str(run)), "students/real", "running")
+    monkeypatch.setenv("KFP_POD_NAME", HANDLER)
+
+    form: dict[str, Any] = dict.fromkeys((*FORM_SETTINGS, "preset"), "") | {"settings": {}}
+    summary, report = (SimpleNamespace(path=str(tmp_path / name)) for name in ("md", "html"))
+    summarize.python_func(
+        **form | {"name": "one", "output": str(tmp_path)},
+        compiled_in=json_argument(ClusterConfig()),
+        status=SimpleNamespace(state="RUNNING", error_message=""),
+        summary=summary,
+        report=report,
+    )
+
+    why = "pod b: OOMKilled: it used more than cluster_memory, exit code 137"
+    text = Path(summary.path).read_text(encoding="utf-8")
+    assert f"stage teacher was cut off in its work: {why}" in text
+    assert "| teacher | failed |" in text
+    states = {each.stage: (each.state, each.message) for each in read_statuses(run)}
+    assert states == {
+        "teacher": ("failed", f"was cut off in its work: {why}"),
+        "students/real": ("running", ""),  # of another attempt
+    }
 
 
 def test_pods_that_may_not_be_listed_are_no_failure(api: KubeApi) -> None:

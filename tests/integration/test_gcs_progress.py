@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty_proxy import Answer, FaultyProxy, Slow
+from faulty_proxy import Answer, FaultyProxy, Request, Slow
 
 from daftt_core.records import Example, SyntheticExample
 from daftt_core.storage import commit, open_storage, sound_manifest
@@ -179,6 +179,29 @@ def test_what_is_removed_here_is_removed_there_once_a_newer_one_is_stored(run: R
     assert not [
         name for name in open_storage(run.uri).entries("") if "/content/.checkpoints/3" in name
     ]
+
+
+def test_a_folder_stays_there_until_what_took_its_place_is_stored(
+    proxy: FaultyProxy, run: Run
+) -> None:
+    def plan(request: Request) -> Answer | Slow | None:
+        if b"best-2" in request.body_start:
+            return Answer(403)
+        return Slow(0.3) if "/upload/" in request.path else None
+
+    def work(folder: Path) -> dict[str, Any]:
+        for name in ("best-1", "checkpoint-1", "best-2"):
+            (folder / name).mkdir()
+            (folder / name / "weights").write_text(name)
+            commit(folder / name, name)
+            if name == "best-2":
+                shutil.rmtree(folder / "best-1")  # while checkpoint-1 is on its way
+            keep(folder / name)
+        raise KeyboardInterrupt
+
+    proxy.plan = plan
+    stop(run, work)
+    assert kept(run) == ["folders/best-1.json", "folders/checkpoint-1.json"]
 
 
 def test_a_folder_that_is_removed_before_it_is_stored_is_still_stored_whole(

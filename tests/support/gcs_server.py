@@ -42,16 +42,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def gcs_server(folder: Path, external_url: str = "") -> Iterator[str]:
+def gcs_server(folder: Path, external_url: str = "", host: str = "127.0.0.1") -> Iterator[str]:
     """Run the server; gives its URL.
 
     Args:
         folder: Where it keeps objects.
         external_url: What it says its URL is, where clients come through a proxy.
+        host: An address of this machine; by another than the default other machines reach it.
     """
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [str(binary()), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
+    url = f"http://{host}:{port}"
+    command = [str(binary()), "-scheme", "http", "-host", host, "-port", str(port)]
     command += ["-backend", "filesystem", "-filesystem-root", str(folder)]
     command += ["-external-url", external_url or url]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

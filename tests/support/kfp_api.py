@@ -6,6 +6,7 @@ predicates that clients send, and can be told to refuse.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import threading
@@ -193,12 +194,21 @@ def _one(state: KfpServer, name: str, which: str, method: str, action: str | Non
                 run["workflow_deleted"] = run.get("recurring_run_id") == which
         return 200, {}
     if action == ":terminate":
-        found["state"] = "CANCELED"
+        _enter(found, "CANCELING")
         return 200, {}
     if action in (":disable", ":enable"):
         found["mode"] = action[1:].upper()
         return 200, {}
+    if name == "runs" and found["state"] == "CANCELING":
+        answer = copy.deepcopy(found)
+        _enter(found, "FAILED")  # as 2.17.0 takes it from the workflow, once that has ended
+        return 200, answer
     return 200, found
+
+
+def _enter(run: dict[str, Any], state: str) -> None:
+    run["state"] = state
+    run.setdefault("state_history", []).append({"update_time": CREATED, "state": state})
 
 
 def _filtered(entries: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:

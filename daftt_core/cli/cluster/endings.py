@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from daftt_core.cli.cluster.remote import ENDED
+from daftt_core.cli.cluster.remote import ENDED, state_of
 from daftt_core.cli.cluster.remote_runs import RunPart, runs_of
 from daftt_core.cli.printing import say
 from daftt_core.errors import DafttError, StorageError
@@ -77,10 +77,11 @@ def part_ending(
     attempt = attempt_of(run, statuses)
     if not attempt and any(status.attempt for status in statuses):
         return None
+    state = state_of(run)
     return ending_of(
         part.run,
-        run.state,
-        message or kubeflows_message(run) or (_STOPPED if run.state == "CANCELED" else ""),
+        state,
+        message or kubeflows_message(run) or (_STOPPED if state == "CANCELED" else ""),
         promotes=part.config.promotion.enabled,
         attempt=attempt,
         statuses=statuses,

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from daftt_core.cli.cluster.endings import kubeflows_message, reasons_of
-from daftt_core.cli.cluster.remote import ENDED, Remote
+from daftt_core.cli.cluster.remote import ENDED, Remote, state_of
 from daftt_core.records import visible_line
 from daftt_core.telemetry import duration
 
@@ -62,7 +62,7 @@ def _read(remote: Remote, run: Any, reason: str) -> RemoteRun:
     return RemoteRun(
         run_id=run.run_id,
         name=run.display_name,
-        status=(run.state or "PENDING").lower(),
+        status=state_of(run).lower(),
         message=reason or kubeflows_message(run),
         age_seconds=(now - run.created_at).total_seconds(),
         seconds=((ended or now) - run.created_at).total_seconds(),

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from daftt_core.cli.cluster.connection import Connection, with_connection
-from daftt_core.cli.cluster.remote import connect
+from daftt_core.cli.cluster.remote import connect, state_of
 from daftt_core.cli.cluster.remote_runs import find_run, runs_of
 from daftt_core.cli.cluster.steps import remote_steps
 from daftt_core.cli.printing import say
@@ -46,7 +46,7 @@ def logs_command(
     """
     remote = connect(connection)
     found = find_run(remote, run)
-    say(visible_line(f"{found.display_name}: {(found.state or 'PENDING').lower()}"))
+    say(visible_line(f"{found.display_name}: {state_of(found).lower()}"))
     say(remote.run_link(found.run_id))
     for line in _stages(found, only_failed=failed):
         say(visible_line(line))

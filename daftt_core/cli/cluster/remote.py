@@ -148,6 +148,17 @@ def connect(connection: Connection, *, dry_run: bool = False) -> Remote:
     return Remote(_client(connection), connection, dry_run, several_users)
 
 
+def state_of(run: Any) -> str:
+    """Return the state of a run in the words of Kubeflow Pipelines.
+
+    One that was terminated is CANCELED. Kubeflow Pipelines 2.17 says so nowhere: its state is
+    CANCELING until its workflow has ended, and then what that says, FAILED.
+    """
+    history = {status.state for status in run.state_history or []}
+    canceled = run.state == "FAILED" and "CANCELING" in history
+    return "CANCELED" if canceled else run.state or "PENDING"
+
+
 def equals(key: str, value: str) -> str:
     """Return the filter of a list for entries whose ``key`` is ``value``."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "stringValue": value}]})

@@ -16,7 +16,7 @@ from daftt_core.cli.cluster.recurring import (
     named_schedules,
     remove_idle,
 )
-from daftt_core.cli.cluster.remote import Remote, connect, with_dry_run
+from daftt_core.cli.cluster.remote import Remote, connect, state_of, with_dry_run
 from daftt_core.cli.printing import say, say_json, with_json
 from daftt_core.cli.tables import new_table, show_table
 from daftt_core.records import visible_line
@@ -67,7 +67,7 @@ def _fields(remote: Remote, schedule: Any) -> dict[str, Any]:
         "last_run": run
         and {
             "run_id": run.run_id,
-            "status": (run.state or "PENDING").lower(),
+            "status": state_of(run).lower(),
             "age_seconds": (datetime.now(UTC) - run.created_at).total_seconds(),
         },
     }

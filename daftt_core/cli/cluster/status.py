@@ -12,7 +12,7 @@ import click
 
 from daftt_core.cli.cluster.connection import Connection, with_connection
 from daftt_core.cli.cluster.endings import part_ending, part_statuses
-from daftt_core.cli.cluster.remote import ENDED, connect
+from daftt_core.cli.cluster.remote import ENDED, connect, state_of
 from daftt_core.cli.cluster.remote_runs import RunPart, find_run, runs_of
 from daftt_core.cli.cluster.steps import RemoteStep, remote_steps
 from daftt_core.cli.commands import IN_PROGRESS
@@ -117,7 +117,7 @@ def _stage(part: RunPart, status: StageStatus) -> _Stage:
 
 
 def _state(run: Any) -> str:
-    return (run.state or "PENDING").lower()
+    return state_of(run).lower()
 
 
 def _seconds(run: Any) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from daftt_core.cli.cluster.connection import Connection, with_connection
-from daftt_core.cli.cluster.remote import ENDED, Remote, connect
+from daftt_core.cli.cluster.remote import ENDED, Remote, connect, state_of
 from daftt_core.cli.cluster.remote_runs import find_run, runs_of
 from daftt_core.cli.printing import say
 from daftt_core.errors import DafttError, JobError
@@ -34,8 +34,9 @@ def stop_command(run: str, connection: Connection) -> None:
     remote = connect(connection)
     found = find_run(remote, run)
     name = visible_line(found.display_name)
-    if found.state in ENDED:
-        say(f"{name}: has ended already ({found.state.lower()})")
+    state = state_of(found)
+    if state in ENDED:
+        say(f"{name}: has ended already ({state.lower()})")
     else:
         remote.change("stop the run", remote.client.terminate_run, run_id=found.run_id)
         say(f"{name}: stopped")

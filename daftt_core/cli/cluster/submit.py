@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from daftt_core.cli.cluster.order import Order, place_order, with_order
-from daftt_core.cli.cluster.remote import ENDED, Remote, equals
+from daftt_core.cli.cluster.remote import ENDED, Remote, equals, state_of
 from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.settings import SettingsCommand
 from daftt_core.errors import RemoteError
@@ -67,9 +67,9 @@ def _wait(remote: Remote, run_id: str) -> None:
     while True:
         with remote.doing("read the run"):
             run = remote.client.get_run(run_id)
-        if run.state != state:
-            state = run.state
-            say(f"{visible_line(run.display_name)}: {(state or 'PENDING').lower()}", err=True)
+        if state_of(run) != state:
+            state = state_of(run)
+            say(f"{visible_line(run.display_name)}: {state.lower()}", err=True)
         if state in ENDED:
             break
         time.sleep(_POLL_SECONDS)

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 import raw_server
@@ -424,10 +425,16 @@ def test_a_stopped_run_takes_its_jobs_along_and_its_folder_says_so(
         left = {job["metadata"]["labels"]["daftt/run"]: job for job in api.jobs()}
         assert "deletionTimestamp" in left["mine"]["metadata"]
         assert "deletionTimestamp" not in left["another"]["metadata"]
+        assert server.tables["runs"][0]["state"] == "CANCELING"
         capsys.readouterr()
+        assert main(["logs", "mine"]) == 0
+        assert capsys.readouterr().out.startswith("mine: canceling\n")
+        assert server.tables["runs"][0]["state"] == "FAILED"
         assert main(["stop", "mine"]) == 0
         assert "mine: has ended already (canceled)" in capsys.readouterr().out
-    assert server.tables["runs"][0]["state"] == "CANCELED"
+        assert call(capsys, "runs", "--remote")[0]["status"] == "canceled"
+        assert main(["logs", "mine"]) == 0
+        assert capsys.readouterr().out.startswith("mine: canceled\n")
     (status,) = read_statuses(tmp_path / "mine")
     assert (status.state, status.message.partition(";")[0]) == ("failed", "stopped by daftt stop")
 
@@ -438,9 +445,14 @@ def test_submit_waits_for_the_end(server: KfpServer, capsys, monkeypatch) -> Non
     def end(state: str) -> None:
         while not server.tables["runs"] or server.tables["runs"][0]["state"] != "PENDING":
             time.sleep(0.01)
-        server.tables["runs"][0]["state"] = state
+        (run, *_) = server.tables["runs"]
+        if state == "CANCELED":
+            address = f"{server.url}/apis/v2beta1/runs/{run['run_id']}:terminate"
+            urlopen(Request(address, method="POST")).close()
+        else:
+            run["state"] = state
 
-    for state, code in (("SUCCEEDED", 0), ("FAILED", 10)):
+    for state, code in (("SUCCEEDED", 0), ("FAILED", 10), ("CANCELED", 10)):
         ending = threading.Thread(target=end, args=(state,))
         ending.start()
         assert main(["submit", *OUTPUT, "--again", "--wait", "--name", state.lower()]) == code
