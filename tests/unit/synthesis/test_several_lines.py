@@ -16,11 +16,11 @@ from daftt_core.config import Config
 from daftt_core.data import prepare
 from daftt_core.evaluation import Assessment
 from daftt_core.preflight import resolve
-from daftt_core.records import Prediction, SyntheticExample, read_jsonl
+from daftt_core.records import Prediction, SyntheticExample, read_jsonl, write_jsonl
 from daftt_core.stages import shard_of
 from daftt_core.synthesis import annotate, generate
 from daftt_core.teacher import assess, train
-from daftt_core.workspace import Run, run_stage
+from daftt_core.workspace import Run, read_examples, run_stage
 
 pytestmark = pytest.mark.slow
 
@@ -49,9 +49,17 @@ class Taught:
         self.run: Run = resolve(self.config)
         self.data = prepare(self.run, self.config.data).digest
         self.teacher = train(self.run, self.config.teacher, self.data).digest
-        self.baseline = run_stage(
-            self.run, "students/real", [], lambda _: {"dev_scores": [0.0]}
-        ).digest
+        self.baseline = run_stage(self.run, "students/real", [], self._answer_wrongly).digest
+
+    def _answer_wrongly(self, folder: Path) -> dict[str, object]:
+        """Fill the stage of a student that is wrong on all of dev."""
+        dev = read_examples(self.run, "data", self.data, "dev")
+        rows = [
+            Prediction(id=each.id, arm="real", seed=0, gold=str(each.output), output="?")
+            for each in dev
+        ]
+        write_jsonl(folder / "dev-predictions.jsonl", rows)
+        return {"dev_scores": [0.0]}
 
     def assess(self, **changes: object) -> Assessment:
         synthesis = self.config.synthesis.model_copy(update=changes)
