@@ -56,7 +56,7 @@ def evaluate(
         evaluation = read_evaluation(here, compared.digest)
         for name, value in compared.result.percentages.items():
             scores.log_metric(name, value)
-        chosen = evaluation.arm(evaluation.chosen_arm)
+        chosen = evaluation.chosen
         if chosen.confusion:
             rows = [list(row) for row in chosen.confusion]
             confusion_matrix.log_confusion_matrix(list(evaluation.labels), rows)

@@ -48,8 +48,7 @@ def summarize(
     from daftt_core.reporting import summarize as describe
     from daftt_core.storage import open_storage
     from daftt_core.telemetry import stage_process
-    from daftt_core.workspace import current_attempt
-    from daftt_core.workspace.status import mark_stopped
+    from daftt_core.workspace import current_attempt, mark_stopped
 
     with stage_process():
         final, shown, page = form.pop("status"), form.pop("summary"), form.pop("report")

@@ -13,7 +13,7 @@ import yaml
 
 from daftt_core import __version__
 from daftt_core.accounting import PRICES_FILE, read_prices
-from daftt_core.config import Config
+from daftt_core.config import DATA_FILES, Config
 from daftt_core.errors import ConfigError, ModelError, StorageError, did_you_mean, shortened
 from daftt_core.planning import check_teacher_fits, disk_bytes
 from daftt_core.records import digest, write_text
@@ -142,10 +142,8 @@ def check_for_pods(config: Config) -> None:
 
 def _locations(config: Config) -> Iterator[tuple[str, str]]:
     """Yield the settings that must be a place in a storage, with their values."""
-    from daftt_core.data import FILES  # its libraries take a while to load
-
     yield "output", config.run.output
-    for name in FILES:
+    for name in DATA_FILES:
         location = getattr(config.data, name)
         if location and not location.startswith("hub:"):
             yield f"data_{name}", location

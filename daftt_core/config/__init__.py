@@ -32,6 +32,7 @@ from daftt_core.config.form import (
 from daftt_core.config.presets import preset_kinds, preset_names, read_preset, read_presets
 from daftt_core.config.retraining import PromotionConfig, TriggerConfig
 from daftt_core.config.run import (
+    DATA_FILES,
     DataConfig,
     EvaluationConfig,
     MixtureConfig,
@@ -42,6 +43,7 @@ from daftt_core.config.synthesis import CurationConfig, SynthesisConfig
 from daftt_core.config.training import Precision, StudentConfig, TeacherConfig
 
 __all__ = [
+    "DATA_FILES",
     "FORM_SETTINGS",
     "FROM_PRESET",
     "ClusterConfig",

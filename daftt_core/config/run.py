@@ -39,6 +39,10 @@ class RunConfig(Section):
     hours and bytes alone."""
 
 
+DATA_FILES = ("train", "dev", "test", "unlabelled", "corrections")
+"""The settings of DataConfig that name files."""
+
+
 class DataConfig(Section):
     """Where examples come from and how they are split."""
 

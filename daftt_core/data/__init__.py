@@ -1,7 +1,7 @@
 """Preparing data: reading sources, cutting splits, and keeping test away from everything else."""
 
 from daftt_core.data.files import look_at, try_reading
-from daftt_core.data.gather import FILES, Gathered, gather
+from daftt_core.data.gather import Gathered, gather
 from daftt_core.data.inputs import Input, is_table, read_table, read_texts
 from daftt_core.data.mixture import describe_mixture, prepare_mixture, prepare_with_mixture
 from daftt_core.data.population import (
@@ -15,7 +15,6 @@ from daftt_core.data.prepare import prepare
 from daftt_core.data.splits import take
 
 __all__ = [
-    "FILES",
     "POPULATION",
     "Gathered",
     "Input",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from daftt_core.config import DataConfig
+from daftt_core.config import DATA_FILES, DataConfig
 from daftt_core.data.checks import check_apart
 from daftt_core.data.files import read_file
 from daftt_core.data.locate import HUB, DataFile, hub_place, locate
@@ -21,9 +21,6 @@ from daftt_core.data.text_files import SAVE_AS_UTF8
 from daftt_core.errors import DataError
 from daftt_core.storage.assets import known_assets
 from daftt_core.tasks import Task
-
-FILES = ("train", "dev", "test", "unlabelled", "corrections")
-"""The settings of DataConfig that name files."""
 
 
 class Gathered:
@@ -217,7 +214,7 @@ def gather(task: Task, config: DataConfig) -> Iterator[Gathered]:
 def _without(sources: Mapping[str, Source], setting: str) -> Source:
     """Return a source without the inputs of the sources that it must be apart from."""
     rows, dropped = sources[setting].rows, Counter(sources[setting].dropped)
-    for later in filter(sources.__contains__, FILES[FILES.index(setting) + 1 :]):
+    for later in filter(sources.__contains__, DATA_FILES[DATA_FILES.index(setting) + 1 :]):
         held = {row.example.id for row in sources[later].rows}
         free = [row for row in rows if row.example.id not in held]
         if len(free) < len(rows):
@@ -228,7 +225,7 @@ def _without(sources: Mapping[str, Source], setting: str) -> Source:
 
 def _places(task: Task, config: DataConfig) -> dict[str, tuple[str, str]]:
     """Return for each setting its name in messages, and the place."""
-    places = {name: (f"data_{name}", getattr(config, name)) for name in FILES}
+    places = {name: (f"data_{name}", getattr(config, name)) for name in DATA_FILES}
     if task.hub and not (config.train or task.source):
         for name, split in task.hub.splits:
             if split and not places[name][1]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from daftt_core.config import Config, DataConfig, parse_section
+from daftt_core.config import DATA_FILES, Config, DataConfig, parse_section
 from daftt_core.data.checks import check_labels, check_pool
-from daftt_core.data.gather import FILES, Gathered, gather
+from daftt_core.data.gather import Gathered, gather
 from daftt_core.data.locate import hub_place
 from daftt_core.data.rows import Row, Source
 from daftt_core.data.splits import Account, account_for, count_labels, share_of, take
@@ -66,7 +66,7 @@ def prepare(run: Run, config: DataConfig) -> StageResult[DataResult]:
 def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult[DataResult]:
     digests = gathered.digests
     # Content counts, not where it lies: a file may move between two attempts.
-    settings = config.model_dump(exclude={*FILES, "slice_column"})
+    settings = config.model_dump(exclude={*DATA_FILES, "slice_column"})
     splits = functools.cache(lambda: _split(run, config, gathered))
 
     def write_test(folder: Path) -> HoldoutResult:

@@ -143,6 +143,11 @@ class ArmResult(_Part):
         """Return the mean score on dev."""
         return sum(self.dev_scores) / len(self.dev_scores)
 
+    @property
+    def best_seed(self) -> int:
+        """Return the index of the student that is best on dev, the first of equals."""
+        return max(range(len(self.dev_scores)), key=self.dev_scores.__getitem__)
+
 
 class SliceScore(_Part):
     """One arm on the examples of a slice.
@@ -213,3 +218,8 @@ class Evaluation(_Part):
     def arm(self, name: str) -> ArmResult:
         """Return the result of one arm."""
         return next(result for result in self.arms if result.arm == name)
+
+    @property
+    def chosen(self) -> ArmResult:
+        """Return the result of the arm that dev chose."""
+        return self.arm(self.chosen_arm)

@@ -72,9 +72,7 @@ def chosen_student(run: Run, config: StudentConfig, evaluation_digest: str | Non
         StorageError: A stage is missing or was changed.
     """
     evaluated = read_evaluation(run, evaluation_digest)
-    arm = evaluated.chosen_arm
-    dev_scores = evaluated.arm(arm).dev_scores
-    seed = max(range(len(dev_scores)), key=lambda index: dev_scores[index])
+    arm, seed = evaluated.chosen_arm, evaluated.chosen.best_seed
     folder, manifest = read_stage(run, STUDENTS.part(arm))
     student = Student.of(folder, manifest, seed, config, run.task)
     return Chosen(run, evaluated, arm, seed, student)

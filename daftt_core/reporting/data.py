@@ -177,8 +177,8 @@ def _student(
     run: Run, evaluation: Evaluation, stages: Iterable[StageRecord]
 ) -> ChosenStudent | None:
     """Return the student that the evaluation recommends; None where its files are not known."""
-    arm = evaluation.arm(evaluation.chosen_arm)
-    index = max(range(len(arm.dev_scores)), key=lambda seed: arm.dev_scores[seed])
+    arm = evaluation.chosen
+    index = arm.best_seed
     stage, records = STUDENTS.part(arm.arm), {record.name: record for record in stages}
     trained, predictions = records.get(stage.name), records.get(PREDICTIONS.name)
     if trained is None:

@@ -186,7 +186,7 @@ def _headline(data: ReportData) -> _Headline:
     evaluation = data.evaluation
     if evaluation is None:
         return _headline_without_result(data)
-    best = evaluation.arm(evaluation.chosen_arm)
+    best = evaluation.chosen
     comparison = best.comparison
     if comparison is None or not comparison.significant:
         tone, badge = "neutral", "No gain shown"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from daftt_core.config import DataConfig, PromotionConfig, TriggerConfig
+from daftt_core.config import DATA_FILES, DataConfig, PromotionConfig, TriggerConfig
 from daftt_core.data import (
-    FILES,
     POPULATION,
     Gathered,
     Population,
@@ -47,7 +46,7 @@ def check_trigger(
     ledger = TaskRegistry(registry, run.task.id).read() if promotion.enabled else None
     decisions = _decisions(ledger) if config.when != "always" and ledger else {}
     with gather(run.task, data) as gathered:
-        settings = data.model_dump(exclude=set(FILES))
+        settings = data.model_dump(exclude=set(DATA_FILES))
         inputs = [config, settings, gathered.digests, registry, decisions]
 
         def work(folder: Path) -> TriggerResult:

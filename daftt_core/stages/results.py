@@ -399,16 +399,16 @@ class EvaluationResult(_Part):
     def percentages(self) -> dict[str, float]:
         """Return what two runs are compared by: scores in percent, and gains in points of it."""
         chosen = self.chosen
-        scores = {"student": chosen.mean}
-        scores |= {f"labels_{name}": self.arms.get(arm, ArmScores()).mean for name, arm in _ANCHORS}
+        scores = {
+            "student": chosen.mean,
+            "labels_alone": self.arms.get("real", ArmScores()).mean,
+            "labels_all_true": self.arms.get("gold", ArmScores()).mean,
+        }
         gains = {"gain": chosen.gain, "gain_low": chosen.gain_low, "gain_high": chosen.gain_high}
         shown = {
             f"{name}_percent": 100 * score for name, score in scores.items() if score is not None
         }
         return shown | {f"{name}_points": gain for name, gain in gains.items() if gain is not None}
-
-
-_ANCHORS = (("alone", "real"), ("all_true", "gold"))
 
 
 class PromotionResult(_Part):

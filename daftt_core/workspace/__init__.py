@@ -34,7 +34,7 @@ from daftt_core.workspace.reading import (
 )
 from daftt_core.workspace.run import Run, check_run, is_remote, working_folder
 from daftt_core.workspace.stage import StageResult, joined_stage, record_artifact, run_stage
-from daftt_core.workspace.status import StageStatus, current_attempt, read_statuses
+from daftt_core.workspace.status import StageStatus, current_attempt, mark_stopped, read_statuses
 from daftt_core.workspace.usage import unfinished_usage
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "is_remote",
     "joined_stage",
     "load_run",
+    "mark_stopped",
     "read_examples",
     "read_file",
     "read_forms",

@@ -18,7 +18,7 @@ from daftt_core.cli.checks import Check
 from daftt_core.cli.cluster.capacity import capacity_checks, image_checks
 from daftt_core.cli.cluster.kube import KubeReader, refusal_status
 from daftt_core.cli.cluster.remote import KFP_NAMESPACE
-from daftt_core.config import Config
+from daftt_core.config import DATA_FILES, Config
 from daftt_core.errors import ConfigError, JobError, ModelError, StorageError
 from daftt_core.jobs.kubernetes import RefusedError
 from daftt_core.preflight import check_for_pods, check_models
@@ -233,8 +233,6 @@ def _runtime(name: str, answer: dict[str, Any]) -> Check:
 
 def _places(config: Config) -> Iterator[Check]:
     """Yield whether pods can see what the settings name, and whether it is there."""
-    from daftt_core.data import FILES  # its libraries take a while to load
-
     try:
         check_for_pods(config)
     except ConfigError as error:
@@ -256,7 +254,7 @@ def _places(config: Config) -> Iterator[Check]:
         yield Check("models", False, str(error), "daftt models copy MODEL gs://BUCKET/models/NAME")
     else:
         yield Check("models", True, f"{config.teacher.model}, {config.student.model}")
-    for name in FILES:
+    for name in DATA_FILES:
         place = getattr(config.data, name)
         if "://" in place:
             yield _data(f"data_{name}", place)

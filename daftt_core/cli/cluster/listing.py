@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from daftt_core.cli.cluster.endings import kubeflows_message, reasons_of
-from daftt_core.cli.cluster.remote import ENDED, Remote, state_of
+from daftt_core.cli.cluster.remote import Remote, seconds_of, state_of
 from daftt_core.records import visible_line
 from daftt_core.telemetry import duration
 
@@ -57,15 +57,13 @@ def find_remote_runs(remote: Remote) -> list[RemoteRun]:
 
 
 def _read(remote: Remote, run: Any, reason: str) -> RemoteRun:
-    now = datetime.now(UTC)
-    ended = run.finished_at if run.state in ENDED else None
     return RemoteRun(
         run_id=run.run_id,
         name=run.display_name,
         status=state_of(run).lower(),
         message=reason or kubeflows_message(run),
-        age_seconds=(now - run.created_at).total_seconds(),
-        seconds=((ended or now) - run.created_at).total_seconds(),
+        age_seconds=(datetime.now(UTC) - run.created_at).total_seconds(),
+        seconds=seconds_of(run),
         link=remote.run_link(run.run_id),
     )
 

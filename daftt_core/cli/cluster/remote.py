@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -146,6 +147,12 @@ def connect(connection: Connection, *, dry_run: bool = False) -> Remote:
             err=True,
         )
     return Remote(_client(connection), connection, dry_run, several_users)
+
+
+def seconds_of(run: Any) -> float:
+    """Return how long a run took, or has taken so far."""
+    ended = run.finished_at if run.state in ENDED else None
+    return float(((ended or datetime.now(UTC)) - run.created_at).total_seconds())
 
 
 def state_of(run: Any) -> str:

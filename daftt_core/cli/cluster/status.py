@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from daftt_core.cli.cluster.connection import Connection, with_connection
 from daftt_core.cli.cluster.endings import part_ending, part_statuses
-from daftt_core.cli.cluster.remote import ENDED, connect, state_of
+from daftt_core.cli.cluster.remote import ENDED, connect, seconds_of, state_of
 from daftt_core.cli.cluster.remote_runs import RunPart, find_run, runs_of
 from daftt_core.cli.cluster.steps import RemoteStep, remote_steps
 from daftt_core.cli.commands import IN_PROGRESS
@@ -120,14 +119,9 @@ def _state(run: Any) -> str:
     return state_of(run).lower()
 
 
-def _seconds(run: Any) -> float:
-    ended = run.finished_at if run.state in ENDED else None
-    return float(((ended or datetime.now(UTC)) - run.created_at).total_seconds())
-
-
 def _show(run: Any, folders: _Folders, steps: Sequence[RemoteStep], link: str) -> None:
     word = "after" if run.state in ENDED else "for"
-    say(visible_line(f"{run.display_name}: {_state(run)} {word} {duration(_seconds(run))}"))
+    say(visible_line(f"{run.display_name}: {_state(run)} {word} {duration(seconds_of(run))}"))
     say(link)
     for uri in folders.uris:
         say(visible_line(uri))
@@ -152,7 +146,7 @@ def _fields(run: Any, folders: _Folders, steps: Sequence[RemoteStep], link: str)
         "run_id": run.run_id,
         "name": run.display_name,
         "state": _state(run),
-        "seconds": round(_seconds(run), 1),
+        "seconds": round(seconds_of(run), 1),
         "link": link,
         "folders": folders.uris,
         "stages": [asdict(stage) for stage in folders.stages],

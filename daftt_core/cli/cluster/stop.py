@@ -11,8 +11,7 @@ from daftt_core.cli.printing import say
 from daftt_core.errors import DafttError, JobError
 from daftt_core.records import visible_line
 from daftt_core.storage import open_storage
-from daftt_core.workspace import Run
-from daftt_core.workspace.status import mark_stopped
+from daftt_core.workspace import Run, mark_stopped
 
 _REASON = "stopped by daftt stop; submit the run again to resume it"
 
