@@ -117,7 +117,11 @@ def guard(session: Session, adapter: HTTPAdapter) -> None:
 class _Guarded(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         connection = super()._new_conn()
-        peer = str(connection.getpeername()[0])
+        try:
+            peer = str(connection.getpeername()[0])
+        except OSError:  # the server has reset it already
+            connection.close()
+            raise
         if is_metadata_service(peer):  # nothing was sent yet
             connection.close()
             raise MetadataServiceError(
