@@ -23,7 +23,7 @@ import numpy as np
 from daftt_core.config import Config, from_flat
 from daftt_core.data import prepare, prepare_mixture
 from daftt_core.engines import LabelScorer, LocalEngine
-from daftt_core.evaluation.calibration import fit_temperature_and_bias
+from daftt_core.evaluation.calibration import fit_calibration
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.modeling import load_causal_lm
 from daftt_core.preflight import resolve
@@ -92,7 +92,7 @@ def _right_answers(config: Config, seed: int) -> list[bool]:
     half = np.array([seed_for(run.seed, "calibration", example.id) % 2 for example in dev])
     right = np.empty(len(dev), dtype=bool)
     for part in (0, 1):
-        fitted = fit_temperature_and_bias(log_probs[half != part], gold[half != part])
+        fitted = fit_calibration([log_probs[half != part]], gold[half != part])
         probs = fitted.apply(log_probs[half == part])
         right[half == part] = probs.argmax(axis=1) == gold[half == part]
     print(

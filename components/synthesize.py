@@ -30,4 +30,5 @@ def synthesize(
     with stage_process(in_loop=True):
         here, config = load_run(run, settings)
         write = {"annotated": annotate, "generated": generate}[source]
-        return write(here, config.synthesis, int(shard), data, teacher, assessment).reference
+        made = write(here, config.synthesis, config.student, int(shard), data, teacher, assessment)
+        return made.reference

@@ -39,6 +39,9 @@ class SynthesisConfig(Section):
     correct_prior: bool = True
     """Divide the teacher's preference for some labels, measured on inputs without content, out
     of its answers."""
+    second_opinion: bool = True
+    """Let the students of the labels alone judge each input beside the teacher: both opinions are
+    combined as fits dev best, and the teacher's alone is taken where dev does not prefer that."""
     min_precision: Share = 0.0
     """Share of labels that should be right, as measured on dev: below the confidence that
     reaches it the teacher gives no label. 0: it always gives one."""

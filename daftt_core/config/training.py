@@ -129,6 +129,13 @@ class StudentConfig(Section):
     """How the students are trained."""
 
     model: str = Field(default="all-minilm-l6-v2", min_length=1, description=f"Student: {_MODEL}")
+    pooling: Literal["mean", "own"] = "mean"
+    """What a new classifier reads: the mean over an input's tokens (mean; models of BERT's and
+    RoBERTa's kinds), or what the model's own head reads, such as the first token (own)."""
+    baseline: Literal["best", "plain", "contrastive"] = "best"
+    """How students of the labels alone are trained: fine-tuned (plain), by contrast of their inputs
+    and a regression on top (contrastive; one label an input, and mean pooling), or both ways, of
+    which dev takes the better (best)."""
     seeds: int = Field(default=3, ge=1, le=50)
     """Students per arm."""
     epochs: int = Field(default=2, ge=1, le=10_000)

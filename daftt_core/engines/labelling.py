@@ -10,7 +10,6 @@ from scipy.special import log_softmax, logsumexp
 
 from daftt_core.engines.engine import Engine
 from daftt_core.errors import ModelError
-from daftt_core.evaluation.calibration import Calibration
 from daftt_core.records import Example
 from daftt_core.tasks import Task, answer_prompt
 
@@ -18,7 +17,7 @@ _CONTENT_FREE = ("N/A", "[MASK]", "")
 
 
 class LabelScorer:
-    """Computes the distribution over a task's labels for each input.
+    """Computes uncalibrated scores of a task's labels for each input.
 
     A model prefers some labels whatever it is asked about. That preference is measured on inputs
     without content and divided out (Zhao et al. 2021, "Calibrate Before Use", section 5, with the
@@ -27,7 +26,6 @@ class LabelScorer:
     Args:
         engine: Queries the teacher.
         task: A classification task.
-        calibration: Applied to the scores; None leaves them as they are.
         correct_prior: Whether the preference is divided out.
     """
 
@@ -35,13 +33,11 @@ class LabelScorer:
         self,
         engine: Engine,
         task: Task,
-        calibration: Calibration | None = None,
         *,
         correct_prior: bool,
     ) -> None:
         self._engine = engine
         self._task = task
-        self._calibration = calibration
         self._correct_prior = correct_prior
         self._log_prior: NDArray[np.float64] | None = None
 
@@ -67,13 +63,6 @@ class LabelScorer:
         if not self._correct_prior:
             return scores
         return np.asarray(log_softmax(scores - self.log_prior(), axis=1))
-
-    def probs(self, examples: Sequence[Example]) -> NDArray[np.float64]:
-        """Return calibrated probabilities, of shape [examples, labels]."""
-        log_probs = self.log_probs(examples)
-        if self._calibration is None:
-            return np.exp(log_probs)
-        return self._calibration.apply(log_probs)
 
     def _score(self, examples: Sequence[Example]) -> NDArray[np.float64]:
         prompts = [answer_prompt(self._task, example) for example in examples]

@@ -10,7 +10,7 @@ from daftt_core.evaluation.calibration import (
     Calibration,
     ReliabilityBin,
     expected_calibration_error,
-    fit_temperature_and_bias,
+    fit_calibration,
     reliability_bins,
 )
 from daftt_core.evaluation.evaluate import evaluate, read_evaluation
@@ -51,7 +51,7 @@ __all__ = [
     "SliceScore",
     "evaluate",
     "expected_calibration_error",
-    "fit_temperature_and_bias",
+    "fit_calibration",
     "metrics_for_task",
     "read_evaluation",
     "reliability_bins",

@@ -6,6 +6,7 @@ the labels given with 0.8, four in five should be right.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,37 +17,44 @@ from pydantic import BaseModel, ConfigDict, Field
 Floats = npt.NDArray[np.float64]
 
 _LEAST_LOG_PROBABILITY = -700.0  # exp() of less is 0.0, and -inf has no gradient
-_LOG_TEMPERATURE_BOUND = 5.0  # temperatures from 0.007 to 148
+_GREATEST_WEIGHT = 150.0
 
 
 class Calibration(BaseModel):
-    """A temperature and one bias per label: ``softmax(log_probs / temperature + bias)``.
+    """One weight for each opinion and one bias for each label.
+
+    The probabilities are ``softmax(weights[0] * log_probs[0] + ... + bias)``: a logarithmic opinion
+    pool (C. Genest and J. V. Zidek, "Combining Probability Distributions", 1986, section 3). A
+    single opinion is only calibrated: its weight is the inverse of a temperature.
 
     Attributes:
-        temperature: Above 1 it makes the probabilities less extreme, below 1 more.
+        weights: How much each opinion counts; the teacher's is the first.
         bias: Added to each label's logit, in label order; sums to zero when fitted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    temperature: float = Field(default=1.0, gt=0)
+    weights: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     bias: tuple[float, ...]
 
-    def apply(self, log_probs: npt.ArrayLike) -> Floats:
+    def apply(self, *opinions: npt.ArrayLike) -> Floats:
         """Return calibrated probabilities.
 
         Args:
-            log_probs: Log-probabilities or logits, shape [examples, labels].
+            opinions: Log-probabilities or logits of each opinion, shape [examples, labels].
 
         Returns:
             Probabilities of the same shape; each row sums to 1.
         """
         from scipy.special import softmax
 
-        logits = _checked(log_probs)
-        if logits.shape[1] != len(self.bias):
-            raise ValueError(f"{logits.shape[1]} labels, but there are {len(self.bias)} biases")
-        return np.asarray(softmax(logits / self.temperature + np.asarray(self.bias), axis=1))
+        stacked = _stacked(opinions)
+        if len(stacked) != len(self.weights):
+            raise ValueError(f"{len(stacked)} opinions, but there are {len(self.weights)} weights")
+        if stacked.shape[2] != len(self.bias):
+            raise ValueError(f"{stacked.shape[2]} labels, but there are {len(self.bias)} biases")
+        logits = np.tensordot(np.asarray(self.weights), stacked, axes=1)
+        return np.asarray(softmax(logits + np.asarray(self.bias), axis=1))
 
 
 @dataclass(frozen=True)
@@ -64,16 +72,17 @@ class ReliabilityBin:
     count: int
 
 
-def fit_temperature_and_bias(log_probs: npt.ArrayLike, gold: npt.ArrayLike) -> Calibration:
-    """Fit the temperature and biases that make held-out labels most likely.
+def fit_calibration(opinions: Sequence[npt.ArrayLike], gold: npt.ArrayLike) -> Calibration:
+    """Fit the weights and biases that make held-out labels most likely.
 
-    This is vector scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks",
-    section 4.2) with one slope for all labels. A standard normal prior on the log-temperature and
-    on each bias keeps the fit finite where few examples are given or all of them are right; it
-    weighs as much as a single example does, so it fades as examples are added.
+    For a single opinion this is vector scaling (Guo et al. 2017, "On Calibration of Modern Neural
+    Networks", section 4.2) with one slope for all labels. No weight is negative. A normal prior on
+    each weight, about an equal share of 1, and on each bias, about 0, keeps the fit finite where
+    few examples are given or all of them are right; it weighs as much as a single example does, so
+    it fades as examples are added.
 
     Args:
-        log_probs: Log-probabilities or logits, shape [examples, labels].
+        opinions: Log-probabilities or logits of each opinion, shape [examples, labels].
         gold: Index of the true label, shape [examples].
 
     Raises:
@@ -82,23 +91,26 @@ def fit_temperature_and_bias(log_probs: npt.ArrayLike, gold: npt.ArrayLike) -> C
     from scipy.optimize import minimize
     from scipy.special import log_softmax
 
-    logits, truth = _checked(log_probs), np.asarray(gold, dtype=np.int64)
-    _check_gold(logits, truth)
-    count, labels = logits.shape
+    logits, truth = _stacked(opinions), np.asarray(gold, dtype=np.int64)
+    _check_gold(logits[0], truth)
+    voices, count, labels = logits.shape
     one_hot = np.eye(labels)[truth]
+    start = np.concatenate((np.full(voices, 1 / voices), np.zeros(labels)))
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
-        log_temperature, bias = parameters[0], parameters[1:]
-        scaled = logits / np.exp(log_temperature)
-        log_probabilities = log_softmax(scaled + bias, axis=1)
+        weights, bias = parameters[:voices], parameters[voices:]
+        log_probabilities = log_softmax(np.tensordot(weights, logits, axes=1) + bias, axis=1)
         error = np.exp(log_probabilities) - one_hot
-        gradient = np.concatenate(([-(error * scaled).sum()], error.sum(axis=0))) + parameters
-        value = -(log_probabilities * one_hot).sum() + 0.5 * parameters @ parameters
+        strayed = parameters - start
+        slopes = np.tensordot(logits, error, axes=2)
+        gradient = np.concatenate((slopes, error.sum(axis=0))) + strayed
+        value = -(log_probabilities * one_hot).sum() + 0.5 * strayed @ strayed
         return float(value) / count, gradient / count
 
-    bounds = [(-_LOG_TEMPERATURE_BOUND, _LOG_TEMPERATURE_BOUND)] + [(None, None)] * labels
-    fit: Any = minimize(loss, np.zeros(labels + 1), jac=True, method="L-BFGS-B", bounds=bounds)
-    return Calibration(temperature=float(np.exp(fit.x[0])), bias=tuple(map(float, fit.x[1:])))
+    bounds = [(0, _GREATEST_WEIGHT)] * voices + [(None, None)] * labels
+    fit: Any = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    fitted = tuple(map(float, fit.x))
+    return Calibration(weights=fitted[:voices], bias=fitted[voices:])
 
 
 def reliability_bins(
@@ -140,11 +152,14 @@ def expected_calibration_error(probs: npt.ArrayLike, gold: npt.ArrayLike, bins: 
     return sum(bin_.count / total * abs(bin_.accuracy - bin_.confidence) for bin_ in filled)
 
 
-def _checked(log_probs: npt.ArrayLike) -> Floats:
-    table = np.asarray(log_probs, dtype=np.float64)
-    if table.ndim != 2 or np.isnan(table).any():
-        raise ValueError(f"log_probs: shape {table.shape}, must be [examples, labels] without NaN")
-    return np.asarray(np.maximum(table, _LEAST_LOG_PROBABILITY))
+def _stacked(opinions: Sequence[npt.ArrayLike]) -> Floats:
+    tables = [np.asarray(opinion, dtype=np.float64) for opinion in opinions]
+    shapes = [table.shape for table in tables]
+    if len(shapes[0]) != 2 or len(set(shapes)) > 1 or any(np.isnan(one).any() for one in tables):
+        raise ValueError(
+            f"log_probs: shapes {shapes}, must all be [examples, labels] alike, without NaN"
+        )
+    return np.maximum(np.stack(tables), _LEAST_LOG_PROBABILITY)
 
 
 def _check_gold(table: Floats, gold: npt.NDArray[np.int64]) -> None:
@@ -234,15 +249,19 @@ class Assessment(BaseModel):
         teacher: Description of the model that teaches.
         dev_score: Its score; of a classifier after calibration, each half of dev being scored with
             the calibration that was fitted on the other half.
+        labels_dev_score: In the same way the score of the labels that are given, where the students
+            have a say in them; else None.
         tuned_dev_score: The score of the tuned teacher where another model teaches; else None.
         untuned_dev_score: The score of the model the tuned teacher was made from.
         baseline_dev_score: Mean score of the students trained on the real examples alone.
-        gain_low: Lower end of the 95% interval of the score minus that of the baseline, in points;
-            None in assessments of versions without an interval.
+        gain_low: Lower end of the 95% interval of the score of what is taught minus that of the
+            baseline, in points; None in assessments of versions without an interval.
         gain_high: Its upper end.
-        passed: Whether the model may teach: it is not shown to be worse than the baseline.
+        passed: Whether the model may teach: what it teaches is not shown to be worse than the
+            baseline.
         label_prior: Probability of each label on inputs without content; empty for text outputs.
-        calibration: Temperature and biases fitted on all of dev; None for text outputs.
+        calibration: Weights and biases fitted on all of dev; None for text outputs.
+        baseline: Digest of the baseline's students, whose opinion counts; empty where it does not.
         abstention: Below which confidence no label is given, where a precision is required.
         ece_before: Expected calibration error of the raw distribution.
         ece_after: The same after calibration, on the halves as above.
@@ -256,6 +275,7 @@ class Assessment(BaseModel):
     dev_examples: int
     teacher: str = "the fine-tuned teacher"
     dev_score: float
+    labels_dev_score: float | None = None
     tuned_dev_score: float | None = None
     untuned_dev_score: float
     baseline_dev_score: float
@@ -264,6 +284,7 @@ class Assessment(BaseModel):
     passed: bool
     label_prior: dict[str, float] = {}
     calibration: Calibration | None = None
+    baseline: str = ""
     abstention: Abstention | None = None
     ece_before: float | None = None
     ece_after: float | None = None
@@ -274,3 +295,8 @@ class Assessment(BaseModel):
     def tuned(self) -> float:
         """Score of the tuned teacher, whether it teaches or not."""
         return self.dev_score if self.tuned_dev_score is None else self.tuned_dev_score
+
+    @property
+    def taught_dev_score(self) -> float:
+        """Score of what is taught: of the labels that are given, or of the teacher's outputs."""
+        return self.dev_score if self.labels_dev_score is None else self.labels_dev_score

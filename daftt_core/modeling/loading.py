@@ -32,6 +32,7 @@ from transformers.models.auto.modeling_auto import (
 from daftt_core.errors import ModelError
 from daftt_core.modeling.finding import find_model
 from daftt_core.modeling.machine import be_quiet, choose_device, meter_gpus, move_to
+from daftt_core.modeling.pooling import pool_by_mean, straighten_head
 from daftt_core.modeling.saving import read_as_text
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -123,14 +124,19 @@ class Template:
     Attributes:
         model: The model as it was read, on the CPU; it must not be trained.
         tokenizer: Its tokenizer.
+        pooled: Whether its new head reads the mean over the tokens.
     """
 
-    def __init__(self, name: str | Path, label_names: Sequence[str] | None) -> None:
+    def __init__(
+        self, name: str | Path, label_names: Sequence[str] | None, *, mean_pooling: bool = False
+    ) -> None:
         """Read the model.
 
         Args:
             name: What :func:`find_model` understands.
             label_names: A classifier's labels; None for a model that writes texts.
+            mean_pooling: Whether a classifier whose head is drawn reads the mean over the tokens,
+                where its kind allows that.
 
         Raises:
             ModelError: The model is missing, incomplete or of another kind.
@@ -140,6 +146,12 @@ class Template:
             self.model, self._drawn, self._headless = _read_writer(path), list[str](), False
         else:
             self.model, self._drawn, self._headless = _read_classifier(path, label_names)
+        self.pooled = (
+            mean_pooling
+            and label_names is not None
+            and (bool(self._drawn) or self._headless)
+            and pool_by_mean(self.model)
+        )
         self.model, self.tokenizer = _finish(path, self.model, torch.device("cpu"))
 
     def start(self) -> PreTrainedModel:
@@ -157,6 +169,8 @@ class Template:
             model = _with_new_head(self.model)
         else:
             model = copy.deepcopy(self.model)
+        if self.pooled:
+            straighten_head(model)
         move_to(model, choose_device())
         torch.nn.Module.eval(model)
         return model

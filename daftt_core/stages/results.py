@@ -181,6 +181,7 @@ class AssessmentResult(_Part):
         dev_examples: Number of dev examples.
         teacher: The model that teaches, in words.
         dev_score: Its score.
+        labels_dev_score: Score of the labels that are given, where the students have a say in them.
         tuned_dev_score: Score of the tuned teacher where another model teaches; else None.
         untuned_dev_score: Score of the model that the tuned teacher was made from.
         baseline_dev_score: Mean score of the students trained on the real examples alone.
@@ -196,6 +197,7 @@ class AssessmentResult(_Part):
     dev_examples: int
     teacher: str = "the fine-tuned teacher"
     dev_score: float
+    labels_dev_score: float | None = _absent()
     tuned_dev_score: float | None = None
     untuned_dev_score: float
     baseline_dev_score: float
@@ -328,6 +330,8 @@ class StudentsResult(_Part):
         kept_steps: By seed the step after which the weights were kept.
         dev_scores: By seed.
         metric: The metric of the scores.
+        tried: Mean score on dev of each way to train them; absent where there was one way.
+        way: The better one, by which they are trained: ``plain`` or ``contrastive``.
     """
 
     arm: str = ""
@@ -338,6 +342,8 @@ class StudentsResult(_Part):
     kept_steps: tuple[int, ...] = ()
     dev_scores: tuple[float, ...] = ()
     metric: str = ""
+    tried: dict[str, float] | None = _absent()
+    way: str = "plain"
 
 
 class PredictionsResult(_Part):

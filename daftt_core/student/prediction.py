@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import (
     LogitsProcessor,
     LogitsProcessorList,
@@ -25,6 +27,7 @@ from daftt_core.tasks import Task
 from daftt_core.telemetry import count_tokens
 
 _BATCH_SIZE = 64
+_LEAST_PROBABILITY = 1e-6  # as far as predictions are stored
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,50 @@ class Predictor:
         questions = encode(self._tokenizer, self._reading, examples, outputs=False)
         self.cut += questions.truncated["inputs"]
         return answer(self._model, self._tokenizer, self._reading, questions, on_batch)
+
+
+class Panel:
+    """The students of an arm as one classifier: the mean of their probabilities.
+
+    Args:
+        students: The arm's folder.
+        task: A classification task.
+        config: The settings that they were trained with.
+
+    Raises:
+        ModelError: A student cannot be loaded.
+    """
+
+    def __init__(self, students: Path, task: Task, config: StudentConfig) -> None:
+        self._labels = task.label_names
+        self._members = [
+            Predictor(students / f"seed-{seed}", task, config.max_length, config.max_target_length)
+            for seed in range(config.seeds)
+        ]
+
+    def log_probs(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+        """Return the log-probability of every label, of shape [examples, labels].
+
+        Raises:
+            ModelError: A student's scores are NaN.
+        """
+        answers = [member.answer(examples, lambda _: None) for member in self._members]
+        return mean_log_probs(
+            [[one.distribution for one in each] for each in answers], self._labels
+        )
+
+
+def mean_log_probs(
+    distributions: Sequence[Sequence[Mapping[str, float]]], labels: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the logarithm of the mean of students' probabilities, of shape [examples, labels].
+
+    Args:
+        distributions: Of each student, for each example.
+        labels: The labels in their order.
+    """
+    table = [[[one[label] for label in labels] for one in each] for each in distributions]
+    return np.asarray(np.log(np.maximum(np.mean(table, axis=0), _LEAST_PROBABILITY)))
 
 
 def _load(student: Path | str, task: Task) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from daftt_core.config import StudentConfig
 from daftt_core.errors import ConfigError
 from daftt_core.evaluation import REAL_ARM, score
-from daftt_core.modeling import Template, limit_threads, model_digest, save_model, set_seeds
+from daftt_core.modeling import Template, limit_threads, model_digest
 from daftt_core.records import (
     TRAITS,
-    Example,
     Prediction,
     SyntheticExample,
-    seed_for,
     write_jsonl,
 )
 from daftt_core.stages import (
@@ -27,10 +24,9 @@ from daftt_core.stages import (
     PredictionsResult,
     StudentsResult,
 )
-from daftt_core.storage import commit, sound_manifest
 from daftt_core.student.lessons import Lesson, read_arm
 from daftt_core.student.prediction import Questions
-from daftt_core.student.training import fit
+from daftt_core.student.seeds import Students
 from daftt_core.telemetry import Progress
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
 from daftt_core.workspace.progress import keep
@@ -69,18 +65,27 @@ def train_arm(
         collected = read_arm(run, arm, data_digest, curated_digest)
         dev = read_examples(run, DATA, data_digest, "dev")
         labels = run.task.label_names if run.task.is_classification else None
-        template = Template(config.model, labels)
+        template = Template(config.model, labels, mean_pooling=config.pooling == "mean")
         lesson = Lesson.of(run.task, config, arm, template, collected, dev)
-        summaries = _train_seeds(run, config, arm, template, lesson, folder)
+        students = Students(run, config, arm, template, collected, lesson, folder)
+        way, tried, answers = students.take_best(dev)
+        summaries = students.train(way)  # there is nothing left to train
+        write_jsonl(folder / "dev-predictions.jsonl", answers)
+        by_seed = [answers[i : i + len(dev)] for i in range(0, len(answers), len(dev))]
+        metric = run.task.primary_metric
         return StudentsResult(
             arm=arm,
             examples=collected.counts,
-            steps=lesson.steps(config),
+            steps=students.steps(way),
             truncated=lesson.truncated,
             train_losses=tuple(summary["train_loss"] for summary in summaries),
             kept_steps=tuple(summary["kept_step"] for summary in summaries),
-            dev_scores=tuple(_predict_dev(run, config, arm, dev, folder)),
-            metric=run.task.primary_metric,
+            dev_scores=tuple(
+                score(metric, [p.output for p in part], [p.gold for p in part]) for part in by_seed
+            ),
+            metric=metric,
+            tried=tried if len(tried) > 1 else None,
+            way=way,
         )
 
     return run_stage(run, STUDENTS.part(arm), inputs, work)
@@ -163,53 +168,6 @@ def contradicted(
     for answer in answers:  # their gold is the teacher's label
         doubts[answer.id] += (1 - answer.distribution[answer.gold]) / config.seeds
     return doubts
-
-
-def _train_seeds(
-    run: Run, config: StudentConfig, arm: str, template: Template, lesson: Lesson, folder: Path
-) -> list[dict[str, Any]]:
-    """Train the students that are not there yet; return the summary of every one."""
-    targets = [folder / f"seed-{index}" for index in range(config.seeds)]
-    committed = [sound_manifest(target, "training this student again") for target in targets]
-    steps = lesson.steps(config)
-    finished = sum(manifest is not None for manifest in committed)
-    progress = Progress(f"train {arm}", steps * config.seeds, "steps", done=steps * finished)
-    summaries = []
-    for index, (target, manifest) in enumerate(zip(targets, committed, strict=True)):
-        if manifest is None:
-            shutil.rmtree(target, ignore_errors=True)
-            seed = seed_for(run.seed, "student", str(index)) % 2**32  # numpy takes no more
-            set_seeds(seed)  # a classifier's head is drawn at its start
-            model = template.start()
-            train_loss, kept_step = fit(
-                model,
-                template.tokenizer,
-                lesson,
-                config,
-                seed=seed,
-                name=f"arm {arm!r}, seed {index}",
-                folder=target,
-                on_step=progress.advance,
-            )
-            save_model(model, template.tokenizer, target)
-            summary = {"train_loss": round(train_loss, 6), "kept_step": kept_step}
-            manifest = commit(target, target.name, summary)
-            keep(target)
-        summaries.append(manifest.summary)
-    return summaries
-
-
-def _predict_dev(
-    run: Run, config: StudentConfig, arm: str, dev: Sequence[Example], folder: Path
-) -> list[float]:
-    """Write the dev predictions of an arm; return the score of each seed."""
-    progress = Progress(f"dev scores of {arm}", len(dev) * config.seeds, "answers")
-    questions = Questions(run.task, config, dev)
-    predictions = _predict(questions, arm, config.seeds, folder, progress.advance)
-    write_jsonl(folder / "dev-predictions.jsonl", predictions)
-    by_seed = [predictions[i : i + len(dev)] for i in range(0, len(predictions), len(dev))]
-    metric = run.task.primary_metric
-    return [score(metric, [p.output for p in part], [p.gold for p in part]) for part in by_seed]
 
 
 def _predict(

@@ -13,14 +13,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rouge_score.rouge_scorer import RougeScorer
 
-from daftt_core.config import SynthesisConfig
+from daftt_core.config import StudentConfig, SynthesisConfig
 from daftt_core.engines import Completion, Engine, LabelScorer
-from daftt_core.evaluation.calibration import Abstention, Calibration
+from daftt_core.errors import DataError
+from daftt_core.evaluation import REAL_ARM
+from daftt_core.evaluation.calibration import Abstention, Assessment
 from daftt_core.records import Example, SyntheticExample, TextSample, normalize, seed_for
 from daftt_core.records.words import words_of
-from daftt_core.stages import ASSESSMENT
+from daftt_core.stages import ASSESSMENT, STUDENTS
+from daftt_core.student import Panel
 from daftt_core.tasks import Form, answer_prompt, parse_answer
 from daftt_core.workspace import Run, read_stage
 
@@ -70,29 +74,34 @@ class Outputs:
     """Gives inputs their outputs.
 
     Args:
-        assessment: Digest of the ``assessment`` stage, which holds the calibration.
+        assessment: Digest of the ``assessment`` stage, which holds the calibration, and says whose
+            opinions count.
         form: The form of the task's outputs.
+        student: The settings of the students, who may have a say in labels.
     """
 
     def __init__(
-        self, run: Run, config: SynthesisConfig, engine: Engine, assessment: str, form: Form
+        self,
+        run: Run,
+        config: SynthesisConfig,
+        engine: Engine,
+        assessment: str,
+        form: Form,
+        student: StudentConfig,
     ) -> None:
         self._run = run
         self._config = config
         self.engine = engine
         self._form = form
-        self._scorer: LabelScorer | None = None
+        self._judges: _Judges | None = None
         self._abstention: Abstention | None = None
         if run.task.is_classification:
             folder, _ = read_stage(run, ASSESSMENT, assessment)
-            text = (folder / "calibration.json").read_text(encoding="utf-8")
-            calibration = Calibration.model_validate_json(text)
-            self._scorer = LabelScorer(
-                engine, run.task, calibration, correct_prior=config.correct_prior
-            )
+            text = (folder / "assessment.json").read_text(encoding="utf-8")
+            assessed = Assessment.model_validate_json(text)
+            self._judges = _Judges(run, config, engine, assessed, student)
             if config.min_precision > 0:
-                text = (folder / "abstention.json").read_text(encoding="utf-8")
-                self._abstention = Abstention.model_validate_json(text)
+                self._abstention = assessed.abstention
 
     def give(
         self, inputs: Sequence[SyntheticExample], temperature: float
@@ -106,20 +115,20 @@ class Outputs:
         """
         if not inputs:
             return []
-        if self._scorer is None:
+        if self._judges is None:
             return self._write(inputs, temperature)
-        return self._label(self._scorer, inputs, temperature)
+        return self._label(self._judges, inputs, temperature)
 
     def share_shown(self, example: SyntheticExample) -> float:
         """Return the fraction of an input that the teacher was shown with its last query."""
         return self.engine.share_shown(answer_prompt(self._run.task, example))
 
     def _label(
-        self, scorer: LabelScorer, inputs: Sequence[SyntheticExample], temperature: float
+        self, judges: _Judges, inputs: Sequence[SyntheticExample], temperature: float
     ) -> list[SyntheticExample]:
         names = self._run.task.label_names
         labelled = []
-        for example, probs in zip(inputs, scorer.probs(inputs), strict=True):
+        for example, probs in zip(inputs, judges.probs(inputs), strict=True):
             chosen = _draw(probs, temperature, self._seed(example))
             confidence = float(probs[chosen])
             sure = self._abstention is None or self._abstention.allows(confidence)
@@ -186,6 +195,38 @@ class Outputs:
 
     def _seed(self, example: Example, *number: str) -> int:
         return seed_for(self._run.seed, "output", example.id, *number)
+
+
+class _Judges:
+    """The teacher and, where dev prefers that, the students of the labels alone.
+
+    Raises:
+        DataError: The assessment is of a task without labels.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        config: SynthesisConfig,
+        engine: Engine,
+        assessed: Assessment,
+        student: StudentConfig,
+    ) -> None:
+        if assessed.calibration is None:
+            raise DataError(f"{ASSESSMENT}: holds no calibration; assess the teacher again")
+        self._calibration = assessed.calibration
+        self._scorer = LabelScorer(engine, run.task, correct_prior=config.correct_prior)
+        self._panel: Panel | None = None
+        if assessed.baseline:
+            folder, _ = read_stage(run, STUDENTS.part(REAL_ARM), assessed.baseline)
+            self._panel = Panel(folder, run.task, student)
+
+    def probs(self, inputs: Sequence[Example]) -> NDArray[np.float64]:
+        """Return calibrated probabilities, of shape [inputs, labels]."""
+        opinions = [self._scorer.log_probs(inputs)]
+        if self._panel is not None:
+            opinions.append(self._panel.log_probs(inputs))
+        return self._calibration.apply(*opinions)
 
 
 def _draw(probs: np.ndarray, temperature: float, seed: int) -> int:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from daftt_core.config import SynthesisConfig
+from daftt_core.config import StudentConfig, SynthesisConfig
 from daftt_core.engines import open_engine
 from daftt_core.records import Example, SyntheticExample, digest, iterate_jsonl
 from daftt_core.stages import DATA, TEACHER, ShardResult, shard_of
@@ -20,13 +20,20 @@ from daftt_core.workspace import Run, StageResult, read_examples, read_forms, re
 
 
 def annotate(
-    run: Run, config: SynthesisConfig, shard: int, data: str, teacher: str, assessment: str
+    run: Run,
+    config: SynthesisConfig,
+    student: StudentConfig,
+    shard: int,
+    data: str,
+    teacher: str,
+    assessment: str,
 ) -> StageResult[ShardResult]:
     """Annotate one shard of the real, unlabelled inputs: the teacher adds their outputs.
 
     Args:
         run: The run.
         config: The settings of the teacher's queries.
+        student: The settings of the students, who may have a say in labels.
         shard: Which shard, from 0.
         data: Digest of the ``data`` stage.
         teacher: Digest of the ``teacher`` stage.
@@ -42,7 +49,7 @@ def annotate(
             if (stream := stream_of(example.id, config.streams)) in streams:
                 streams[stream].append(example)
         form = read_forms(run, data).outputs
-        with _open_outputs(run, config, teacher, assessment, form) as outputs:
+        with _open_outputs(run, config, student, teacher, assessment, form) as outputs:
 
             def make(block: Sequence[Example]) -> list[SyntheticExample]:
                 unlabelled = [
@@ -69,7 +76,13 @@ def annotate(
 
 
 def generate(
-    run: Run, config: SynthesisConfig, shard: int, data: str, teacher: str, assessment: str
+    run: Run,
+    config: SynthesisConfig,
+    student: StudentConfig,
+    shard: int,
+    data: str,
+    teacher: str,
+    assessment: str,
 ) -> StageResult[ShardResult]:
     """Generate one shard of the new examples: the teacher writes inputs, then their outputs.
 
@@ -82,6 +95,7 @@ def generate(
     Args:
         run: The run.
         config: The settings of the teacher's queries.
+        student: The settings of the students, who may have a say in labels.
         shard: Which shard, from 0.
         data: Digest of the ``data`` stage.
         teacher: Digest of the ``teacher`` stage.
@@ -98,7 +112,7 @@ def generate(
             for stream in streams_of(shard, config)
         ]
         forms = read_forms(run, data)
-        with _open_outputs(run, config, teacher, assessment, forms.outputs) as outputs:
+        with _open_outputs(run, config, student, teacher, assessment, forms.outputs) as outputs:
             writer = InputWriter(run, config, outputs.engine, requests, forms.inputs)
 
             def make(block: Sequence[_Numbered]) -> list[SyntheticExample]:
@@ -139,8 +153,13 @@ class _Numbered:
 
 @contextmanager
 def _open_outputs(
-    run: Run, config: SynthesisConfig, teacher: str, assessment: str, form: Form
+    run: Run,
+    config: SynthesisConfig,
+    student: StudentConfig,
+    teacher: str,
+    assessment: str,
+    form: Form,
 ) -> Iterator[Outputs]:
     folder, _ = read_stage(run, TEACHER, teacher)
     with open_engine(config, folder) as opened:
-        yield Outputs(run, config, opened.engine, assessment, form)
+        yield Outputs(run, config, opened.engine, assessment, form, student)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,39 @@ from daftt_core.evaluation.calibration import (
     Assessment,
     choose_threshold,
     expected_calibration_error,
-    fit_temperature_and_bias,
+    fit_calibration,
     reliability_bins,
 )
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Example, Prediction, read_jsonl, seed_for, write_jsonl, write_text
 from daftt_core.stages import ASSESSMENT, DATA, STUDENTS, TEACHER, AssessmentResult
+from daftt_core.student import mean_log_probs
 from daftt_core.tasks import Form, answer_prompt, parse_answer
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, read_stage, run_stage
 
 _CONFIDENCE = 0.95
 _RESAMPLES = 10_000
+_LEAST_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """One model on dev: its answers, their score, and the assessment's fields about calibration."""
+    """Answers to dev, by one model or by several together.
+
+    Attributes:
+        answers: The answers.
+        score: Their score.
+        log_probs: The first model's own, of shape [examples, labels]; None for text outputs.
+        probs: The same after calibration, each half of dev with what was fitted on the other.
+        calibration: The assessment's fields about calibration.
+    """
 
     answers: list[Prediction]
     score: float
-    calibration: dict[str, Any]
+    log_probs: NDArray[np.float64] | None = None
+    probs: NDArray[np.float64] | None = None
+    calibration: dict[str, Any] = field(default_factory=dict)
 
 
 def assess(
@@ -51,6 +63,10 @@ def assess(
     baseline: str,
 ) -> StageResult[AssessmentResult]:
     """Score the teacher on dev, calibrate it, and decide whether it may teach.
+
+    Where the students of the labels alone are to give a second opinion, a weight for each is fitted
+    with the calibration; what is taught are then the labels of both together, if their log-loss on
+    dev is lower than the teacher's alone. All of this is cross-fitted on two halves of dev.
 
     The tuned teacher's answers to the dev examples are kept in ``dev-predictions.jsonl``, so that
     two teachers can be compared example by example.
@@ -84,10 +100,13 @@ def assess(
         if not opened.is_tuned:
             tuned = _score(run, synthesis, open_local(synthesis, teacher_folder), dev, form)
         progress.advance()
-        baseline_answers = read_jsonl(baseline_folder / "dev-predictions.jsonl", Prediction)
+        by_seed = _by_seed(baseline_folder, dev)
+        taught = teaching
+        if synthesis.second_opinion and run.task.is_classification:
+            taught = _with_students(run, synthesis, dev, teaching, by_seed)
         gain = gain_over(
-            baseline_answers,
-            teaching.answers,
+            by_seed,
+            taught.answers,
             run.task.primary_metric,
             seed=seed_for(run.seed, "gate"),
         )
@@ -96,21 +115,20 @@ def assess(
             dev_examples=len(dev),
             teacher=opened.model,
             dev_score=teaching.score,
+            labels_dev_score=None if taught is teaching else taught.score,
+            baseline="" if taught is teaching else baseline,
             tuned_dev_score=None if opened.is_tuned else tuned.score,
             untuned_dev_score=untuned.score,
             baseline_dev_score=float(np.mean(students.dev_scores)),
             gain_low=gain.low,
             gain_high=gain.high,
             passed=gain.high >= 0,
-            **teaching.calibration,
+            **teaching.calibration | taught.calibration,
         )
         write_jsonl(folder / "dev-predictions.jsonl", tuned.answers)
         write_text(folder / "assessment.json", assessment.model_dump_json(indent=1))
-        if assessment.calibration is not None:
-            write_text(folder / "calibration.json", assessment.calibration.model_dump_json())
         if assessment.abstention is not None:
             _log_abstention(assessment.abstention)
-            write_text(folder / "abstention.json", assessment.abstention.model_dump_json())
         return AssessmentResult.model_validate(assessment.model_dump())
 
     queries = synthesis.model_dump(
@@ -119,6 +137,7 @@ def assess(
             "max_new_tokens",
             "correct_prior",
             "min_precision",
+            "second_opinion",
             "engine",
             "server_url",
             "server_command",
@@ -149,10 +168,12 @@ def _log_abstention(abstention: Abstention) -> None:
 
 
 def _check_gate(run: Run, assessment: AssessmentResult) -> None:
+    taught, who = assessment.dev_score, assessment.teacher
+    if assessment.labels_dev_score is not None:
+        taught, who = assessment.labels_dev_score, f"{who} and the baseline students together"
     scores = (
-        f"on {assessment.dev_examples} dev examples the {assessment.metric} of "
-        f"{assessment.teacher} is {assessment.dev_score:.3f} and the baseline student's "
-        f"{assessment.baseline_dev_score:.3f}"
+        f"on {assessment.dev_examples} dev examples the {assessment.metric} of {who} is "
+        f"{taught:.3f} and the baseline students' {assessment.baseline_dev_score:.3f}"
     )
     if assessment.gain_low is not None and assessment.gain_high is not None:
         scores += (
@@ -160,57 +181,66 @@ def _check_gate(run: Run, assessment: AssessmentResult) -> None:
             f"{assessment.gain_high:+.1f} points)"
         )
     if assessment.passed and (assessment.gain_low or 0) > 0:
-        log.info("gate passed, the teacher is better than the baseline student: %s", scores)
+        log.info("gate passed, what is taught is better than the baseline students: %s", scores)
     elif assessment.passed:
         log.warning(
-            "gate passed, but whether the teacher is better than the baseline student cannot be "
-            "told: %s",
+            "gate passed, but whether what is taught is better than the baseline students cannot "
+            "be told: %s",
             scores,
         )
     elif run.on_gate_fail == "continue":
         log.warning("gate not passed, continuing because of on_gate_fail: %s", scores)
     else:
         raise GateError(
-            f"the teacher is clearly no better than the baseline student: {scores}; label more "
-            "examples, train it longer (teacher_epochs), choose a larger teacher (teacher_model), "
-            "or continue all the same with on_gate_fail=continue"
+            f"what would be taught is clearly no better than the baseline students: {scores}; "
+            "label more examples, train the teacher longer (teacher_epochs), choose a larger one "
+            "(teacher_model), or continue all the same with on_gate_fail=continue"
         )
 
 
-def gain_over(
-    baseline: Sequence[Prediction], teacher: Sequence[Prediction], metric: str, *, seed: int
-) -> Interval:
-    """Return the 95% interval of the teacher's mean score minus that of the baseline, in points.
-
-    It is resampled over the dev examples, the same for both, and over the baseline's seeds, as an
-    arm's gain is over the test examples.
-
-    Args:
-        baseline: Answers of all of the baseline's students.
-        teacher: The teacher's answers to the same examples.
-        metric: A metric that is a mean over examples.
-        seed: Seed of the resampling.
+def _by_seed(baseline: Path, dev: Sequence[Example]) -> list[list[Prediction]]:
+    """Return each baseline student's answers to the dev examples, in their order.
 
     Raises:
-        DataError: A student of the baseline did not answer the same examples.
+        DataError: A student did not answer the same examples.
     """
     by_seed: dict[int, dict[str, Prediction]] = {}
-    for answer in baseline:
+    for answer in read_jsonl(baseline / "dev-predictions.jsonl", Prediction):
         by_seed.setdefault(answer.seed, {})[answer.id] = answer
-    ids = [answer.id for answer in teacher]
+    ids = [example.id for example in dev]
     for seed, answers in by_seed.items():
         if answers.keys() != set(ids):
             raise DataError(
                 f"students/real: seed {seed} did not answer the dev examples that the teacher "
                 "answers; train it again"
             )
+    return [[answers[id_] for id_ in ids] for answers in by_seed.values()]
+
+
+def gain_over(
+    baseline: Sequence[Sequence[Prediction]],
+    taught: Sequence[Prediction],
+    metric: str,
+    *,
+    seed: int,
+) -> Interval:
+    """Return the 95% interval of the mean score of what is taught minus the baseline's, in points.
+
+    It is resampled over the dev examples, the same for both, and over the baseline's seeds, as an
+    arm's gain is over the test examples.
+
+    Args:
+        baseline: Answers of each of the baseline's students.
+        taught: What is taught, for the same examples in the same order.
+        metric: A metric that is a mean over examples.
+        seed: Seed of the resampling.
+    """
 
     def scores(answers: Sequence[Prediction]) -> NDArray[np.float64]:
         outputs, golds = [one.output for one in answers], [one.gold for one in answers]
         return score_examples(metric, outputs, golds)
 
-    students = [scores([answers[id_] for id_ in ids]) for answers in by_seed.values()]
-    both = np.array([students, [scores(teacher)] * len(students)])
+    both = np.array([[scores(each) for each in baseline], [scores(taught)] * len(baseline)])
     means = 100 * bootstrap_means(both, _RESAMPLES, seed, "compare the teacher with the baseline")
     return percentile_interval(means[:, 1] - means[:, 0], _CONFIDENCE)
 
@@ -218,27 +248,110 @@ def gain_over(
 def _score(
     run: Run, synthesis: SynthesisConfig, engine: Engine, dev: Sequence[Example], form: Form
 ) -> _Scored:
-    calibration: dict[str, Any] = {}
-    distributions: list[dict[str, float]] = [{}] * len(dev)
     if run.task.is_classification:
         scorer = LabelScorer(engine, run.task, correct_prior=synthesis.correct_prior)
-        probs, calibration = _calibrate(run, synthesis, dev, scorer.log_probs(dev))
-        labels = run.task.label_names
-        predicted = [labels[index] for index in probs.argmax(axis=1)]
-        distributions = [dict(zip(labels, row, strict=True)) for row in probs.tolist()]
+        scored = _judge(run, synthesis, dev, [scorer.log_probs(dev)])
         prior = np.exp(scorer.log_prior()).tolist()
-        calibration["label_prior"] = dict(zip(labels, prior, strict=True))
-    else:
-        completions = engine.write(
-            [answer_prompt(run.task, example) for example in dev],
-            [0] * len(dev),
-            temperature=0.0,
-            top_p=1.0,
-            max_new_tokens=synthesis.max_new_tokens,
-            stops=form.stops,
+        scored.calibration["label_prior"] = dict(zip(run.task.label_names, prior, strict=True))
+        return scored
+    completions = engine.write(
+        [answer_prompt(run.task, example) for example in dev],
+        [0] * len(dev),
+        temperature=0.0,
+        top_p=1.0,
+        max_new_tokens=synthesis.max_new_tokens,
+        stops=form.stops,
+    )
+    texts = [parse_answer(run.task, written.text, form) or "" for written in completions]
+    answers = _answers(run, dev, texts, [{}] * len(dev))
+    return _Scored(answers, _score_of(run, answers))
+
+
+def _with_students(
+    run: Run,
+    synthesis: SynthesisConfig,
+    dev: Sequence[Example],
+    teaching: _Scored,
+    students: Sequence[Sequence[Prediction]],
+) -> _Scored:
+    """Return the labels of teacher and students together, or the teacher's if dev prefers them."""
+    labels = run.task.label_names
+    opinion = mean_log_probs([[one.distribution for one in each] for each in students], labels)
+    own = teaching.log_probs
+    together = _judge(run, synthesis, dev, [own, opinion] if own is not None else [opinion])
+    losses = {
+        name: _log_loss(run, dev, one) for name, one in (("own", teaching), ("both", together))
+    }
+    log.info(
+        "log-loss on dev: %.3f by the teacher alone, %.3f together with the students of the labels "
+        "alone; %s taught",
+        losses["own"],
+        losses["both"],
+        "both are" if losses["both"] < losses["own"] else "the teacher's labels are",
+    )
+    return together if losses["both"] < losses["own"] else teaching
+
+
+def _judge(
+    run: Run,
+    synthesis: SynthesisConfig,
+    dev: Sequence[Example],
+    opinions: Sequence[NDArray[np.float64]],
+) -> _Scored:
+    """Return the labels that opinions give together, calibrated on dev and cross-fitted there.
+
+    Args:
+        run: The run.
+        synthesis: The settings of the teacher's queries.
+        dev: The dev examples.
+        opinions: Log-probabilities, each of shape [examples, labels].
+    """
+    labels = run.task.label_names
+    gold = _gold(run, dev)
+    half = np.array([seed_for(run.seed, "calibration", example.id) % 2 for example in dev])
+    before = np.exp(opinions[0])
+    after = before.copy()
+    for judged in (half == 0, half == 1):
+        if judged.any() and not judged.all():
+            fitted = fit_calibration([each[~judged] for each in opinions], gold[~judged])
+            after[judged] = fitted.apply(*(each[judged] for each in opinions))
+    chosen = after.argmax(axis=1)
+    abstention = None
+    if synthesis.min_precision > 0:
+        abstention = choose_threshold(
+            after.max(axis=1), chosen == gold, half, synthesis.min_precision
         )
-        predicted = [parse_answer(run.task, written.text, form) or "" for written in completions]
-    answers = [
+    distributions = [dict(zip(labels, row, strict=True)) for row in after.tolist()]
+    answers = _answers(run, dev, [labels[index] for index in chosen], distributions)
+    calibration: dict[str, Any] = {
+        "abstention": abstention,
+        "calibration": fit_calibration(opinions, gold),
+        "ece_before": expected_calibration_error(before, gold),
+        "ece_after": expected_calibration_error(after, gold),
+        "bins_before": reliability_bins(before, gold),
+        "bins_after": reliability_bins(after, gold),
+    }
+    return _Scored(answers, _score_of(run, answers), opinions[0], after, calibration)
+
+
+def _gold(run: Run, dev: Sequence[Example]) -> NDArray[np.int64]:
+    return np.array([run.task.label_names.index(example.output or "") for example in dev])
+
+
+def _log_loss(run: Run, dev: Sequence[Example], scored: _Scored) -> float:
+    if scored.probs is None:
+        raise TypeError("texts have no log-loss")
+    right = scored.probs[np.arange(len(dev)), _gold(run, dev)]
+    return float(-np.log(np.maximum(right, _LEAST_PROBABILITY)).mean())
+
+
+def _answers(
+    run: Run,
+    dev: Sequence[Example],
+    outputs: Sequence[str],
+    distributions: Sequence[dict[str, float]],
+) -> list[Prediction]:
+    return [
         Prediction(
             id=example.id,
             arm="teacher",
@@ -247,37 +360,10 @@ def _score(
             output=output,
             distribution=distribution,
         )
-        for example, output, distribution in zip(dev, predicted, distributions, strict=True)
+        for example, output, distribution in zip(dev, outputs, distributions, strict=True)
     ]
-    metric = run.task.primary_metric
-    dev_score = score(metric, predicted, [answer.gold for answer in answers])
-    return _Scored(answers, dev_score, calibration)
 
 
-def _calibrate(
-    run: Run, synthesis: SynthesisConfig, dev: Sequence[Example], log_probs: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """Return cross-fitted probabilities, and the assessment's fields about calibration."""
-    labels = run.task.label_names
-    gold = np.array([labels.index(example.output or "") for example in dev])
-    half = np.array([seed_for(run.seed, "calibration", example.id) % 2 for example in dev])
-    probs = np.exp(log_probs)
-    after = probs.copy()
-    for judged in (half == 0, half == 1):
-        if judged.any() and not judged.all():
-            fitted = fit_temperature_and_bias(log_probs[~judged], gold[~judged])
-            after[judged] = fitted.apply(log_probs[judged])
-    chosen = after.argmax(axis=1)
-    abstention = None
-    if synthesis.min_precision > 0:
-        abstention = choose_threshold(
-            after.max(axis=1), chosen == gold, half, synthesis.min_precision
-        )
-    return after, {
-        "abstention": abstention,
-        "calibration": fit_temperature_and_bias(log_probs, gold),
-        "ece_before": expected_calibration_error(probs, gold),
-        "ece_after": expected_calibration_error(after, gold),
-        "bins_before": reliability_bins(probs, gold),
-        "bins_after": reliability_bins(after, gold),
-    }
+def _score_of(run: Run, answers: Sequence[Prediction]) -> float:
+    outputs, golds = [answer.output for answer in answers], [answer.gold for answer in answers]
+    return score(run.task.primary_metric, outputs, golds)

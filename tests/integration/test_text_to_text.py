@@ -92,8 +92,8 @@ def test_all_stages_from_python(tmp_path: Path) -> None:
     )
     assert assessment.summary["metric"] == "rougeL"
     asked = (teacher.digest, assessment.digest)
-    shard = annotate(run, config.synthesis, 0, data.digest, *asked)
-    written = generate(run, config.synthesis, 0, data.digest, *asked)
+    shard = annotate(run, config.synthesis, config.student, 0, data.digest, *asked)
+    written = generate(run, config.synthesis, config.student, 0, data.digest, *asked)
     for name, count in ((shard.name, 40), (written.name, 12)):
         made = read_jsonl(run.folder / name / "examples.jsonl", SyntheticExample)
         assert len(made) == count

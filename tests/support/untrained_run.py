@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from toy_run import toy_config
+from toy_run import toy_config, write_assessment
 
-from daftt_core.config import SynthesisConfig
+from daftt_core.config import StudentConfig, SynthesisConfig
 from daftt_core.data import prepare
 from daftt_core.preflight import resolve
 from daftt_core.records import SyntheticExample, read_jsonl
@@ -35,6 +35,7 @@ class Untrained(BaseModel):
 
     run: Run
     config: SynthesisConfig
+    student: StudentConfig
     data: str
     teacher: str
     assessment: str
@@ -54,9 +55,9 @@ class Untrained(BaseModel):
         """Do one shard of a source."""
         from daftt_core.synthesis import annotate, generate  # loads torch
 
-        if source == "annotated":
-            return annotate(self.run, config, shard, self.data, self.teacher, self.assessment)
-        return generate(self.run, config, shard, self.data, self.teacher, self.assessment)
+        write = annotate if source == "annotated" else generate
+        given = (self.run, config, self.student, shard)
+        return write(*given, self.data, self.teacher, self.assessment)
 
 
 def make_untrained(folder: Path, **settings: object) -> Untrained:
@@ -76,14 +77,13 @@ def make_untrained(folder: Path, **settings: object) -> Untrained:
         return {}
 
     def calibrate(stage: Path) -> dict[str, Any]:
-        (stage / "calibration.json").write_text(
-            Calibration(temperature=1.0, bias=(0.0, 0.0)).model_dump_json()
-        )
+        write_assessment(stage, calibration=Calibration(bias=(0.0, 0.0)))
         return {}
 
     return Untrained(
         run=run,
         config=config.synthesis,
+        student=config.student,
         data=prepare(run, config.data).digest,
         teacher=run_stage(run, "teacher", [], copy_model).digest,
         assessment=run_stage(run, "assessment", [], calibrate).digest,

@@ -12,7 +12,6 @@ from toy_task import write_task
 
 from daftt_core.engines import Completion, LabelScorer
 from daftt_core.errors import ModelError
-from daftt_core.evaluation import Calibration
 from daftt_core.records import Example
 from daftt_core.tasks import Prompt, Task, load_task
 
@@ -50,22 +49,17 @@ def asking(task: Task) -> list[Example]:
 def test_a_leaning_that_has_nothing_to_do_with_the_input_is_divided_out(task: Task) -> None:
     found, engine = scorer(task, correct_prior=True)
     assert np.exp(found.log_prior()) == pytest.approx([0.9, 0.1])
-    assert found.probs(asking(task))[0] == pytest.approx([0.8, 0.2])  # 4 to 1
-    found.probs(asking(task))
+    assert np.exp(found.log_probs(asking(task)))[0] == pytest.approx([0.8, 0.2])  # 4 to 1
+    found.log_probs(asking(task))
     assert engine.asked.count("N/A") == 1  # measured once
 
 
 def test_without_the_correction_the_leaning_counts(task: Task) -> None:
     found, engine = scorer(task, correct_prior=False)
-    assert found.probs(asking(task))[0] == pytest.approx([36 / 37, 1 / 37])  # 4 x 9 to 1
+    assert np.exp(found.log_probs(asking(task)))[0] == pytest.approx(
+        [36 / 37, 1 / 37]
+    )  # 4 x 9 to 1
     assert "N/A" not in engine.asked
-
-
-def test_calibration_comes_after_the_correction(task: Task) -> None:
-    found, _ = scorer(
-        task, correct_prior=True, calibration=Calibration(temperature=2.0, bias=(0.0, 0.0))
-    )
-    assert found.probs(asking(task))[0] == pytest.approx([2 / 3, 1 / 3])  # 2 to 1: sqrt of 4 to 1
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
@@ -76,14 +70,14 @@ def test_a_score_that_is_no_number_gives_no_label(
     found, engine = scorer(task, correct_prior=correct_prior)
     engine._leaning = np.array([0.0, number])
     with pytest.raises(ModelError, match="scores of the labels are no numbers"):
-        found.probs(asking(task))
+        found.log_probs(asking(task))
 
 
 def test_a_label_too_long_to_have_a_probability_has_a_score_all_the_same(task: Task) -> None:
     found, engine = scorer(task, correct_prior=True)
     engine._leaning = np.array([-1.0, -2000.0])  # exp() of less than -745 is 0
     assert found.log_prior()[1] == pytest.approx(-1999.0)
-    assert found.probs(asking(task))[0] == pytest.approx([0.8, 0.2])
+    assert np.exp(found.log_probs(asking(task)))[0] == pytest.approx([0.8, 0.2])
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

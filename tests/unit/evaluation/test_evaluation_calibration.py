@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from daftt_core.evaluation import (
     Calibration,
     expected_calibration_error,
-    fit_temperature_and_bias,
+    fit_calibration,
     reliability_bins,
 )
 
@@ -30,8 +30,8 @@ def _draw(
 
 def test_the_fit_recovers_the_temperature_and_biases_that_made_the_labels() -> None:
     logits, gold = _draw(2.5, [0.6, -0.5, -0.1])
-    fit = fit_temperature_and_bias(logits, gold)
-    assert fit.temperature == pytest.approx(2.5, rel=0.05)
+    fit = fit_calibration([logits], gold)
+    assert 1 / fit.weights[0] == pytest.approx(2.5, rel=0.05)
     assert fit.bias == pytest.approx((0.6, -0.5, -0.1), abs=0.06)
     assert sum(fit.bias) == pytest.approx(0, abs=1e-4)
 
@@ -39,28 +39,56 @@ def test_the_fit_recovers_the_temperature_and_biases_that_made_the_labels() -> N
 def test_two_labels_agree_with_sklearn_logistic_regression() -> None:
     """With two labels, vector scaling is logistic regression on the difference of the logits."""
     logits, gold = _draw(1.7, [0.4, -0.4], count=4000)
-    fit = fit_temperature_and_bias(logits, gold)
+    fit = fit_calibration([logits], gold)
     difference = (logits[:, 1] - logits[:, 0])[:, None]
     reference = LogisticRegression(C=1e6).fit(difference, gold)
-    assert 1 / fit.temperature == pytest.approx(reference.coef_[0, 0], rel=0.01)
+    assert fit.weights[0] == pytest.approx(reference.coef_[0, 0], rel=0.01)
     assert fit.bias[1] - fit.bias[0] == pytest.approx(reference.intercept_[0], abs=0.01)
+
+
+def test_two_opinions_agree_with_sklearn_logistic_regression() -> None:
+    """With two labels, a pool of opinions is logistic regression on the differences of each."""
+    rng = np.random.default_rng(3)
+    gold = rng.integers(0, 2, 4000)
+    signal = (2 * gold - 1)[:, None] * np.array([-0.5, 0.5])
+    opinions = [
+        log_softmax(strength * signal + rng.normal(0, 1, (4000, 2)), axis=1)
+        for strength in (2.0, 1.0)
+    ]
+    fit = fit_calibration(opinions, gold)
+    differences = np.stack([table[:, 1] - table[:, 0] for table in opinions], axis=1)
+    reference = LogisticRegression(C=1e6).fit(differences, gold)
+    assert fit.weights == pytest.approx(reference.coef_[0], rel=0.01)
+    assert fit.bias[1] - fit.bias[0] == pytest.approx(reference.intercept_[0], abs=0.01)
+    alone = fit_calibration(opinions[:1], gold)
+    right = [
+        (fitted.apply(*some).argmax(axis=1) == gold).mean()
+        for fitted, some in ((alone, opinions[:1]), (fit, opinions))
+    ]
+    assert right[1] > right[0]
+
+
+def test_an_opinion_that_is_noise_or_worse_counts_nothing() -> None:
+    logits, gold = _draw(1.0, [0.0, 0.0], count=4000)
+    fit = fit_calibration([logits, -logits], gold)
+    assert fit.weights[1] == pytest.approx(0, abs=0.02)
 
 
 def test_the_temperature_alone_agrees_with_a_scalar_search() -> None:
     logits, gold = _draw(2.0, [0.0, 0.0, 0.0])
-    fit = fit_temperature_and_bias(logits, gold)
+    fit = fit_calibration([logits], gold)
 
     def negative_log_likelihood(temperature: float) -> float:
         return -log_softmax(logits / temperature, axis=1)[np.arange(len(gold)), gold].mean()
 
     best = minimize_scalar(negative_log_likelihood, bounds=(0.1, 10), method="bounded")
-    assert fit.temperature == pytest.approx(best.x, rel=0.01)
+    assert 1 / fit.weights[0] == pytest.approx(best.x, rel=0.01)
 
 
 def test_fitting_lowers_the_calibration_error_of_an_overconfident_model() -> None:
     logits, gold = _draw(3.0, [0.5, -0.5])
     before = expected_calibration_error(Calibration(bias=(0.0, 0.0)).apply(logits), gold)
-    after = expected_calibration_error(fit_temperature_and_bias(logits, gold).apply(logits), gold)
+    after = expected_calibration_error(fit_calibration([logits], gold).apply(logits), gold)
     assert before > 0.15
     assert after < 0.02
 
@@ -68,27 +96,27 @@ def test_fitting_lowers_the_calibration_error_of_an_overconfident_model() -> Non
 @pytest.mark.parametrize("count", [1, 10])
 def test_the_prior_weighs_as_much_as_its_formula_says(count: int) -> None:
     """At the best fit each bias is what its label has too little of: the prior's slope is 1."""
-    fit = fit_temperature_and_bias([[-0.1, -2.4]] * count, [0] * count)
+    fit = fit_calibration([[[-0.1, -2.4]] * count], [0] * count)
     lacking = count * (1 - fit.apply([[-0.1, -2.4]])[0, 0])
     assert fit.bias == pytest.approx((lacking, -lacking), rel=0.01)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_few_examples_that_are_all_right_give_a_finite_moderate_fit(count: int) -> None:
-    fit = fit_temperature_and_bias([[-0.1, -2.4]] * count, [0] * count)
-    assert 0.1 < fit.temperature <= 1.0
+    fit = fit_calibration([[[-0.1, -2.4]] * count], [0] * count)
+    assert 1.0 <= fit.weights[0] < 10
     assert max(map(abs, fit.bias)) < 3
 
 
 def test_a_label_of_probability_zero_is_handled() -> None:
-    fit = fit_temperature_and_bias([[0.0, -np.inf], [-np.inf, 0.0], [0.0, -np.inf]], [0, 1, 1])
+    fit = fit_calibration([[[0.0, -np.inf], [-np.inf, 0.0], [0.0, -np.inf]]], [0, 1, 1])
     probs = fit.apply([[0.0, -np.inf]])
     assert np.isfinite(probs).all()
     assert probs.sum() == pytest.approx(1)
 
 
 def test_calibration_survives_json() -> None:
-    fit = Calibration(temperature=1.25, bias=(0.5, -0.5))
+    fit = Calibration(weights=(0.8, 0.3), bias=(0.5, -0.5))
     assert Calibration.model_validate_json(fit.model_dump_json()) == fit
 
 
@@ -103,12 +131,17 @@ def test_calibration_survives_json() -> None:
 )
 def test_arrays_that_do_not_fit_are_refused(log_probs: object, gold: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        fit_temperature_and_bias(log_probs, gold)  # type: ignore[arg-type]
+        fit_calibration([log_probs], gold)  # type: ignore[list-item]
 
 
 def test_too_few_biases_are_refused() -> None:
     with pytest.raises(ValueError, match="3 labels, but there are 2 biases"):
         Calibration(bias=(0.0, 0.0)).apply([[0.0, 1.0, 2.0]])
+
+
+def test_another_number_of_opinions_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 opinions, but there are 1 weights"):
+        Calibration(bias=(0.0, 0.0)).apply([[0.0, 1.0]], [[0.0, 1.0]])
 
 
 def test_bins_of_a_small_table_worked_by_hand() -> None:

@@ -59,7 +59,7 @@ RECORDS: list[tuple[type[BaseModel], dict[str, Any], str]] = [
     (Interval, {"low": 0.0, "high": 1.0}, "low"),
     (FloorCheck, {"metric": "accuracy", "score": 0.5, "floor": 0.1}, "score"),
     (SliceCheck, {**_SLICE, "passed": True}, "challenger"),
-    (Calibration, {"temperature": 1.0, "bias": [0.0]}, "temperature"),
+    (Calibration, {"weights": [1.0], "bias": [0.0]}, "weights"),
     (Abstention, {"wanted": 0.9, "threshold": 0.5, "precision": 1.0, "coverage": 1.0}, "threshold"),
     (Usage, {"seconds": 1.0}, "seconds"),
 ]
@@ -73,7 +73,7 @@ def test_what_later_stages_compare_holds_numbers_only(
     model: type[BaseModel], fields: dict[str, Any], name: str, number: float
 ) -> None:
     assert model.model_validate_json(json.dumps(fields))
-    other = {"x": number} if name == "distribution" else number
+    other = {"distribution": {"x": number}, "weights": [number]}.get(name, number)
     with pytest.raises(ValidationError, match="finite number"):
         model.model_validate_json(json.dumps({**fields, name: other}))
 

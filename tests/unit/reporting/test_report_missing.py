@@ -177,7 +177,7 @@ def test_the_teachers_own_assessment_can_be_read(tmp_path: Path) -> None:
         gain_low=11.5,
         gain_high=23.5,
         passed=True,
-        calibration=Calibration(temperature=1.7, bias=(0.1, -0.1)),
+        calibration=Calibration(weights=(0.6,), bias=(0.1, -0.1)),
         ece_before=0.117,
         ece_after=0.031,
         bins_before=[ReliabilityBin(0.9, 0.8, 200)],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from toy_run import toy_config
+from toy_run import toy_config, write_assessment
 
 from daftt_core.config import Config, SynthesisConfig
 from daftt_core.data import prepare
@@ -39,13 +39,19 @@ class Taught:
         """What the assessment leaves for synthesis."""
 
         def work(folder: Path) -> dict[str, object]:
-            calibration = Calibration(temperature=1.5, bias=(0.1, -0.1))
-            (folder / "calibration.json").write_text(calibration.model_dump_json())
             abstention = Abstention(wanted=0.9, threshold=threshold, precision=None, coverage=0.0)
-            (folder / "abstention.json").write_text(abstention.model_dump_json())
+            write_assessment(
+                folder,
+                calibration=Calibration(weights=(2 / 3,), bias=(0.1, -0.1)),
+                abstention=abstention,
+            )
             return {}
 
         return run_stage(self.run, "assessment", [threshold], work).digest
+
+    @property
+    def read(self) -> tuple[str, str, str]:
+        return self.data, self.teacher, self.assessment
 
     def settings(self, **changes: object) -> SynthesisConfig:
         return self.config.synthesis.model_copy(update=changes)
@@ -55,12 +61,28 @@ class Taught:
     ) -> list[SyntheticExample]:
         self.assessment = self._assess(threshold)
         for shard in range(settings.shards):
-            annotate(self.run, settings, shard, self.data, self.teacher, self.assessment)
+            annotate(
+                self.run,
+                settings,
+                self.config.student,
+                shard,
+                self.data,
+                self.teacher,
+                self.assessment,
+            )
         return self._read("annotated", settings)
 
     def generated(self, settings: SynthesisConfig) -> list[SyntheticExample]:
         for shard in range(settings.shards):
-            generate(self.run, settings, shard, self.data, self.teacher, self.assessment)
+            generate(
+                self.run,
+                settings,
+                self.config.student,
+                shard,
+                self.data,
+                self.teacher,
+                self.assessment,
+            )
         return self._read("generated", settings)
 
     def _read(self, source: str, settings: SynthesisConfig) -> list[SyntheticExample]:
@@ -139,7 +161,9 @@ def test_another_seed_writes_other_texts(taught: Taught, tmp_path: Path) -> None
     settings = taught.settings(shards=1)
     texts = {one.text for one in taught.generated(settings)}
     other = taught.run.model_copy(update={"seed": taught.run.seed + 1})
-    completions = generate(other, settings, 0, taught.data, taught.teacher, taught.assessment)
+    completions = generate(
+        other, settings, taught.config.student, 0, taught.data, taught.teacher, taught.assessment
+    )
     path = taught.run.folder / completions.name / "examples.jsonl"
     assert {one.text for one in read_jsonl(path, SyntheticExample)} != texts
 

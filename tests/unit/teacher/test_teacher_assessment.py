@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from toy_run import toy_config
 
 from daftt_core.data import prepare
 from daftt_core.errors import DataError, GateError
-from daftt_core.evaluation import Assessment, Calibration
+from daftt_core.evaluation import Assessment
 from daftt_core.preflight import resolve
 from daftt_core.records import Example, Prediction, read_jsonl, write_jsonl
+from daftt_core.storage import read_manifest
 from daftt_core.teacher import assess, train
 from daftt_core.teacher.assessment import gain_over
 from daftt_core.workspace import StageResult, read_examples, run_stage
@@ -28,10 +30,22 @@ def answers(right: list[bool], seed: int = 0) -> list[Prediction]:
     ]
 
 
-def judge(folder: Path, baseline_score: float, **settings: object) -> tuple[Path, StageResult]:
-    """Assess a teacher beside a baseline that is right on the first examples of dev."""
+def judge(
+    folder: Path,
+    baseline_score: float,
+    stored: Callable[[list[Prediction]], list[Prediction]] = list,
+    **settings: object,
+) -> tuple[Path, StageResult]:
+    """Assess a teacher beside a baseline that is right on the first examples of dev.
+
+    ``stored`` makes what is stored of the baseline's answers. The baseline has no say in labels
+    unless ``settings`` let it.
+    """
     torch.set_num_threads(1)
-    config = toy_config(folder, name=f"baseline-{baseline_score}", **settings)
+    config = toy_config(
+        folder,
+        **{"name": f"baseline-{baseline_score}", "synthesis_second_opinion": False} | settings,
+    )
     run = resolve(config)
     data = prepare(run, config.data)
     teacher = train(run, config.teacher, data.digest)
@@ -43,14 +57,22 @@ def judge(folder: Path, baseline_score: float, **settings: object) -> tuple[Path
         return str(example.output) if index < baseline_score * len(dev) else wrong
 
     def work(stage: Path) -> dict[str, object]:
-        rows = [
-            Prediction(
-                id=one.id, arm="real", seed=seed, gold=str(one.output), output=output(index, one)
-            )
-            for seed in (0, 1)
-            for index, one in enumerate(dev)
-        ]
-        write_jsonl(stage / "dev-predictions.jsonl", rows)
+        rows = []
+        for seed in (0, 1):
+            for index, one in enumerate(dev):
+                given = output(index, one)
+                probabilities = {label: 0.9 if label == given else 0.1 for label in labels}
+                rows.append(
+                    Prediction(
+                        id=one.id,
+                        arm="real",
+                        seed=seed,
+                        gold=str(one.output),
+                        output=given,
+                        distribution=probabilities,
+                    )
+                )
+        write_jsonl(stage / "dev-predictions.jsonl", stored(rows))
         return {"dev_scores": [baseline_score] * 2}
 
     baseline = run_stage(run, "students/real", [], work)
@@ -70,8 +92,9 @@ def test_a_better_teacher_passes_and_is_calibrated(tmp_path: Path) -> None:
     assert found.dev_score > found.untuned_dev_score
     assert found.dev_examples == 24
     assert sum(one.count for one in found.bins_after) == 24
-    stored = Calibration.model_validate_json((folder / "calibration.json").read_text())
-    assert stored == found.calibration
+    assert found.calibration is not None
+    assert len(found.calibration.weights) == 1
+    assert found.labels_dev_score is None
     assert result.summary["dev_score"] == found.dev_score
     answers = read_jsonl(folder / "dev-predictions.jsonl", Prediction)
     assert len({one.id for one in answers}) == found.dev_examples
@@ -82,7 +105,7 @@ def test_a_better_teacher_passes_and_is_calibrated(tmp_path: Path) -> None:
 def test_a_teacher_that_is_not_better_stops_the_run_and_says_why(tmp_path: Path) -> None:
     with pytest.raises(
         GateError,
-        match=r"clearly no better .* 24 dev examples .* baseline student's 1\.000 \(95% interval "
+        match=r"clearly no better .* 24 dev examples .* baseline students' 1\.000 \(95% interval "
         r"of the difference: -\d\d\.\d to -\d+\.\d points\); label more",
     ):
         judge(tmp_path, 1.0, on_gate_fail="stop", teacher_epochs=0)
@@ -101,14 +124,14 @@ def test_where_it_cannot_be_told_the_teacher_teaches_and_the_log_says_so(
     assert result.summary["dev_score"] < result.summary["baseline_dev_score"]
     assert result.summary["passed"] is True
     assert result.summary["gain_low"] < 0 < result.summary["gain_high"]
-    assert "whether the teacher is better than the baseline student cannot be told" in caplog.text
+    assert "is better than the baseline students cannot be told" in caplog.text
 
 
 def test_of_one_student_the_interval_is_that_of_scipy() -> None:
     rng = np.random.default_rng(2)
     baseline = rng.random(200) < 0.75
     teacher = np.where(rng.random(200) < 0.2, rng.random(200) < 0.9, baseline)
-    gain = gain_over(answers(list(baseline)), answers(list(teacher)), "accuracy", seed=1)
+    gain = gain_over([answers(list(baseline))], answers(list(teacher)), "accuracy", seed=1)
     differences = 100 * (teacher.astype(float) - baseline)
     reference = bootstrap(
         (differences,), np.mean, n_resamples=20_000, method="percentile", rng=3
@@ -124,7 +147,7 @@ def test_the_verdict_is_that_of_mcnemars_exact_test(only_teacher: int, only_base
     both = 200 - only_teacher - only_baseline
     teacher = [True] * only_teacher + [False] * only_baseline + [True] * both
     baseline = [False] * only_teacher + [True] * only_baseline + [True] * both
-    gain = gain_over(answers(baseline), answers(teacher), "accuracy", seed=1)
+    gain = gain_over([answers(baseline)], answers(teacher), "accuracy", seed=1)
     exact = binomtest(only_teacher, only_teacher + only_baseline).pvalue
     assert gain.excludes_zero == (exact < 0.05)
     assert (gain.low > 0) == (exact < 0.05 and only_teacher > only_baseline)
@@ -134,23 +157,48 @@ def test_students_that_differ_make_the_interval_wider() -> None:
     rng = np.random.default_rng(4)
     teacher = answers(list(rng.random(200) < 0.8))
     good, poor = (rng.random(200) < share for share in (0.85, 0.6))
-    alike = [one for seed in (0, 1) for one in answers(list(good), seed)]
-    apart = answers(list(good), 0) + answers(list(poor), 1)
+    alike = [answers(list(good), seed) for seed in (0, 1)]
+    apart = [answers(list(good), 0), answers(list(poor), 1)]
     narrow, wide = (gain_over(one, teacher, "accuracy", seed=1) for one in (alike, apart))
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
 
 
-def test_answers_are_paired_by_example_whatever_their_order() -> None:
-    rng = np.random.default_rng(5)
-    teacher, student = (answers(list(rng.random(60) < 0.7)) for _ in range(2))
-    gain = gain_over(student, teacher, "accuracy", seed=1)
-    assert gain_over(student[::-1], teacher, "accuracy", seed=1) == gain
+def test_answers_are_paired_by_example_whatever_their_order(tmp_path: Path) -> None:
+    _, result = judge(tmp_path, 0.5, teacher_epochs=0, name="one")
+    _, same = judge(tmp_path, 0.5, lambda rows: rows[::-1], teacher_epochs=0, name="two")
+    assert same.summary == result.summary
 
 
-def test_a_student_that_answered_other_examples_is_refused() -> None:
-    teacher = answers([True] * 4)
-    with pytest.raises(DataError, match="students/real: seed 0 did not answer the dev examples"):
-        gain_over(answers([True] * 3), teacher, "accuracy", seed=1)
+def test_a_student_that_answered_other_examples_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="students/real: seed 1 did not answer the dev examples"):
+        judge(tmp_path, 0.5, lambda rows: rows[:-1], teacher_epochs=0)
+
+
+def test_students_that_know_better_are_heard(tmp_path: Path) -> None:
+    folder, result = judge(tmp_path, 0.875, teacher_epochs=0, synthesis_second_opinion=True)
+    found = Assessment.model_validate_json((folder / "assessment.json").read_text())
+    assert found.calibration is not None
+    teacher, students = found.calibration.weights
+    assert students > teacher
+    assert found.labels_dev_score is not None
+    assert found.dev_score < found.labels_dev_score <= 1
+    assert found.passed
+    students = read_manifest(folder.parent / "students" / "real")
+    assert students is not None
+    assert found.baseline == students.digest
+    assert result.summary["labels_dev_score"] == found.labels_dev_score
+
+
+def test_students_that_know_nothing_are_not_heard(tmp_path: Path) -> None:
+    def equal(rows: list[Prediction]) -> list[Prediction]:
+        even = dict.fromkeys(rows[0].distribution, 0.5)
+        return [row.model_copy(update={"distribution": even}) for row in rows]
+
+    folder, _ = judge(tmp_path, 0.5, equal, synthesis_second_opinion=True)
+    found = Assessment.model_validate_json((folder / "assessment.json").read_text())
+    assert found.calibration is not None
+    assert len(found.calibration.weights) == 1
+    assert (found.labels_dev_score, found.baseline) == (None, "")
 
 
 def test_a_run_can_go_on_all_the_same(tmp_path: Path) -> None:

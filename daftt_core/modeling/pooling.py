@@ -1,0 +1,106 @@
+"""Mean pooling for encoders whose classifiers read the first token, as plain transformers models.
+
+A sentence transformer was trained so that the mean over an input's tokens says what the input is
+about; its first token was trained for nothing. Classifiers of BERT's and RoBERTa's kind read the
+first token all the same. So one more layer of the model's own kind is put on top, with weights that
+make its first token that mean: queries and keys of zero attend to every token alike, the values are
+the tokens themselves, and the rest of the layer passes them on. The folder that is saved is loaded
+and served by whatever serves the architecture, with one layer more, and no code of its own.
+
+    token 1 .. n  ->  attention of 1/n each  ->  * _GAIN  ->  + token 1  ->  normalized mean
+
+The mean is multiplied so far that the residual, the first token, is lost beside it once both are
+normalized.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+_MARK = "mean_pooling_layer"
+_KINDS = ("bert", "roberta", "xlm-roberta", "camembert")
+"""Model types of one kind of layer, whose head is a linear layer, a tanh and a linear layer."""
+
+_GAIN = 1000.0
+_SLOPE = 0.3  # of the head's tanh at first: nearly straight for a normalized mean
+
+
+def pool_by_mean(model: PreTrainedModel) -> bool:
+    """Put the layer on top of a classifier whose head is yet to be trained.
+
+    Args:
+        model: A sequence classifier, changed in place.
+
+    Returns:
+        Whether it has the layer now; models of other kinds are left as they are.
+    """
+    if model.config.model_type not in _KINDS or model.config.is_decoder:
+        return False
+    if is_pooled_by_mean(model):
+        return True
+    layers: nn.ModuleList = cast(Any, model.base_model).encoder.layer
+    layer: Any = copy.deepcopy(layers[-1])
+    attention = layer.attention
+    with torch.no_grad():
+        for linear, scale in (
+            (attention.self.query, 0.0),
+            (attention.self.key, 0.0),
+            (attention.self.value, 1.0),
+            (attention.output.dense, _GAIN),
+        ):
+            _fill(linear, scale)
+        for linear in (layer.intermediate.dense, layer.output.dense):
+            linear.weight.zero_()
+            linear.bias.zero_()
+        for norm in (attention.output.LayerNorm, layer.output.LayerNorm):
+            norm.weight.fill_(1.0)
+            norm.bias.zero_()
+    layers.append(layer)
+    model.config.num_hidden_layers = len(layers)
+    setattr(model.config, _MARK, True)
+    return True
+
+
+def is_pooled_by_mean(model: PreTrainedModel) -> bool:
+    """Return whether a model has the layer; its configuration says so."""
+    return bool(getattr(model.config, _MARK, False))
+
+
+def straighten_head(model: PreTrainedModel) -> None:
+    """Let the fresh head of a model with the layer pass the mean on, nearly as it is."""
+    with torch.no_grad():
+        _fill(_dense(model), _SLOPE)
+
+
+def features(model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return what the last linear layer of a model with the layer reads, of shape [inputs, size].
+
+    Args:
+        model: The model.
+        inputs: A batch without labels.
+    """
+    first: torch.Tensor = model.base_model(**inputs).last_hidden_state[:, 0]
+    return torch.tanh(_dense(model)(first))
+
+
+def output_layer(model: PreTrainedModel) -> nn.Linear:
+    """Return the last linear layer of a model with the layer; its weight is [labels, size]."""
+    head: Any = model.classifier
+    return cast(nn.Linear, getattr(head, "out_proj", head))
+
+
+def _dense(model: PreTrainedModel) -> nn.Linear:
+    """Return the linear layer before the head's tanh."""
+    owner: Any = model.base_model.pooler if model.config.model_type == "bert" else model.classifier
+    return cast(nn.Linear, owner.dense)
+
+
+def _fill(linear: nn.Linear, scale: float) -> None:
+    """Make a linear layer a multiple of the identity."""
+    linear.weight.copy_(scale * torch.eye(*linear.weight.shape))
+    linear.bias.zero_()

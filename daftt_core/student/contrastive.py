@@ -1,0 +1,192 @@
+"""A contrastive start from few labels: first the encoder learns what belongs together, then a head.
+
+This is what SetFit does (L. Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts",
+arXiv 2209.11055): inputs of one label are moved together and those of different labels apart, and a
+logistic regression is fitted on what the encoder then makes of them. Here the regression becomes
+the last layer of the model itself, so such a student is a classifier like any other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy, normalize
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
+
+from daftt_core.config import StudentConfig
+from daftt_core.errors import TrainingError
+from daftt_core.modeling import set_seeds, use_bfloat16
+from daftt_core.modeling.pooling import features, output_layer
+from daftt_core.student.lessons import DISTRIBUTION, WEIGHT, Lesson
+from daftt_core.telemetry import count_tokens
+
+_PAIRS = 16  # of equal labels in a batch; they meet all the others of other labels
+_MIN_STEPS, _PASSES = 80, 4
+_SHARE_OF_RATE = 0.25  # of student_learning_rate: there is no head that has to move far
+_MAX_GRAD_NORM = 1.0
+_TEMPERATURE = 0.1  # of Khosla et al.
+_INVERSE_PENALTY = 10.0  # scikit-learn's C, for features of length 1
+_BATCH_SIZE = 64
+
+
+def contrastive_steps(examples: int) -> int:
+    """Return the optimizer steps of the encoder for a number of labelled examples."""
+    return max(_MIN_STEPS, _PASSES * math.ceil(examples / _PAIRS))
+
+
+def fit_contrastively(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    lesson: Lesson,
+    config: StudentConfig,
+    *,
+    seed: int,
+    name: str,
+    on_step: Callable[[], None],
+) -> tuple[float, int]:
+    """Train a student in place from labels alone.
+
+    In a batch each input is drawn to those of its label and away from all others, by the cosine of
+    what the encoder makes of them.
+
+    Args:
+        model: The student, with mean pooling.
+        tokenizer: Its tokenizer, for padding.
+        lesson: Labelled examples.
+        config: The settings.
+        seed: Seed of dropout and of the pairs.
+        name: The student's name in an error.
+        on_step: Called after each optimizer step.
+
+    Returns:
+        The mean loss over the steps, and their number.
+
+    Raises:
+        TrainingError: The loss is not a finite number.
+    """
+    labels = torch.tensor(lesson.dataset["labels"][:])
+    no_inputs = {"labels", "length", WEIGHT, DISTRIBUTION} & set(lesson.dataset.column_names)
+    rows = lesson.dataset.remove_columns(sorted(no_inputs)).to_list()
+
+    def batch(indices: list[int]) -> dict[str, torch.Tensor]:
+        padded = tokenizer.pad(
+            [rows[index] for index in indices], return_tensors="pt", padding_side="right"
+        )
+        return dict(padded.to(model.device))
+
+    steps = contrastive_steps(len(rows))
+    encoder: Any = model.base_model
+    layers = encoder.encoder.layer[:-1]  # the last one is the mean
+    weights = [*encoder.embeddings.parameters(), *layers.parameters()]
+    rate = _SHARE_OF_RATE * config.learning_rate
+    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=config.weight_decay, fused=True)
+    warmup = math.ceil(config.warmup_ratio * steps)
+    linear: Any = get_linear_schedule_with_warmup  # comes without types
+    schedule = linear(optimizer, warmup, steps)
+    drawn = _pairs(labels.tolist(), seed)
+    set_seeds(seed)
+    model.train()
+    total = 0.0
+    for step in range(1, steps + 1):
+        indices = next(drawn)
+        inputs = batch(indices)
+        with torch.autocast(
+            model.device.type, torch.bfloat16, enabled=use_bfloat16(config.precision)
+        ):
+            vectors = features(model, inputs)
+        loss = _contrast(vectors.float(), labels[indices].to(model.device))
+        if not math.isfinite(loss.item()):
+            raise TrainingError(
+                f"{name}, by step {step}: the contrastive loss became {loss.item()}; "
+                f"student_learning_rate ({config.learning_rate:g}) is too high, or the student "
+                "model's weights are damaged"
+            )
+        total += loss.item()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(weights, _MAX_GRAD_NORM)
+        optimizer.step()
+        schedule.step()
+        count_tokens(read=int(inputs["attention_mask"].sum()))
+        on_step()
+    model.train(False)
+    with torch.inference_mode():
+        parts = [
+            features(model, batch(list(range(start, min(start + _BATCH_SIZE, len(rows))))))
+            for start in range(0, len(rows), _BATCH_SIZE)
+        ]
+    _fit_head(output_layer(model), torch.cat(parts).cpu().double(), labels)
+    return total / steps, steps
+
+
+def _pairs(labels: list[int], seed: int) -> Iterator[list[int]]:
+    """Yield batches of pairs of equal labels without end; each input leads a pair in each pass.
+
+    The only input of a label is paired with itself, which dropout makes another.
+    """
+    by_label: dict[int, list[int]] = {}
+    for index, label in enumerate(labels):
+        by_label.setdefault(label, []).append(index)
+    generator = torch.Generator().manual_seed(seed)
+    waiting: list[int] = []
+    while True:
+        while len(waiting) < _PAIRS:
+            waiting += torch.randperm(len(labels), generator=generator).tolist()
+        leading, waiting = waiting[:_PAIRS], waiting[_PAIRS:]
+        batch = []
+        for index in leading:
+            others = [each for each in by_label[labels[index]] if each != index] or [index]
+            draw = int(torch.randint(len(others), (), generator=generator))
+            batch += [index, others[draw]]
+        yield batch
+
+
+def _contrast(vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the supervised contrastive loss of a batch (its equation 2, "outside" of the log).
+
+    P. Khosla et al. 2020, "Supervised Contrastive Learning", arXiv 2004.11362.
+
+    Args:
+        vectors: One for each input, of shape [inputs, size].
+        labels: Their labels, of shape [inputs]; each label comes twice at least.
+    """
+    directions = normalize(vectors, dim=1)
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    similarities = (directions @ directions.T / _TEMPERATURE).masked_fill(itself, -math.inf)
+    log_shares = similarities.log_softmax(dim=1).masked_fill(itself, 0.0)
+    equal = (labels[:, None] == labels[None, :]) & ~itself
+    return -((log_shares * equal).sum(dim=1) / equal.sum(dim=1)).mean()
+
+
+def _fit_head(layer: torch.nn.Linear, vectors: torch.Tensor, labels: torch.Tensor) -> None:
+    """Set a linear layer to the logistic regression of labels on vectors, with an L2 penalty.
+
+    The problem is convex, so it has one solution, whatever the seed.
+
+    Args:
+        layer: Of shape [labels, size].
+        vectors: Of shape [examples, size]; they are scaled to a mean length of 1 for the penalty.
+        labels: Index of each example's label.
+    """
+    length = vectors.norm(dim=1).mean()
+    scaled = vectors / length
+    weight = torch.zeros(layer.weight.shape, dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(len(layer.bias), dtype=torch.float64, requires_grad=True)
+    solver = torch.optim.LBFGS(
+        [weight, bias], max_iter=500, tolerance_change=1e-10, line_search_fn="strong_wolfe"
+    )
+
+    def objective() -> torch.Tensor:
+        solver.zero_grad()
+        misfit = cross_entropy(scaled @ weight.T + bias, labels, reduction="sum")
+        value: torch.Tensor = _INVERSE_PENALTY * misfit + 0.5 * weight.square().sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    solver.step(objective)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        layer.weight.copy_(weight / length)
+        layer.bias.copy_(bias)
