@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from daftt_core.stages import (
 from daftt_core.storage import commit, sound_manifest
 from daftt_core.student.lessons import Lesson, read_arm
 from daftt_core.student.prediction import Questions
+from daftt_core.student.processes import students_at_once, work_on
 from daftt_core.student.training import fit
 from daftt_core.telemetry import Progress
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
@@ -41,11 +44,12 @@ def train_arm(
 ) -> StageResult[StudentsResult]:
     """Train an arm's students, one for each seed, and predict dev with them.
 
-    The model is read once, and the examples are tokenized once, for all of them.
+    The model is read once, and the examples are tokenized once, for all of them; small ones are
+    trained side by side where there is no GPU.
 
     Stage ``students/<arm>`` gets the model folders ``seed-0``, ``seed-1``, ... and
     ``dev-predictions.jsonl``. A student is committed as soon as it is trained, so an arm that was
-    interrupted resumes with the next one. A seed gives the same student whatever the other seeds
+    interrupted resumes with the others. A seed gives the same student whatever the other seeds
     do, and means the same start and order in every arm.
 
     Args:
@@ -107,6 +111,7 @@ def predict_test(
     inputs = [config, test_digest, dict(arm_digests)]
 
     def work(folder: Path) -> PredictionsResult:
+        limit_threads()
         test = read_examples(run, TEST, test_digest, "test")
         traits = read_stage(run, TEST, test_digest)[0] / TRAITS
         shutil.copyfile(traits, folder / TRAITS)  # the evaluation does not read test
@@ -170,33 +175,38 @@ def _train_seeds(
 ) -> list[dict[str, Any]]:
     """Train the students that are not there yet; return the summary of every one."""
     targets = [folder / f"seed-{index}" for index in range(config.seeds)]
-    committed = [sound_manifest(target, "training this student again") for target in targets]
+    found = [sound_manifest(target, "training this student again") for target in targets]
+    summaries = {index: each.summary for index, each in enumerate(found) if each is not None}
+    missing = [index for index in range(config.seeds) if index not in summaries]
     steps = lesson.steps(config)
-    finished = sum(manifest is not None for manifest in committed)
-    progress = Progress(f"train {arm}", steps * config.seeds, "steps", done=steps * finished)
-    summaries = []
-    for index, (target, manifest) in enumerate(zip(targets, committed, strict=True)):
-        if manifest is None:
-            shutil.rmtree(target, ignore_errors=True)
-            seed = seed_for(run.seed, "student", str(index)) % 2**32  # numpy takes no more
-            set_seeds(seed)  # a classifier's head is drawn at its start
-            model = template.start()
-            train_loss, kept_step = fit(
-                model,
-                template.tokenizer,
-                lesson,
-                config,
-                seed=seed,
-                name=f"arm {arm!r}, seed {index}",
-                folder=target,
-                on_step=progress.advance,
-            )
-            save_model(model, template.tokenizer, target)
-            summary = {"train_loss": round(train_loss, 6), "kept_step": kept_step}
-            manifest = commit(target, target.name, summary)
-            keep(target)
-        summaries.append(manifest.summary)
-    return summaries
+    progress = Progress(f"train {arm}", steps * config.seeds, "steps", done=steps * len(summaries))
+
+    def train(index: int, on_units: Callable[[int], None]) -> dict[str, Any]:
+        target = targets[index]
+        shutil.rmtree(target, ignore_errors=True)
+        seed = seed_for(run.seed, "student", str(index)) % 2**32  # numpy takes no more
+        set_seeds(seed)  # a classifier's head is drawn at its start
+        model = template.start()
+        train_loss, kept_step = fit(
+            model,
+            template.tokenizer,
+            lesson,
+            config,
+            seed=seed,
+            name=f"arm {arm!r}, seed {index}",
+            folder=target,
+            on_step=lambda: on_units(1),
+        )
+        save_model(model, template.tokenizer, target)
+        summary = {"train_loss": round(train_loss, 6), "kept_step": kept_step}
+        return commit(target, target.name, summary).summary
+
+    jobs = [partial(train, index) for index in missing]
+    at_once = students_at_once(config.seeds, template.model.num_parameters())
+    for number, summary in work_on(jobs, at_once, progress.advance):
+        summaries[missing[number]] = summary
+        keep(targets[missing[number]])
+    return [summaries[index] for index in range(config.seeds)]
 
 
 def _predict_dev(
@@ -216,8 +226,5 @@ def _predict(
     questions: Questions, arm: str, seeds: int, students: Path, on_batch: Callable[[int], None]
 ) -> list[Prediction]:
     """Return the predictions of all of an arm's students, seed by seed."""
-    return [
-        prediction
-        for seed in range(seeds)
-        for prediction in questions.ask(students / f"seed-{seed}", arm, seed, on_batch)
-    ]
+    folders = [students / f"seed-{seed}" for seed in range(seeds)]
+    return list(chain.from_iterable(questions.ask_all(folders, arm, on_batch)))
