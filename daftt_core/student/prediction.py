@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from daftt_core.errors import DataError, ModelError
 from daftt_core.modeling import load_classifier, load_text_to_text
 from daftt_core.records import Example, Prediction
 from daftt_core.student.encoding import Encoded, Reading, encode
+from daftt_core.student.processes import students_at_once, work_on
 from daftt_core.tasks import Task
 from daftt_core.telemetry import count_tokens
 
@@ -42,7 +44,8 @@ class Questions:
     """Examples that students of one model and configuration answer; they are tokenized once.
 
     Attributes:
-        seconds: Time that students took for their answers, without loading and tokenization.
+        seconds: Time that students took for their answers, without loading and tokenization; of
+            one core where they answer side by side.
         answered: Number of these answers.
     """
 
@@ -69,32 +72,72 @@ class Questions:
             ModelError: The student cannot be loaded, or its scores are NaN.
         """
         golds = list(map(_gold, self._examples))
-        answers = self._answers(student, on_batch)
+        return self._predictions(golds, arm, seed, self._answers(student, on_batch))
+
+    def ask_all(
+        self, students: Sequence[Path], arm: str, on_batch: Callable[[int], None]
+    ) -> list[list[Prediction]]:
+        """Return the predictions of an arm's students; on a CPU small ones answer side by side.
+
+        Args:
+            students: Their folders, by their numbers.
+            arm: Their arm.
+            on_batch: Called after each batch with its number of examples.
+
+        Raises:
+            DataError: An example has no output to compare an answer with.
+            ModelError: A student cannot be loaded, or its scores are NaN.
+        """
+        golds = list(map(_gold, self._examples))
+        model, tokenizer = _load(students[0], self._task)
+        self._encode(model, tokenizer)  # before processes begin, for all of them
+        at_once = students_at_once(len(students), model.num_parameters())
+        del model
+        jobs = [partial(self._answers, student) for student in students]
+        answers = dict(work_on(jobs, at_once, on_batch))
+        return [self._predictions(golds, arm, seed, answers[seed]) for seed in range(len(students))]
+
+    def _predictions(
+        self, golds: Sequence[str], arm: str, seed: int, answered: tuple[list[Answer], float]
+    ) -> list[Prediction]:
+        answers, seconds = answered
+        self.seconds += seconds
+        self.answered += len(answers)
         return [
             Prediction(
                 id=example.id,
                 arm=arm,
                 seed=seed,
                 gold=gold,
-                output=answered.output,
-                distribution=answered.distribution,
+                output=given.output,
+                distribution=given.distribution,
             )
-            for example, gold, answered in zip(self._examples, golds, answers, strict=True)
+            for example, gold, given in zip(self._examples, golds, answers, strict=True)
         ]
 
-    def _answers(self, student: Path, on_batch: Callable[[int], None]) -> list[Answer]:
+    def _answers(
+        self, student: Path, on_batch: Callable[[int], None]
+    ) -> tuple[list[Answer], float]:
+        """Return a student's answers, and the time that they took in seconds."""
         model, tokenizer = _load(student, self._task)
+        encoded = self._encode(model, tokenizer)
+        # With one thread the time of its core counts, which others may want as well.
+        alone = model.device.type == "cpu" and torch.get_num_threads() == 1
+        clock = time.process_time if alone else time.monotonic
+        started = clock()
+        answers = answer(model, tokenizer, *encoded, on_batch)
+        return answers, clock() - started
+
+    def _encode(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+    ) -> tuple[Reading, Encoded]:
         if self._encoded is None:
             config = self._config
             reading = Reading.of(
                 self._task, model, tokenizer, config.max_length, config.max_target_length
             )
             self._encoded = reading, encode(tokenizer, reading, self._examples, outputs=False)
-        started = time.monotonic()
-        answers = answer(model, tokenizer, *self._encoded, on_batch)
-        self.seconds += time.monotonic() - started
-        self.answered += len(answers)
-        return answers
+        return self._encoded
 
 
 class Predictor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from daftt_core.storage import commit, read_manifest, sound_manifest
 from daftt_core.student.contrastive import contrastive_steps, fit_contrastively
 from daftt_core.student.lessons import ArmExamples, Lesson
 from daftt_core.student.prediction import Questions
+from daftt_core.student.processes import students_at_once, work_on
 from daftt_core.student.training import fit
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run
@@ -98,38 +101,45 @@ class Students:
 
     def train(self, way: str) -> list[dict[str, Any]]:
         """Train the students that are not there yet; return the summary of every one."""
-        keys = [f"{way}-{index}" for index in range(self.config.seeds)]
-        places = [self._place(way, index) for index in range(self.config.seeds)]
-        committed = [
-            sound_manifest(place, "training this student again", key)
-            for place, key in zip(places, keys, strict=True)
-        ]
+        numbers = range(self.config.seeds)
+        places = [self._place(way, index) for index in numbers]
+        keys = [f"{way}-{index}" for index in numbers]
+        summaries = {
+            index: manifest.summary
+            for index in numbers
+            if (
+                manifest := sound_manifest(
+                    places[index], "training this student again", keys[index]
+                )
+            )
+        }
+        missing = [index for index in numbers if index not in summaries]
         steps = self.steps(way)
         progress = Progress(
             f"train {self.arm}" + ("" if way == PLAIN else f", {way}"),
-            steps * self.config.seeds,
+            steps * len(numbers),
             "steps",
-            done=steps * sum(manifest is not None for manifest in committed),
+            done=steps * len(summaries),
         )
-        summaries = []
-        for index, (place, manifest) in enumerate(zip(places, committed, strict=True)):
-            if manifest is None:
-                shutil.rmtree(place, ignore_errors=True)
-                summary = self._train(way, index, place, progress.advance)
-                manifest = commit(place, keys[index], summary)
-                keep(place)
-            summaries.append(manifest.summary)
-        return summaries
+
+        def train(index: int, on_units: Callable[[int], None]) -> dict[str, Any]:
+            shutil.rmtree(places[index], ignore_errors=True)
+            summary = self._train(way, index, places[index], lambda: on_units(1))
+            return commit(places[index], keys[index], summary).summary
+
+        jobs = [partial(train, index) for index in missing]
+        at_once = students_at_once(len(numbers), self.template.model.num_parameters())
+        for number, summary in work_on(jobs, at_once, progress.advance):
+            summaries[missing[number]] = summary
+            keep(places[missing[number]])
+        return [summaries[index] for index in numbers]
 
     def _answer(self, way: str, dev: Sequence[Example]) -> list[Prediction]:
         questions = Questions(self.run.task, self.config, dev)
         title = f"dev scores of {self.arm}"
         progress = Progress(title, len(dev) * self.config.seeds, "answers")
-        return [
-            answer
-            for index in range(self.config.seeds)
-            for answer in questions.ask(self._place(way, index), self.arm, index, progress.advance)
-        ]
+        places = [self._place(way, index) for index in range(self.config.seeds)]
+        return list(chain.from_iterable(questions.ask_all(places, self.arm, progress.advance)))
 
     def _place(self, way: str, index: int) -> Path:
         """Return where a student lies or is to lie."""

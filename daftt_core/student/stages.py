@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from daftt_core.config import StudentConfig
@@ -37,11 +38,13 @@ def train_arm(
 ) -> StageResult[StudentsResult]:
     """Train an arm's students, one for each seed, and predict dev with them.
 
-    The model is read once, and the examples are tokenized once, for all of them.
+    The model is read once, and the examples are tokenized once, for all of them; small ones are
+    trained side by side where there is no GPU. Those of the labels alone may be trained in two
+    ways, of which dev takes the better.
 
     Stage ``students/<arm>`` gets the model folders ``seed-0``, ``seed-1``, ... and
     ``dev-predictions.jsonl``. A student is committed as soon as it is trained, so an arm that was
-    interrupted resumes with the next one. A seed gives the same student whatever the other seeds
+    interrupted resumes with the others. A seed gives the same student whatever the other seeds
     do, and means the same start and order in every arm.
 
     Args:
@@ -112,6 +115,7 @@ def predict_test(
     inputs = [config, test_digest, dict(arm_digests)]
 
     def work(folder: Path) -> PredictionsResult:
+        limit_threads()
         test = read_examples(run, TEST, test_digest, "test")
         traits = read_stage(run, TEST, test_digest)[0] / TRAITS
         shutil.copyfile(traits, folder / TRAITS)  # the evaluation does not read test
@@ -174,8 +178,5 @@ def _predict(
     questions: Questions, arm: str, seeds: int, students: Path, on_batch: Callable[[int], None]
 ) -> list[Prediction]:
     """Return the predictions of all of an arm's students, seed by seed."""
-    return [
-        prediction
-        for seed in range(seeds)
-        for prediction in questions.ask(students / f"seed-{seed}", arm, seed, on_batch)
-    ]
+    folders = [students / f"seed-{seed}" for seed in range(seeds)]
+    return list(chain.from_iterable(questions.ask_all(folders, arm, on_batch)))

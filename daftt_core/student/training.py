@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from daftt_core.errors import TrainingError
 from daftt_core.modeling import IGNORED, set_seeds, training_arguments
 from daftt_core.student.encoding import Reading
 from daftt_core.student.lessons import DISTRIBUTION, WEIGHT, InTurn, Lesson
+from daftt_core.student.rows import only_rows, used_tokens
 from daftt_core.telemetry import count_tokens
 
 MAX_GRAD_NORM = 1.0
@@ -49,8 +51,9 @@ def fit(
 ) -> tuple[float, int]:
     """Train a student in place: AdamW, a linear rise and fall of the rate, clipped gradients.
 
-    Batches hold inputs of similar length, so that little of them is padding. Nothing is saved on
-    the way; the loss on dev is measured where patience is set.
+    Batches hold inputs of similar length, so that little of them is padding. A classifier on a CPU
+    learns the embeddings of the tokens that occur, and no others. Nothing is saved on the way; the
+    loss on dev is measured where patience is set.
 
     Args:
         model: The student.
@@ -69,6 +72,25 @@ def fit(
         TrainingError: The loss or the gradient is not a finite number.
     """
     tokenizer.padding_side = "right"
+    inputs = [part["input_ids"][:] for part in (lesson.dataset, lesson.dev) if part is not None]
+    with (
+        only_rows(model, used_tokens(model, tokenizer, inputs))
+        if lesson.reading.task.is_classification
+        else nullcontext()  # what is written may be any token
+    ):
+        return _train(model, tokenizer, lesson, config, seed, name, folder, on_step)
+
+
+def _train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    lesson: Lesson,
+    config: StudentConfig,
+    seed: int,
+    name: str,
+    folder: Path,
+    on_step: Callable[[], None],
+) -> tuple[float, int]:
     collate = _Collator(model, tokenizer, lesson.reading)
     trainer = _StudentTrainer(
         lesson,
