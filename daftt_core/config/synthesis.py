@@ -161,9 +161,9 @@ class CurationConfig(Section):
     agree (drop), or take the new label (relabel)."""
     min_confidence: Share = 0.0
     """Least confidence of a kept example."""
-    keep_share: float = Field(default=0.6, gt=0, le=1)
+    keep_share: float = Field(default=1.0, gt=0, le=1)
     """Share of each label's annotated examples to keep, the most confident first; of all of them
-    in a text-to-text task."""
+    in a text-to-text task. Students that learn probabilities of the labels make good use of all."""
     min_characters: NonNegative = 10
     """Least length of a kept input."""
     max_characters: Positive = 2000

@@ -165,9 +165,9 @@ class StudentConfig(Section):
     together (class), or by the teacher's confidence where it wrote the output (confidence)."""
     real_weight: float = Field(default=1.0, gt=0, le=1000)
     """How much more a real labelled example counts than another one."""
-    soft_labels: bool = False
-    """Learn the teacher's calibrated probabilities of the labels where it wrote the label, not
-    the label alone."""
+    soft_labels: bool = True
+    """Learn the calibrated probabilities of the labels where the teacher gave the label, not the
+    label alone. Without effect where outputs are texts."""
     order: Literal["together", "real-last"] = "together"
     """Real examples among the others (together), or after them, with steps of their own
     (real-last)."""
@@ -190,15 +190,13 @@ class StudentConfig(Section):
         )
 
     def check_task(self, *, is_classification: bool) -> None:
-        """Refuse settings that need labels for a task that has none.
+        """Refuse a setting that needs labels for a task that has none.
 
         Raises:
-            ConfigError: A setting needs a classification task.
+            ConfigError: The setting needs a classification task.
         """
-        for name in ("soft_labels", "example_weights"):
-            value = getattr(self, name)
-            if value in (True, "class") and not is_classification:
-                raise ConfigError(
-                    f"student_{name}: {str(value).lower()} needs a classification task, and this "
-                    "one writes texts"
-                )
+        if self.example_weights == "class" and not is_classification:
+            raise ConfigError(
+                "student_example_weights: class needs a classification task, and this one writes "
+                "texts"
+            )

@@ -32,7 +32,7 @@ from transformers.models.auto.modeling_auto import (
 from daftt_core.errors import ModelError
 from daftt_core.modeling.finding import find_model
 from daftt_core.modeling.machine import be_quiet, choose_device, meter_gpus, move_to
-from daftt_core.modeling.pooling import pool_by_mean, straighten_head
+from daftt_core.modeling.pooling import pool_by_mean, prepare_training
 from daftt_core.modeling.saving import read_as_text
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -170,7 +170,7 @@ class Template:
         else:
             model = copy.deepcopy(self.model)
         if self.pooled:
-            straighten_head(model)
+            prepare_training(model)
         move_to(model, choose_device())
         torch.nn.Module.eval(model)
         return model

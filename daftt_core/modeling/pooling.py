@@ -71,10 +71,14 @@ def is_pooled_by_mean(model: PreTrainedModel) -> bool:
     return bool(getattr(model.config, _MARK, False))
 
 
-def straighten_head(model: PreTrainedModel) -> None:
-    """Let the fresh head of a model with the layer pass the mean on, nearly as it is."""
+def prepare_training(model: PreTrainedModel) -> None:
+    """Let the fresh head of a model with the layer pass the mean on, nearly as it is.
+
+    The layer itself stays as it is when the model is trained.
+    """
     with torch.no_grad():
         _fill(_dense(model), _SLOPE)
+    cast(Any, model.base_model).encoder.layer[-1].requires_grad_(False)
 
 
 def features(model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -149,7 +149,7 @@ class Lesson:
         weights = example_weights(config, examples, real)
         if any(weight != weights[0] for weight in weights):
             dataset = dataset.add_column(WEIGHT, weights)
-        if config.soft_labels:
+        if config.soft_labels and task.is_classification and real < len(examples):
             distributions = [_distribution(task, example) for example in examples]
             dataset = dataset.add_column(DISTRIBUTION, distributions)
         measured = None

@@ -64,5 +64,11 @@ def prepared(run: Run) -> dict[str, str]:
 def config(bert: Path) -> StudentConfig:
     """Two students of a tiny encoder, three steps each."""
     return StudentConfig(
-        model=str(bert), seeds=2, epochs=1, min_steps=3, batch_size=8, max_length=16
+        model=str(bert),
+        baseline="plain",
+        seeds=2,
+        epochs=1,
+        min_steps=3,
+        batch_size=8,
+        max_length=16,
     )

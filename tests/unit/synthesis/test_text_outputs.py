@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daftt_core.config import SynthesisConfig
+from daftt_core.config import StudentConfig, SynthesisConfig
 from daftt_core.engines import Completion
 from daftt_core.records import Example, SyntheticExample, seed_for
 from daftt_core.synthesis.outputs import Outputs
@@ -46,7 +46,8 @@ def answer(
     engine: Scripted, made: list[SyntheticExample], form: Form = ONE_LINE, **settings: Any
 ) -> list[Any]:
     config = SynthesisConfig(**settings)
-    return Outputs(RUN, config, engine, "", form).give(made, temperature=0.0)  # type: ignore[arg-type]
+    outputs = Outputs(RUN, config, engine, "", form, StudentConfig())  # type: ignore[arg-type]
+    return outputs.give(made, temperature=0.0)
 
 
 def test_the_sample_that_agrees_most_is_kept_with_its_agreement() -> None:
