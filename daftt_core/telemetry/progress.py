@@ -29,6 +29,8 @@ TERMINATION_LOG = Path("/dev/termination-log")
 """What a container leaves here Kubernetes keeps in its pod's status."""
 _MOST_OF_MESSAGE = 1000  # characters; Kubernetes keeps 4,096 bytes
 _NOTIFY_EVERY_SECONDS = 0.5
+_WARM_UP_SECONDS = 10.0
+"""Time after the first finished units in which the pace says little about the rest."""
 
 log = logging.getLogger("daftt")
 
@@ -42,7 +44,8 @@ class Snapshot:
         done: Units finished, those of an earlier attempt included.
         total: Units in all; None where nobody knows.
         unit: The unit in the plural, such as ``examples``.
-        seconds_left: Estimate from the pace of this attempt; None while unknown.
+        seconds_left: Estimate from the pace of this attempt since its first units, which take
+            longer, as what they need is loaded and allocated; None while that says little.
     """
 
     what: str
@@ -86,9 +89,10 @@ class Progress:
     def __init__(self, what: str, total: int | None, unit: str, done: int = 0) -> None:
         self._what, self._total, self._unit = what, total, unit
         self._done = self._done_before = done
-        self._started = self._logged = time.monotonic()
+        self._warm: tuple[float, int] | None = None  # when the first were finished, and how many
+        self._logged = time.monotonic()
         self._notified = float("-inf")
-        self._report(self._started)
+        self._report(self._logged)
 
     def advance(self, units: int = 1) -> None:
         """Note that ``units`` more are finished."""
@@ -96,8 +100,11 @@ class Progress:
 
     def reach(self, done: int) -> None:
         """Note that ``done`` units are finished in all."""
+        now = time.monotonic()
+        if self._warm is None and done > self._done_before:
+            self._warm = now, done
         self._done = done
-        self._report(time.monotonic())
+        self._report(now)
 
     def _report(self, now: float) -> None:
         finished = self._total is not None and self._done >= self._total
@@ -110,11 +117,17 @@ class Progress:
             watcher(self._snapshot(now))
 
     def _snapshot(self, now: float) -> Snapshot:
-        done_now = self._done - self._done_before
-        left = None
-        if done_now and self._total is not None:
-            left = (now - self._started) / done_now * (self._total - self._done)
-        return Snapshot(self._what, self._done, self._total, self._unit, left)
+        return Snapshot(self._what, self._done, self._total, self._unit, self._seconds_left(now))
+
+    def _seconds_left(self, now: float) -> float | None:
+        if self._total is None or self._warm is None:
+            return None
+        if self._done >= self._total:
+            return 0.0
+        since, first = self._warm
+        if now - since < _WARM_UP_SECONDS or self._done == first:
+            return None
+        return (now - since) / (self._done - first) * (self._total - self._done)
 
 
 def duration(seconds: float) -> str:

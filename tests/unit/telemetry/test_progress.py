@@ -45,16 +45,40 @@ def test_nobody_watches_after_the_block() -> None:
     assert seen == []
 
 
-def test_the_estimate_counts_only_this_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count(0, 10)
-    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+def estimates(monkeypatch: pytest.MonkeyPatch, times: list[float], done: int) -> list[Snapshot]:
+    """Snapshots of work that finishes one unit of 100 at each time; it begins at the first."""
+    clock = iter(times)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     seen: list[Snapshot] = []
     with watched_by(seen.append):
-        progress = Progress("annotate", 100, "examples", done=80)
-        progress.advance(5)
-    assert seen[-1].done == 85
-    assert seen[-1].seconds_left == pytest.approx(30)  # 5 in 10 s, so 15 more in 30 s
-    assert str(seen[-1]) == "annotate: 85 of 100 examples (85%), about 30 s left"
+        progress = Progress("annotate", 100, "examples", done=done)
+        for _ in times[1:]:
+            progress.advance()
+    return seen
+
+
+def test_the_estimate_counts_only_this_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    last = estimates(monkeypatch, [0, 2, 4, 6, 8, 10, 12], done=80)[-1]
+    assert last.done == 86
+    assert last.seconds_left == pytest.approx(28)  # one in 2 s, so 14 more in 28 s
+    assert str(last) == "annotate: 86 of 100 examples (86%), about 28 s left"
+
+
+def test_the_first_estimate_waits_until_the_work_is_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = estimates(monkeypatch, [0, 60, 64, 68, 72], done=0)  # the first unit took a minute
+    assert [each.seconds_left for each in seen[:-1]] == [None] * 4
+    assert seen[-1].seconds_left == pytest.approx(4 * 96)
+
+
+def test_one_unit_says_nothing_about_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 5.0, 500.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    seen: list[Snapshot] = []
+    with watched_by(seen.append):
+        progress = Progress("train", 10, "shards")
+        progress.advance()
+        progress.reach(1)
+    assert seen[-1].seconds_left is None
 
 
 def test_the_log_gets_a_line_every_ten_seconds(
