@@ -101,6 +101,8 @@ def compare_arms(
                     for metric in metrics[0]
                 },
                 comparison=comparison,
+                tried=training[name].tried or {},
+                way=training[name].way,
                 **(_label_results(answers, name) if answers.task.is_classification else {}),
             )
         )
@@ -186,6 +188,8 @@ def headline(arms: tuple[ArmResult, ...], chosen: ArmResult, metric: str, confid
             f"No gain was shown: {alone}, which were best on dev, reach "
             f"{_score(chosen.mean, metric)}{rest}."
         )
+    if real.tried:
+        alone = f"the best that {alone} give"
     low, high = comparison.interval.low, comparison.interval.high
     interval = f"{100 * confidence:g}% interval {low:z.1f} to {high:z.1f}"
     verdict = "A loss was shown: " if high < 0 else ""

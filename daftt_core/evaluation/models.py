@@ -122,6 +122,9 @@ class ArmResult(_Part):
             one, in the order of ``Evaluation.labels``; empty for text outputs. JSON of more than
             50 labels has only the cells that are not zero: at most one a prediction.
         comparison: Comparison with ``real``; None for ``real`` itself.
+        tried: Score on dev of each way in which its students were trained; empty where there was
+            one.
+        way: The way whose students these are, ``plain`` or ``contrastive``.
     """
 
     arm: str
@@ -137,6 +140,8 @@ class ArmResult(_Part):
     per_class: dict[str, ClassScores] = {}
     confusion: _Confusion = ()
     comparison: Comparison | None = None
+    tried: dict[str, float] = {}
+    way: str = "plain"
 
     @property
     def dev_mean(self) -> float:

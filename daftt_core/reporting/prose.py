@@ -6,10 +6,17 @@ from collections.abc import Iterator
 
 from daftt_core.config import SynthesisConfig
 from daftt_core.config.synthesis import NOVELTY_WINDOW
-from daftt_core.evaluation import MOST_VALUES, SMALL, Abstention, Assessment, Evaluation
+from daftt_core.evaluation import (
+    MOST_VALUES,
+    SMALL,
+    Abstention,
+    ArmResult,
+    Assessment,
+    Evaluation,
+)
 from daftt_core.records import SyntheticExample
 from daftt_core.reporting.content import ReportData
-from daftt_core.reporting.text import coverage, metric_title, number, percent, score, share
+from daftt_core.reporting.text import coverage, gain, metric_title, number, percent, score, share
 from daftt_core.stages import SYNTHETIC, CuratedResult, Diversity, Funnel
 from daftt_core.tasks import Task
 
@@ -152,6 +159,46 @@ def example_notes(example: SyntheticExample) -> str:
     if example.asked is not None and example.asked != example.output:
         notes.append(f"asked for: {example.asked}")
     return ", ".join(notes)
+
+
+def gate_sentences(assessment: Assessment) -> str:
+    """Say whether the teacher passed its gate: what is taught against the baseline."""
+    metric = assessment.metric
+    title, baseline = metric_title(metric), score(assessment.baseline_dev_score, metric)
+    together = assessment.labels_dev_score is not None
+    taught = assessment.taught_dev_score
+    more = "more" if taught > assessment.baseline_dev_score else "not more"
+    text = (
+        f"The teacher {'passed' if assessment.passed else 'did not pass'} its gate: the {title} on "
+        f"dev of {'the labels given' if together else 'the teacher'} is {score(taught, metric)}, "
+        f"{more} than the {baseline} of the students of the labels alone."
+    )
+    if assessment.gain_low is not None and assessment.gain_high is not None:
+        text += (
+            f" The 95% interval of the difference is {gain(assessment.gain_low)} to "
+            f"{gain(assessment.gain_high)} points"
+        )
+        unclear = assessment.passed and assessment.gain_low <= 0
+        text += ", so which is better cannot be told." if unclear else "."
+    if together and assessment.calibration is not None:
+        first, second = assessment.calibration.weights
+        text += (
+            f" A label is the joint opinion of the teacher (weight {first:.2f}) and of those "
+            f"students ({second:.2f}), which dev prefers to the teacher's alone."
+        )
+    return text
+
+
+def ways_sentence(arm: ArmResult, metric: str) -> str:
+    """Say in which ways the students of the labels alone were trained; empty for one way."""
+    if not arm.tried:
+        return ""
+    names = {"plain": "fine-tuned", "contrastive": "by contrast of their inputs"}
+    scores = ", ".join(f"{names[way]} {score(value, metric)}" for way, value in arm.tried.items())
+    return (
+        f"The students of the labels alone were trained in two ways, of which dev takes the "
+        f"better: {scores} on dev. They are those trained {names[arm.way]}."
+    )
 
 
 def calibration_caption(assessment: Assessment) -> str:

@@ -308,7 +308,7 @@ def _assessment(run: Run, config: Config, _: object, passed: bool) -> None:
         "untuned_dev_score": 0.605,
         "baseline_dev_score": 0.69,
         "passed": passed,
-        "calibration": {"temperature": 1.7, "bias": [0.1, -0.1]},
+        "calibration": {"weights": [0.6], "bias": [0.1, -0.1]},
         "ece_before": 0.117,
         "ece_after": 0.031,
         "bins_before": _bins((0.55, 0.5, 8), (0.66, 0.55, 11), (0.77, 0.63, 24), (0.95, 0.88, 157)),

@@ -200,7 +200,7 @@ def test_the_teachers_own_assessment_can_be_read(tmp_path: Path) -> None:
     interval = "The 95% interval of the difference is {} to +23.5 points{}."
     assert interval.format("+11.5", "") in page
     wider = read.model_copy(update={"gain_low": -1.5})
-    untold = ", so whether the teacher is better cannot be told"
+    untold = ", so which is better cannot be told"
     assert interval.format("\u22121.5", untold) in render(
         data.model_copy(update={"assessment": wider})
     )

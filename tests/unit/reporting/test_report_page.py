@@ -13,8 +13,10 @@ import pytest
 from sample_run import evaluation, make_run
 
 from daftt_core.config import flat_fields
-from daftt_core.evaluation import Evaluation
+from daftt_core.evaluation import Assessment, Calibration, Evaluation
+from daftt_core.evaluation.arms import headline
 from daftt_core.reporting import collect, render
+from daftt_core.reporting.prose import gate_sentences, ways_sentence
 from daftt_core.reporting.text import NONE
 
 VOID = {"meta", "link", "br"}
@@ -183,12 +185,13 @@ def test_every_section_shows_what_the_stages_found(page: Page) -> None:
         "Personal data was replaced in 3 of the kept examples",
         "task_categories: - text-classification",  # the data card
         "real+spoken was left out: curation kept no spoken example.",
-        "The teacher passed its gate: its accuracy on dev is 86.5%, more than the 69.0%",
+        "The teacher passed its gate: the accuracy on dev of the teacher is 86.5%, more than the "
+        "69.0%",
         "Expected calibration error: 0.117 before calibration, 0.031 after",
         "shares 9 words in a row with a dev or test example",
         "teacher 3 min 51 s 0.129 3.10 GiB 2.0 MB",
         "spent by this run 15 min 48 s",
-        "students, real+annotated 82.1 students, real examples only 69.0",
+        "students, real+annotated 82.1 students, labels alone 69.0",
         "Training examples",
         "MIT (C. J. Hutto, vaderSentiment 3.3.2) 6e1c6e1c",
         "train 6,822 64 labelled, 200 dev, 1,000 test, 1,500 unlabelled (label hidden) 4,058",
@@ -386,3 +389,40 @@ def test_text_outputs_have_no_confusion_and_no_mcnemar(tmp_path: Path) -> None:
     assert "McNemar" not in found.text
     assert "Gap to gold" not in found.text
     assert "Scores on test (ROUGE-L), in percent" in found.text
+
+
+def test_labels_by_teacher_and_students_together_are_told_as_such() -> None:
+    assessment = Assessment(
+        metric="accuracy",
+        dev_examples=200,
+        dev_score=0.8,
+        labels_dev_score=0.85,
+        untuned_dev_score=0.5,
+        baseline_dev_score=0.82,
+        gain_low=-1.5,
+        gain_high=7.0,
+        passed=True,
+        calibration=Calibration(weights=(0.834, 0.225), bias=(0.1, -0.1)),
+    )
+    assert gate_sentences(assessment) == (
+        "The teacher passed its gate: the accuracy on dev of the labels given is 85.0%, more than "
+        "the 82.0% of the students of the labels alone. The 95% interval of the difference is "
+        "\u22121.5 to +7.0 points, so which is better cannot be told. A label is the joint opinion "
+        "of the teacher (weight 0.83) and of those students (0.23), which dev prefers to the "
+        "teacher's alone."
+    )
+
+
+def test_the_two_ways_of_the_baseline_are_told() -> None:
+    arms = evaluation().arms
+    real = arms[0].model_copy(
+        update={"tried": {"plain": 0.69, "contrastive": 0.774}, "way": "contrastive"}
+    )
+    assert ways_sentence(arms[0], "accuracy") == ""
+    assert ways_sentence(real, "accuracy") == (
+        "The students of the labels alone were trained in two ways, of which dev takes the better: "
+        "fine-tuned 69.0%, by contrast of their inputs 77.4% on dev. They are those trained by "
+        "contrast of their inputs."
+    )
+    sentence = headline((real, *arms[1:]), arms[1], "accuracy", 0.95)
+    assert "above the best that the 64 labels alone give" in sentence
