@@ -39,7 +39,9 @@ def run_stages(config: Config) -> Run:
     for shard in synthesis_shards(config.synthesis.mode, config.synthesis.shards):
         write = annotate if shard["source"] == "annotated" else generate
         number = int(shard["shard"])
-        made = write(run, config.synthesis, number, data.digest, teacher, gate.digest)
+        made = write(
+            run, config.synthesis, config.student, number, data.digest, teacher, gate.digest
+        )
         written[made.name] = made.digest
     wanted = augmented_arms(config.synthesis.mode)
     kept = curate(run, config.curation, data.digest, written, wanted)
