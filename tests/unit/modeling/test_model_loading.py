@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -241,6 +244,22 @@ def test_a_broken_gguf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(ModelError, match=r"broken\.gguf: cannot be read as a GGUF model"):
         find_model(tmp_path / "broken.gguf")
+
+
+@pytest.mark.parametrize("chosen", ["", "ACTIVE"])
+def test_threads_wait_asleep_unless_told_otherwise(chosen: str) -> None:
+    environment = {name: each for name, each in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    if chosen:
+        environment["OMP_WAIT_POLICY"] = chosen
+    look = (
+        "import sys, daftt_core, os\n"
+        "assert 'torch' not in sys.modules\n"  # it looks once, when it is loaded
+        "print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", look], env=environment, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == (chosen or "PASSIVE")
 
 
 def test_iterations_of_a_loop_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

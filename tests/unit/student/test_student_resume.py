@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -30,8 +31,9 @@ def prepared_run(folder: Path) -> tuple[Run, str]:
 
 
 @pytest.mark.slow
-def test_a_killed_arm_goes_on_with_the_next_seed_and_ends_the_same(
-    tmp_path: Path, bert: Path
+@pytest.mark.parametrize("loop_width", ["64", "1"], ids=["in turn", "side by side"])
+def test_a_killed_arm_goes_on_with_the_other_seeds_and_ends_the_same(
+    tmp_path: Path, bert: Path, loop_width: str
 ) -> None:
     config = StudentConfig(
         model=str(bert), seeds=3, epochs=1, min_steps=40, batch_size=8, max_length=16
@@ -42,9 +44,10 @@ def test_a_killed_arm_goes_on_with_the_next_seed_and_ends_the_same(
     run, data = prepared_run(tmp_path / "killed")
     arm = run.folder / "students" / "real"
     with subprocess.Popen(
-        [sys.executable, "-c", TRAIN, run.model_dump_json(), config.model_dump_json(), data]
+        [sys.executable, "-c", TRAIN, run.model_dump_json(), config.model_dump_json(), data],
+        env={**os.environ, "DAFTT_LOOP_WIDTH": loop_width},
     ) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 500
         while not (arm / "seed-0" / "manifest.json").is_file():
             assert process.poll() is None, "it ended before it could be killed"
             assert time.monotonic() < deadline
