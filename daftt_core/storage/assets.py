@@ -206,7 +206,7 @@ def obtain(asset: Asset) -> Path:
     """
 
     def extract(folder: Path) -> None:
-        archive = _archive(asset)
+        archive = download_archive(asset)
         for member in asset.members:
             extract_file(archive, member.path, folder / member.target)
 
@@ -220,7 +220,12 @@ def _path(asset: Asset) -> Path:
     return folder / asset.members[0].target if len(asset.members) == 1 else folder
 
 
-def _archive(asset: Asset) -> Path:
+def download_archive(asset: Asset) -> Path:
+    """Return an asset's archive as it was published; downloads it unless it is in the cache.
+
+    Raises:
+        StorageError: It cannot be downloaded, or is not what was published.
+    """
     path = cache_folder() / "downloads" / asset.archive
     path.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(2):
