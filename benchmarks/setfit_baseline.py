@@ -29,6 +29,8 @@ from daftt_core.evaluation.statistics import bootstrap_means, percentile_interva
 from daftt_core.modeling import find_model
 from daftt_core.workspace import Run, read_examples
 
+__all__ = ["setfit_answers"]
+
 _RESAMPLES = 10_000
 _PEER = """
 import json, sys, time
@@ -62,7 +64,7 @@ def main() -> None:
         raise DataError(f"{run.task.id}: SetFit gives labels to single texts, not to pairs")
     arms = sorted(path.stem for path in (given.run / "predictions").glob("*.jsonl"))
     answers = read_answers(given.run / "predictions", run.task, arms)
-    peer, seconds = _setfit(run, config, answers.ids, answers.seeds)
+    peer, seconds = setfit_answers(run, config, answers.ids, answers.seeds)
     metric = run.task.primary_metric
     outputs = {"SetFit": peer, **answers.outputs}
     scores = {
@@ -78,10 +80,20 @@ def main() -> None:
         print(_row(name, rows, scores["SetFit"]))
 
 
-def _setfit(
+def setfit_answers(
     run: Run, config: Config, ids: tuple[str, ...], seeds: tuple[int, ...]
 ) -> tuple[list[list[str]], list[float]]:
-    """SetFit's labels, a row a seed in the order of ``ids``, and the seconds of each training."""
+    """Train SetFit on a run's labels; its answers and the seconds of each training.
+
+    Args:
+        run: A finished run of a task with single texts.
+        config: Its settings.
+        ids: The test examples.
+        seeds: Seeds of the trainings.
+
+    Returns:
+        One row of labels for each seed, in the order of ``ids``; and one number for each seed.
+    """
     torch_version = torch.__version__.split("+")[0]
     folder = peer_folder("setfit", ["setfit==1.2.0", f"torch=={torch_version}"])
     labelled = read_examples(run, "data", None, "labelled")

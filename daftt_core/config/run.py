@@ -66,6 +66,9 @@ class DataConfig(Section):
     labelled_fraction: Share = 0.0
     """Share of the training pool to learn from; if above 0 it replaces labelled_count (the
     paper: 0.01 to 0.1)."""
+    draw: int = Field(default=0, ge=0, le=1_000_000)
+    """Which labelled examples are drawn where not all are used: another number draws others, while
+    dev and test stay the same. Several draws show how much a result owes to the luck of one."""
     dev_count: Positive = 200
     """Dev examples, at most: they choose settings and thresholds."""
     test_count: Positive = 1000

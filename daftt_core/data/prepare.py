@@ -15,7 +15,7 @@ from daftt_core.data.locate import hub_place
 from daftt_core.data.rows import Row, Source
 from daftt_core.data.splits import Account, account_for, count_labels, share_of, take
 from daftt_core.errors import DataError
-from daftt_core.records import TRAITS, Example, Traits, write_jsonl, write_text
+from daftt_core.records import TRAITS, Example, Traits, seed_for, write_jsonl, write_text
 from daftt_core.records.fingerprints import FORM, write_fingerprints
 from daftt_core.stages import DATA, PREFLIGHT, TEST, DataResult, HoldoutResult
 from daftt_core.tasks import Task
@@ -173,7 +173,8 @@ def _take_labelled(
             "data_%s: asks for %d labelled examples; there are only %d, and all are used",
             *(setting, count, len(pool)),
         )
-    return take(pool, count, seed, by_label=task.is_classification, at_least=1)
+    drawn_by = seed_for(seed, "draw", config.draw) if config.draw else seed
+    return take(pool, count, drawn_by, by_label=task.is_classification, at_least=1)
 
 
 def _check_something_to_annotate(run: Run, unlabelled: int) -> None:
