@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import json
 import logging
 from collections import Counter
@@ -97,6 +98,22 @@ def test_one_file_is_split_into_everything(tmp_path: Path) -> None:
     gold = read_examples(run, "data", result.digest, "gold")
     assert [row.id for row in gold] == [row.id for row in splits["unlabelled"]]
     assert all(row.output == truth[row.id] for row in gold)
+
+
+def test_another_draw_has_other_labels_and_the_same_dev_and_test(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.jsonl", pairs(300))
+    draws = []
+    for draw in (0, 1, 2, 1):
+        run = run_in(tmp_path / str(len(draws)))
+        draws.append(read_all(run, prepare(run, small(train=train, draw=draw))))
+    first, second, third, again = draws
+    for other in (second, third):
+        assert [other[name] for name in ("dev", "test")] == [first["dev"], first["test"]]
+    taken = [{row.id for row in splits["labelled"]} for splits in (first, second, third)]
+    assert all(len(a & b) < 10 for a, b in itertools.combinations(taken, 2))
+    labels = [Counter(row.output for row in splits["labelled"]) for splits in draws]
+    assert labels[0] == labels[1] == labels[2], "each label in proportion, as ever"
+    assert again == second
 
 
 def test_test_lies_in_a_stage_of_its_own(tmp_path: Path) -> None:

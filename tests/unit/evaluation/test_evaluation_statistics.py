@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, bootstrap, chi2, permutation_test
 
 from daftt_core.evaluation.statistics import (
+    bootstrap_draws,
     bootstrap_means,
     gap_closed,
     holm,
@@ -49,6 +50,24 @@ def test_the_variance_of_the_bootstrap_is_the_one_worked_out_by_hand() -> None:
     drawn = bootstrap_means(scores[None], 40_000, seed=2)[:, 0]
     assert drawn.var() == pytest.approx(expected, rel=0.03)
     assert drawn.mean() == pytest.approx(scores.mean(), abs=0.01)
+
+
+def test_of_three_draws_each_resample_takes_two_and_varies_as_the_mean_of_three_does() -> None:
+    by_draw = np.asarray([0.6, 0.7, 0.85])
+    seeds = np.asarray([-0.1, 0.1])  # students of one draw go together, so they do not add to it
+    scores = np.broadcast_to((by_draw[:, None] + seeds)[None, :, :, None], (1, 3, 2, 5))
+    drawn = bootstrap_draws(scores, 40_000, seed=1)[:, 0]
+    everything = [np.mean(pair) for pair in itertools.product(by_draw, repeat=2)]
+    for value in sorted(set(everything)):
+        expected = np.mean(np.asarray(everything) <= value + 1e-9)
+        assert np.mean(drawn <= value + 1e-9) == pytest.approx(expected, abs=0.012)
+    assert drawn.var() == pytest.approx(by_draw.var(ddof=1) / 3, rel=0.03)
+
+
+def test_one_draw_is_resampled_by_its_seeds() -> None:
+    scores = np.random.default_rng(9).random((2, 1, 3, 20))
+    by_seeds = bootstrap_means(scores[:, 0], 100, seed=4)
+    assert np.array_equal(bootstrap_draws(scores, 100, seed=4), by_seeds)
 
 
 def test_with_one_seed_a_gain_has_the_interval_that_scipy_finds() -> None:
