@@ -7,8 +7,8 @@ Runs tasks x draws with `daftt run`, and prints one table. A draw takes other la
 trains teacher and students again; dev and test stay the same. Each run has 64 labels (160 for the
 20 newsgroups), 200 dev examples, at most 600 of test and 900 unlabelled inputs. The gate never
 stops a run here, so that test can show whether it was right. The same command goes on where it was
-stopped; a run that is finished is not run again, unless its settings have changed: after a change of
-the code take another --output. A run that fails stops no other.
+stopped; a run that is finished is not run again, unless its settings have changed: after a change
+of the code take another --output. A run that fails stops no other.
 
 Settings were chosen on dev of movie-reviews alone; the other tasks are there to be held against
 them.
