@@ -7,8 +7,8 @@ Runs tasks x draws with `daftt run`, and prints one table. A draw takes other la
 trains teacher and students again; dev and test stay the same. Each run has 64 labels (160 for the
 20 newsgroups), 200 dev examples, at most 600 of test and 900 unlabelled inputs. The gate never
 stops a run here, so that test can show whether it was right. The same command goes on where it was
-stopped; a run that is finished is not run again, unless its settings have changed. A run that fails
-stops no other.
+stopped; a run that is finished is not run again, unless its settings have changed: after a change
+of the code take another --output. A run that fails stops no other.
 
 Settings were chosen on dev of movie-reviews alone; the other tasks are there to be held against
 them.
@@ -18,7 +18,8 @@ How to read the table:
 - The baseline is the arm `real`: what a run without a teacher makes of the same labels.
 - The chosen arm is the one that dev prefers in each draw; it may be the baseline itself.
 - Intervals are 95%, over draws and test examples (one draw: over seeds and test examples).
-- The share is (chosen - baseline) / (gold - baseline); gold has true labels for all inputs.
+- The share is (chosen - baseline) / (gold - baseline); gold has true labels for all inputs. Where
+  the interval of that gap includes zero there is none.
 - The gate was right where it let a teacher pass whose arm is better on test, or would have stopped
   one whose arm is worse, both by the interval of that run. Where the gate or test cannot tell,
   nothing is said.
@@ -165,7 +166,7 @@ def main() -> int:
     if results:
         rows = [_figures(result) for result in results]
         means = _means(results) if len(results) > 1 else []
-        print("\n" + _table(rows, means))
+        print(f"\n{given.draws} draws, {given.seeds} seeds\n\n{_table(rows, means)}")
         if given.json:
             given.json.write_text(json.dumps({"tasks": rows, "means": means}, indent=1) + "\n")
     if failed:
@@ -248,11 +249,13 @@ def _figures(result: TaskResult) -> dict[str, Any]:
         "chosen": 100 * means[_CHOSEN],
         "chosen_arms": dict(Counter(draw.evaluation.chosen_arm for draw in result.draws)),
         "gold": None if gold is None else 100 * gold,
-        "gap_closed": None if gold is None else gap_closed(means[_CHOSEN], means[REAL_ARM], gold),
         "gate": dict(Counter(map(_gate_was, result.draws))),
     }
     for name, arm in (("gain", _CHOSEN), ("gap", GOLD_ARM), ("generated_gain", _GENERATED)):
         figures[name] = _gain(means, resampled, arm)
+    figures["gap_closed"] = None
+    if gold is not None and figures["gap"][1] > 0:  # else it is a division by noise
+        figures["gap_closed"] = gap_closed(means[_CHOSEN], means[REAL_ARM], gold)
     figures["over_setfit"] = _gain(means, resampled, _CHOSEN, _SETFIT)
     return figures
 
@@ -371,7 +374,8 @@ def _table(rows: Sequence[dict[str, Any]], means: Sequence[dict[str, Any]]) -> s
     worse = [row["task"] for row in rows if row["gain"][2] < 0]
     shares = [row["gap_closed"] for row in rows if row["gap_closed"] is not None]
     if shares:
-        lines += ["", f"Mean of the shares: {100 * np.mean(shares):.0f}% ({len(shares)} tasks)."]
+        mean = f"{100 * np.mean(shares):.0f}%"
+        lines += ["", f"Mean of the shares of the gap: {mean} (of {len(shares)} with a gap)."]
     lines += ["", f"Significantly worse than the baseline: {', '.join(worse) or 'no task'}."]
     return "\n".join(lines)
 

@@ -67,7 +67,7 @@ def test_a_line_every_30_seconds_says_what_is_left(small_run, monkeypatch) -> No
     assert lines[0] == "synthetic/annotated-000-of-002: started"
     assert len(lines) == 2
     assert lines[1].startswith(
-        "synthetic/annotated-000-of-002: 420 of 1500 examples (28%), about 1 min 22 s left"
+        "synthetic/annotated-000-of-002: 420 of 1500 examples (28%), about 1 min 34 s left"
     )
 
 

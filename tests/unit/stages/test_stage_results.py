@@ -194,7 +194,20 @@ SUMMARIES: dict[str, list[dict[str, object]]] = {
             "kept_steps": [4],
             "dev_scores": [1.0],
             "metric": "accuracy",
-        }
+            "way": "plain",
+        },
+        {
+            "arm": "real",
+            "examples": {"real": 3},
+            "steps": 80,
+            "truncated": {"inputs": 0, "outputs": 0},
+            "train_losses": [0.5],
+            "kept_steps": [80],
+            "dev_scores": [1.0],
+            "metric": "accuracy",
+            "tried": {"plain": 0.5, "contrastive": 1.0},
+            "way": "contrastive",
+        },
     ],
     "predictions": [
         {"examples": 1, "seeds": 1, "arms": ["real"]},
