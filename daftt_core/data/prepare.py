@@ -173,7 +173,7 @@ def _take_labelled(
             "data_%s: asks for %d labelled examples; there are only %d, and all are used",
             *(setting, count, len(pool)),
         )
-    drawn_by = seed_for(seed, "draw", config.draw) if config.draw else seed
+    drawn_by = seed_for(seed, "draw", str(config.draw)) if config.draw else seed
     return take(pool, count, drawn_by, by_label=task.is_classification, at_least=1)
 
 
