@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "DAFTT needs Python 3.11 or 3.12; $(PYTHON) is older (make PYTHON=...)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet -c constraints.txt -e ".[train,onnx,dev]"
+	$(PIP) install --quiet -c constraints.txt -e ".[train,onnx,s3,dev]"
 	$(PIP) install --quiet $$(grep -oE '^(setuptools|wheel)==[^ ]+' docker/build-requirements.txt)
 	DS_BUILD_OPS=0 $(PIP) install --quiet --no-build-isolation -c constraints.txt \
 	  "$$(grep '^deepspeed==' constraints.txt)"
@@ -86,7 +86,7 @@ docs-links: $(STAMP) ## Ask for every outside link of the documents (needs the n
 lock: ## Choose the newest versions that fit together and write constraints.txt
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet -e ".[train,onnx,cluster,dev]"
+	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet -e ".[train,onnx,s3,cluster,dev]"
 	{ sed -n '/^#/p' constraints.txt; \
 	  $(VENV)-lock/bin/python -m pip --disable-pip-version-check freeze --exclude-editable \
 	    | grep -v '^\(nvidia-\|triton\)' | sed 's/+[a-z0-9]*$$//'; } > constraints.txt.new

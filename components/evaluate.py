@@ -42,7 +42,7 @@ def evaluate(
     from daftt_core.evaluation import evaluate as compare
     from daftt_core.evaluation import read_evaluation
     from daftt_core.registry import promote, who
-    from daftt_core.reporting import report_page, tell_again, write_report
+    from daftt_core.reporting import report_page, tell_again, track_or_warn, write_report
     from daftt_core.stages import STUDENTS, students_by_arm
     from daftt_core.student import predict_test
     from daftt_core.telemetry import stage_process
@@ -77,5 +77,6 @@ def evaluate(
             outcome = f"{outcome} {promoted.result.reason}"
             write_report(here)
         Path(report.path).write_text(report_page(here), encoding="utf-8")
+        track_or_warn(here, config)
         tell_again(here, config)
         return outcome

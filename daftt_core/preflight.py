@@ -59,7 +59,7 @@ def deciding_settings(config: Config) -> dict[str, dict[str, Any]]:
     deciding = config.model_dump(mode="json")
     for name in ("output", "name", "prices"):
         del deciding["run"][name]
-    for section in ("trigger", "promotion", "job", "cluster", "notify"):
+    for section in ("trigger", "promotion", "job", "cluster", "notify", "mlflow"):
         del deciding[section]
     return deciding
 

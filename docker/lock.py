@@ -35,8 +35,8 @@ def write(name: str, purpose: str, packages: dict[str, str]) -> None:
 
 if __name__ == "__main__":
     pinned = ("pyproject.toml", "--constraints=constraints.txt")
-    core = resolve(*pinned)
-    with_torch = resolve(*pinned, "--extra=train")
+    core = resolve(*pinned, "--extra=s3")
+    with_torch = resolve(*pinned, "--extra=s3", "--extra=train")
     train = {
         package: lines
         for package, lines in with_torch.items()

@@ -62,6 +62,10 @@ UNUSED_FILES = (
 )
 
 
+KEPT_SERVICES = {"s3", "signin", "sso", "sso-oidc", "sts"}
+"""Of the some 400 of Amazon's that botocore describes: S3, and those that give out credentials."""
+
+
 def drop_unused(packages: Path) -> None:
     """Delete tests, sources of compiled modules, and libraries that are not used."""
     for pattern in UNUSED_FOLDERS:
@@ -70,6 +74,9 @@ def drop_unused(packages: Path) -> None:
     for pattern in UNUSED_FILES:
         for file in packages.glob(pattern):
             file.unlink(missing_ok=True)
+    for folder in packages.glob("botocore/data/*/"):
+        if folder.name not in KEPT_SERVICES:
+            shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

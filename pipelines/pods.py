@@ -26,7 +26,13 @@ _HOUR_SECONDS = 3600
 _LIGHT_HOURS = 2
 _USER = 1000  # of our images; a namespace with the pod security "restricted" wants it said
 _SHARED_MEMORY = "2Gi"  # PyTorch's workers hand tensors over in /dev/shm; the default is 64 MB
-_KEYS = {"token": "HF_TOKEN", "server_api_key": "DAFTT_SERVER_API_KEY"}
+_KEYS = {
+    "token": "HF_TOKEN",
+    "server_api_key": "DAFTT_SERVER_API_KEY",
+    "mlflow_token": "MLFLOW_TRACKING_TOKEN",
+    "model_registry_token": "DAFTT_MODEL_REGISTRY_TOKEN",
+}
+_STORAGE_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
 _NOTIFY_KEYS = {"url": "DAFTT_NOTIFY_URL"}
 
 
@@ -64,6 +70,8 @@ class Pods:
         kubernetes.set_timeout(task, hours * _HOUR_SECONDS)
         if self.cluster.pull_secret:
             kubernetes.set_image_pull_secrets(task, [self.cluster.pull_secret])
+        if self.cluster.storage_secret:
+            kubernetes.use_secret_as_env(task, self.cluster.storage_secret, _STORAGE_KEYS)
         for name, value in self.cluster.environment.items():
             task.set_env_variable(name, value)
         return task.set_display_name(title).set_caching_options(False)

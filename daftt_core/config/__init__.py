@@ -36,6 +36,7 @@ from daftt_core.config.run import (
     DataConfig,
     EvaluationConfig,
     MixtureConfig,
+    MlflowConfig,
     NotifyConfig,
 )
 from daftt_core.config.section import Section
@@ -54,6 +55,7 @@ __all__ = [
     "GpuModel",
     "JobConfig",
     "MixtureConfig",
+    "MlflowConfig",
     "NotifyConfig",
     "Precision",
     "PromotionConfig",

@@ -20,7 +20,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _TOLERATION_KEYS = {"key", "operator", "value", "effect", "tolerationSeconds"}
 _COMPILED_IN_NAMES = (
     *("light_cpus", "light_memory", "node_selector", "tolerations", "queue"),
-    *("hub_secret", "pull_secret", "environment"),
+    *("hub_secret", "pull_secret", "storage_secret", "environment"),
 )
 _COMPILED_IN = "Fixed when the pipeline is uploaded (daftt upload --settings)."
 
@@ -220,6 +220,12 @@ class ClusterConfig(PodConfig):
     pull_secret: OptionalName = Field(
         default="",
         description=f"Secret that opens a private image registry. Empty: none. {_COMPILED_IN}",
+    )
+    storage_secret: OptionalName = Field(
+        default="",
+        description="Secret whose keys 'accesskey' and 'secretkey' open an S3 store, such as "
+        "mlpipeline-minio-artifact, that of Kubeflow Pipelines' own store. Empty: the role of the "
+        f"pods' service account. {_COMPILED_IN}",
     )
     environment: Annotated[dict[str, str], BeforeValidator(_read_text)] = Field(
         default={},

@@ -15,6 +15,7 @@ from daftt_core.config.run import (
     DataConfig,
     EvaluationConfig,
     MixtureConfig,
+    MlflowConfig,
     NotifyConfig,
     RunConfig,
 )
@@ -38,6 +39,7 @@ class Config(Section):
     student: StudentConfig = StudentConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     notify: NotifyConfig = NotifyConfig()
+    mlflow: MlflowConfig = MlflowConfig()
     promotion: PromotionConfig = PromotionConfig()
     job: JobConfig = JobConfig()
     cluster: ClusterConfig = ClusterConfig()

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from daftt_core.config.section import Positive, Section
+from daftt_core.network import address_problem
 
 
 class TriggerConfig(Section):
@@ -48,9 +49,16 @@ class PromotionConfig(Section):
     slice_min_examples: Positive = 30
     """Slices of fewer test examples are shown and not judged."""
 
+    model_registry: str = ""
+    """Address of Kubeflow's Model Registry, such as
+    http://model-registry-service.kubeflow:8080, where a promoted version is registered, too.
+    Empty: it is not."""
+
     @model_validator(mode="after")
     def _check(self) -> PromotionConfig:
         self.floor_values()
+        if self.model_registry and (problem := address_problem(self.model_registry)):
+            raise ValueError(f"model_registry {problem}")
         if self.rule == "non-inferiority" and self.margin == 0:
             raise ValueError("rule non-inferiority needs a margin above 0")
         return self

@@ -16,6 +16,7 @@ from daftt_core.config.section import (
     Section,
     Share,
 )
+from daftt_core.network import address_problem
 
 
 class RunConfig(Section):
@@ -47,8 +48,8 @@ class DataConfig(Section):
     """Where examples come from and how they are split."""
 
     train: str = ""
-    """Labelled examples: a file, folder, pattern, gs:// prefix or hub: data set (docs/data.md).
-    Empty: the task's own data."""
+    """Labelled examples: a file, folder, pattern, gs:// or s3:// prefix, or hub: data set
+    (docs/data.md). Empty: the task's own data."""
     dev: str = ""
     """Labelled dev examples, likewise. Empty: split off from train."""
     test: str = ""
@@ -113,7 +114,7 @@ class MixtureConfig(Section):
     """Which other tasks the teacher learns beside the target task."""
 
     source: str = ""
-    """Folder or gs:// prefix of Super-NaturalInstructions task files; or a saved data set's
+    """Folder, gs:// or s3:// prefix of Super-NaturalInstructions task files; or a saved data set's
     folder or Hugging Face Hub id (org/name or org/name@revision) with the columns task_name,
     definition, inputs and targets. Empty: the small mixture that comes with DAFTT."""
     tasks: int = Field(default=0, ge=0, le=100_000)
@@ -155,3 +156,20 @@ class NotifyConfig(Section):
     URL is in the environment variable DAFTT_NOTIFY_URL, never in a setting."""
     secret: ObjectName = Field(default="daftt-notify")
     """Secret of the cluster whose key 'url' is the URL; it may be missing."""
+
+
+class MlflowConfig(Section):
+    """The run's results in MLflow, beside its report."""
+
+    tracking_uri: str = ""
+    """Address of an MLflow tracking server, such as http://mlflow.mlflow:5000. Empty: that of the
+    environment variable MLFLOW_TRACKING_URI, or none."""
+    experiment: str = Field(default="", max_length=250)
+    """Experiment of the runs. Empty: daftt-TASK."""
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _check_address(cls, address: str) -> str:
+        if address and (problem := address_problem(address)):
+            raise ValueError(problem)
+        return address

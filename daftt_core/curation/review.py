@@ -14,10 +14,12 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import BaseModel, ConfigDict
 from scipy.stats import binomtest
 
+from daftt_core.curation.annotation_tools import Tool, files_for
 from daftt_core.curation.curate import SOURCES
 from daftt_core.curation.sheet import CORRECTION, QUESTIONS, Question, read_sheet, sheet_of
 from daftt_core.errors import DataError, StorageError
@@ -98,7 +100,13 @@ class Review(BaseModel):
     findings: tuple[Finding, ...]
 
 
-def make_sheet(run: Run, path: Path, count: int, doubts: Mapping[str, float] | None = None) -> int:
+def make_sheet(
+    run: Run,
+    path: Path,
+    count: int,
+    doubts: Mapping[str, float] | None = None,
+    tool: Tool | None = None,
+) -> int:
     """Write a sheet of kept examples for people to mark.
 
     They are drawn at random by the run's seed, in proportion to each source and label, at least one
@@ -109,6 +117,7 @@ def make_sheet(run: Run, path: Path, count: int, doubts: Mapping[str, float] | N
         path: Where the sheet is written; the file must not exist yet.
         count: Examples to draw; all, where there are fewer.
         doubts: How doubtful each kept example is, by its id.
+        tool: The annotation tool that imports the sheet, which then is a folder; None: a CSV file.
 
     Returns:
         The number of examples on the sheet.
@@ -136,11 +145,23 @@ def make_sheet(run: Run, path: Path, count: int, doubts: Mapping[str, float] | N
     if not drawn:
         raise DataError(f"{folder}: curation kept no example, so there is nothing to review")
     try:
-        # with a byte order mark: spreadsheet programs take the file for UTF-8 then
-        path.write_text(sheet_of(drawn), encoding="utf-8-sig", newline="")
+        if tool is None:
+            # with a byte order mark: spreadsheet programs take the file for UTF-8 then
+            path.write_text(sheet_of(drawn), encoding="utf-8-sig", newline="")
+        else:
+            _write_folder(path, files_for(tool, drawn, run.task))
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
     return len(drawn)
+
+
+def _write_folder(path: Path, files: Mapping[str, str]) -> None:
+    """Write a folder that appears with all of its files."""
+    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
+        folder = Path(scratch) / path.name
+        for name, text in files.items():
+            write_text(folder / name, text)
+        folder.rename(path)
 
 
 def read_marks(run: Run, path: Path, *, contested: bool = False) -> StageResult[MarksResult]:

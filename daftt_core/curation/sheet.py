@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from daftt_core.curation.annotation_tools import is_export, read_export
 from daftt_core.errors import DataError, did_you_mean, shortened
 from daftt_core.records import SyntheticExample
 from daftt_core.tasks import Task
@@ -64,7 +65,7 @@ def read_sheet(
     """Return the marks on a sheet by id and question: ``y`` or ``n``, and corrected outputs.
 
     Args:
-        path: The marked sheet.
+        path: The marked sheet, or what an annotation tool has exported.
         drawn: The examples that must be on it, by id.
         task: Says which labels are allowed.
 
@@ -72,23 +73,16 @@ def read_sheet(
         DataError: The file is not a sheet, an example is not marked, or a correction is no label or
             contradicts its mark; names line and column.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is not UTF-8 text; save the sheet as CSV in UTF-8") from None
-    rows = _rows(path, text)
     marks: dict[str, dict[str, str]] = {}
     mistakes = []
-    for line, row in rows:
+    for place, row in read_export(path) if is_export(path) else _rows(path):
         own_id = row["id"].strip().removeprefix("#")
         if own_id not in drawn or own_id in marks:
             problem = "is on the sheet twice" if own_id in marks else "is not on this run's sheet"
-            mistakes.append(f"{path}, line {line}: id: {row['id']!r} {problem}")
+            mistakes.append(f"{path}, {place}: id: {row['id']!r} {problem}")
             continue
         marks[own_id], problems = _marks_in(row, drawn[own_id], task)
-        mistakes += [f"{path}, line {line}: {problem}" for problem in problems]
+        mistakes += [f"{path}, {place}: {problem}" for problem in problems]
     missing = [example_id for example_id in drawn if example_id not in marks]
     if missing:
         mistakes.append(
@@ -142,8 +136,14 @@ def _correction(
     return label
 
 
-def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each row with the line it begins on; separators are commas, semicolons or tabs."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is not UTF-8 text; save the sheet as CSV in UTF-8") from None
     heading = (text.splitlines() or [""])[0].strip()
     delimiter = max(",;\t", key=heading.count)
     names = next(csv.reader([heading], delimiter=delimiter), [])
@@ -165,7 +165,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
                     raise DataError(
                         f"{path}, line {line}: has {len(cells)} cells; {len(names)} are expected"
                     )
-                yield line, dict(zip(names, cells, strict=True))
+                yield f"line {line}", dict(zip(names, cells, strict=True))
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{path}, line {line}: is not CSV: {error}") from None

@@ -27,6 +27,7 @@ from daftt_core.registry.chosen import chosen_student
 from daftt_core.registry.decide import Challenger, Champion, decide
 from daftt_core.registry.ledger import TaskRegistry
 from daftt_core.registry.lineage import collect_lineage, keep_population
+from daftt_core.registry.model_registry import register_or_warn
 from daftt_core.registry.models import Decision, Ledger
 from daftt_core.registry.versions import (
     answer_test,
@@ -68,7 +69,8 @@ def promote(
     its answers to the run's test examples.
 
     It is safe to repeat: a version that has become the champion is not promoted a second time,
-    unless the registry has lost the promotion.
+    unless the registry has lost the promotion. A promoted version is registered in Kubeflow's Model
+    Registry where the settings name one; a failure to do so is a warning.
 
     Args:
         run: The run; its evaluation is finished.
@@ -91,7 +93,7 @@ def promote(
     opponent = _opponent(ledger, best.version)
     refusals = _rolled_back(ledger, best.version)
     compared_digest = read_stage(run, EVALUATION, evaluation_digest)[1].digest
-    settings = config.model_dump(exclude={"enabled", "registry"})
+    settings = config.model_dump(exclude={"enabled", "registry", "model_registry"})
     inputs = [settings, evaluation, registry, compared_digest, best.version, opponent]
 
     def work(folder: Path) -> PromotionResult:
@@ -126,7 +128,10 @@ def promote(
 
     if _is_forgotten(run, ledger, best.version):
         inputs.append("again")
-    return run_stage(run, PROMOTION, [*inputs, list(refusals)], work)
+    result = run_stage(run, PROMOTION, [*inputs, list(refusals)], work)
+    if config.model_registry and result.result.promoted:
+        register_or_warn(config.model_registry, registry, run.task, result.result.version)
+    return result
 
 
 def read_decision(run: Run, expected: str | None = None) -> Decision:

@@ -19,6 +19,7 @@ from typing import Any
 
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.network import guard
+from daftt_core.storage.copying import ChangedError, MissingError, TransferError
 from daftt_core.storage.gcs_client import (
     DamagedError,
     GcsAdapter,
@@ -27,7 +28,7 @@ from daftt_core.storage.gcs_client import (
     sentence,
     status_of,
 )
-from daftt_core.storage.gcs_transfer import ChangedError, MissingError, Transfer, TransferError
+from daftt_core.storage.gcs_transfer import Transfer
 from daftt_core.storage.protocol import NOTHING, Content, Entry
 from daftt_core.telemetry import count_bytes
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from daftt_core.storage.copying import ChangedError, MissingError, TransferError
 from daftt_core.storage.gcs_client import (
     DamagedError,
     Patience,
@@ -33,26 +34,6 @@ _CHUNK_BYTES = 32 * 2**20  # of one request; a failed one sends them again
 _PARTS = ".parts/"
 _LISTED_FIELDS = "items(name,size,crc32c,generation),nextPageToken"
 _Errors = dict[str, BaseException | None]
-
-
-class TransferError(Exception):
-    """One object could not be copied; the cause says why.
-
-    Attributes:
-        name: The object's full name in its bucket.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
-
-
-class MissingError(Exception):
-    """There is no such object, or it has another size than expected."""
-
-
-class ChangedError(Exception):
-    """The object was replaced or removed since the transfer began."""
 
 
 class Transfer:
@@ -257,6 +238,7 @@ class Transfer:
     ) -> _Errors:
         """Fetch a large object range by range into a file of its full size."""
         mark = _mark_of_blob(listed)
+        ranges = str(self._part_bytes)
 
         def fetch(start: str) -> None:
             first = int(start)
@@ -273,9 +255,9 @@ class Transfer:
                 )
                 if file.tell() != last + 1:
                     raise DamagedError
-            journal.add(path, first, self._part_bytes)
+            journal.add(path, first, ranges)
 
-        done = journal.start(path, mark.size, self._part_bytes)
+        done = journal.start(path, mark.size, ranges)
         starts = [str(start) for start in range(0, mark.size, self._part_bytes)]
         missing = [start for start in starts if int(start) not in done]
         progress = Progress(f"download {path.name}", len(starts), "parts", done=len(done))

@@ -110,13 +110,14 @@ class Journal:
         self._folder, self._path = folder, folder / ".ranges"
         self._lock = Lock()
 
-    def start(self, path: Path, size: int, range_bytes: int) -> set[int]:
+    def start(self, path: Path, size: int, ranges: str) -> set[int]:
         """Allocate a file, and return the ranges that an earlier attempt completed.
 
         Args:
             path: The file.
             size: Its full size in bytes.
-            range_bytes: Bytes of each range; ranges of another length do not count.
+            ranges: The length of the ranges, and what else must be the same for them to fit
+                together, such as the object's version; without a blank.
 
         Returns:
             The first byte of each complete range.
@@ -130,14 +131,12 @@ class Journal:
         name = path.relative_to(self._folder).as_posix()
         entries = (line.split(" ", 2) for line in self._lines())
         return {
-            int(start)
-            for length, start, file_name in entries
-            if (length, file_name) == (str(range_bytes), name)
+            int(start) for kind, start, file_name in entries if (kind, file_name) == (ranges, name)
         }
 
-    def add(self, path: Path, start: int, range_bytes: int) -> None:
+    def add(self, path: Path, start: int, ranges: str) -> None:
         """Record a range that is complete."""
-        line = f"{range_bytes} {start} {path.relative_to(self._folder).as_posix()}\n"
+        line = f"{ranges} {start} {path.relative_to(self._folder).as_posix()}\n"
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(line)
 

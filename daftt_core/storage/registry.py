@@ -15,9 +15,16 @@ def _google(uri: str) -> Storage:
     return GcsStorage(uri)
 
 
+def _s3(uri: str) -> Storage:
+    from daftt_core.storage.s3 import S3Storage  # with urllib3, which a folder needs none of
+
+    return S3Storage(uri)
+
+
 SCHEMES: dict[str, Callable[[str], Storage]] = {
     "file": FileStorage,  # a plain path is one as well
     "gs": _google,
+    "s3": _s3,
 }
 
 
@@ -25,7 +32,7 @@ def open_storage(uri: str) -> Storage:
     """Return the storage that a URI names; nothing is read or created yet.
 
     Args:
-        uri: ``gs://bucket/prefix``, ``file:///folder``, or a plain path.
+        uri: ``gs://bucket/prefix``, ``s3://bucket/prefix``, ``file:///folder``, or a plain path.
 
     Raises:
         StorageError: The scheme is unknown, or the URI lacks what its scheme needs.

@@ -19,7 +19,9 @@ _NOT_TO_LIST_RUNS = {
     "daftt_core.config",  # reads the text of each setting's description
     "daftt_core.planning",
     "daftt_core.records.words",  # reads Unicode's whole table
+    "botocore",
     "daftt_core.storage.gcs",
+    "daftt_core.storage.s3",
     "filelock",
     "jinja2",
     "kfp",

@@ -234,7 +234,7 @@ def test_the_queue_offers_no_more_than_the_quota(objects: list[dict[str, Any]]) 
 def test_no_secret_is_applied_and_templates_hold_no_value(objects: list[dict[str, Any]]) -> None:
     assert not _of(objects, "Secret")
     templates = list((_K8S / "secret-templates").glob("*.yaml"))
-    assert len(templates) == 5
+    assert len(templates) == 6
     for path in templates:
         secret = yaml.safe_load(path.read_text(encoding="utf-8"))
         _check(secret)
@@ -249,13 +249,17 @@ def test_google_cloud_gives_each_account_an_identity_and_no_key() -> None:
         assert identity == f"{name}@PROJECT_ID.iam.gserviceaccount.com"
 
 
-def test_access_to_the_hub_can_be_added(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("component", "name"),
+    [("hub-access", "all-talk-to-public-addresses"), ("s3-access", "all-talk-to-s3")],
+)
+def test_access_to_public_addresses_can_be_added(tmp_path: Path, component: str, name: str) -> None:
     shutil.copytree(_K8S, tmp_path / "k8s")
     kustomization = tmp_path / "k8s" / "overlays" / "gke" / "kustomization.yaml"
     with kustomization.open("a", encoding="utf-8") as file:
-        file.write("components: [../../components/hub-access]\n")
+        file.write(f"components: [../../components/{component}]\n")
     objects = _build(kustomization.parent)
-    policy = _of(objects, "NetworkPolicy")["all-talk-to-public-addresses"]
+    policy = _of(objects, "NetworkPolicy")[name]
     _check(policy)
     assert "10.0.0.0/8" in policy["spec"]["egress"][0]["to"][0]["ipBlock"]["except"]
 

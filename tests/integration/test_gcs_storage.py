@@ -101,6 +101,7 @@ def any_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     places: dict[str, Callable[[], str]] = {
         "file": lambda: f"file://{tmp_path}/storage",
         "gs": lambda: f"{request.getfixturevalue('bucket')}/runs/one",
+        "s3": lambda: f"{request.getfixturevalue('s3_bucket')}/runs/one",
     }
     return open_storage(places[request.param]())
 

@@ -147,6 +147,7 @@ def test_nodes_and_secrets_are_compiled_in(tmp_path: Path) -> None:
         "cluster_hub_secret": "team-hub",
         "cluster_light_memory": "3Gi",
         "cluster_pull_secret": "team-registry",
+        "cluster_storage_secret": "team-s3",
         "cluster_environment": {"STORAGE_EMULATOR_HOST": "http://fake-gcs:4443"},
     }
     path = tmp_path / "daftt.yaml"
@@ -161,6 +162,12 @@ def test_nodes_and_secrets_are_compiled_in(tmp_path: Path) -> None:
         assert pod["secretAsEnv"][0]["secretName"] == "team-hub"
     for name, pod in executors.items():
         assert pod["imagePullSecret"][0]["secretName"] == "team-registry"
+        keys = next(each for each in pod["secretAsEnv"] if each["secretName"] == "team-s3")
+        assert not keys.get("optional")
+        assert {each["secretKey"]: each["envVar"] for each in keys["keyToEnv"]} == {
+            "accesskey": "AWS_ACCESS_KEY_ID",
+            "secretkey": "AWS_SECRET_ACCESS_KEY",
+        }
         container = spec["deploymentSpec"]["executors"][name]["container"]
         assert {"name": "STORAGE_EMULATOR_HOST", "value": "http://fake-gcs:4443"} in container[
             "env"

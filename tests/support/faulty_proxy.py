@@ -191,31 +191,39 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, response: http.client.HTTPResponse, data: bytes, fault: Fault) -> None:
         if isinstance(fault, Instead):
             data = fault.body
-        self.send_response(fault.status if isinstance(fault, Instead) else response.status)
+        status = fault.status if isinstance(fault, Instead) else response.status
+        self.send_response(status)
         for name, value in response.getheaders():
             if name.lower() in _NOT_FORWARDED:
                 continue
             if fault == WRONG_CHECKSUM and name.lower() == "x-goog-hash":
                 value = "crc32c=AAAAAA=="
             self.send_header(name, value)
-        if self.command != "HEAD" and response.status not in (204, 304):
+        if self.command == "HEAD":
+            self.send_header("Content-Length", response.getheader("Content-Length", "0"))
+            self.end_headers()
+            return
+        if status not in (204, 304):
             length = 10**6 if fault == DRIBBLING else len(data)
             self.send_header("Content-Length", str(length))
         self.end_headers()
+        self._write_body(data, fault)
+
+    def _write_body(self, data: bytes, fault: Fault) -> None:
         while fault == DRIBBLING:
             self.wfile.write(b" ")
             time.sleep(0.05)
         if fault == DAMAGED and data:
             data = bytes([data[0] ^ 255]) + data[1:]
-        if fault in (RESET_IN_BODY, TRUNCATED):
-            self.wfile.write(data[: len(data) // 2])
-            if fault == RESET_IN_BODY:
-                return self._reset()
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
-            return None
-        self.wfile.write(data)
-        return None
+        if fault not in (RESET_IN_BODY, TRUNCATED):
+            self.wfile.write(data)
+            return
+        self.wfile.write(data[: len(data) // 2])
+        if fault == RESET_IN_BODY:
+            self._reset()
+            return
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -169,7 +169,9 @@ def test_an_unknown_extra_is_named() -> None:
 
 def test_slimming_drops_tests_and_writes_bytecode_of_what_is_named_only(tmp_path: Path) -> None:
     packages = tmp_path / "site-packages"
-    for name in ("used/__init__.py", "used/tests/test_it.py", "used/fast.pyx", "idle/__init__.py"):
+    services = [f"botocore/data/{name}/1.json" for name in ("s3", "ec2")]
+    modules = ["used/__init__.py", "used/tests/test_it.py", "used/fast.pyx", "idle/__init__.py"]
+    for name in (*modules, *services):
         (packages / name).parent.mkdir(parents=True, exist_ok=True)
         (packages / name).write_text("", encoding="utf-8")
     (packages / "idle" / "__pycache__").mkdir()
@@ -191,6 +193,6 @@ def test_slimming_drops_tests_and_writes_bytecode_of_what_is_named_only(tmp_path
     )
     assert done.returncode == 0, done.stderr
     left = {str(path.relative_to(packages)) for path in packages.rglob("*") if path.is_file()}
-    assert left - {"used/__init__.py", "idle/__init__.py"} == {
+    assert left - {"used/__init__.py", "idle/__init__.py", services[0]} == {
         f"used/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"
     }

@@ -244,8 +244,7 @@ def _places(config: Config) -> Iterator[Check]:
     try:
         open_storage(config.run.output).check_writable()
     except StorageError as error:
-        fix = f"gcloud storage buckets describe {config.run.output}"
-        yield Check("storage", False, str(error), fix)
+        yield Check("storage", False, str(error), _listing(config.run.output))
     else:
         yield Check("storage", True, f"{config.run.output}: written, read and deleted from here")
     try:
@@ -266,10 +265,16 @@ def _data(setting: str, place: str) -> Check:
     try:
         count = len(open_storage(parent).entries(start))
     except StorageError as error:
-        return Check(setting, False, str(error), f"gcloud storage ls '{place}'")
+        return Check(setting, False, str(error), _listing(place))
     if not count:
-        return Check(setting, False, f"{place}: nothing is there", f"gcloud storage ls '{place}'")
+        return Check(setting, False, f"{place}: nothing is there", _listing(fixed))
     return Check(setting, True, f"{place}: is there")
+
+
+def _listing(place: str) -> str:
+    """Return the command that shows what is at a place in a storage."""
+    program = "aws s3" if place.startswith("s3://") else "gcloud storage"
+    return f"{program} ls '{place}'"
 
 
 def _rights(api: KubeReader, target: Target) -> Iterator[Check]:
@@ -307,6 +312,9 @@ def _secrets(api: KubeReader, target: Target, several_users: bool) -> Iterator[C
     if several_users:
         yield _secret(api, target.namespace, _STORE_SECRET, "accesskey")
     yield _secret(api, target.namespace, pods.hub_secret, "token", "private models")
+    if pods.storage_secret:
+        for key in ("accesskey", "secretkey"):
+            yield _secret(api, target.namespace, pods.storage_secret, key)
     if pods.pull_secret:
         made_by = f"docker-registry {pods.pull_secret} --from-file=DOCKER_CONFIG_FILE"
         yield _secret(api, target.namespace, pods.pull_secret, ".dockerconfigjson", "", made_by)

@@ -218,10 +218,41 @@ def _rollback(task: str, to: str, why: str, by: str, place: str) -> None:
     Example:
       daftt registry rollback movie-reviews --why "wrong on short reviews since Tuesday"
     """
-    from daftt_core.registry import TaskRegistry, who
+    from daftt_core.registry import TaskRegistry, read_lineage, register_or_warn, who
 
     event = TaskRegistry(place, task).roll_back(to, why, who(by))
     say(f"{task}: {event.version} is the champion again, in place of {event.champion}")
+    lineage = read_lineage(place, task, event.version)
+    if url := lineage.promotion.model_registry:
+        register_or_warn(url, place, lineage.task, event.version)
+
+
+@registry_command.command("register")
+@click.argument("task")
+@click.option(
+    "--model-registry", "url", default="", help="Its address; default: promotion_model_registry."
+)
+@_with_registry
+def _register(task: str, url: str, place: str) -> None:
+    """Register the champion of TASK in Kubeflow's Model Registry.
+
+    A run does so itself where promotion_model_registry is set.
+
+    \b
+    Example:
+      daftt registry register movie-reviews --model-registry http://localhost:8080
+    """
+    from daftt_core.errors import ConfigError
+    from daftt_core.registry import TaskRegistry, read_lineage, register
+
+    version = TaskRegistry(place, task).read().champion
+    if version is None:
+        raise ConfigError(f"{task}: there is no champion to register")
+    lineage = read_lineage(place, task, version)
+    url = url or lineage.promotion.model_registry
+    if not url:
+        raise ConfigError("the run had no promotion_model_registry; give --model-registry URL")
+    say(register(url, place, lineage.task, version))
 
 
 def _read(place: str, task: str) -> Ledger | StorageError:

@@ -88,10 +88,27 @@ def report_path(run: Run) -> Path:
     help="At random, for rates; or the labels that students who have not seen them contradict.",
 )
 @click.option(
-    "--read", "marked", type=click.Path(path_type=Path), help="Read a marked sheet instead."
+    "--as",
+    "form",
+    type=click.Choice(["csv", "argilla", "label-studio"]),
+    default="csv",
+    show_default=True,
+    help="A file for spreadsheet programs, or a folder that an annotation tool imports.",
+)
+@click.option(
+    "--read",
+    "marked",
+    type=click.Path(path_type=Path),
+    help="Read a marked sheet instead, or what an annotation tool has exported.",
 )
 def review_command(
-    run: str, output: str, count: int, sheet: Path | None, choose: str, marked: Path | None
+    run: str,
+    output: str,
+    count: int,
+    sheet: Path | None,
+    choose: str,
+    form: Literal["csv", "argilla", "label-studio"],
+    marked: Path | None,
 ) -> None:
     """Write a sheet of kept examples, or read one that people have marked.
 
@@ -105,9 +122,13 @@ def review_command(
     --choose disagreement finds wrong labels sooner: it asks the students of the arm real, which
     learned from people's labels alone. Such a sheet gives no rates, and is a file of its own.
 
+    --as argilla or label-studio writes a folder that the tool imports; --read takes what it exports
+    (docs/review.md).
+
     \b
     Examples:
       daftt review latest
+      daftt review latest --as label-studio
       daftt review latest --choose disagreement --count 50
       daftt review latest --read runs/movie-reviews-1a2b3c4d/review.csv
     """
@@ -117,11 +138,14 @@ def review_command(
     stored = read_run(find_run(run, output))
     contested = choose == "disagreement"
     if marked is None:
-        name = "contested.csv" if contested else "review.csv"
+        name = "contested" if contested else "review"
+        name = f"{name}.csv" if form == "csv" else f"{name}-{form}"
         path = sheet or (open_storage(stored.uri).folder or Path()) / name
-        examples = make_sheet(stored, path, count, _doubts(stored) if contested else None)
+        doubts = _doubts(stored) if contested else None
+        examples = make_sheet(stored, path, count, doubts, None if form == "csv" else form)
         how = "--choose disagreement --read" if contested else "--read"
-        say(f"{path}: {examples} examples; mark them, then: daftt review {stored.uri} {how} {path}")
+        back = path if form == "csv" else "EXPORT"
+        say(f"{path}: {examples} examples; mark them, then: daftt review {stored.uri} {how} {back}")
         return
     read = read_marks(stored, marked, contested=contested)
     result, marks = read.summary, read.name

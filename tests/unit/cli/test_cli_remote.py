@@ -147,17 +147,17 @@ def test_what_pods_cannot_reach_is_refused_before_anything_is_asked(server, caps
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("output", "s3://bucket/daftt"),
+        ("output", "s3://"),
         ("output", "memory://daftt"),
         ("output", "gs://"),
         ("output", "file:///data"),
         ("data-test", "/data/test.csv"),
-        ("data-unlabelled", "s3://bucket/pool.csv"),
+        ("data-unlabelled", "az://bucket/pool.csv"),
         ("prices", "prices.yaml"),
         ("mixture-source", "/data/tasks"),
         ("promotion-registry", "champions"),
         ("teacher-model", "./teacher"),
-        ("student-model", "s3://bucket/student"),
+        ("student-model", "hdfs://bucket/student"),
     ],
 )
 @pytest.mark.parametrize("command", ["submit", "schedule"])
@@ -170,6 +170,12 @@ def test_each_place_that_pods_do_not_see_is_refused(
     said = capsys.readouterr().err
     assert said.startswith(f"error: {setting.replace('-', '_')}: {value!r} ")
     assert server.requests == []
+
+
+def test_a_run_in_another_store_is_submitted(server: KfpServer, capsys) -> None:
+    call(capsys, "submit", "--output", "s3://bucket/daftt")
+    sent = server.body_of("POST /runs")["runtime_config"]["parameters"]
+    assert sent["output"] == "s3://bucket/daftt"
 
 
 def test_a_sweep_that_one_workflow_cannot_hold_is_refused(server: KfpServer, capsys) -> None:

@@ -143,8 +143,8 @@ def test_a_data_set_of_a_revision_is_that_one(
 
 
 def test_an_unknown_scheme_is_refused() -> None:
-    with pytest.raises(StorageError, match="the scheme 's3' is not known"):
-        open_source("s3://bucket/tasks")
+    with pytest.raises(StorageError, match="the scheme 'az' is not known"):
+        open_source("az://bucket/tasks")
 
 
 def test_an_empty_folder_holds_no_tasks(tmp_path: Path) -> None:

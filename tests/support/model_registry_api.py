@@ -1,0 +1,148 @@
+"""A part of Kubeflow's Model Registry's REST API, as its OpenAPI document has it (v1alpha3).
+
+From ``api/openapi/model-registry.yaml`` of kubeflow/model-registry:
+
+- "RegisteredModelCreate: required: [name]"; "It must be unique among all the RegisteredModels of
+  the same type within a Model Registry instance"; a second one is "409: Conflict".
+- "ModelVersionCreate: required: [name, registeredModelId]"; registeredModelId has the "pattern:
+  ^[1-9][0-9]{0,8}$".
+- find operations have the parameters name, externalId, parentResourceId and answer "404: NotFound".
+- "MetadataStringValue: additionalProperties: false, required: [metadataType, string_value]", and
+  MetadataDoubleValue likewise with double_value.
+- "upsertModelVersionArtifact: Creates a new instance of an Artifact if needed", whose discriminator
+  is artifactType.
+- creation answers 201, PATCH and GET 200; "Error: required: [code, message]".
+- "security: Bearer".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+_BASE = "/api/model_registry/v1alpha3"
+_VALUES = {
+    "MetadataStringValue": ("string_value", str),
+    "MetadataDoubleValue": ("double_value", float),
+}
+
+
+@dataclass
+class ModelRegistry:
+    """What the server holds, and what it was sent.
+
+    Attributes:
+        url: Its address.
+        token: The bearer token that it wants; empty for none.
+        failing: Answers every request with this status; 0 for none.
+    """
+
+    url: str = ""
+    token: str = ""
+    failing: int = 0
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    versions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    artifacts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    writes: list[str] = field(default_factory=list)
+
+    def answer(
+        self, method: str, path: str, query: dict[str, str], body: dict[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
+        if method != "GET":
+            self.writes.append(f"{method} {path}")
+            _check_properties(body)
+        if path == "/registered_model":
+            return _one(self.models, name=query["name"])
+        if path == "/model_version":
+            where = {"name": query["name"], "registeredModelId": query["parentResourceId"]}
+            return _one(self.versions, **where)
+        if path == "/registered_models":
+            return self._made(self.models, body, ("name",))
+        if path == "/model_versions":
+            assert re.fullmatch("[1-9][0-9]{0,8}", body["registeredModelId"])
+            return self._made(self.versions, body, ("name", "registeredModelId"))
+        if match := re.fullmatch("/registered_models/(.*)", path):
+            self.models[match[1]] |= body
+            return 200, self.models[match[1]]
+        if match := re.fullmatch("/model_versions/(.*)/artifacts", path):
+            artifacts = self.artifacts.setdefault(match[1], [])
+            if method == "GET":
+                return 200, {"items": artifacts, "size": len(artifacts), "nextPageToken": ""}
+            assert body["artifactType"] == "model-artifact"
+            artifacts.append(body)
+            return 201, body
+        return 404, {"code": "404", "message": "no such path"}
+
+    def _made(
+        self, table: dict[str, dict[str, Any]], body: dict[str, Any], key: tuple[str, ...]
+    ) -> tuple[int, dict[str, Any]]:
+        assert all(body[name] for name in key)
+        if any(all(each[name] == body[name] for name in key) for each in table.values()):
+            return 409, {"code": "409", "message": "it exists"}
+        identity = str(len(self.models) + len(self.versions) + 1)
+        table[identity] = {**body, "id": identity}
+        return 201, table[identity]
+
+
+def _one(table: dict[str, dict[str, Any]], **where: str) -> tuple[int, dict[str, Any]]:
+    for each in table.values():
+        if all(each[name] == value for name, value in where.items()):
+            return 200, each
+    return 404, {"code": "404", "message": "no such resource"}
+
+
+def _check_properties(body: dict[str, Any]) -> None:
+    for value in body.get("customProperties", {}).values():
+        name, kind = _VALUES[value["metadataType"]]
+        assert set(value) == {"metadataType", name}
+        assert isinstance(value[name], kind)
+
+
+@contextmanager
+def model_registry() -> Iterator[ModelRegistry]:
+    state = ModelRegistry()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+        def _handle(self) -> None:
+            url = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if state.failing:
+                status, document = state.failing, {"code": "x", "message": "a fault of the tests"}
+            elif state.token and self.headers.get("Authorization") != f"Bearer {state.token}":
+                status, document = 401, {"code": "401", "message": "who are you?"}
+            elif not url.path.startswith(_BASE):
+                status, document = 404, {}
+            else:
+                path, query = url.path.removeprefix(_BASE), dict(parse_qsl(url.query))
+                status, document = state.answer(
+                    self.command, path, query, json.loads(body or b"{}")
+                )
+            data = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PATCH = _handle  # noqa: N815
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
