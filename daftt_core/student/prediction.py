@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,8 @@ from daftt_core.telemetry import count_tokens
 
 _BATCH_SIZE = 64
 _LEAST_PROBABILITY = 1e-6  # as far as predictions are stored
+_BATCH_TOKENS = 1024
+"""Tokens of a classifier's batch on a CPU, whose caches hold what more of them leave behind."""
 
 
 @dataclass(frozen=True)
@@ -254,8 +257,8 @@ def answer(
     rows = questions.dataset.remove_columns("length").to_list()
     side = "left" if reading.continues else "right"  # the output must follow the input at once
     answers: dict[int, Answer] = {}
-    for start in range(0, len(order), _BATCH_SIZE):
-        batch = order[start : start + _BATCH_SIZE]
+    cached = reading.task.is_classification and model.device.type == "cpu"
+    for batch in _batches(order, lengths, _BATCH_TOKENS if cached else math.inf):
         inputs = tokenizer.pad(
             [rows[index] for index in batch], return_tensors="pt", padding_side=side
         ).to(model.device)
@@ -269,6 +272,21 @@ def answer(
         count_tokens(read=sum(lengths[index] for index in batch))
         on_batch(len(batch))
     return [answers[index] for index in range(len(lengths))]
+
+
+def _batches(
+    order: Sequence[int], lengths: Sequence[int], most_tokens: float
+) -> Iterator[list[int]]:
+    """Yield examples, shortest first, in batches that hold so many tokens with their padding."""
+    batch: list[int] = []
+    for index in order:
+        too_long = (len(batch) + 1) * lengths[index] > most_tokens
+        if batch and (len(batch) == _BATCH_SIZE or too_long):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
 
 
 def _gold(example: Example) -> str:
