@@ -170,13 +170,14 @@ class _Stages:
         inference = self._teacher_inference()
         # before and after the fine-tuning
         yield self._stage(ASSESSMENT.name, inference, self._answered(2 * data.dev_count))
+        judged = self._with_students(inference)
         if synthesis.mode != "generate" and data.unlabelled_count:
             tokens = self._answered(self._outputs(data.unlabelled_count))
-            yield self._stage("annotation", inference, tokens)
+            yield self._stage("annotation", judged, tokens)
         if synthesis.mode != "annotate":
             count = synthesis.generate_count
             tokens = self._written(count) + self._answered(self._outputs(count))
-            yield self._stage("generation", inference, tokens)
+            yield self._stage("generation", judged, tokens)
         yield self._train_students(arms)
         yield self._predict(arms)
 
@@ -218,6 +219,13 @@ class _Stages:
             row_tokens=synthesis.max_length,
             weight_bytes=BFLOAT16 if self._gpu.has_bfloat16 else FLOAT32,
         )
+
+    def _with_students(self, inference: MemoryParts) -> MemoryParts:
+        """Add the students of the labels alone, where they judge beside the teacher."""
+        if not (self._task.is_classification and self._config.synthesis.second_opinion):
+            return inference
+        weights = self._config.student.seeds * FLOAT32 * self._student.parameters
+        return replace(inference, parameters=inference.parameters + weights)
 
     def _train_students(self, arms: Sequence[str]) -> StagePlan:
         student = self._config.student

@@ -62,6 +62,21 @@ def test_shorter_examples_have_fewer_tokens():
     assert all(less.tokens < more.tokens for less, more in stages)
 
 
+def test_students_that_judge_are_in_memory_beside_the_teacher():
+    both, alone = (
+        _plan(student_model="FacebookAI/roberta-large", synthesis_second_opinion=opinion)
+        for opinion in (True, False)
+    )
+    weights = 3 * 4 * 355e6  # students, bytes, and RoBERTa-large's weights as its authors say
+    added = {
+        more.name: more.gpu_bytes - less.gpu_bytes
+        for more, less in zip(both.stages, alone.stages, strict=True)
+    }
+    assert added.pop("annotation") == pytest.approx(weights, rel=0.02)
+    assert added.pop("generation") == pytest.approx(weights, rel=0.02)
+    assert set(added.values()) == {0}
+
+
 def test_the_setup_is_read_off_the_settings():
     setup = teacher_setup(from_flat(_BIG), _A100)
     assert setup == Setup(
