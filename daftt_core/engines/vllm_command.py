@@ -17,6 +17,9 @@ _ON_CPU = ("--block-size", "32")
 """What prompts share is computed once in whole blocks, which are of 16 tokens on most GPUs but of
 128 on a CPU, more than many prefixes have; 32 is the least that its kernels like."""
 
+_ON_GPUS = ("--gpu-memory-utilization", "0.8")
+"""vLLM takes this share of the memory at once; students that judge beside the teacher need some."""
+
 
 def vllm_command(config: SynthesisConfig, teacher: Path, port: int) -> list[str]:
     """Return the program and the arguments that serve a teacher on all GPUs of this process.
@@ -38,7 +41,7 @@ def vllm_command(config: SynthesisConfig, teacher: Path, port: int) -> list[str]
         *("--generation-config", "vllm"),
         "--disable-uvicorn-access-log",
         *("--tensor-parallel-size", str(tensor_parallel(gpus, heads, keys))),
-        *(() if gpus else _ON_CPU),
+        *(_ON_GPUS if gpus else _ON_CPU),
     ]
 
 

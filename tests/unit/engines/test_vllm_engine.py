@@ -67,6 +67,7 @@ def test_the_gpus_of_the_process_share_the_teacher(
         assert option(command, "--tensor-parallel-size") == str(shared)
         assert option(command, "--dtype") == "bfloat16"
         assert ("--block-size" in command) == (gpus == 0)
+        assert ("--gpu-memory-utilization" in command) == (gpus > 0)
 
 
 @pytest.mark.parametrize(
