@@ -21,20 +21,21 @@ from daftt_core.errors import TrainingError
 from daftt_core.modeling import set_seeds, use_bfloat16
 from daftt_core.modeling.pooling import features, output_layer
 from daftt_core.student.lessons import DISTRIBUTION, WEIGHT, Lesson
+from daftt_core.student.rows import only_rows, used_tokens
 from daftt_core.telemetry import count_tokens
 
-_PAIRS = 16  # of equal labels in a batch; they meet all the others of other labels
-_MIN_STEPS, _PASSES = 80, 4
+_BATCH_SIZE = 32  # inputs that are compared with each other
+_MIN_STEPS, _MIN_PASSES = 40, 10
 _SHARE_OF_RATE = 0.25  # of student_learning_rate: there is no head that has to move far
 _MAX_GRAD_NORM = 1.0
 _TEMPERATURE = 0.1  # of Khosla et al.
 _INVERSE_PENALTY = 10.0  # scikit-learn's C, for features of length 1
-_BATCH_SIZE = 64
+_FORWARD_SIZE = 8  # in one forward pass: batches are drawn without regard to lengths
 
 
 def contrastive_steps(examples: int) -> int:
     """Return the optimizer steps of the encoder for a number of labelled examples."""
-    return max(_MIN_STEPS, _PASSES * math.ceil(examples / _PAIRS))
+    return max(_MIN_STEPS, math.ceil(_MIN_PASSES * examples / _BATCH_SIZE))
 
 
 def fit_contrastively(
@@ -57,7 +58,7 @@ def fit_contrastively(
         tokenizer: Its tokenizer, for padding.
         lesson: Labelled examples.
         config: The settings.
-        seed: Seed of dropout and of the pairs.
+        seed: Seed of dropout and of the order of the examples.
         name: The student's name in an error.
         on_step: Called after each optimizer step.
 
@@ -67,17 +68,51 @@ def fit_contrastively(
     Raises:
         TrainingError: The loss is not a finite number.
     """
-    labels = torch.tensor(lesson.dataset["labels"][:])
-    no_inputs = {"labels", "length", WEIGHT, DISTRIBUTION} & set(lesson.dataset.column_names)
-    rows = lesson.dataset.remove_columns(sorted(no_inputs)).to_list()
+    tokens = lesson.dataset["input_ids"][:]
+    with only_rows(model, used_tokens(model, tokenizer, [tokens])):
+        labels = torch.tensor(lesson.dataset["labels"][:])
+        vectors = _Vectors(model, tokenizer, lesson)
+        loss, steps = _train_encoder(model, vectors, labels, config, seed, name, on_step)
+        model.train(False)
+        with torch.inference_mode():
+            found = vectors.of(list(range(len(labels)))).cpu().double()
+    _fit_head(output_layer(model), found, labels)
+    return loss, steps
 
-    def batch(indices: list[int]) -> dict[str, torch.Tensor]:
-        padded = tokenizer.pad(
-            [rows[index] for index in indices], return_tensors="pt", padding_side="right"
-        )
-        return dict(padded.to(model.device))
 
-    steps = contrastive_steps(len(rows))
+class _Vectors:
+    """What a student makes of its examples, computed in small batches of similar length."""
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lesson: Lesson
+    ) -> None:
+        self._model, self._tokenizer = model, tokenizer
+        self._lengths = lesson.dataset["length"][:]
+        no_inputs = {"labels", "length", WEIGHT, DISTRIBUTION} & set(lesson.dataset.column_names)
+        self._rows = lesson.dataset.remove_columns(sorted(no_inputs)).to_list()
+
+    def of(self, indices: list[int]) -> torch.Tensor:
+        """Return the vectors of examples, of shape [examples, size]."""
+        order = sorted(range(len(indices)), key=lambda place: self._lengths[indices[place]])
+        parts = []
+        for start in range(0, len(order), _FORWARD_SIZE):
+            rows = [self._rows[indices[place]] for place in order[start : start + _FORWARD_SIZE]]
+            padded = self._tokenizer.pad(rows, return_tensors="pt", padding_side="right")
+            parts.append(features(self._model, dict(padded.to(self._model.device))).float())
+        count_tokens(read=sum(self._lengths[index] for index in indices))
+        return torch.cat(parts)[torch.tensor(order).argsort()]
+
+
+def _train_encoder(
+    model: PreTrainedModel,
+    vectors: _Vectors,
+    labels: torch.Tensor,
+    config: StudentConfig,
+    seed: int,
+    name: str,
+    on_step: Callable[[], None],
+) -> tuple[float, int]:
+    steps = contrastive_steps(len(labels))
     encoder: Any = model.base_model
     layers = encoder.encoder.layer[:-1]  # the last one is the mean
     weights = [*encoder.embeddings.parameters(), *layers.parameters()]
@@ -86,18 +121,17 @@ def fit_contrastively(
     warmup = math.ceil(config.warmup_ratio * steps)
     linear: Any = get_linear_schedule_with_warmup  # comes without types
     schedule = linear(optimizer, warmup, steps)
-    drawn = _pairs(labels.tolist(), seed)
+    drawn = _batches(len(labels), seed)
     set_seeds(seed)
     model.train()
     total = 0.0
     for step in range(1, steps + 1):
         indices = next(drawn)
-        inputs = batch(indices)
         with torch.autocast(
             model.device.type, torch.bfloat16, enabled=use_bfloat16(config.precision)
         ):
-            vectors = features(model, inputs)
-        loss = _contrast(vectors.float(), labels[indices].to(model.device))
+            found = vectors.of(indices)
+        loss = _contrast(found, labels[indices].to(model.device))
         if not math.isfinite(loss.item()):
             raise TrainingError(
                 f"{name}, by step {step}: the contrastive loss became {loss.item()}; "
@@ -110,38 +144,20 @@ def fit_contrastively(
         torch.nn.utils.clip_grad_norm_(weights, _MAX_GRAD_NORM)
         optimizer.step()
         schedule.step()
-        count_tokens(read=int(inputs["attention_mask"].sum()))
         on_step()
-    model.train(False)
-    with torch.inference_mode():
-        parts = [
-            features(model, batch(list(range(start, min(start + _BATCH_SIZE, len(rows))))))
-            for start in range(0, len(rows), _BATCH_SIZE)
-        ]
-    _fit_head(output_layer(model), torch.cat(parts).cpu().double(), labels)
     return total / steps, steps
 
 
-def _pairs(labels: list[int], seed: int) -> Iterator[list[int]]:
-    """Yield batches of pairs of equal labels without end; each input leads a pair in each pass.
-
-    The only input of a label is paired with itself, which dropout makes another.
-    """
-    by_label: dict[int, list[int]] = {}
-    for index, label in enumerate(labels):
-        by_label.setdefault(label, []).append(index)
+def _batches(examples: int, seed: int) -> Iterator[list[int]]:
+    """Yield batches without end; each pass has every example once."""
     generator = torch.Generator().manual_seed(seed)
+    size = min(_BATCH_SIZE, examples)
     waiting: list[int] = []
     while True:
-        while len(waiting) < _PAIRS:
-            waiting += torch.randperm(len(labels), generator=generator).tolist()
-        leading, waiting = waiting[:_PAIRS], waiting[_PAIRS:]
-        batch = []
-        for index in leading:
-            others = [each for each in by_label[labels[index]] if each != index] or [index]
-            draw = int(torch.randint(len(others), (), generator=generator))
-            batch += [index, others[draw]]
-        yield batch
+        if len(waiting) < size:
+            waiting += torch.randperm(examples, generator=generator).tolist()
+        yield waiting[:size]
+        waiting = waiting[size:]
 
 
 def _contrast(vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -151,14 +167,17 @@ def _contrast(vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
     Args:
         vectors: One for each input, of shape [inputs, size].
-        labels: Their labels, of shape [inputs]; each label comes twice at least.
+        labels: Their labels, of shape [inputs]; inputs that are alone with theirs only count as
+            others.
     """
     directions = normalize(vectors, dim=1)
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     similarities = (directions @ directions.T / _TEMPERATURE).masked_fill(itself, -math.inf)
     log_shares = similarities.log_softmax(dim=1).masked_fill(itself, 0.0)
     equal = (labels[:, None] == labels[None, :]) & ~itself
-    return -((log_shares * equal).sum(dim=1) / equal.sum(dim=1)).mean()
+    partners = equal.sum(dim=1)
+    losses = -(log_shares * equal).sum(dim=1) / partners.clamp(min=1)
+    return losses.sum() / (partners > 0).sum().clamp(min=1)
 
 
 def _fit_head(layer: torch.nn.Linear, vectors: torch.Tensor, labels: torch.Tensor) -> None:

@@ -16,7 +16,7 @@ from daftt_core.config import StudentConfig
 from daftt_core.records import Prediction, read_jsonl
 from daftt_core.stages import STUDENTS
 from daftt_core.student import train_arm
-from daftt_core.student.contrastive import _contrast, _fit_head, _pairs
+from daftt_core.student.contrastive import _batches, _contrast, _fit_head
 from daftt_core.workspace import Run
 
 
@@ -48,15 +48,27 @@ def test_the_head_is_sklearns_logistic_regression() -> None:
     assert probs == pytest.approx(reference.predict_proba(vectors / length), abs=1e-4)
 
 
-def test_each_input_leads_a_pair_of_its_label_in_each_pass() -> None:
-    labels = [0] * 20 + [1] * 11 + [2]
-    drawn = _pairs(labels, seed=3)
-    pairs = [pair for _ in range(2) for pair in zip(*[iter(next(drawn))] * 2, strict=True)]
-    assert sorted(first for first, _ in pairs) == list(range(32))
-    assert all(labels[first] == labels[second] for first, second in pairs)
-    assert [second for first, second in pairs if labels[first] == 2] == [31]
-    assert all(first != second for first, second in pairs if labels[first] != 2)
-    assert next(drawn) != next(drawn)
+def test_an_input_that_is_alone_with_its_label_counts_as_another_only() -> None:
+    rng = np.random.default_rng(1)
+    vectors = torch.tensor(rng.normal(size=(4, 3)))
+    three = _contrast(vectors, torch.tensor([0, 0, 0, 1]))
+    units = torch.nn.functional.normalize(vectors, dim=1)
+    shares = (units @ units.T / 0.1).masked_fill(torch.eye(4, dtype=torch.bool), -math.inf)
+    log_shares = shares.log_softmax(dim=1)
+    expected = -sum(log_shares[i, j] for i in range(3) for j in range(3) if i != j) / 2 / 3
+    assert three.item() == pytest.approx(float(expected))
+    assert _contrast(vectors, torch.tensor([0, 1, 2, 3])).item() == 0
+
+
+@pytest.mark.parametrize("examples", [5, 32, 50])
+def test_each_pass_has_every_example_once(examples: int) -> None:
+    drawn = _batches(examples, seed=3)
+    size = min(32, examples)
+    order = [index for _ in range(2 * examples) for index in next(drawn)]
+    assert sorted(order[:examples]) == list(range(examples))
+    assert sorted(order[examples : 2 * examples]) == list(range(examples))
+    assert order[:examples] != order[examples : 2 * examples]
+    assert len(next(drawn)) == size
 
 
 def stage(run: Run, config: StudentConfig, dev: int = 120) -> tuple[Path, str]:
@@ -78,7 +90,7 @@ def test_dev_takes_the_better_way_and_the_other_leaves_nothing(
     assert result.tried is not None
     assert result.tried["contrastive"] > result.tried["plain"]  # of three steps
     assert result.way == "contrastive"
-    assert result.steps == 80
+    assert result.steps == 40
     assert np.mean(result.dev_scores) == pytest.approx(result.tried["contrastive"])
     assert scores(folder) == pytest.approx(result.tried["contrastive"])
     assert sorted(each.name for each in folder.iterdir() if each.is_dir()) == ["seed-0", "seed-1"]
