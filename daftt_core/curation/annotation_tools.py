@@ -77,12 +77,14 @@ def read_export(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         raise DataError(f"{file}: is no list of records, as Argilla and Label Studio export them")
     for number, document in enumerate(documents, start=1):
         place = f"record {number}"
+        is_task = isinstance(document, dict) and "annotations" in document
+        kind: type[_Task | _Record] = _Task if is_task else _Record
         try:
-            kind = _Task if isinstance(document, dict) and "annotations" in document else _Record
             row = kind.model_validate(document).row()
         except ValidationError as error:
-            problem = explain(error)
-            raise DataError(f"{file}, {place}: is no annotated record: {problem}") from None
+            field, problem = next(explain(error, kind))
+            where = f"{field}: " if field else ""
+            raise DataError(f"{file}, {place}: is no annotated record: {where}{problem}") from None
         except ValueError as error:
             raise DataError(f"{file}, {place}: {error}") from None
         yield place, row

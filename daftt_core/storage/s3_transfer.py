@@ -169,6 +169,7 @@ class Transfer:
                 Metadata={MD5: digests.whole},
             )
             upload["UploadId"] = begun["UploadId"]
+        failures: tuple[type[BaseException], ...] = (TransferError, *known_errors())
         try:
             etags = self._stored_parts(upload)
             wanted = {str(number): part for number, part in enumerate(digests.parts, start=1)}
@@ -200,7 +201,7 @@ class Transfer:
             self._bucket.call(
                 "complete_multipart_upload", MultipartUpload={"Parts": parts}, **upload
             )
-        except (TransferError, *known_errors()) as error:
+        except failures as error:
             cause = error.__cause__ if isinstance(error, TransferError) else error
             if cause is None or code_of(cause) not in ("NoSuchUpload", "InvalidPart"):
                 raise TransferError(target) from cause
