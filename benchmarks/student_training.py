@@ -8,7 +8,7 @@ reads the model and tokenizes once, puts inputs of like length into a batch, tra
 embeddings of tokens that occur, and on a CPU trains the students side by side. The peer is what one
 would write with transformers: for each seed the model and tokenizer are loaded, the texts are
 tokenized by `Dataset.map`, and the Trainer pads random batches to their longest input; then it
-saves the model and answers dev. Both take the same number of steps with the same optimizer,
+saves the model and answers dev. Both take the same number of steps with the same head, optimizer,
 schedule, batch size and precision, and both save and answer dev. They take turns, and the median
 counts. Beside the time on the clock is the processor time, which other work on the machine changes
 less.
@@ -66,7 +66,9 @@ def main() -> None:
     be_quiet()
     threads = limit_threads()
     config = from_flat({"data_labelled_count": given.examples, "data_dev_count": 400})
-    student = StudentConfig(model=given.model, seeds=given.seeds, epochs=given.epochs, min_steps=0)
+    student = StudentConfig(
+        model=given.model, pooling="own", seeds=given.seeds, epochs=given.epochs, min_steps=0
+    )
     with tempfile.TemporaryDirectory() as folder:
         run = resolve(config).model_copy(update={"uri": folder})
         data = prepare(run, config.data).digest

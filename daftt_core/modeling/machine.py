@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 from daftt_core.config import Precision
 from daftt_core.errors import ConfigError, ModelError
 from daftt_core.network import Retry, TransientError
-from daftt_core.telemetry import LOOP_WIDTH, use_gpus
+from daftt_core.telemetry import LOOP_WIDTH, cpu_limit, use_gpus
 
 _MEMORY = Retry(attempts=4, first_pause_seconds=20.0, longest_pause_seconds=60.0)
 
@@ -108,15 +108,23 @@ def fix_threads() -> None:
 
     Until their number is set, MKL may take fewer as it sees fit, and digits would differ with it
     (its "Obtaining Numerically Reproducible Results" wants ``MKL_DYNAMIC=FALSE``); setting it turns
-    that off.
+    that off. There are no more than this process may use cores.
     """
-    torch.set_num_threads(torch.get_num_threads())
+    torch.set_num_threads(min(torch.get_num_threads(), _usable_cores()))
 
 
 def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # counts what a container may use, unlike cpu_count
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the cores that this process may use: fewer than the node's where a pod has a limit.
+
+    More threads than that would use up the limit's share of each tenth of a second at once, and
+    stand still together for the rest of it.
+    """
+    if hasattr(os, "sched_getaffinity"):  # counts what it is bound to, unlike cpu_count
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    limit = cpu_limit()
+    return cores if limit is None else max(1, min(cores, int(limit)))
 
 
 def set_seeds(seed: int) -> None:

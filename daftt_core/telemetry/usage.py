@@ -107,7 +107,7 @@ class Meter:
         """Return the usage so far."""
         seconds = time.monotonic() - self._started
         worked = _cpu_seconds() - self._cpu_started
-        limit = _cpu_limit()
+        limit = cpu_limit()
         if limit is not None:
             worked = limit * seconds if self._owns_machine else 0.0
         with self._lock:
@@ -174,8 +174,8 @@ def _cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _cpu_limit() -> float | None:
-    """Return the CPU limit of this container; None where there is none."""
+def cpu_limit() -> float | None:
+    """Return the CPUs that this container may use at a time; None where there is no limit."""
     try:
         quota, period = _CPU_LIMIT.read_text(encoding="ascii").split()
         return int(quota) / int(period)

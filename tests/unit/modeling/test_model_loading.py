@@ -18,6 +18,7 @@ from daftt_core.errors import ConfigError, ModelError
 from daftt_core.modeling import (
     context_length,
     find_model,
+    fix_threads,
     limit_threads,
     load_causal_lm,
     load_classifier,
@@ -244,6 +245,25 @@ def test_a_broken_gguf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(ModelError, match=r"broken\.gguf: cannot be read as a GGUF model"):
         find_model(tmp_path / "broken.gguf")
+
+
+def test_threads_are_no_more_than_a_pod_may_use_cores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.delenv("DAFTT_LOOP_WIDTH", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    quota = tmp_path / "cpu.max"  # of cgroup v2
+    monkeypatch.setattr("daftt_core.telemetry.usage._CPU_LIMIT", quota)
+    try:
+        for text, threads in (("350000 100000", 3), ("50000 100000", 1), ("max 100000", 64)):
+            quota.write_text(f"{text}\n")
+            assert limit_threads() == threads == torch.get_num_threads()
+        quota.write_text("200000 100000\n")
+        fix_threads()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("chosen", ["", "ACTIVE"])
