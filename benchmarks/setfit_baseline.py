@@ -60,8 +60,8 @@ def main() -> None:
     config = Config.model_validate_json((given.run / "preflight/config.json").read_text())
     run = Run.model_validate_json((given.run / "preflight/run.json").read_text())
     run = run.model_copy(update={"uri": str(given.run)})
-    if not run.task.is_classification or run.task.columns.text_pair:
-        raise DataError(f"{run.task.id}: SetFit gives labels to single texts, not to pairs")
+    if run.task.kind != "classification" or run.task.columns.text_pair:
+        raise DataError(f"{run.task.id}: SetFit is given one label for each single text here")
     arms = sorted(path.stem for path in (given.run / "predictions").glob("*.jsonl"))
     answers = read_answers(given.run / "predictions", run.task, arms)
     peer, seconds = setfit_answers(run, config, answers.ids, answers.seeds)

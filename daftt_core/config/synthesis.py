@@ -41,7 +41,8 @@ class SynthesisConfig(Section):
     of its answers."""
     second_opinion: bool = True
     """Let the students of the labels alone judge each input beside the teacher: both opinions are
-    combined as fits dev best, and the teacher's alone is taken where dev does not prefer that."""
+    combined as fits dev best, and the teacher's alone is taken where dev does not prefer that.
+    Without effect where an input may have several labels, and for texts."""
     min_precision: Share = 0.0
     """Share of labels that should be right, as measured on dev: below the confidence that
     reaches it the teacher gives no label. 0: it always gives one."""
@@ -162,8 +163,9 @@ class CurationConfig(Section):
     min_confidence: Share = 0.0
     """Least confidence of a kept example."""
     keep_share: float = Field(default=1.0, gt=0, le=1)
-    """Share of each label's annotated examples to keep, the most confident first; of all of them
-    in a text-to-text task. Students that learn probabilities of the labels make good use of all."""
+    """Share of each label's annotated examples to keep, the most confident first (of each set of
+    labels in a multi-label task); of all of them in a text-to-text task. Students that learn
+    probabilities of the labels make good use of all."""
     min_characters: NonNegative = 10
     """Least length of a kept input."""
     max_characters: Positive = 2000
@@ -191,7 +193,8 @@ class CurationConfig(Section):
     overlap_words: RunOfWords = 8
     """An input that shares this many words in a row with dev or test is removed."""
     balance: bool = True
-    """Keep the same number of generated examples for each label."""
+    """Keep the same number of generated examples for each label; where outputs are sets of
+    labels, nothing is taken away."""
     ratio: float = Field(default=0.0, ge=0, le=1_000_000)
     """Kept examples of each source for every labelled one, at most, drawn at random by label; 0:
     no limit."""

@@ -45,7 +45,7 @@ def files_for(tool: Tool, drawn: Sequence[SyntheticExample], task: Task) -> dict
     Args:
         tool: The tool.
         drawn: The examples.
-        task: Says which labels may be chosen.
+        task: Says which labels may be chosen; several of them are written as a text.
     """
     return _argilla(drawn, task) if tool == "argilla" else _label_studio(drawn, task)
 
@@ -171,7 +171,7 @@ def _argilla(drawn: Sequence[SyntheticExample], task: Task) -> dict[str, str]:
         {"name": name, "title": name, "required": True, "settings": {"type": "text"}}
         for name in names
     ]
-    correction = _choice(task.label_names) if task.is_classification else {"type": "text"}
+    correction = _choice(task.label_names) if task.kind == "classification" else {"type": "text"}
     questions = [
         {"name": name, "title": title, "required": True, "settings": _choice(("y", "n"))}
         for name, title in _TITLES.items()
@@ -221,7 +221,7 @@ def _label_studio(drawn: Sequence[SyntheticExample], task: Task) -> dict[str, st
         ElementTree.SubElement(view, "Text", name=name, value=f"${name}")
     for name, title in _TITLES.items():
         _choices(view, name, title, ("y", "n"), required="true")
-    if task.is_classification:
+    if task.kind == "classification":
         _choices(view, _CORRECTION, _CORRECTION_TITLE, task.label_names, required="false")
     else:
         ElementTree.SubElement(view, "Header", value=_CORRECTION_TITLE)

@@ -186,11 +186,12 @@ def _funnel(
 ) -> Funnel:
     names = [*EXAMPLE_FILTERS, *SET_FILTERS]
     total, by_label = Counter[str](), {label: Counter[str]() for label in task.label_names}
-    for (of_source, name, label), count in outcome.counts.items():
+    for (of_source, name, output), count in outcome.counts.items():
         if of_source == source:
             total[name] += count
-            if label in by_label:
-                by_label[label][name] += count
+            for label in [] if output is None else task.labels_of(output):
+                if label in by_label:
+                    by_label[label][name] += count
 
     def rejected(counts: Counter[str]) -> dict[str, int]:
         return {name: counts[name] for name in names if counts[name]}

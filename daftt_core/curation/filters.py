@@ -84,20 +84,23 @@ def settle(example: SyntheticExample, config: CurationConfig, task: Task) -> Syn
     asked = example.asked
     if config.verify != "off" or not task.is_classification or asked is None:
         return example
-    confidence = example.distribution.get(asked, example.confidence)
+    confidence = example.confidence
+    if example.distribution and task.allows(asked):
+        confidence = task.probability_of(asked, example.distribution)
     return example.model_copy(update={"output": asked, "confidence": confidence})
 
 
 def _unusable(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
     """Reject an answer that could not be read or is not a label of the task."""
-    labels = context.task.label_names
+    task = context.task
     if example.problem is not None:
         return Reason(example.problem)
     if example.output is None:
         return Reason("it has no output")
-    for label in (example.output, example.asked):
-        if context.task.is_classification and label is not None and label not in labels:
-            return Reason(f"{label!r} is not one of the labels {', '.join(labels)}")
+    for output in (example.output, example.asked):
+        if task.is_classification and output is not None and not task.allows(output):
+            one = "a set" if task.is_multilabel else "one"
+            return Reason(f"{output!r} is not {one} of the labels {', '.join(task.label_names)}")
     return example
 
 
@@ -219,7 +222,7 @@ def _overlap(example: SyntheticExample, context: FilterContext) -> SyntheticExam
 
 
 def _verify(example: SyntheticExample, context: FilterContext) -> SyntheticExample | Reason:
-    """Reject an input to which the teacher now gives another label than it wrote it for."""
+    """Reject an input to which the teacher now gives other labels than it wrote it for."""
     settled = settle(example, context.config, context.task)
     if context.config.verify != "drop" or not context.task.is_classification:
         return settled
@@ -258,7 +261,7 @@ def _near_duplicate(rows: Sequence[Row], context: FilterContext) -> Iterable[Rea
 
 
 def _share(rows: Sequence[Row], context: FilterContext) -> Iterator[Reason | None]:
-    """Reject the least confident annotated examples, of each label if there are labels."""
+    """Reject the least confident annotated examples, of each label or set if there are labels."""
     share = context.config.keep_share
     ranked = [row for row in rows if row.source == "annotated"]
     counts = Counter(row.label for row in ranked)
@@ -276,12 +279,16 @@ def _share(rows: Sequence[Row], context: FilterContext) -> Iterator[Reason | Non
 
 
 def _balance(rows: Sequence[Row], context: FilterContext) -> Iterator[Reason | None]:
-    """Reject generated examples of a label beyond the number of the rarest one."""
+    """Reject generated examples of a label beyond the number of the rarest one.
+
+    Sets of labels are left alone: the rarest of many may have a single example.
+    """
     generated = [row for row in rows if row.source == "generated"]
-    if not context.config.balance or not context.task.is_classification:
+    task = context.task
+    if not context.config.balance or not task.is_classification or task.is_multilabel:
         generated = []
     counts = Counter(row.label for row in generated)
-    places = min((counts[label] for label in context.task.label_names), default=0)
+    places = min((counts[label] for label in task.label_names), default=0)
     ranks = _ranks(generated)
     for row in rows:
         if row.id not in ranks or ranks[row.id] < places:

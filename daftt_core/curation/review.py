@@ -110,7 +110,8 @@ def make_sheet(
     """Write a sheet of kept examples for people to mark.
 
     They are drawn at random by the run's seed, in proportion to each source and label, at least one
-    of each, and are in random order. With ``doubts`` they are the most doubtful ones, in order.
+    of each (of each source where outputs are texts or sets of labels), and are in random order.
+    With ``doubts`` they are the most doubtful ones, in order.
 
     Args:
         run: The run, with its curation finished.
@@ -237,7 +238,8 @@ def kept_examples(folder: Path) -> Iterator[SyntheticExample]:
 
 def _choose(run: Run, folder: Path, count: int) -> list[SyntheticExample]:
     def stratum(example: SyntheticExample) -> tuple[str, str]:
-        return example.source, (example.output or "") if run.task.is_classification else ""
+        by_label = run.task.is_classification and not run.task.is_multilabel
+        return example.source, (example.output or "") if by_label else ""
 
     def draw(example: SyntheticExample) -> int:
         return seed_for(run.seed, "review", example.id)

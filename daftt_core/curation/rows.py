@@ -56,7 +56,7 @@ class Row:
     Attributes:
         id: The example's id.
         source: ``annotated`` or ``generated``.
-        label: Its label; None in a task without labels.
+        label: Its label, or its set of them as one text; None in a task without labels.
         confidence: Confidence of its output.
         place: Its place in the spool.
         tie: Checksum of its line: orders rows that are otherwise equal, whatever their shard.

@@ -125,15 +125,19 @@ def _correction(
         raise ValueError(f"{shortened(text)!r}, but label_ok is y; write n, or leave it empty")
     if not task.is_classification:
         return text
-    label = task.label_for(text)
-    if label is None:
-        raise ValueError(
-            f"{shortened(text)!r} is no label{did_you_mean(text, task.label_names)} (allowed: "
-            f"{', '.join(task.label_names[:_SHOWN_MISTAKES])})"
-        )
-    if label == example.output:
+    labels = []
+    for name in task.labels_in(text):
+        label = task.label_for(name)
+        if label is None:
+            raise ValueError(
+                f"{shortened(name)!r} is no label{did_you_mean(name, task.label_names)} (allowed: "
+                f"{', '.join(task.label_names[:_SHOWN_MISTAKES])})"
+            )
+        labels.append(label)
+    output = task.output_of(labels)
+    if output == example.output:
         raise ValueError(f"{text!r} is the label that it has; write y for label_ok, or another")
-    return label
+    return output
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:

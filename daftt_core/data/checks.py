@@ -62,20 +62,36 @@ def check_pool(
             f"are needed, {'one for each label' if task.is_classification else 'to learn from'}"
         )
     _check_not_one_label(task, pool, "data_train")
-    counts = count_labels(pool)
-    missing = [name for name in task.label_names if name not in counts]
-    if missing:
+    if missing := _missing(task, pool):
         raise DataError(
             f"data_train: no example to learn from has the label {list_names(missing)}; "
             "add some, or take the label out of the task"
         )
 
 
+def check_each_label(task: Task, rows: Sequence[Row], setting: str) -> None:
+    """Make sure that the examples taken to learn from hold every label.
+
+    Raises:
+        DataError: One has none: few sets may hold the rare labels, and not all of the others.
+    """
+    if missing := _missing(task, rows):
+        raise DataError(
+            f"{setting}: none of the {len(rows)} examples to learn from has the label "
+            f"{list_names(missing)}; take more"
+        )
+
+
+def _missing(task: Task, rows: Sequence[Row]) -> list[str]:
+    counts = count_labels(task, rows) if task.is_classification else {}
+    return [name for name in task.label_names if name not in counts]
+
+
 def check_labels(task: Task, rows: Sequence[Row], split: str) -> None:
     """Make sure that a split can distinguish good answers from bad ones.
 
     Raises:
-        DataError: It is empty, or all its examples have the same label.
+        DataError: It is empty, or all its examples have the same label or labels.
     """
     if not rows:
         raise DataError(
@@ -86,13 +102,20 @@ def check_labels(task: Task, rows: Sequence[Row], split: str) -> None:
 
 
 def _check_not_one_label(task: Task, rows: Sequence[Row], setting: str) -> None:
-    labels = list(count_labels(rows))
-    if task.is_classification and len(labels) == 1:
-        subject = f"all {len(rows)} examples have" if len(rows) > 1 else "its only example has"
+    outputs = {row.example.output for row in rows}
+    if not task.is_classification or len(outputs) != 1:
+        return
+    (output,) = outputs
+    subject = f"all {len(rows)} examples have" if len(rows) > 1 else "its only example has"
+    if task.is_multilabel:
         raise DataError(
-            f"{setting}: has only one class: {subject} the label {labels[0]!r}; "
-            f"at least two of {list_names(task.label_names)} are needed"
+            f"{setting}: {subject} the same labels, {output!r}; at least two different sets of "
+            f"{list_names(task.label_names)} are needed"
         )
+    raise DataError(
+        f"{setting}: has only one class: {subject} the label {output!r}; "
+        f"at least two of {list_names(task.label_names)} are needed"
+    )
 
 
 def _place(row: Row) -> str:

@@ -28,7 +28,7 @@ from daftt_core.data.sni import parse_task
 from daftt_core.data.text_files import read_json_file, read_lines
 from daftt_core.errors import DataError, did_you_mean
 from daftt_core.records import Example, composed, digest, normalize
-from daftt_core.tasks import Task
+from daftt_core.tasks import NO_LABEL, Task
 from daftt_core.telemetry import log
 
 COLUMNAR = (".parquet", ".arrow")
@@ -38,6 +38,7 @@ _TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 _MAX_PREVIEW_ROWS = 100_000
 _NOTHING = "no input"
 _FOR_THE_TEACHER = "rows that have none yet go into a file of their own, for data_unlabelled"
+_FOR_NO_LABEL = f"write {NO_LABEL!r} where no label applies"
 _MAX_SLICE_CHARACTERS = 60
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _RAW_BYTE = re.compile("[\udc80-\udcff]")  # so a byte that is not UTF-8 is decoded
@@ -226,10 +227,11 @@ def example_of(fields: Mapping[str, object], task: Task, with_output: bool = Fal
         return Example.of(text, pair)
     value = fields[columns.output]
     try:
-        output = _label(value, task) if task.is_classification else text_of(value, columns.output)
+        output = _labels(value, task) if task.is_classification else text_of(value, columns.output)
     except RowError as error:
         if error.reason == _NOTHING:
-            raise RowError(_NOTHING, f"{error.message}; {_FOR_THE_TEACHER}") from None
+            hint = f"{_FOR_NO_LABEL}; " if task.is_multilabel else ""
+            raise RowError(_NOTHING, f"{error.message}; {hint}{_FOR_THE_TEACHER}") from None
         raise
     return Example.of(text, pair, output=output)
 
@@ -277,8 +279,15 @@ def _slice_value(value: object, column: str) -> str:
     return text
 
 
-def _label(value: object, task: Task) -> str:
-    spelling = text_of(_as_text(value), task.columns.output)
+def _labels(value: object, task: Task) -> str:
+    """Return the output that a field states: a label, or several of a multi-label task."""
+    if task.is_multilabel and isinstance(value, list):
+        value = json.dumps(value, default=str)
+    cell = text_of(_as_text(value), task.columns.output)
+    return task.output_of([_label(spelling, task) for spelling in task.labels_in(cell)])
+
+
+def _label(spelling: str, task: Task) -> str:
     label = task.label_for(spelling)
     if label is None:
         spellings = [name for label in task.labels for name in (label.name, *label.aliases)]

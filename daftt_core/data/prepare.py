@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daftt_core.config import DATA_FILES, Config, DataConfig, parse_section
-from daftt_core.data.checks import check_labels, check_pool
+from daftt_core.data.checks import check_each_label, check_labels, check_pool
 from daftt_core.data.gather import Gathered, gather
 from daftt_core.data.locate import hub_place
 from daftt_core.data.rows import Row, Source
@@ -111,11 +111,11 @@ def _prepare(run: Run, config: DataConfig, gathered: Gathered) -> StageResult[Da
 def _split(run: Run, config: DataConfig, gathered: Gathered) -> _Splits:
     task, seed = run.task, run.seed
     sources, regions = gathered.sources, gathered.regions(seed)
-    by_label = task.is_classification
+    by_label = _by_label(task)
     test_pool = sources["test"].rows if "test" in sources else regions.test
     dev_pool = sources["dev"].rows if "dev" in sources else regions.dev
-    test = take(test_pool, config.test_count, seed, by_label=by_label)
-    dev = take(dev_pool, config.dev_count, seed, by_label=by_label)
+    test = take(test_pool, config.test_count, seed, **by_label)
+    dev = take(dev_pool, config.dev_count, seed, **by_label)
     corrections = _usable_corrections(gathered.corrections, test_pool, dev_pool)
     corrected = {row.example.id for row in corrections.rows}
     pool = [row for row in regions.train if row.example.id not in corrected]
@@ -174,7 +174,9 @@ def _take_labelled(
             *(setting, count, len(pool)),
         )
     drawn_by = seed_for(seed, "draw", str(config.draw)) if config.draw else seed
-    return take(pool, count, drawn_by, by_label=task.is_classification, at_least=1)
+    taken = take(pool, count, drawn_by, **_by_label(task), at_least=1)
+    check_each_label(task, taken, f"data_{setting}")
+    return taken
 
 
 def _check_something_to_annotate(run: Run, unlabelled: int) -> None:
@@ -200,4 +202,9 @@ def _traits(config: DataConfig, test: list[Row]) -> Traits:
 
 
 def _labels(task: Task, rows: list[Row]) -> dict[str, int]:
-    return count_labels(rows) if task.is_classification else {}
+    return count_labels(task, rows) if task.is_classification else {}
+
+
+def _by_label(task: Task) -> dict[str, bool]:
+    """Return how the examples of a task are taken in proportion, as arguments of ``take``."""
+    return {"by_label": task.is_classification, "of_sets": task.is_multilabel}

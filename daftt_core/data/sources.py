@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from daftt_core.storage.assets import fetch
 from daftt_core.tasks import Task
 
 _CLEAR_RATING = 0.8
+_WORD_CLASSES = ("noun", "verb", "adj", "adv")
 _PLAIN_WORD = re.compile(r"[a-z]+")
 
 
@@ -106,7 +107,52 @@ def read_past_tenses(path: Path, task: Task) -> Source:
     return Source(rows, dict(left_out))
 
 
+def read_word_classes(path: Path, task: Task) -> Source:
+    """Read English words with their word classes, from the inflections in lemminflect.
+
+    They come from the SPECIALIST Lexicon of the U.S. National Library of Medicine, which has a line
+    for each class that a word can have: ``word,category,forms,...``. Left out are words that are
+    not plain lowercase letters, and those that the task's prompts show.
+
+    Args:
+        path: ``infl_lu.csv.gz``.
+        task: Its labels must include ``noun``, ``verb``, ``adj`` and ``adv``, as names or aliases.
+
+    Raises:
+        DataError: The task is not multi-label, or has other labels.
+    """
+    names = {category: task.label_for(category) for category in _WORD_CLASSES}
+    known = {category: name for category, name in names.items() if name is not None}
+    if not task.is_multilabel or len(known) < len(names):
+        raise DataError(
+            f"task {task.id}: the data set word-classes has the labels "
+            f"{', '.join(map(repr, _WORD_CLASSES))} and words with several; the task must be "
+            "multilabel and have all of them, as names or aliases of its labels"
+        )
+    shown = {task.example_of(example).id for example in task.positive_examples}
+    classes: defaultdict[str, set[str]] = defaultdict(set)
+    lines: dict[str, int] = {}
+    left_out: Counter[str] = Counter()
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            word, category, *_ = line.split(",", 2)
+            if _PLAIN_WORD.fullmatch(word):
+                classes[word].add(known[category])
+                lines.setdefault(word, number)
+            else:
+                left_out["not a plain word"] += 1
+    rows = []
+    for word, labels in classes.items():
+        example = Example.of(word, output=task.output_of(labels))
+        if example.id in shown:
+            left_out["shown in the prompts"] += 1
+        else:
+            rows.append(Row(example, str(path), lines[word]))
+    return Source(rows, dict(left_out))
+
+
 _READERS: dict[str, Callable[[Path, Task], Source]] = {
     "english-inflections": read_past_tenses,
     "movie-reviews": read_movie_reviews,
+    "word-classes": read_word_classes,
 }

@@ -3,7 +3,7 @@
 Every example has a *place* in [0, 1), a hash of the run's seed and its id. The interval is cut
 into three regions: test, then dev, then train. So rows that are added later move no example from
 one region to another, and the order of rows does not matter. Within a region the lowest places are
-taken first, each label in proportion.
+taken first, each label in proportion; of sets of labels, the rarest label in each.
 
 Inputs without outputs are sampled while they are read, in memory for the sample alone: those with
 the lowest places in the train region, a bottom-k sample by a hash of the content (E. Cohen and H.
@@ -20,6 +20,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from daftt_core.data.rows import Row, Source, preferred
 from daftt_core.records import seed_for
+from daftt_core.tasks import Task, split_labels
 
 _HIDDEN = "unlabelled (label hidden)"
 _BEYOND_BOTH = "beyond labelled_count and unlabelled_count"
@@ -63,7 +64,13 @@ def cut(rows: Iterable[Row], seed: int, test_share: float, dev_share: float) -> 
 
 
 def take(
-    rows: Sequence[Row], count: int, seed: int, *, by_label: bool, at_least: int = 0
+    rows: Sequence[Row],
+    count: int,
+    seed: int,
+    *,
+    by_label: bool,
+    of_sets: bool = False,
+    at_least: int = 0,
 ) -> list[Row]:
     """Return the ``count`` rows with the lowest places, or all when there are fewer.
 
@@ -72,14 +79,24 @@ def take(
         count: How many to take.
         seed: The run's seed.
         by_label: Take each label in proportion to its frequency in ``rows``.
+        of_sets: Whether outputs are sets of labels; each counts as the rarest label in it.
         at_least: So many of each label, as far as ``count`` and the label's rows allow.
 
     Returns:
         The rows, lowest place first.
     """
+
+    def labels_of(row: Row) -> list[str]:
+        return split_labels(_output(row)) if of_sets else [_output(row)]
+
+    def group_of(row: Row) -> str:
+        return min(labels_of(row), key=lambda label: (counts[label], label), default="")
+
+    counts = Counter(label for row in rows for label in labels_of(row))
+
     groups: defaultdict[str, list[Row]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: place(seed, row.example.id)):
-        groups[(row.example.output or "") if by_label else ""].append(row)
+        groups[group_of(row) if by_label else ""].append(row)
     sizes = {label: len(group) for label, group in groups.items()}
     quota = quotas(sizes, count, at_least)
     taken = [row for label, group in groups.items() for row in group[: quota[label]]]
@@ -118,9 +135,14 @@ def share_of(fraction: float, size: int) -> int:
     return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
-def count_labels(rows: Iterable[Row]) -> dict[str, int]:
-    """Return how many rows have each output."""
-    return dict(sorted(Counter(row.example.output or "" for row in rows).items()))
+def count_labels(task: Task, rows: Iterable[Row]) -> dict[str, int]:
+    """Return how many rows have each label."""
+    labels = (label for row in rows for label in task.labels_of(_output(row)))
+    return dict(sorted(Counter(labels).items()))
+
+
+def _output(row: Row) -> str:
+    return row.example.output or ""
 
 
 class Sampler:

@@ -1,4 +1,4 @@
-"""Choosing a label by scoring the label set, never by reading a written answer."""
+"""Choosing labels by scoring each of them, never by reading a written answer."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp
+from scipy.special import expit, log_softmax, logit, logsumexp
 
 from daftt_core.engines.engine import Engine
 from daftt_core.errors import ModelError
 from daftt_core.records import Example
-from daftt_core.tasks import Task, answer_prompt
+from daftt_core.tasks import NO, YES, Task, answer_prompt, answer_prompts
 
 _CONTENT_FREE = ("N/A", "[MASK]", "")
+_LEAST, _MOST_ODDS = 1e-9, 700.0  # exp() of more is infinite
 
 
 class LabelScorer:
@@ -25,7 +26,7 @@ class LabelScorer:
 
     Args:
         engine: Queries the teacher.
-        task: A classification task.
+        task: A classification task; an input has one of its labels.
         correct_prior: Whether the preference is divided out.
     """
 
@@ -47,8 +48,7 @@ class LabelScorer:
         It is that of the mean probability over three such inputs.
         """
         if self._log_prior is None:
-            paired = self._task.columns.text_pair is not None
-            examples = [Example.of(text, text if paired else None) for text in _CONTENT_FREE]
+            examples = _content_free(self._task)
             # in logarithms: a long label's probability may be too small for a number
             self._log_prior = logsumexp(self._score(examples), axis=0) - np.log(len(examples))
         return self._log_prior
@@ -67,10 +67,66 @@ class LabelScorer:
     def _score(self, examples: Sequence[Example]) -> NDArray[np.float64]:
         prompts = [answer_prompt(self._task, example) for example in examples]
         answers = [f" {label.verbalizer}" for label in self._task.labels]
-        scores = self._engine.score(prompts, answers)
-        if not np.isfinite(scores.max(axis=1)).all():  # the greatest is NaN where one of them is
-            raise ModelError(
-                "the teacher's scores of the labels are no numbers (NaN or infinite): its weights "
-                "are damaged, or its training diverged; lower teacher_learning_rate"
-            )
-        return np.asarray(log_softmax(scores, axis=1))
+        return np.asarray(log_softmax(_checked(self._engine.score(prompts, answers)), axis=1))
+
+
+class LabelSetScorer:
+    """Computes, for each input, how likely each label of a multi-label task is to apply.
+
+    The teacher is asked about each label apart, and its answers yes and no are scored, so that a
+    score is of that label alone, whatever the others' are. As in :class:`LabelScorer`, what it
+    prefers for inputs without content is divided out, and calibration comes afterwards.
+
+    Args:
+        engine: Queries the teacher.
+        task: A multi-label task.
+        correct_prior: Whether the preference is divided out.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        task: Task,
+        *,
+        correct_prior: bool,
+    ) -> None:
+        self._engine = engine
+        self._task = task
+        self._correct_prior = correct_prior
+        self._prior: NDArray[np.float64] | None = None
+
+    def prior(self) -> NDArray[np.float64]:
+        """Return the log-odds of each label for inputs without content, of shape [labels].
+
+        They are those of the mean probability over three such inputs.
+        """
+        if self._prior is None:
+            mean = expit(self._score(_content_free(self._task))).mean(axis=0)
+            self._prior = np.asarray(logit(np.clip(mean, _LEAST, 1 - _LEAST)))
+        return self._prior
+
+    def log_odds(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+        """Return the uncalibrated log-odds that labels apply, of shape [examples, labels]."""
+        scores = self._score(examples)
+        return scores - self.prior() if self._correct_prior else scores
+
+    def _score(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+        prompts = [prompt for each in examples for prompt in answer_prompts(self._task, each)]
+        scores = _checked(self._engine.score(prompts, [f" {YES}", f" {NO}"]))
+        log_odds = np.clip(scores[:, 0] - scores[:, 1], -_MOST_ODDS, _MOST_ODDS)
+        return np.asarray(log_odds.reshape(len(examples), len(self._task.labels)))
+
+
+def _content_free(task: Task) -> list[Example]:
+    paired = task.columns.text_pair is not None
+    return [Example.of(text, text if paired else None) for text in _CONTENT_FREE]
+
+
+def _checked(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scores of shape [prompts, answers] as they are, if they are numbers."""
+    if not np.isfinite(scores.max(axis=1)).all():  # the greatest is NaN where one of them is
+        raise ModelError(
+            "the teacher's scores of the labels are no numbers (NaN or infinite): its weights "
+            "are damaged, or its training diverged; lower teacher_learning_rate"
+        )
+    return scores

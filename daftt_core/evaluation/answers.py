@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from daftt_core.errors import DataError
+from daftt_core.evaluation.label_sets import label_matrix
 from daftt_core.records import TRAITS, Prediction, Traits, explain, read_jsonl
 from daftt_core.tasks import Task
 
@@ -35,6 +36,15 @@ class Answers:
     gold: tuple[str, ...]
     outputs: Mapping[str, Sequence[Sequence[str]]]
     distributions: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]
+
+    @cached_property
+    def gold_matrix(self) -> npt.NDArray[np.bool_]:
+        """Return which labels each true output holds, shape [examples, labels]."""
+        return label_matrix(self.task, self.gold)
+
+    def matrices(self, arm: str) -> npt.NDArray[np.bool_]:
+        """Return which labels each answer holds, shape [seeds, examples, labels]."""
+        return np.stack([label_matrix(self.task, row) for row in self.outputs[arm]])
 
     @cached_property
     def gold_indices(self) -> npt.NDArray[np.int64]:
@@ -130,17 +140,19 @@ def _read_arm(path: Path, task: Task, arm: str) -> _Table:
                 f"{where}: a second answer of seed {prediction.seed} to {prediction.id}"
             )
         if task.is_classification:
-            _check_labels(where, prediction, task.label_names)
+            _check_labels(where, prediction, task)
         answers[prediction.id] = prediction
     if not table:
         raise DataError(f"{path}: holds no predictions")
     return table
 
 
-def _check_labels(where: str, prediction: Prediction, labels: list[str]) -> None:
-    for name, label in (("gold", prediction.gold), ("output", prediction.output)):
-        if label not in labels:
-            raise DataError(f"{where}: {name}: {label!r} is not one of {', '.join(labels)}")
+def _check_labels(where: str, prediction: Prediction, task: Task) -> None:
+    labels = task.label_names
+    for name, output in (("gold", prediction.gold), ("output", prediction.output)):
+        if not task.allows(output):
+            one = "a set" if task.is_multilabel else "one"
+            raise DataError(f"{where}: {name}: {output!r} is not {one} of {', '.join(labels)}")
     if set(prediction.distribution) != set(labels):
         actual = ", ".join(prediction.distribution) or "nothing"
         raise DataError(f"{where}: distribution: must be over {', '.join(labels)}, found {actual}")

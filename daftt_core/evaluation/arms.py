@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from daftt_core.evaluation.answers import Answers
 from daftt_core.evaluation.calibration import expected_calibration_error, reliability_bins
+from daftt_core.evaluation.label_sets import label_decisions, majority_of_labels
 from daftt_core.evaluation.models import (
     GOLD_ARM,
     REAL_ARM,
@@ -113,14 +114,36 @@ def _p_values(answers: Answers, names: Sequence[str]) -> dict[str, float]:
     """Return McNemar's p value of every arm against ``real``; nothing for text outputs."""
     if not answers.task.is_classification:
         return {}
-    right = {
-        name: majority_vote(answers.votes(name), answers.probs(name)) == answers.gold_indices
-        for name in names
-    }
+    right = {name: _is_right(answers, name) for name in names}
     return {name: mcnemar_mid_p(right[REAL_ARM], right[name]) for name in names if name != REAL_ARM}
 
 
+def _is_right(answers: Answers, name: str) -> npt.NDArray[np.bool_]:
+    """Return whether the majority of an arm's students answers rightly, shape [examples]."""
+    if answers.task.is_multilabel:
+        votes = majority_of_labels(answers.matrices(name), answers.probs(name))
+        return np.asarray((votes == answers.gold_matrix).all(axis=1))
+    voted = majority_vote(answers.votes(name), answers.probs(name))
+    return np.asarray(voted == answers.gold_indices, dtype=np.bool_)
+
+
+def _set_results(answers: Answers, name: str) -> dict[str, Any]:
+    """Return what is known of the decisions about single labels; sets have no confusion matrix."""
+    probs = answers.probs(name)
+    by_seed = [label_decisions(of_seed, answers.gold_matrix) for of_seed in probs]
+    decided, right = (np.concatenate(parts) for parts in zip(*by_seed, strict=True))
+    return {
+        "expected_calibration_error": float(
+            np.mean([expected_calibration_error(*decisions) for decisions in by_seed])
+        ),
+        "reliability": reliability_bins(decided, right),
+        "per_class": _class_scores(answers, name),
+    }
+
+
 def _label_results(answers: Answers, name: str) -> dict[str, Any]:
+    if answers.task.is_multilabel:
+        return _set_results(answers, name)
     from sklearn.metrics import confusion_matrix
 
     probs, gold, labels = answers.probs(name), answers.gold_indices, answers.task.label_names
@@ -144,8 +167,8 @@ def _class_scores(answers: Answers, name: str) -> dict[str, ClassScores]:
 
     labels = answers.task.label_names
     by_seed = [
-        precision_recall_fscore_support(answers.gold, row, labels=labels, zero_division=0.0)
-        for row in answers.outputs[name]
+        precision_recall_fscore_support(answers.gold_matrix, of_seed, zero_division=0.0)
+        for of_seed in answers.matrices(name)
     ]
     precision, recall, f1, support = np.mean(by_seed, axis=0)
     return {

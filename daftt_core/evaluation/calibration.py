@@ -57,6 +57,34 @@ class Calibration(BaseModel):
         return np.asarray(softmax(logits + np.asarray(self.bias), axis=1))
 
 
+class LabelSetCalibration(BaseModel):
+    """A calibration and a threshold for each label of a multi-label task.
+
+    Attributes:
+        by_label: In label order, each of the two answers no and yes.
+        thresholds: The probability from which a label is given, in label order.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    by_label: tuple[Calibration, ...]
+    thresholds: tuple[float, ...]
+
+    def apply(self, log_odds: npt.ArrayLike) -> Floats:
+        """Return the calibrated probability that each label applies.
+
+        Args:
+            log_odds: Of the answer yes, shape [examples, labels].
+
+        Returns:
+            Probabilities of the same shape.
+        """
+        columns = np.asarray(log_odds, dtype=np.float64).T
+        answers = (np.stack([np.zeros_like(column), column], axis=1) for column in columns)
+        fits = zip(self.by_label, answers, strict=True)
+        return np.stack([fit.apply(both)[:, 1] for fit, both in fits], axis=1)
+
+
 @dataclass(frozen=True)
 class ReliabilityBin:
     """The examples whose confidence falls in one interval.
@@ -260,7 +288,8 @@ class Assessment(BaseModel):
         passed: Whether the model may teach: what it teaches is not shown to be worse than the
             baseline.
         label_prior: Probability of each label on inputs without content; empty for text outputs.
-        calibration: Weights and biases fitted on all of dev; None for text outputs.
+        calibration: Weights and biases fitted on all of dev; None for text outputs and sets.
+        label_sets: The same of each label, and its threshold, where outputs are sets of labels.
         baseline: Digest of the baseline's students, whose opinion counts; empty where it does not.
         abstention: Below which confidence no label is given, where a precision is required.
         ece_before: Expected calibration error of the raw distribution.
@@ -284,6 +313,9 @@ class Assessment(BaseModel):
     passed: bool
     label_prior: dict[str, float] = {}
     calibration: Calibration | None = None
+    label_sets: LabelSetCalibration | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
     baseline: str = ""
     abstention: Abstention | None = None
     ece_before: float | None = None

@@ -1,7 +1,8 @@
 """The metrics: one function each in one table, and the ``evaluate`` library's form of them.
 
-A function takes strings (labels by name, or texts) and what they should be, in the same order. It
-returns a list with the score of each example where the metric is their mean, else one score.
+A function takes strings (labels by name, sets of them, or texts) and what they should be, in the
+same order. It returns a list with the score of each example where the metric is their mean, else
+one score.
 
 This module needs no network. ``evaluate.load(".../evaluation/metrics.py", "macro_f1")`` loads any
 metric of the table; so does :mod:`daftt_core.evaluation.scoring`, without the library's cache.
@@ -9,6 +10,7 @@ metric of the table; so does :mod:`daftt_core.evaluation.scoring`, without the l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +25,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from daftt_core.errors import ConfigError
 from daftt_core.records import normalize
 from daftt_core.records.words import apart, words_of
+from daftt_core.tasks import split_labels
 
 
 def accuracy(predictions: list[str], references: list[str]) -> list[float]:
@@ -44,6 +47,51 @@ def matthews(predictions: list[str], references: list[str]) -> float:
     if len({*predictions, *references}) == 1:  # sklearn says 0 as well, but with a warning
         return 0.0
     return float(matthews_corrcoef(references, predictions))
+
+
+def example_f1(predictions: list[str], references: list[str]) -> list[float]:
+    """Score each set of labels by the F1 of its labels; 1 where both sets are empty.
+
+    Their mean is scikit-learn's F1 with ``average="samples"`` and ``zero_division=1``.
+    """
+    sets = zip(_label_sets(predictions), _label_sets(references), strict=True)
+    return [
+        2 * len(chosen & true) / (len(chosen) + len(true)) if chosen or true else 1.0
+        for chosen, true in sets
+    ]
+
+
+def subset_accuracy(predictions: list[str], references: list[str]) -> list[float]:
+    """Score 1 where a set of labels is right as a whole, else 0."""
+    return accuracy(predictions, references)
+
+
+def micro_f1(predictions: list[str], references: list[str]) -> float:
+    """Return the F1 of all decisions about labels together; 1 where no label occurs."""
+    right, given = _label_counts(predictions, references)
+    return 2 * right.total() / given.total() if given else 1.0
+
+
+def label_f1(predictions: list[str], references: list[str]) -> float:
+    """Return the unweighted mean of the F1 of every label that occurs; 1 where none does."""
+    right, given = _label_counts(predictions, references)
+    return float(np.mean([2 * right[label] / given[label] for label in given] or [1.0]))
+
+
+def _label_counts(
+    predictions: list[str], references: list[str]
+) -> tuple[Counter[str], Counter[str]]:
+    """Return how often each label is given rightly, and in how many sets of either kind it is."""
+    right, given = Counter[str](), Counter[str]()
+    for chosen, true in zip(_label_sets(predictions), _label_sets(references), strict=True):
+        right.update(chosen & true)
+        given.update(chosen)
+        given.update(true)
+    return right, given
+
+
+def _label_sets(outputs: list[str]) -> list[set[str]]:
+    return [set(split_labels(output)) for output in outputs]
 
 
 def rouge1(predictions: list[str], references: list[str]) -> list[float]:
@@ -97,6 +145,10 @@ FUNCTIONS: dict[str, Callable[[list[str], list[str]], list[float] | float]] = {
     "accuracy": accuracy,
     "macro_f1": macro_f1,
     "matthews": matthews,
+    "example_f1": example_f1,
+    "subset_accuracy": subset_accuracy,
+    "micro_f1": micro_f1,
+    "label_f1": label_f1,
     "rougeL": rouge_l,
     "rouge1": rouge1,
     "rouge2": rouge2,
@@ -119,7 +171,7 @@ class TableMetric(evaluate.Metric):  # type: ignore[misc]
         return evaluate.MetricInfo(
             description=FUNCTIONS[self.config_name].__doc__ or "",
             citation="",
-            inputs_description="predictions and references: labels by name, or texts",
+            inputs_description="predictions and references: labels by name, sets of them, or texts",
             features=datasets.Features(predictions=text, references=text),
         )
 

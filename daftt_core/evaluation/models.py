@@ -32,7 +32,7 @@ class Interval(_Part):
 
 
 class ClassScores(_Part):
-    """How well one label is distinguished from the others; means over the seeds.
+    """How well one label is told from the others, or given rightly; means over the seeds.
 
     Attributes:
         precision: Share of right predictions of this label; 0 when it is never predicted.
@@ -53,7 +53,8 @@ class Comparison(_Part):
     Attributes:
         gain: Mean score minus that of ``real``, in points.
         interval: Interval of the gain, in points; resampled over test examples and seeds.
-        mcnemar_p: Mid-p value of McNemar's test on the majority votes; None for text outputs.
+        mcnemar_p: Mid-p value of McNemar's test on the majority votes; a set of labels is right as
+            a whole or not at all. None for text outputs.
         mcnemar_p_holm: The same, corrected by Holm's method for the number of arms that hold
             synthetic examples; None for text outputs and for ``gold``, which makes no claim.
         significant: Whether the interval excludes zero.
@@ -115,11 +116,12 @@ class ArmResult(_Part):
         sd: Standard deviation of ``scores`` (divisor n - 1); None for one seed.
         interval: Interval of the mean; resampled over test examples and seeds.
         metrics: Other scores by metric, each a mean over the seeds.
-        expected_calibration_error: Mean over the seeds; None for text outputs.
+        expected_calibration_error: Mean over the seeds, of sets over the decisions about each
+            label; None for text outputs.
         reliability: Bins of the reliability diagram, all seeds together; empty for text outputs.
         per_class: By label; empty for text outputs.
         confusion: Counts summed over the seeds, rows the true label and columns the predicted
-            one, in the order of ``Evaluation.labels``; empty for text outputs. JSON of more than
+            one, in the order of ``Evaluation.labels``; empty for texts and sets. JSON of more than
             50 labels has only the cells that are not zero: at most one a prediction.
         comparison: Comparison with ``real``; None for ``real`` itself.
         tried: Score on dev of each way in which its students were trained; empty where there was
@@ -174,7 +176,7 @@ class Slice(_Part):
     """Some of the test examples, which have something in common.
 
     Attributes:
-        by: Common trait: the true label, the length, or the value in the user's column.
+        by: Common trait: a true label, the length, or the value in the user's column.
         name: The label, the range of lengths in characters, or the value.
         examples: How many they are.
         is_small: Whether they are too few for reliable scores.
@@ -208,7 +210,7 @@ class Evaluation(_Part):
     """
 
     task_id: str
-    kind: Literal["classification", "text2text"]
+    kind: Literal["classification", "multilabel", "text2text"]
     metric: str
     confidence: float
     test_examples: int

@@ -25,7 +25,7 @@ def score(metric: str, predictions: Sequence[str], references: Sequence[str]) ->
 
     Args:
         metric: A name from ``METRICS``.
-        predictions: Labels by name, or texts.
+        predictions: Labels by name, sets of them, or texts.
         references: What they should be, in the same order.
 
     Returns:

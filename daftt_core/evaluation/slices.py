@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daftt_core.evaluation.answers import Answers
+from daftt_core.evaluation.label_sets import label_matrix
 from daftt_core.evaluation.models import REAL_ARM, Slice, SliceScore
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Traits
@@ -87,9 +88,9 @@ def slices_of(
     task: Task, ids: Sequence[str], golds: Sequence[str], traits: Traits | None
 ) -> Iterator[tuple[Literal["class", "length", "column"], str, _Members]]:
     """Yield the slices that hold any example: common trait, name and members."""
-    of_gold = np.asarray(golds, dtype=object)
-    for label in task.label_names:
-        members = np.flatnonzero(of_gold == label)
+    holds = label_matrix(task, golds) if task.labels else np.empty((len(golds), 0), dtype=bool)
+    for label, column in zip(task.label_names, holds.T, strict=True):
+        members = np.flatnonzero(column)
         if len(members):
             yield "class", label, members
     if traits is None:

@@ -128,7 +128,12 @@ class Template:
     """
 
     def __init__(
-        self, name: str | Path, label_names: Sequence[str] | None, *, mean_pooling: bool = False
+        self,
+        name: str | Path,
+        label_names: Sequence[str] | None,
+        *,
+        mean_pooling: bool = False,
+        multilabel: bool = False,
     ) -> None:
         """Read the model.
 
@@ -137,6 +142,7 @@ class Template:
             label_names: A classifier's labels; None for a model that writes texts.
             mean_pooling: Whether a classifier whose head is drawn reads the mean over the tokens,
                 where its kind allows that.
+            multilabel: Whether an input has any number of the labels, and not one of them.
 
         Raises:
             ModelError: The model is missing, incomplete or of another kind.
@@ -146,6 +152,10 @@ class Template:
             self.model, self._drawn, self._headless = _read_writer(path), list[str](), False
         else:
             self.model, self._drawn, self._headless = _read_classifier(path, label_names)
+            # decides the loss, and how a pipeline answers
+            self.model.config.problem_type = (
+                "multi_label_classification" if multilabel else "single_label_classification"
+            )
         self.pooled = (
             mean_pooling
             and label_names is not None

@@ -168,8 +168,9 @@ class _Stages:
             parts = training_parts(self._teacher, self._setup)
             yield self._stage(TEACHER.name, parts, self._teacher_tokens(), self._setup.gpus)
         inference = self._teacher_inference()
+        questions = data.dev_count * self._questions
         # before and after the fine-tuning
-        yield self._stage(ASSESSMENT.name, inference, self._answered(2 * data.dev_count))
+        yield self._stage(ASSESSMENT.name, inference, self._answered(2 * questions))
         judged = self._with_students(inference)
         if synthesis.mode != "generate" and data.unlabelled_count:
             tokens = self._answered(self._outputs(data.unlabelled_count))
@@ -189,15 +190,22 @@ class _Stages:
 
     def _teacher_tokens(self) -> int:
         teacher, mixture = self._config.teacher, self._config.mixture
-        examples = self._labelled * (2 if teacher.directions == "both" else 1)
+        examples = self._labelled * (self._questions + (teacher.directions == "both"))
         # instances of other tasks, as daftt_core.data.mixture chooses them, at most
         share = round(examples * (1 - mixture.share) / mixture.share)
         examples += min(mixture.tasks * mixture.instances, share)
         return teacher.epochs * examples * self._tokens(teacher.max_length)
 
+    @property
+    def _questions(self) -> int:
+        """How many prompts one input takes: a set of labels one for each label."""
+        return len(self._task.labels) if self._task.is_multilabel else 1
+
     def _outputs(self, inputs: int) -> int:
         """Return how many outputs the teacher gives for so many inputs."""
-        return inputs if self._task.is_classification else inputs * self._config.synthesis.samples
+        if self._task.is_classification:
+            return inputs * self._questions
+        return inputs * self._config.synthesis.samples
 
     def _answered(self, outputs: int) -> int:
         """Return the tokens of outputs of the task: labels are scored, texts are written."""

@@ -18,10 +18,12 @@ from daftt_core.tasks import METRICS, prediction_code
 
 # The Hub's names of metrics that differ from ours.
 _HUB_METRICS = {
-    "macro_f1": "f1",
+    **dict.fromkeys(("macro_f1", "example_f1", "micro_f1", "label_f1"), "f1"),
+    "subset_accuracy": "accuracy",
     "matthews": "matthews_correlation",
     **dict.fromkeys(("rouge1", "rouge2", "rougeL"), "rouge"),
 }
+_SEVERAL = " Each is given from its own probability on, `label_thresholds` in `config.json`."
 _SHOWN = (
     *("synthesis_mode", "curation_verify", "student_epochs", "student_min_steps"),
     *("student_learning_rate", "student_batch_size", "student_max_length", "seed"),
@@ -36,7 +38,7 @@ def write_card(lineage: Lineage, decision: Decision, *, causal: bool = False) ->
         f"---\n{_heading(lineage, decision)}\n---",
         f"# {task.id}, version {lineage.version}",
         escape_markdown(task.description),
-        *([f"Its labels are {labels}."] if labels else []),
+        *([f"Its labels are {labels}.{_SEVERAL if task.is_multilabel else ''}"] if labels else []),
         _section("How good it is", _results(decision)),
         _section("What it learned from", _origins(lineage)),
         _section("How it was made", _making(lineage)),

@@ -59,6 +59,11 @@ def inference_service(
             f"--kserve: an input of the task {task.id} is two texts, and KServe's Hugging Face "
             "runtime takes single ones; docs/serving.md says what serves pairs"
         )
+    if task.is_multilabel:
+        raise ConfigError(
+            f"--kserve: the task {task.id} gives an input several labels, and KServe's Hugging "
+            "Face runtime chooses one; docs/multi-label.md says what serves sets"
+        )
     storage_uri = storage_uri or servable.uri
     if not storage_uri:
         raise ConfigError(

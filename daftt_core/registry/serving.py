@@ -6,10 +6,11 @@ it was measured with. It names no folder of the machine that it comes from.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from daftt_core.errors import ModelError, StorageError
 from daftt_core.records import Record, explain, write_text
@@ -35,12 +36,15 @@ class ServingFacts(Record):
         task: Its task, complete.
         max_length: Greatest length of an input in tokens, as it was measured.
         max_target_length: Greatest length of an output text in tokens.
+        label_thresholds: The probability from which each label is given, where several may be: that
+            of an independent yes or no, such as the sigmoid of its logit.
     """
 
     version: Version
     task: Task
     max_length: int
     max_target_length: int
+    label_thresholds: dict[str, float] = Field(default={}, exclude_if=lambda value: not value)
 
     @classmethod
     def of(cls, lineage: Lineage) -> ServingFacts:
@@ -72,7 +76,11 @@ class Servable:
 
 def write_facts(folder: Path, lineage: Lineage) -> None:
     """Write how a student is asked into its folder."""
-    write_text(folder / FACTS, ServingFacts.of(lineage).model_dump_json(indent=1) + "\n")
+    facts = ServingFacts.of(lineage)
+    if lineage.task.is_multilabel:
+        settings = json.loads((folder / "config.json").read_bytes())
+        facts = facts.model_copy(update={"label_thresholds": settings["label_thresholds"]})
+    write_text(folder / FACTS, facts.model_dump_json(indent=1) + "\n")
 
 
 def servable_version(registry: str, task: str, version: str) -> Servable:

@@ -88,9 +88,9 @@ class Mistake(_Part):
     Attributes:
         text: Its input.
         text_pair: Its second input, if any.
-        gold: Its true label.
-        output: The student's label.
-        confidence: The probability that the student gives to its label.
+        gold: Its true label, or set of labels.
+        output: The student's label or set.
+        confidence: The probability that the student gives to it.
     """
 
     text: str

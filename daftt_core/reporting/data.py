@@ -231,7 +231,7 @@ def _mistakes(run: Run, trained: Stage[Any], index: int) -> list[Mistake]:
             text_pair=examples[answer.id].text_pair,
             gold=answer.gold,
             output=answer.output,
-            confidence=answer.distribution.get(answer.output, 0.0),
+            confidence=run.task.probability_of(answer.output, answer.distribution),
         )
         for answer in wrong
     ]

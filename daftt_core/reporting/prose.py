@@ -13,6 +13,7 @@ from daftt_core.evaluation import (
     ArmResult,
     Assessment,
     Evaluation,
+    LabelSetCalibration,
 )
 from daftt_core.records import SyntheticExample
 from daftt_core.reporting.content import ReportData
@@ -25,6 +26,11 @@ _AGREEMENTS = {"rouge-l": "ROUGE-L", "exact": "exact match"}
 
 def confidence_sentence(data: ReportData) -> str:
     """Say how confidence is defined for the run's task; empty where the settings are not known."""
+    if data.task.is_multilabel:
+        return (
+            "Confidence is the probability that all labels of the set apply and no other one does, "
+            "taken as independent of each other; that of each label is calibrated on dev."
+        )
     if data.task.is_classification:
         return "Confidence is the label's probability, calibrated on dev."
     if data.config is None:
@@ -48,9 +54,10 @@ def describe_input_prompts(data: ReportData) -> Iterator[str]:
         return
     synthesis = data.config.synthesis
     if data.task.is_classification:
+        noun = "set" if data.task.is_multilabel else "label"
         balance = {
-            "uniform": "with as many of each label",
-            "as-labelled": "by the labels' shares of the labelled examples",
+            "uniform": f"with as many of each {noun}",
+            "as-labelled": f"by the {noun}s' shares of the labelled examples",
         }
         yield f"New inputs were asked for {balance[synthesis.label_balance]}."
     if synthesis.demonstrations:
@@ -218,6 +225,8 @@ def calibration_caption(assessment: Assessment) -> str:
     if assessment.label_prior:
         prior = ", ".join(f"{name} {share(p)}" for name, p in assessment.label_prior.items())
         sentences.append(f"For an input without content it says: {prior}.")
+    if assessment.label_sets is not None:
+        sentences.append(_label_sets(assessment, assessment.label_sets))
     if assessment.abstention is not None:
         sentences.append(_abstention(assessment.abstention))
     return " ".join(sentences)
@@ -235,6 +244,15 @@ def learning_curve_caption(data: ReportData) -> str:
         "Above the loss per token of the labels on dev, after each epoch; below that of everything "
         "the teacher learns at each step, inputs that it writes included. These are losses of "
         f"different things, so each has its own scale. {star}"
+    )
+
+
+def _label_sets(assessment: Assessment, fitted: LabelSetCalibration) -> str:
+    thresholds = zip(assessment.label_prior, fitted.thresholds, strict=True)
+    listed = ", ".join(f"{name} {threshold:.2f}" for name, threshold in thresholds)
+    return (
+        "A confidence here is of one decision, whether a label applies. A label is given from the "
+        f"probability on that makes its F1 on dev greatest: {listed}."
     )
 
 

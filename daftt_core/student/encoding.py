@@ -35,7 +35,7 @@ class Reading:
     """How a student's model takes examples in.
 
     Attributes:
-        task: The task; a label becomes its index.
+        task: The task; a label becomes its index, a set of them a 1 or 0 for each label.
         forward: Whether the model is causal: it writes after the input, in one sequence.
         max_length: Greatest length of an input in tokens, special ones and the cue included.
         max_target_length: Greatest length of an output text in tokens.
@@ -109,7 +109,7 @@ def encode(
     if outputs:
         known = [_known_output(reading.task, example) for example in examples]
         if reading.task.is_classification:
-            columns["labels"] = [reading.task.label_names.index(output) for output in known]
+            columns["labels"] = [_as_target(reading.task, output) for output in known]
         else:
             targets, truncated["outputs"] = _targets(tokenizer, reading, known)
             _add_targets(columns, targets, continues=reading.continues)
@@ -182,10 +182,16 @@ def _add_targets(columns: dict[str, Any], targets: list[list[int]], *, continues
     ]
 
 
+def _as_target(task: Task, output: str) -> int | list[float]:
+    if not task.is_multilabel:
+        return task.label_names.index(output)
+    held = task.labels_of(output)
+    return [float(label in held) for label in task.label_names]
+
+
 def _known_output(task: Task, example: Example) -> str:
-    if example.output is None or (
-        task.is_classification and example.output not in task.label_names
-    ):
+    output = example.output
+    if output is None or (task.is_classification and not task.allows(output)):
         allowed = f" (allowed: {', '.join(task.label_names)})" if task.is_classification else ""
-        raise DataError(f"example {example.id}: its output is {example.output!r}{allowed}")
-    return example.output
+        raise DataError(f"example {example.id}: its output is {output!r}{allowed}")
+    return output

@@ -161,8 +161,9 @@ class Lesson:
 def example_weights(config: StudentConfig, examples: Sequence[Example], real: int) -> list[float]:
     """Return how much each example counts; 1 on average.
 
-    With ``class``, an example of a label counts inversely to the label's number of examples, as
-    scikit-learn's ``class_weight="balanced"``. The first ``real`` examples are the real ones.
+    With ``class``, an example of a label (or of a set of labels) counts inversely to the number of
+    examples that have it, as scikit-learn's ``class_weight="balanced"``. The first ``real``
+    examples are the real ones.
     """
     counts = Counter(example.output for example in examples)
     weights = []
@@ -179,7 +180,7 @@ def example_weights(config: StudentConfig, examples: Sequence[Example], real: in
 
 def _distribution(task: Task, example: Example) -> list[float]:
     known = example.distribution if isinstance(example, SyntheticExample) else {}
-    known = known or {str(example.output): 1.0}
+    known = known or dict.fromkeys(task.labels_of(str(example.output)), 1.0)
     return [known.get(label, 0.0) for label in task.label_names]
 
 

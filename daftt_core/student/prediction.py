@@ -37,7 +37,10 @@ _BATCH_TOKENS = 1024
 
 @dataclass(frozen=True)
 class Answer:
-    """A student's output for one example, and the probability of every label, if there are any."""
+    """A student's output for one example, and the probability of every label, if there are any.
+
+    Those of labels that may be given together do not sum to 1.
+    """
 
     output: str
     distribution: dict[str, float]
@@ -229,7 +232,11 @@ def mean_log_probs(
 
 def _load(student: Path | str, task: Task) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if task.is_classification:
-        return load_classifier(student, task.label_names, trained=True)
+        model, tokenizer = load_classifier(student, task.label_names, trained=True)
+        known = getattr(model.config, "label_thresholds", None) or {}
+        if task.is_multilabel and set(known) != set(task.label_names):
+            raise ModelError(f"{student}: was not trained to choose several labels")
+        return model, tokenizer
     return load_text_to_text(student)
 
 
@@ -298,6 +305,8 @@ def _gold(example: Example) -> str:
 def _classify(
     model: PreTrainedModel, task: Task, inputs: Mapping[str, torch.Tensor]
 ) -> list[Answer]:
+    if task.is_multilabel:
+        return _choose_labels(model, task, inputs)
     probabilities = model(**inputs).logits.float().softmax(-1)
     _refuse_nan(probabilities)
     best = probabilities.argmax(-1).tolist()
@@ -308,6 +317,23 @@ def _classify(
         )
         for index, row in zip(best, probabilities.tolist(), strict=True)
     ]
+
+
+def _choose_labels(
+    model: PreTrainedModel, task: Task, inputs: Mapping[str, torch.Tensor]
+) -> list[Answer]:
+    """Give each label whose probability reaches the threshold that the model's config holds."""
+    probabilities = model(**inputs).logits.float().sigmoid()
+    _refuse_nan(probabilities)
+    least = cast(Any, model.config).label_thresholds
+    answers = []
+    for row in probabilities.tolist():
+        distribution = {
+            label: round(value, 6) for label, value in zip(task.label_names, row, strict=True)
+        }
+        chosen = [label for label, value in distribution.items() if value >= least[label]]
+        answers.append(Answer(task.output_of(chosen), distribution))
+    return answers
 
 
 class _RefuseNan(LogitsProcessor):

@@ -19,6 +19,7 @@ from daftt_core.student.contrastive import contrastive_steps, fit_contrastively
 from daftt_core.student.lessons import ArmExamples, Lesson
 from daftt_core.student.prediction import Questions
 from daftt_core.student.processes import students_at_once, work_on
+from daftt_core.student.thresholds import decide_again, keep_thresholds
 from daftt_core.student.training import fit
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run
@@ -44,6 +45,7 @@ class Students:
         template: The model that they start from.
         examples: What they learn from.
         lesson: The same, tokenized.
+        dev: The dev examples.
         folder: The stage's folder.
     """
 
@@ -53,24 +55,22 @@ class Students:
     template: Template
     examples: ArmExamples
     lesson: Lesson
+    dev: Sequence[Example]
     folder: Path
 
     @property
     def ways(self) -> tuple[str, ...]:
         """Return the ways in which they are trained, the simpler first."""
-        labels_alone = self.arm == REAL_ARM and self.run.task.is_classification
+        labels_alone = self.arm == REAL_ARM and self.run.task.kind == "classification"
         if not labels_alone or not self.template.pooled:
             return (PLAIN,)
         both = self.config.baseline == "best"
         return (PLAIN, CONTRASTIVE) if both else (self.config.baseline,)
 
-    def take_best(self, dev: Sequence[Example]) -> tuple[str, dict[str, float], list[Prediction]]:
+    def take_best(self) -> tuple[str, dict[str, float], list[Prediction]]:
         """Train every student in every way, and keep the students of the way that dev prefers.
 
         Where dev is small, the labels are cross-validated as well. Of equals the simpler is taken.
-
-        Args:
-            dev: The dev examples.
 
         Returns:
             The way, the score of each, and the answers to dev of the students that are kept, seed
@@ -79,7 +79,7 @@ class Students:
         scores, answers = {}, {}
         for way in self.ways:
             self.train(way)
-            answers[way] = self._answer(way, dev)
+            answers[way] = self._answer(way)
             scores[way] = self._score(way, answers[way])
         best = max(scores, key=lambda way: scores[way])
         if len(scores) > 1:
@@ -134,12 +134,17 @@ class Students:
             keep(places[missing[number]])
         return [summaries[index] for index in numbers]
 
-    def _answer(self, way: str, dev: Sequence[Example]) -> list[Prediction]:
+    def _answer(self, way: str) -> list[Prediction]:
+        """Return the answers to dev of all students, seed by seed."""
+        dev = self.dev
         questions = Questions(self.run.task, self.config, dev)
         title = f"dev scores of {self.arm}"
         progress = Progress(title, len(dev) * self.config.seeds, "answers")
         places = [self._place(way, index) for index in range(self.config.seeds)]
-        return list(chain.from_iterable(questions.ask_all(places, self.arm, progress.advance)))
+        by_seed = questions.ask_all(places, self.arm, progress.advance)
+        if self.run.task.is_multilabel:
+            by_seed = [decide_again(self.run, answers) for answers in by_seed]
+        return list(chain.from_iterable(by_seed))
 
     def _place(self, way: str, index: int) -> Path:
         """Return where a student lies or is to lie."""
@@ -200,5 +205,7 @@ class Students:
                 folder=target,
                 on_step=on_step,
             )
+        if self.run.task.is_multilabel:
+            keep_thresholds(model, tokenizer, self.lesson.reading, self.dev)
         save_model(model, tokenizer, target)
         return {"train_loss": round(train_loss, 6), "kept_step": kept_step}

@@ -68,10 +68,15 @@ def train_arm(
         collected = read_arm(run, arm, data_digest, curated_digest)
         dev = read_examples(run, DATA, data_digest, "dev")
         labels = run.task.label_names if run.task.is_classification else None
-        template = Template(config.model, labels, mean_pooling=config.pooling == "mean")
+        template = Template(
+            config.model,
+            labels,
+            mean_pooling=config.pooling == "mean",
+            multilabel=run.task.is_multilabel,
+        )
         lesson = Lesson.of(run.task, config, arm, template, collected, dev)
-        students = Students(run, config, arm, template, collected, lesson, folder)
-        way, tried, answers = students.take_best(dev)
+        students = Students(run, config, arm, template, collected, lesson, dev, folder)
+        way, tried, answers = students.take_best()
         summaries = students.train(way)  # there is nothing left to train
         write_jsonl(folder / "dev-predictions.jsonl", answers)
         by_seed = [answers[i : i + len(dev)] for i in range(0, len(answers), len(dev))]
@@ -170,7 +175,8 @@ def contradicted(
     answers = _predict(questions, REAL_ARM, config.seeds, students, progress.advance)
     doubts = dict.fromkeys((example.id for example in examples), 0.0)
     for answer in answers:  # their gold is the teacher's label
-        doubts[answer.id] += (1 - answer.distribution[answer.gold]) / config.seeds
+        agreed = run.task.probability_of(answer.gold, answer.distribution)
+        doubts[answer.id] += (1 - agreed) / config.seeds
     return doubts
 
 

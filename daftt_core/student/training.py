@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import (
     DataCollatorForSeq2Seq,
     DataCollatorWithPadding,
@@ -245,11 +245,14 @@ def loss(
 ) -> torch.Tensor:
     """Return weighted cross-entropy: the mean over examples, or over the tokens of their outputs.
 
+    That of a set of labels is the mean of each label's binary cross-entropy.
+
     Args:
         model: The student.
         inputs: A batch with ``labels``.
         weight: How much each example counts, of shape [examples]; None: all the same.
-        distribution: The target, of shape [examples, labels]; None: the label alone.
+        distribution: The target, of shape [examples, labels]; None: the label alone, or the labels
+            of a set, which are floats of this shape.
         continues: Whether the output continues the input, so that each token is predicted from
             those before it.
     """
@@ -258,6 +261,10 @@ def loss(
     if labels.ndim == 1:
         target = labels if distribution is None else distribution
         losses = cross_entropy(logits, target, reduction="none")
+        return (losses if weight is None else losses * weight).mean()
+    if labels.is_floating_point():
+        target = labels if distribution is None else distribution
+        losses = binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=1)
         return (losses if weight is None else losses * weight).mean()
     if continues:
         logits, labels = logits[:, :-1], labels[:, 1:]

@@ -34,12 +34,15 @@ class Requests:
         for example in sorted(labelled, key=lambda example: example.id):
             label = example.output if run.task.is_classification else None
             self._pools.setdefault(label, []).append(example)
-        counts = Counter({label: len(self._pools.get(label, ())) for label in run.task.label_names})
+        outputs = run.task.label_names
+        if run.task.is_multilabel:  # the sets that occur: most others would be nonsense
+            outputs = sorted(filter(None, self._pools))
+        counts = Counter({output: len(self._pools.get(output, ())) for output in outputs})
         weights = counts if config.label_balance == "as-labelled" else dict.fromkeys(counts, 1)
         self._labels = _spread(label_quotas(config.generate_count, weights))
 
     def label(self, number: int) -> str | None:
-        """Return the label that this example is to have; None in a text-to-text task."""
+        """Return the label, or set of labels, that this example is to have; None for texts."""
         return self._labels[number] if self._labels else None
 
     def demonstrations(self, number: int) -> list[Example]:

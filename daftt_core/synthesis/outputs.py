@@ -1,4 +1,4 @@
-"""Outputs for inputs: labels by their scores, texts by writing one or several.
+"""Outputs for inputs: labels and sets of them by scores, texts by writing one or several.
 
 A teacher that is sure writes the same again and again; one that guesses does not. Of several texts
 the *medoid* is kept: the one whose mean agreement with the others is greatest.
@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rouge_score.rouge_scorer import RougeScorer
+from scipy.special import expit, logit
 
 from daftt_core.config import StudentConfig, SynthesisConfig
-from daftt_core.engines import Completion, Engine, LabelScorer
+from daftt_core.engines import Completion, Engine, LabelScorer, LabelSetScorer
 from daftt_core.errors import DataError
 from daftt_core.evaluation import REAL_ARM
 from daftt_core.evaluation.calibration import Abstention, Assessment
@@ -25,8 +26,10 @@ from daftt_core.records import Example, SyntheticExample, TextSample, normalize,
 from daftt_core.records.words import words_of
 from daftt_core.stages import ASSESSMENT, STUDENTS
 from daftt_core.student import Panel
-from daftt_core.tasks import Form, answer_prompt, parse_answer
+from daftt_core.tasks import Form, answer_prompt, answer_prompts, parse_answer
 from daftt_core.workspace import Run, read_stage
+
+_NEARLY_ZERO = 1e-9
 
 
 def agreements(texts: Sequence[str | None], kind: str) -> list[float]:
@@ -93,13 +96,16 @@ class Outputs:
         self._config = config
         self.engine = engine
         self._form = form
-        self._judges: _Judges | None = None
+        self._judges: _Judges | _SetJudge | None = None
         self._abstention: Abstention | None = None
         if run.task.is_classification:
             folder, _ = read_stage(run, ASSESSMENT, assessment)
             text = (folder / "assessment.json").read_text(encoding="utf-8")
             assessed = Assessment.model_validate_json(text)
-            self._judges = _Judges(run, config, engine, assessed, student)
+            if run.task.is_multilabel:
+                self._judges = _SetJudge(run, config, engine, assessed)
+            else:
+                self._judges = _Judges(run, config, engine, assessed, student)
             if config.min_precision > 0:
                 self._abstention = assessed.abstention
 
@@ -121,23 +127,30 @@ class Outputs:
 
     def share_shown(self, example: SyntheticExample) -> float:
         """Return the fraction of an input that the teacher was shown with its last query."""
-        return self.engine.share_shown(answer_prompt(self._run.task, example))
+        prompts = answer_prompts(self._run.task, example)
+        return min(map(self.engine.share_shown, prompts))
 
     def _label(
-        self, judges: _Judges, inputs: Sequence[SyntheticExample], temperature: float
+        self,
+        judges: _Judges | _SetJudge,
+        inputs: Sequence[SyntheticExample],
+        temperature: float,
     ) -> list[SyntheticExample]:
-        names = self._run.task.label_names
+        task = self._run.task
+        names = task.label_names
         labelled = []
         for example, probs in zip(inputs, judges.probs(inputs), strict=True):
-            chosen = _draw(probs, temperature, self._seed(example))
-            confidence = float(probs[chosen])
+            chosen = judges.draw(probs, temperature, self._seed(example))
+            output = task.output_of([names[index] for index in chosen])
+            distribution = dict(zip(names, map(float, probs), strict=True))
+            confidence = task.probability_of(output, distribution)
             sure = self._abstention is None or self._abstention.allows(confidence)
             labelled.append(
                 example.model_copy(
                     update={
-                        "output": names[chosen],
+                        "output": output,
                         "confidence": confidence,
-                        "distribution": dict(zip(names, map(float, probs), strict=True)),
+                        "distribution": distribution,
                         "problem": None if sure else "abstained",
                     }
                 )
@@ -228,6 +241,34 @@ class _Judges:
             opinions.append(self._panel.log_probs(inputs))
         return self._calibration.apply(*opinions)
 
+    def draw(self, probs: NDArray[np.float64], temperature: float, seed: int) -> list[int]:
+        """Draw the one label of an input."""
+        return [_draw(probs, temperature, seed)]
+
+
+class _SetJudge:
+    """The teacher, about each label of a set.
+
+    Raises:
+        DataError: The assessment is of a task of another kind.
+    """
+
+    def __init__(
+        self, run: Run, config: SynthesisConfig, engine: Engine, assessed: Assessment
+    ) -> None:
+        if assessed.label_sets is None:
+            raise DataError(f"{ASSESSMENT}: holds no thresholds; assess the teacher again")
+        self._calibration = assessed.label_sets
+        self._scorer = LabelSetScorer(engine, run.task, correct_prior=config.correct_prior)
+
+    def probs(self, inputs: Sequence[Example]) -> NDArray[np.float64]:
+        """Return calibrated probabilities, of shape [inputs, labels]."""
+        return self._calibration.apply(self._scorer.log_odds(inputs))
+
+    def draw(self, probs: NDArray[np.float64], temperature: float, seed: int) -> list[int]:
+        """Draw the labels of an input; at temperature 0 those above their thresholds."""
+        return _draw_set(probs, self._calibration.thresholds, temperature, seed)
+
 
 def _draw(probs: np.ndarray, temperature: float, seed: int) -> int:
     """Sample a label from ``probs ** (1 / temperature)``."""
@@ -237,3 +278,19 @@ def _draw(probs: np.ndarray, temperature: float, seed: int) -> int:
         logits = np.log(probs) / temperature
     sharpened = np.exp(logits - logits.max())
     return int(np.random.default_rng(seed).choice(len(probs), p=sharpened / sharpened.sum()))
+
+
+def _draw_set(
+    probs: np.ndarray, thresholds: Sequence[float], temperature: float, seed: int
+) -> list[int]:
+    """Sample the labels that apply; at temperature 0 those whose probability is high enough.
+
+    A label at its threshold is as likely to be drawn as not; the further it is away in log-odds,
+    divided by the temperature, the surer it is.
+    """
+    if temperature == 0:
+        return np.flatnonzero(probs >= thresholds).tolist()
+    within = np.clip([probs, thresholds], _NEARLY_ZERO, 1 - _NEARLY_ZERO)
+    distance = logit(within[0]) - logit(within[1])
+    drawn = np.random.default_rng(seed).random(len(probs)) < expit(distance / temperature)
+    return np.flatnonzero(drawn).tolist()

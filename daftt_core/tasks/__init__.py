@@ -4,12 +4,16 @@ A task is one YAML file. Those in ``builtin/`` are known by name; any other is g
 """
 
 from daftt_core.tasks.answers import Form, Forms, parse_answer, parse_input
+from daftt_core.tasks.label_sets import NO_LABEL, join_labels, split_labels
 from daftt_core.tasks.metrics import METRICS, Metric, primary_metrics
 from daftt_core.tasks.prompts import (
     FIELD_NAME,
+    NO,
     TURN,
+    YES,
     Prompt,
     answer_prompt,
+    answer_prompts,
     mixture_prompt,
     writing_prompt,
 )
@@ -17,6 +21,7 @@ from daftt_core.tasks.proposals import (
     propose_columns,
     propose_kind,
     propose_outputs,
+    propose_separator,
     several_labels,
 )
 from daftt_core.tasks.registry import builtin_tasks, load_task, parse_task, read_task_file
@@ -30,6 +35,7 @@ from daftt_core.tasks.task import (
     Solved,
     Splits,
     Task,
+    labels_in,
     spelling,
     spoken,
 )
@@ -40,7 +46,10 @@ __all__ = [
     "METRICS",
     "MOST_ID_CHARACTERS",
     "MOST_LABELS",
+    "NO",
+    "NO_LABEL",
     "TURN",
+    "YES",
     "Columns",
     "Form",
     "Forms",
@@ -52,7 +61,10 @@ __all__ = [
     "Splits",
     "Task",
     "answer_prompt",
+    "answer_prompts",
     "builtin_tasks",
+    "join_labels",
+    "labels_in",
     "load_task",
     "mixture_prompt",
     "parse_answer",
@@ -63,9 +75,11 @@ __all__ = [
     "propose_columns",
     "propose_kind",
     "propose_outputs",
+    "propose_separator",
     "read_task_file",
     "several_labels",
     "spelling",
+    "split_labels",
     "spoken",
     "writing_prompt",
 ]

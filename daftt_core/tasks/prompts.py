@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daftt_core.records import Example
 from daftt_core.tasks.task import Task
@@ -67,6 +67,31 @@ def answer_prompt(task: Task, example: Example) -> Prompt:
     own = _own_examples(task)
     prefix = f"Definition: {task.definition}{own}{_turn(own)}"
     return Prompt(prefix, f" {_input(example)}", answer=answer, shows_own=bool(own))
+
+
+YES, NO = "yes", "no"
+"""The answers to the question whether a label applies."""
+
+
+def answer_prompts(task: Task, example: Example) -> list[Prompt]:
+    """Ask for the output of an input, whatever the kind of task.
+
+    Returns:
+        One prompt; of a multi-label task one for each label, in the task's order, which asks
+        whether it applies. They differ in their suffixes alone.
+    """
+    prompt = answer_prompt(task, example)
+    if not task.is_multilabel:
+        return [prompt]
+    chosen = None if example.output is None else set(task.labels_of(example.output))
+    return [
+        replace(
+            prompt,
+            suffix=f'\nDoes the label "{label.verbalizer}" apply?{_SUFFIX}',
+            answer=None if chosen is None else f" {YES if label.name in chosen else NO}",
+        )
+        for label in task.labels
+    ]
 
 
 def writing_prompt(

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from daftt_core.errors import DataError
+from daftt_core.tasks.label_sets import SEPARATOR
 from daftt_core.tasks.task import Columns, spelling
 
 _FEW_LABELS = 20
@@ -181,6 +182,16 @@ def several_labels(outputs: Sequence[str]) -> dict[str, list[str]]:
         if (len(held) > 1 and (parted or all(whole))) or _LIST.match(value):
             several[value] = held
     return several
+
+
+def propose_separator(outputs: Iterable[str]) -> str:
+    """Return what most of some outputs with several labels each have between these.
+
+    Lists need no separator; where there are only lists, it is the default one.
+    """
+    cells = [value for value in outputs if not _LIST.match(value)]
+    counts = Counter(mark for value in cells for mark in set(_JOINING.findall(value)))
+    return max(counts, key=lambda mark: (counts[mark], mark), default=SEPARATOR)
 
 
 def _columns(table: Mapping[str, Sequence[str]]) -> _Columns:

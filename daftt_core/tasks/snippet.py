@@ -27,11 +27,16 @@ def prediction_code(
     limit = f"max_new_tokens={max_target_length}, do_sample=False"
     if task.is_classification:
         given = '{"text": "A first text.", "text_pair": "A second text."}' if pair else '"A text."'
-        return _lines(
-            "from transformers import pipeline",
-            f'student = pipeline("text-classification", model={model})',
-            f"print(student({given}, {cut}))",
-        )
+        load = f'student = pipeline("text-classification", model={model})'
+        if task.is_multilabel:
+            return _lines(
+                "from transformers import pipeline",
+                load,
+                "least = student.model.config.label_thresholds  # chosen on dev",
+                f"scores = student({given}, top_k=None, {cut})",
+                'print([s for s in scores if s["score"] >= least[s["label"]]])',
+            )
+        return _lines("from transformers import pipeline", load, f"print(student({given}, {cut}))")
     if causal:
         given = "A first text.\nA second text." if pair else "A text."
         return _lines(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Self
 
@@ -11,6 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from daftt_core.errors import did_you_mean
 from daftt_core.records import Example, Record, composed, normalize
+from daftt_core.tasks.label_sets import NO_LABEL, SEPARATOR, join_labels, split_labels
 from daftt_core.tasks.metrics import primary_metrics
 
 MOST_ID_CHARACTERS = 64
@@ -31,12 +34,16 @@ class Columns(Record):
     Attributes:
         text: The input, or the first text of a pair.
         text_pair: The second text of a pair; None where inputs are single texts.
-        output: The label, or the output text.
+        output: The label, the labels of a multi-label task, or the output text.
+        separator: What is between the labels in one cell of a multi-label task's files, where they
+            are no JSON list.
     """
 
     text: str = "text"
     text_pair: str | None = None
     output: str = "label"
+    # left out where it says nothing: so tasks of other kinds keep their digests
+    separator: str = Field(default=SEPARATOR, exclude_if=lambda value: value == SEPARATOR)
 
     @field_validator("text", "text_pair", "output")
     @classmethod
@@ -49,9 +56,16 @@ class Columns(Record):
             raise ValueError(f"the column {name!r} serves as another one already")
         return name
 
+    @field_validator("separator")
+    @classmethod
+    def _check_separator(cls, separator: str) -> str:
+        if not separator.strip():
+            raise ValueError("must hold more than white space, such as ';', '|' or ','")
+        return separator.strip()
+
 
 class Label(Record):
-    """One allowed output of a classification task.
+    """One allowed output of a classification task, or a part of one where these are sets.
 
     Attributes:
         name: Its name in data and reports.
@@ -97,6 +111,32 @@ def spoken(line: str) -> str:
     return normalize(spelling(line).removesuffix("."))
 
 
+def labels_in(cell: str, separator: str) -> list[str]:
+    """Return the labels in a cell, as it spells them: a JSON list, or texts between separators.
+
+    None of them, for the empty set, is an empty list or the word ``none``.
+    """
+    names = [cell]
+    if cell.lstrip().startswith("["):
+        try:
+            values = json.loads(cell)
+        except (ValueError, RecursionError):
+            values = [cell]
+        names = [value if isinstance(value, str) else json.dumps(value) for value in values]
+    elif any(part.strip() for part in cell.split(separator)):
+        names = [part.strip() for part in cell.split(separator) if part.strip()]
+    return [] if list(map(spelling, names)) == [NO_LABEL] else names
+
+
+def _check_member(label: Label) -> None:
+    """Refuse a label that could not be told from others in the text of a set."""
+    for name in (label.name, label.verbalizer, *label.aliases):
+        if SEPARATOR in name:
+            raise ValueError(f"{name!r} holds {SEPARATOR!r}, which stands between labels")
+        if spoken(name) == NO_LABEL:
+            raise ValueError(f"{name!r} is kept for inputs that none of the labels applies to")
+
+
 class _Lookup(NamedTuple):
     """An index of the labels: each row and each answer needs one of them.
 
@@ -116,7 +156,8 @@ class Solved(Record):
 
     Attributes:
         input: The input; where inputs are pairs, its two texts on a line each.
-        output: A label by a name or alias, or a text. Of a negative example: a wrong output.
+        output: A label by a name or alias, several of them as in a data file, or a text. Of a
+            negative example: a wrong output.
         explanation: Why it is right or wrong; may be left out.
     """
 
@@ -180,12 +221,13 @@ class Task(Record):
     Attributes:
         id: Its name, also part of a run's folder.
         version: Of this description; raise it with every change that changes results.
-        kind: ``classification`` or ``text2text``.
+        kind: ``classification`` (an input has one of the labels), ``multilabel`` (any number of
+            them) or ``text2text``.
         description: One sentence for people.
         definition: The instruction for answering an input, in the manner of
             Super-NaturalInstructions.
         writing_definition: The instruction for writing an input for a given output.
-        labels: The allowed outputs, in order; empty for ``text2text``.
+        labels: The labels, in order; empty for ``text2text``.
         columns: Where a data file holds them.
         positive_examples: Solved examples that every prompt of the task shows.
         negative_examples: Examples with a wrong output, which prompts that ask for one show.
@@ -202,7 +244,7 @@ class Task(Record):
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=MOST_ID_CHARACTERS)
     version: int = Field(default=1, ge=1, strict=True)
-    kind: Literal["classification", "text2text"]
+    kind: Literal["classification", "multilabel", "text2text"]
     description: str
     definition: str
     writing_definition: str
@@ -226,8 +268,8 @@ class Task(Record):
         kind = info.data.get("kind")
         if kind == "text2text" and labels:
             raise ValueError("a text2text task has no labels")
-        if kind == "classification" and len(labels) < 2:
-            raise ValueError("a classification task needs at least two labels")
+        if kind in ("classification", "multilabel") and len(labels) < 2:
+            raise ValueError(f"a {kind} task needs at least two labels")
         if len(labels) > MOST_LABELS:
             raise ValueError(
                 f"there are {len(labels):,}; a task has at most {MOST_LABELS:,}: join rare ones, "
@@ -236,6 +278,8 @@ class Task(Record):
         names: dict[str, Label] = {}
         answers: dict[str, Label] = {}
         for label in labels:
+            if kind == "multilabel":
+                _check_member(label)
             for name in sorted(label.spellings):
                 other = names.setdefault(name, label)
                 if other is not label:
@@ -249,6 +293,18 @@ class Task(Record):
                     f"{label.verbalizer!r} (case and full stop do not count)"
                 )
         return labels
+
+    @field_validator("columns")
+    @classmethod
+    def _check_columns(cls, columns: Columns, info: ValidationInfo) -> Columns:
+        for label in info.data.get("labels", ()) if info.data.get("kind") == "multilabel" else ():
+            for name in (label.name, *label.aliases):
+                if columns.separator in name:
+                    raise ValueError(
+                        f"separator: {columns.separator!r} is part of the label {name!r}; name "
+                        "another one, or write JSON lists into the file"
+                    )
+        return columns
 
     @field_validator("definition", "writing_definition")
     @classmethod
@@ -269,11 +325,15 @@ class Task(Record):
         spellings = {text for label in labels for text in label.spellings}
         problems = []
         for number, example in enumerate(examples, start=1):
-            if labels and spelling(example.output) not in spellings:
-                problems.append(
-                    f"example {number}: the output {example.output!r} is no label"
-                    f"{did_you_mean(example.output, known)} (allowed: {allowed})"
-                )
+            outputs = [example.output]
+            if info.data.get("kind") == "multilabel" and columns:
+                outputs = labels_in(example.output, columns.separator)
+            for output in outputs if labels else ():
+                if spelling(output) not in spellings:
+                    problems.append(
+                        f"example {number}: the output {output!r} is no label"
+                        f"{did_you_mean(output, known)} (allowed: {allowed})"
+                    )
             if columns and columns.text_pair and len(example.lines) != 2:
                 problems.append(
                     f"example {number}: the input must be two lines, one for {columns.text!r} and "
@@ -296,12 +356,17 @@ class Task(Record):
 
     @property
     def is_classification(self) -> bool:
-        """Return whether outputs are labels."""
-        return self.kind == "classification"
+        """Return whether outputs are labels, or sets of them."""
+        return self.kind != "text2text"
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Return whether an output is a set of labels; such a task is a classification too."""
+        return self.kind == "multilabel"
 
     @property
     def label_names(self) -> list[str]:
-        """Return the allowed outputs, in order."""
+        """Return the names of the labels, in order."""
         return [label.name for label in self.labels]
 
     @property
@@ -313,6 +378,40 @@ class Task(Record):
         """Return the label's name for a name or alias as a data file spells it, or None."""
         return self._lookup.by_spelling.get(spelling(text))
 
+    def labels_in(self, cell: str) -> list[str]:
+        """Return the labels in a cell of a data file, as it spells them.
+
+        They are one, the cell itself, or those of a set (:func:`labels_in`).
+        """
+        return labels_in(cell, self.columns.separator) if self.is_multilabel else [cell]
+
+    def output_of(self, labels: Collection[str]) -> str:
+        """Return labels by name, one or those of a set, as an output of this task."""
+        if not self.is_multilabel:
+            (label,) = labels
+            return label
+        return join_labels(name for name in self.label_names if name in labels)
+
+    def labels_of(self, output: str) -> list[str]:
+        """Return the names of the labels of an output: one, or those of a set."""
+        return split_labels(output) if self.is_multilabel else [output]
+
+    def allows(self, output: str) -> bool:
+        """Return whether a text is an output of this task, as :meth:`output_of` writes it."""
+        labels = self.labels_of(output)
+        return set(labels) <= set(self.label_names) and self.output_of(labels) == output
+
+    def probability_of(self, output: str, distribution: Mapping[str, float]) -> float:
+        """Return the probability of an output, given that of each label.
+
+        Labels of a set are taken for independent: it is the probability that all of its labels
+        apply, and no other one does.
+        """
+        if not self.is_multilabel:
+            return distribution[output]
+        chosen = set(self.labels_of(output))
+        return math.prod(p if label in chosen else 1 - p for label, p in distribution.items())
+
     def label_said_by(self, line: str) -> str | None:
         """Return the name of the label that a line states, or None.
 
@@ -322,7 +421,10 @@ class Task(Record):
 
     def verbalize(self, output: str) -> str:
         """Return an output as the teacher reads and writes it."""
-        return self._lookup.verbalizers.get(output, output)
+        words = self._lookup.verbalizers
+        if self.is_multilabel:
+            return join_labels(words[label] for label in self.labels_of(output))
+        return words.get(output, output)
 
     @cached_property
     def _lookup(self) -> _Lookup:
@@ -342,5 +444,8 @@ class Task(Record):
         """Return a solved example of this task as its data would hold it."""
         pair = self.columns.text_pair is not None
         text, *rest = solved.lines if pair else [solved.input.strip()]
-        output = self.label_for(solved.output) if self.labels else solved.output.strip()
+        output = solved.output.strip()
+        if self.labels:
+            names = [self.label_for(name) or name for name in self.labels_in(solved.output)]
+            output = self.output_of(names)
         return Example.of(text, rest[0] if rest else None, output=output)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from daftt_core.config import SynthesisConfig, TeacherConfig
-from daftt_core.engines import Engine, LabelScorer, open_engine, open_local
+from daftt_core.engines import Engine, LabelScorer, LabelSetScorer, open_engine, open_local
 from daftt_core.errors import DataError, GateError
 from daftt_core.evaluation import Interval, score, score_examples
 from daftt_core.evaluation.calibration import (
@@ -21,6 +22,14 @@ from daftt_core.evaluation.calibration import (
     expected_calibration_error,
     fit_calibration,
     reliability_bins,
+)
+from daftt_core.evaluation.label_sets import (
+    EVEN,
+    fit_label_sets,
+    halves,
+    label_decisions,
+    label_matrix,
+    outputs_of,
 )
 from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Example, Prediction, read_jsonl, seed_for, write_jsonl, write_text
@@ -102,7 +111,7 @@ def assess(
         progress.advance()
         by_seed = _by_seed(baseline_folder, dev)
         taught = teaching
-        if synthesis.second_opinion and run.task.is_classification:
+        if synthesis.second_opinion and run.task.kind == "classification":
             taught = _with_students(run, synthesis, dev, teaching, by_seed)
         gain = gain_over(
             by_seed,
@@ -248,6 +257,8 @@ def gain_over(
 def _score(
     run: Run, synthesis: SynthesisConfig, engine: Engine, dev: Sequence[Example], form: Form
 ) -> _Scored:
+    if run.task.is_multilabel:
+        return _score_label_sets(run, synthesis, engine, dev)
     if run.task.is_classification:
         scorer = LabelScorer(engine, run.task, correct_prior=synthesis.correct_prior)
         scored = _judge(run, synthesis, dev, [scorer.log_probs(dev)])
@@ -367,3 +378,44 @@ def _answers(
 def _score_of(run: Run, answers: Sequence[Prediction]) -> float:
     outputs, golds = [answer.output for answer in answers], [answer.gold for answer in answers]
     return score(run.task.primary_metric, outputs, golds)
+
+
+def _score_label_sets(
+    run: Run, synthesis: SynthesisConfig, engine: Engine, dev: Sequence[Example]
+) -> _Scored:
+    """Return the sets of labels that a model gives, calibrated on dev and cross-fitted there."""
+    task = run.task
+    scorer = LabelSetScorer(engine, task, correct_prior=synthesis.correct_prior)
+    log_odds = scorer.log_odds(dev)
+    gold = label_matrix(task, [example.output or "" for example in dev])
+    half = halves(run.seed, [example.id for example in dev])
+    before = expit(log_odds)
+    after, decided = before.copy(), before >= EVEN
+    for judged in (half == 0, half == 1):
+        if judged.any() and not judged.all():
+            fitted = fit_label_sets(log_odds[~judged], gold[~judged])
+            after[judged] = fitted.apply(log_odds[judged])
+            decided[judged] = after[judged] >= fitted.thresholds
+    outputs = outputs_of(task, decided)
+    distributions = [dict(zip(task.label_names, row, strict=True)) for row in after.tolist()]
+    abstention = None
+    if synthesis.min_precision > 0:
+        confidence = [
+            task.probability_of(output, probs)
+            for output, probs in zip(outputs, distributions, strict=True)
+        ]
+        right = (decided == gold).all(axis=1)
+        abstention = choose_threshold(confidence, right, half, synthesis.min_precision)
+    raw, calibrated = label_decisions(before, gold), label_decisions(after, gold)
+    prior = expit(scorer.prior()).tolist()
+    calibration: dict[str, Any] = {
+        "abstention": abstention,
+        "label_sets": fit_label_sets(log_odds, gold),
+        "label_prior": dict(zip(task.label_names, prior, strict=True)),
+        "ece_before": expected_calibration_error(*raw),
+        "ece_after": expected_calibration_error(*calibrated),
+        "bins_before": reliability_bins(*raw),
+        "bins_after": reliability_bins(*calibrated),
+    }
+    answers = _answers(run, dev, outputs, distributions)
+    return _Scored(answers, _score_of(run, answers), calibration=calibration)

@@ -18,7 +18,7 @@ from daftt_core.modeling import IGNORED
 from daftt_core.records import Example
 from daftt_core.records.fingerprints import Heldout
 from daftt_core.stages import DATA
-from daftt_core.tasks import Prompt, Task, answer_prompt, mixture_prompt, writing_prompt
+from daftt_core.tasks import Prompt, Task, answer_prompts, mixture_prompt, writing_prompt
 from daftt_core.telemetry import log
 from daftt_core.workspace import Run, read_stage
 
@@ -109,9 +109,12 @@ def training_set(
 ) -> TrainingSet:
     """Tokenize labelled examples, and prompts of other tasks, for training.
 
-    ``directions`` is ``label`` (answer inputs) or ``both`` (also write inputs).
+    ``directions`` is ``label`` (answer inputs) or ``both`` (also write inputs). An input of a
+    multi-label task is answered once for each label.
     """
-    prompts: list[Prompt] = [answer_prompt(task, example) for example in examples]
+    prompts: list[Prompt] = [
+        prompt for example in examples for prompt in answer_prompts(task, example)
+    ]
     if directions == "both":
         prompts += [writing_prompt(task, example) for example in examples]
     prompts += mixture

@@ -18,7 +18,7 @@ from daftt_core.records import Example
 from daftt_core.reporting import write_report
 from daftt_core.student import predict_test, train_arm
 from daftt_core.synthesis import annotate, generate
-from daftt_core.tasks import answer_prompt, builtin_tasks, load_task, writing_prompt
+from daftt_core.tasks import answer_prompts, builtin_tasks, load_task, writing_prompt
 from daftt_core.teacher import assess, train
 
 
@@ -27,7 +27,7 @@ def settings(name: str, folder: Path) -> Config:
     rows = [" ".join(str(value) for value in row.values()) for row in rows_of(name)]
     example = task.example_of(task.positive_examples[0]) if task.positive_examples else None
     example = example or Example.of("x", output=task.label_names[0])
-    prompts = [str(answer_prompt(task, example)), str(writing_prompt(task, example))]
+    prompts = [*map(str, answer_prompts(task, example)), str(writing_prompt(task, example))]
     prompts += [label.verbalizer for label in task.labels]
     tiny_gpt_neox(folder / "teacher", [*rows, *prompts, "\n"])
     (tiny_bert if task.labels else tiny_bart)(folder / "student", rows)
@@ -69,7 +69,9 @@ def test_all_stages(name: str, tmp_path: Path) -> None:
         run, config.teacher, config.synthesis, data.digest, teacher.digest, arms["real"].digest
     )
     asked = (data.digest, teacher.digest, assessment.digest)
-    shards = [step(run, config.synthesis, 0, *asked) for step in (annotate, generate)]
+    shards = [
+        step(run, config.synthesis, config.student, 0, *asked) for step in (annotate, generate)
+    ]
     made = {shard.name: shard.digest for shard in shards}
     curated = curate(run, config.curation, data.digest, made, ["real+annotated"])
     if "real+annotated" in curated.summary["arms"]:  # not where nothing was kept

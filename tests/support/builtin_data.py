@@ -1,6 +1,7 @@
 """Small hand-written data sets with exactly the columns of the public ones, one for each task.
 
-They lie in ``data/tasks/<task>.jsonl``: 20 rows, in which labels take turns.
+They lie in ``data/tasks/<task>.jsonl``: 20 rows, in which labels take turns. Sets of labels are
+lists, or texts.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ COLUMNS = {
     "past-tense": ["verb", "past_tense"],
     "rte": ["sentence1", "sentence2", "label", "idx"],
     "samsum": ["id", "dialogue", "summary"],
+    "word-classes": ["word", "classes"],
     "sst2": ["sentence", "label", "idx"],
 }
 """The columns of the public data sets, as their pages have them."""

@@ -135,8 +135,8 @@ class Labels:
         """Return the labels for an instruction; a few of them where there are many."""
         quoted = [f'"{name}"' for name in self._names()]
         if len(quoted) <= _MOST_NAMED:
-            return f"one of {', '.join(quoted)}"
-        return f"one of {len(quoted)} labels, such as {', '.join(quoted[:3])}"
+            return ", ".join(quoted)
+        return f"{len(quoted)} labels, such as {', '.join(quoted[:3])}"
 
     def notes(self) -> list[str]:
         """Return what a person should know about the labels."""

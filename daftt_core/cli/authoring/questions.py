@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,14 +14,17 @@ from daftt_core.records import visible
 from daftt_core.tasks import (
     MOST_ID_CHARACTERS,
     Task,
+    labels_in,
     propose_columns,
     propose_kind,
     propose_outputs,
+    propose_separator,
     several_labels,
     spelling,
 )
 
 KINDS: tuple[str, ...] = get_args(Task.model_fields["kind"].annotation)
+_KINDS = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
 _Table = Mapping[str, Sequence[str]]
 
 
@@ -89,16 +92,25 @@ def ask_fields(
     if len(set(map(spelling, outputs))) < 2:
         content = f"{shortened(outputs[0])!r} in every row" if outputs else "nothing"
         raise DataError(f"the column {column!r} holds {content}; there is nothing to learn")
-    kind = _kind(column, outputs, questions, words)
+    kind, several = _kind(column, outputs, questions, words)
     fields: dict[str, Any] = {"id": _slug(file.stem), "kind": kind, "columns": columns}
     notes = _notes_on_columns(table, columns, len(outputs))
-    if kind == "classification":
+    if kind != "text2text":
+        if kind == "multilabel":
+            separator = propose_separator(several)
+            if several:
+                columns["separator"] = separator
+            outputs = [label for cell in outputs for label in labels_in(cell, separator)]
+            _check_lists(column, outputs)
         labels = Labels(column, outputs, words)
         if not yes:
             labels.ask_meanings(_prompt)
         fields["labels"] = labels.fields()
         notes += labels.notes()
-        answer, write = f"Read this text and answer with {labels.listed()}.", "this answer"
+        answer, write = f"Read this text and answer with one of {labels.listed()}.", "this answer"
+        if kind == "multilabel":
+            answer = f"Read this text and say which labels apply: any of {labels.listed()}."
+            write = "these labels"
     elif words:
         raise ConfigError("--label: a text2text task has no labels")
     else:
@@ -154,33 +166,46 @@ def _columns(table: _Table, questions: _Questions) -> dict[str, str]:
 
 def _kind(
     column: str, outputs: Sequence[str], questions: _Questions, words: Mapping[str, str]
-) -> str:
-    """Return the kind of task; cells with several labels are a DataError."""
+) -> tuple[str, Collection[str]]:
+    """Return the kind of task, and the cells that hold several labels."""
     proposed, option = propose_kind(outputs), questions.option("kind")
-    if option != "text2text":
-        divided = several_labels(outputs)
-        several = {cell: divided[cell] for cell in divided if spelling(cell) not in words}
-        labels = [label for cell in outputs for label in divided.get(cell, [cell])]
-        as_labels = "classification" in (option, proposed, propose_kind(labels))
-        if several and as_labels:
+    divided = several_labels(outputs)
+    several = {cell: divided[cell] for cell in divided if spelling(cell) not in words}
+    labels = [label for cell in outputs for label in divided.get(cell, [cell])]
+    if several and "classification" in (option, proposed, propose_kind(labels)):
+        proposed = "multilabel"
+
+    def check(chosen: str) -> str:
+        if _check_kind(chosen) == "classification" and several:
             most = max(several, key=lambda cell: (len(several[cell]), cell))
             rows = sum(cell in several for cell in outputs)
             raise DataError(
                 f"the column {column!r} holds several labels in one cell, such as "
-                f"{shortened(most)!r}, in {rows} of {len(outputs)} rows; an example has one label: "
-                "keep one in each cell, or give --label VALUE=WORDS for each value that is one "
-                "label as it is"
+                f"{shortened(most)!r}, in {rows} of {len(outputs)} rows; an example of a "
+                "classification has one: let the kind be multilabel, keep one in each cell, or "
+                "give --label VALUE=WORDS for each value that is one label as it is"
             )
+        return chosen
+
     different = len(set(map(spelling, outputs)))
     holds = f"{different} different values in {len(outputs)} rows"
-    return questions.ask(
+    kind = questions.ask(
         "kind",
-        f"Kind: {' or '.join(KINDS)}" + ("" if proposed else f" ({holds})"),
+        f"Kind: {_KINDS}" + ("" if proposed else f" ({holds})"),
         proposed,
-        _check_kind,
+        check,
         f"are the {holds} of the column {column!r} labels or texts? The data do not say; "
         "give --kind classification or --kind text2text",
     )
+    return kind, several
+
+
+def _check_lists(column: str, labels: Sequence[str]) -> None:
+    if broken := [label for label in labels if label.startswith("[")]:
+        raise DataError(
+            f"the column {column!r} holds {shortened(broken[0])!r}, a list that is not JSON; write "
+            'it as ["first", "second"]'
+        )
 
 
 def _notes_on_columns(table: _Table, columns: Mapping[str, str], outputs: int) -> list[str]:
@@ -198,7 +223,7 @@ def _notes_on_columns(table: _Table, columns: Mapping[str, str], outputs: int) -
 def _check_kind(chosen: str) -> str:
     if chosen not in KINDS:
         hint = did_you_mean(chosen, KINDS)
-        raise ConfigError(f"the kind must be {' or '.join(KINDS)}, not {chosen!r}{hint}")
+        raise ConfigError(f"the kind must be {_KINDS}, not {chosen!r}{hint}")
     return chosen
 
 

@@ -18,7 +18,7 @@ from daftt_core.records import Example, write_text
 from daftt_core.tasks import (
     Prompt,
     Task,
-    answer_prompt,
+    answer_prompts,
     builtin_tasks,
     load_task,
     parse_task,
@@ -148,7 +148,10 @@ def new_command(file: Path, data: Path, yes: bool, labels: tuple[str, ...], **op
 def _summary(fields: dict[str, Any]) -> str:
     columns = fields["columns"]
     pair = f" and {columns['text_pair']!r}" if "text_pair" in columns else ""
-    labels = f"one of the {len(fields['labels'])} labels in " if "labels" in fields else ""
+    labels = ""
+    if "labels" in fields:
+        how_many = "any" if fields["kind"] == "multilabel" else "one"
+        labels = f"{how_many} of the {len(fields['labels'])} labels in "
     return f"it reads {columns['text']!r}{pair} and answers with {labels}{columns['output']!r}"
 
 
@@ -181,8 +184,11 @@ def _named_labels(texts: tuple[str, ...]) -> dict[str, str]:
 
 def _show_prompts(task: Task, count: Callable[[Prompt], str] | None = None) -> None:
     example = _sample(task)
+    question = "Prompt for an output"
+    if task.is_multilabel:
+        question += ", the first of one for each label"
     directions = {
-        "Prompt for an output": answer_prompt(task, example),
+        question: answer_prompts(task, example)[0],
         "Prompt for an input": writing_prompt(task, example),
     }
     for title, prompt in directions.items():
@@ -195,7 +201,7 @@ def _sample(task: Task) -> Example:
     """Return an example that holds the names of the task's columns in place of their content."""
     columns = task.columns
     pair = f"<{columns.text_pair}>" if columns.text_pair else None
-    output = task.label_names[0] if task.labels else f"<{columns.output}>"
+    output = task.output_of(task.label_names[:1]) if task.labels else f"<{columns.output}>"
     return Example.of(f"<{columns.text}>", pair, output=output)
 
 

@@ -115,7 +115,8 @@ class _Columns:
             row[columns.text_pair] = example.text_pair
         row[self.output] = answer.output
         if answer.distribution:
-            row[self.probability] = answer.distribution[answer.output]
+            confidence = self.task.probability_of(answer.output, answer.distribution)
+            row[self.probability] = round(confidence, 6)
             if form == "jsonl":
                 row[self.probabilities] = answer.distribution
         return row

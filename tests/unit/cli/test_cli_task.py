@@ -288,8 +288,12 @@ def test_a_meaning_that_is_a_label_already_makes_them_one(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "words", "sentence"),
     [
-        (["billing", "refund", "billing;refund"], (), "holds several labels in one cell, such as"),
-        (["['a', 'b']", "['a']"], (), "holds several labels in one cell"),
+        (
+            ["billing", "refund", "billing;refund"],
+            ("--kind", "classification"),
+            "holds several labels in one cell, such as 'billing;refund', in 20 of 60 rows",
+        ),
+        (["['a', 'b']", "['a']"], (), """holds "['a', 'b']", a list that is not JSON; write it"""),
         (["a b", "c d", "nan"], (), "holds 'nan' in 20 of 60 rows, as programs write a missing"),
         (["a b", "c d", "None"], (), "give --label 'None=WORDS' where it is a label"),
         (["good", "bad", "."], (), "holds '.', which cannot be said; give --label '.=WORDS'"),
@@ -306,6 +310,21 @@ def test_what_can_be_no_label_is_told_in_one_sentence_and_nothing_is_written(
     said = capsys.readouterr().err
     assert sentence in said
     assert said.count("error:") == 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "separator"),
+    [
+        (["billing", "refund", "billing;refund", "none"], ";"),
+        (["billing", "refund", "refund | billing", "none"], "|"),
+        (['["billing"]', '["refund", "billing"]', "[]"], ";"),
+    ],
+)
+def test_cells_with_several_labels_make_a_task_of_sets(tmp_path, cells, separator):
+    task = new(tmp_path, rows_of(tmp_path, *cells))
+    assert (task.kind, task.columns.separator) == ("multilabel", separator)
+    assert task.label_names == ["billing", "refund"]
+    assert "which labels apply" in task.definition
 
 
 def test_words_make_a_label_of_a_value_that_looks_like_none(tmp_path):

@@ -188,3 +188,13 @@ def test_a_task_of_texts_is_corrected_by_a_text() -> None:
         if each["name"] == "correction"
     ]
     assert (question["settings"], question["required"]) == ({"type": "text"}, False)
+
+
+def test_several_labels_are_corrected_as_a_text() -> None:
+    task = load_task("word-classes")
+    settings = json.loads(files_for("argilla", [], task)[".argilla/settings.json"])
+    kinds = {question["name"]: question["settings"]["type"] for question in settings["questions"]}
+    assert kinds == dict.fromkeys(QUESTIONS, "label_selection") | {"correction": "text"}
+    view = ElementTree.fromstring(files_for("label-studio", [], task)["labeling.xml"])
+    assert [area.get("name") for area in view.iter("TextArea")] == ["correction"]
+    assert "noun" not in {choice.get("value") for choice in view.iter("Choice")}

@@ -18,7 +18,9 @@ from toy_run import toy_config
 
 from daftt_core.config import DataConfig
 from daftt_core.data import prepare
-from daftt_core.data.sources import read_movie_reviews, read_past_tenses
+from daftt_core.data.checks import check_each_label
+from daftt_core.data.rows import Row
+from daftt_core.data.sources import read_movie_reviews, read_past_tenses, read_word_classes
 from daftt_core.errors import DataError, StorageError
 from daftt_core.preflight import preflight, resolve
 from daftt_core.records import TRAITS, Example, Traits
@@ -468,6 +470,34 @@ def test_past_tenses_are_those_of_plain_verbs_with_one_of_them(tmp_path: Path) -
         "not a plain word": 3,
         "shown in the prompts": 1,
     }
+
+
+def test_word_classes_are_all_the_lines_of_a_word(tmp_path: Path) -> None:
+    lines = [
+        "lock,noun,locks",
+        "Aachen,noun,Aachen",
+        "lock,verb,locked,,locking,locks",
+        "seldom,adv,,",
+        "happy,adj,happier,happiest",  # the task's prompts show it
+    ]
+    path = tmp_path / "infl_lu.csv.gz"
+    path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode()))
+    source = read_word_classes(path, load_task("word-classes"))
+    assert [(row.example.text, row.example.output, row.line) for row in source.rows] == [
+        ("lock", "noun; verb", 1),
+        ("seldom", "adverb", 4),
+    ]
+    assert source.dropped == {"not a plain word": 1, "shown in the prompts": 1}
+    with pytest.raises(DataError, match="the task must be multilabel and have all of them"):
+        read_word_classes(path, load_task("past-tense"))
+
+
+def test_a_label_that_is_not_among_those_to_learn_from_is_named(tmp_path: Path) -> None:
+    task = load_task("word-classes")
+    rows = [Row(Example.of("so", output="noun; verb"), "words.csv", 1)]
+    with pytest.raises(DataError, match="none of the 1 examples to learn from has the label 'adj"):
+        check_each_label(task, rows, "data_labelled_count")
+    check_each_label(load_task("past-tense"), rows, "data_labelled_count")
 
 
 @pytest.mark.network

@@ -43,6 +43,27 @@ def test_every_row_is_in_exactly_one_region(
     assert dev_share or not regions.dev
 
 
+@given(
+    st.dictionaries(st.integers(0, 10_000), st.sets(st.sampled_from("abcd")), min_size=20),
+    seeds,
+)
+def test_every_label_of_a_set_is_taken_that_is_rarest_somewhere(
+    held: dict[int, set[str]], seed: int
+) -> None:
+    sets = {number: "; ".join(sorted(labels)) or "none" for number, labels in held.items()}
+    rows = [row(number, output) for number, output in sets.items()]
+    counts = Counter(label for labels in held.values() for label in labels)
+    rarest = {
+        min(labels, key=lambda each: (counts[each], each)) for labels in held.values() if labels
+    }
+    taken = take(rows, 10, seed, by_label=True, of_sets=True, at_least=1)
+    assert len(taken) == 10
+    outputs = [one.example.output or "" for one in taken]
+    assert rarest <= {label for output in outputs for label in output.split("; ")}
+    assert ("none" in outputs) == ("none" in sets.values())
+    assert take(rows[::-1], 10, seed, by_label=True, of_sets=True, at_least=1) == taken
+
+
 @given(row_sets, row_sets, seeds)
 def test_no_row_changes_its_region_when_rows_are_added(
     rows: list[Row], added: list[Row], seed: int

@@ -26,7 +26,7 @@ from daftt_core.records import Example
 from daftt_core.registry.kserve import inference_service
 from daftt_core.registry.serving import Servable, ServingFacts
 from daftt_core.student.prediction import Predictor
-from daftt_core.tasks import Columns, Task
+from daftt_core.tasks import Columns, Task, load_task
 
 MEALS = Task.model_validate(TASK)
 
@@ -193,6 +193,12 @@ def test_mistakes_are_named(
     assert said.out == ""
     assert message in said.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sets_of_labels_are_refused(tmp_path: Path) -> None:
+    task = load_task("word-classes")
+    with pytest.raises(ConfigError, match="the task word-classes gives an input several labels"):
+        inference_service("words", servable(tmp_path, task, "gs://bucket/model"))
 
 
 def test_pairs_are_refused(tmp_path: Path) -> None:

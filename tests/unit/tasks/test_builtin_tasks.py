@@ -15,7 +15,7 @@ from daftt_core.records import Example, read_jsonl
 from daftt_core.tasks import (
     TURN,
     Forms,
-    answer_prompt,
+    answer_prompts,
     builtin_tasks,
     load_task,
     parse_answer,
@@ -38,15 +38,21 @@ def test_its_data_is_read_and_asked_about_in_both_directions(name: str, tmp_path
     examples = prepared(name, tmp_path, **write_splits(name, tmp_path), data_labelled_count=12)
     assert len(examples) == 12
     if task.labels:
-        assert {example.output for example in examples} == set(task.label_names)
-    asked = [answer_prompt(task, example) for example in examples]
+        held = [set(task.labels_of(example.output or "")) for example in examples]
+        assert set().union(*held) == set(task.label_names)
+    asked = [prompt for example in examples for prompt in answer_prompts(task, example)]
     wanted = [writing_prompt(task, example) for example in examples]
     for prompts in (asked, wanted):
         assert len({prompt.prefix for prompt in prompts}) == 1
         assert (TURN in prompts[0].prefix) == bool(task.positive_examples)
     forms = Forms.of(task, examples)
-    for example, answer, text in zip(examples, asked, wanted, strict=True):
-        assert parse_answer(task, answer.answer or "", forms.outputs) == example.output
+    if task.is_multilabel:
+        answers = [prompt.answer == " yes" for prompt in asked]
+        assert answers == [label in each for each in held for label in task.label_names]
+    else:
+        for example, answer in zip(examples, asked, strict=True):
+            assert parse_answer(task, answer.answer or "", forms.outputs) == example.output
+    for example, text in zip(examples, wanted, strict=True):
         written = parse_input(task, text.answer or "", forms.inputs)
         assert written is not None
         assert written.id == example.id
