@@ -230,7 +230,7 @@ class _Stages:
 
     def _with_students(self, inference: MemoryParts) -> MemoryParts:
         """Add the students of the labels alone, where they judge beside the teacher."""
-        if not (self._task.is_classification and self._config.synthesis.second_opinion):
+        if self._task.kind != "classification" or not self._config.synthesis.second_opinion:
             return inference
         weights = self._config.student.seeds * FLOAT32 * self._student.parameters
         return replace(inference, parameters=inference.parameters + weights)
