@@ -15,6 +15,7 @@ from daftt_core.evaluation.calibration import (
     reliability_bins,
 )
 from daftt_core.evaluation.evaluate import evaluate, read_evaluation
+from daftt_core.evaluation.label_issues import LABEL_ISSUES, LabelIssue, find_label_issues
 from daftt_core.evaluation.models import (
     GOLD_ARM,
     REAL_ARM,
@@ -36,6 +37,7 @@ from daftt_core.evaluation.slices import MOST_VALUES, SMALL
 
 __all__ = [
     "GOLD_ARM",
+    "LABEL_ISSUES",
     "MOST_VALUES",
     "REAL_ARM",
     "SMALL",
@@ -47,12 +49,14 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Interval",
+    "LabelIssue",
     "LabelSetCalibration",
     "ReliabilityBin",
     "Slice",
     "SliceScore",
     "evaluate",
     "expected_calibration_error",
+    "find_label_issues",
     "fit_calibration",
     "metrics_for_task",
     "read_evaluation",

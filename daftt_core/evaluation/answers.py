@@ -1,4 +1,4 @@
-"""Reads the students' answers to the test examples, checks them and puts them in order."""
+"""Reads the students' answers to dev and test, checks them and puts them in order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Answers:
     Attributes:
         task: The task.
         seeds: The students' seeds, ascending.
-        ids: The test examples, ascending.
+        ids: The examples, ascending.
         gold: The true outputs, in the order of ``ids``.
         outputs: For each arm one row a seed of outputs, in the order of ``gold``.
         distributions: For each arm one row a seed of label distributions, in the same order.
@@ -80,25 +80,22 @@ def read_answers(folder: Path, task: Task, arms: Sequence[str]) -> Answers:
         DataError: A file is missing or empty; a label is not one of the task's; an answer is
             missing or given twice; or two arms differ in seeds, test examples or true outputs.
     """
-    tables = {arm: _read_arm(folder / f"{arm}.jsonl", task, arm) for arm in arms}
-    first_arm, first = next(iter(tables.items()))
-    for arm, table in tables.items():
-        _check_same(first_arm, first, arm, table)
-    seeds = tuple(sorted(first))
-    ids = sorted(first[seeds[0]])
-    rows = {
-        arm: [[table[seed][id_] for id_ in ids] for seed in seeds] for arm, table in tables.items()
-    }
-    return Answers(
-        task=task,
-        seeds=seeds,
-        ids=tuple(ids),
-        gold=tuple(first[seeds[0]][id_].gold for id_ in ids),
-        outputs={arm: [[each.output for each in row] for row in rows[arm]] for arm in arms},
-        distributions={
-            arm: [[each.distribution for each in row] for row in rows[arm]] for arm in arms
-        },
-    )
+    return _ordered(task, {arm: _read_arm(folder / f"{arm}.jsonl", task, arm) for arm in arms})
+
+
+def read_dev_answers(folder: Path, task: Task, arm: str) -> Answers | None:
+    """Return what an arm's students answered to dev; None where that was not kept.
+
+    Args:
+        folder: Folder of the stage ``students/<arm>``.
+        task: The task.
+        arm: The arm.
+
+    Raises:
+        DataError: As for :func:`read_answers`.
+    """
+    path = folder / "dev-predictions.jsonl"
+    return _ordered(task, {arm: _read_arm(path, task, arm)}) if path.is_file() else None
 
 
 def read_traits(folder: Path, ids: Iterable[str]) -> Traits | None:
@@ -126,6 +123,28 @@ def read_traits(folder: Path, ids: Iterable[str]) -> Traits | None:
 
 
 _Table = dict[int, dict[str, Prediction]]
+
+
+def _ordered(task: Task, tables: Mapping[str, _Table]) -> Answers:
+    """Check that all arms answered the same, and put their answers in one order."""
+    first_arm, first = next(iter(tables.items()))
+    for arm, table in tables.items():
+        _check_same(first_arm, first, arm, table)
+    seeds = tuple(sorted(first))
+    ids = sorted(first[seeds[0]])
+    rows = {
+        arm: [[table[seed][id_] for id_ in ids] for seed in seeds] for arm, table in tables.items()
+    }
+    return Answers(
+        task=task,
+        seeds=seeds,
+        ids=tuple(ids),
+        gold=tuple(first[seeds[0]][id_].gold for id_ in ids),
+        outputs={arm: [[each.output for each in row] for row in rows[arm]] for arm in tables},
+        distributions={
+            arm: [[each.distribution for each in row] for row in rows[arm]] for arm in tables
+        },
+    )
 
 
 def _read_arm(path: Path, task: Task, arm: str) -> _Table:

@@ -10,11 +10,17 @@ from pydantic import ValidationError
 
 from daftt_core.config import EvaluationConfig
 from daftt_core.errors import DataError, StorageError
-from daftt_core.evaluation.answers import Answers, read_answers, read_traits
+from daftt_core.evaluation.answers import (
+    Answers,
+    read_answers,
+    read_dev_answers,
+    read_traits,
+)
 from daftt_core.evaluation.arms import compare_arms, headline, score_answers
+from daftt_core.evaluation.label_issues import LABEL_ISSUES, LabelIssue, find_label_issues
 from daftt_core.evaluation.models import GOLD_ARM, REAL_ARM, ArmResult, Evaluation
 from daftt_core.evaluation.slices import compare_slices
-from daftt_core.records import Traits, seed_for, write_text
+from daftt_core.records import Traits, seed_for, write_jsonl, write_text
 from daftt_core.stages import (
     EVALUATION,
     PREDICTIONS,
@@ -35,7 +41,9 @@ def evaluate(
 ) -> StageResult[EvaluationResult]:
     """Compare the arms.
 
-    Writes ``evaluation.json``, an :class:`Evaluation`.
+    Writes ``evaluation.json``, an :class:`Evaluation`, and where an input has one
+    label ``label-issues.jsonl``, a :class:`LabelIssue` a line: the labels of dev and test that
+    the students of the chosen arm contradict.
 
     Args:
         run: The run.
@@ -57,6 +65,10 @@ def evaluate(
         traits = read_traits(predictions, answers.ids)
         evaluation = _evaluation(run, config, answers, traits, training)
         write_text(folder / _FILE, evaluation.model_dump_json(indent=1) + "\n")
+        if run.task.kind == "classification":
+            arm = evaluation.chosen_arm
+            issues = _label_issues(run, answers, arm, arm_digests[arm])
+            write_jsonl(folder / LABEL_ISSUES, issues)
         log.info("%s", evaluation.headline)
         return _result(evaluation)
 
@@ -145,6 +157,13 @@ def _evaluation(
         slices=compare_slices(answers, scores, list(training), traits, **resampling),
         slice_column=traits.column if traits else "",
     )
+
+
+def _label_issues(run: Run, test: Answers, arm: str, students_digest: str) -> list[LabelIssue]:
+    students, _ = read_stage(run, STUDENTS.part(arm), students_digest)
+    dev = read_dev_answers(students, run.task, arm)
+    of_dev = find_label_issues("dev", dev, arm) if dev else []
+    return [*of_dev, *find_label_issues("test", test, arm)]
 
 
 def _result(evaluation: Evaluation) -> EvaluationResult:

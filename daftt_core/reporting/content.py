@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from daftt_core.accounting import Ledger
 from daftt_core.config import Config
 from daftt_core.curation import Review
-from daftt_core.evaluation import Assessment, Evaluation
-from daftt_core.records import Rejection, SyntheticExample
+from daftt_core.evaluation import Assessment, Evaluation, LabelIssue
+from daftt_core.records import Example, Rejection, SyntheticExample
 from daftt_core.stages import (
     MIXTURE,
     STUDENTS,
@@ -98,6 +98,21 @@ class Mistake(_Part):
     gold: str
     output: str
     confidence: float
+
+
+class LabelIssues(_Part):
+    """The labels that the students of the chosen arm contradict with confidence.
+
+    Attributes:
+        split: ``dev`` or ``test``.
+        count: How many they are.
+        shown: The most doubtful of them, each with its example; None for those of test, whose
+            texts stay unseen.
+    """
+
+    split: str
+    count: int
+    shown: tuple[tuple[LabelIssue, Example | None], ...]
 
 
 class ChosenStudent(_Part):
@@ -185,6 +200,7 @@ class ReportData(_Part):
         review: The faults that people found in a sample of the kept examples.
         evaluation: How the arms compare.
         student: The student that the run recommends.
+        label_issues: Labels of dev and test that may be wrong; a split without any is left out.
         ledger: What the run used and cost.
         promotion: Whether the run's student became the champion.
         trigger: Whether the run had a reason to train.
@@ -206,6 +222,7 @@ class ReportData(_Part):
     review: Review | None = None
     evaluation: Evaluation | None = None
     student: ChosenStudent | None = None
+    label_issues: tuple[LabelIssues, ...] = ()
     ledger: Ledger = Ledger()
     promotion: Promotion | None = None
     trigger: TriggerResult | None = None

@@ -17,7 +17,7 @@ from daftt_core.accounting import read_ledger, run_prices
 from daftt_core.config import Config
 from daftt_core.curation import FUNNEL, read_review
 from daftt_core.errors import StorageError
-from daftt_core.evaluation import Assessment, Evaluation
+from daftt_core.evaluation import LABEL_ISSUES, Assessment, Evaluation, LabelIssue
 from daftt_core.records import (
     Example,
     Prediction,
@@ -29,6 +29,7 @@ from daftt_core.records import (
 )
 from daftt_core.reporting.content import (
     ChosenStudent,
+    LabelIssues,
     MissingStage,
     Mistake,
     Promotion,
@@ -76,6 +77,9 @@ from daftt_core.workspace import (
 
 SAMPLES_PER_SOURCE = 8
 MISTAKES = 8
+SHOWN_LABEL_ISSUES = 12
+"""Of dev, and as many of test."""
+
 _DEV, _DEV_ANSWERS = "dev.jsonl", "dev-predictions.jsonl"
 R = TypeVar("R")
 
@@ -120,6 +124,7 @@ def collect(run: Run) -> ReportData:
         **(_curation(run) if CURATED.name in digests else {}),
         evaluation=evaluation,
         student=_student(run, evaluation, stages) if evaluation else None,
+        label_issues=_label_issues(run, stages) if evaluation else (),
         ledger=read_ledger(run, run_prices(run) if config else None),
         promotion=promotion,
         trigger=trigger,
@@ -219,7 +224,7 @@ def _mistakes(run: Run, trained: Stage[Any], index: int) -> list[Mistake]:
 
     Dev, because people who look at mistakes on test begin to work towards it.
     """
-    examples = {example.id: example for example in _read_lines(run, DATA, _DEV, Example)}
+    examples = _dev_examples(run)
     wrong = [
         answer
         for answer in _read_lines(run, trained, _DEV_ANSWERS, Prediction)
@@ -236,6 +241,27 @@ def _mistakes(run: Run, trained: Stage[Any], index: int) -> list[Mistake]:
         for answer in wrong
     ]
     return sorted(mistakes, key=lambda mistake: -mistake.confidence)
+
+
+def _label_issues(run: Run, stages: Iterable[StageRecord]) -> tuple[LabelIssues, ...]:
+    """Return the labels of dev and test that may be wrong; none where they were not looked for."""
+    records = {record.name: record for record in stages}
+    evaluated, data = records[EVALUATION.name], records.get(DATA.name)
+    if not evaluated.entry(LABEL_ISSUES):
+        return ()
+    issues = _read_lines(run, EVALUATION, LABEL_ISSUES, LabelIssue)
+    examples = _dev_examples(run) if data and data.entry(_DEV) else {}
+    found = []
+    for split in ("dev", "test"):
+        those = [issue for issue in issues if issue.split == split]
+        if those:
+            shown = tuple((issue, examples.get(issue.id)) for issue in those[:SHOWN_LABEL_ISSUES])
+            found.append(LabelIssues(split=split, count=len(those), shown=shown))
+    return tuple(found)
+
+
+def _dev_examples(run: Run) -> dict[str, Example]:
+    return {example.id: example for example in _read_lines(run, DATA, _DEV, Example)}
 
 
 def _choose(seed: int, records: Iterable[R], id_of: Callable[[R], str]) -> tuple[R, ...]:

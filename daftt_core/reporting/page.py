@@ -85,6 +85,7 @@ def _shows_errors(data: ReportData, arms: Sequence[ArmResult]) -> bool:
     return bool(
         any(arm.confusion for arm in arms)
         or (student and student.mistakes)
+        or data.label_issues
         or (evaluation and evaluation.slices)
     )
 

@@ -48,6 +48,11 @@ def confidence_sentence(data: ReportData) -> str:
     )
 
 
+def count_label_issues(data: ReportData) -> str:
+    """Say how many labels of each split may be wrong: ``3 in dev, 17 in test``."""
+    return ", ".join(f"{number(issues.count)} in {issues.split}" for issues in data.label_issues)
+
+
 def describe_input_prompts(data: ReportData) -> Iterator[str]:
     """Say which labels and demonstrations prompts for inputs had, and which inputs are missing."""
     if data.config is None or data.config.synthesis.mode == "annotate":

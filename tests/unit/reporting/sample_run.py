@@ -12,12 +12,14 @@ from typing import Any
 from daftt_core.config import Config, from_flat
 from daftt_core.errors import TrainingError
 from daftt_core.evaluation import (
+    LABEL_ISSUES,
     SMALL,
     ArmResult,
     ClassScores,
     Comparison,
     Evaluation,
     Interval,
+    LabelIssue,
     ReliabilityBin,
     Slice,
     SliceScore,
@@ -450,14 +452,33 @@ def _predictions(run: Run, config: Config, *_: object) -> None:
     run_stage(run, "predictions", [config.student], lambda _: summary)
 
 
-def _evaluation(run: Run, config: Config, *_: object) -> None:
+def _evaluation(run: Run, config: Config, hostile: tuple[str, ...], _: object) -> None:
     found = evaluation()
 
     def work(folder: Path) -> dict[str, Any]:
         write_text(folder / "evaluation.json", found.model_dump_json())
+        write_jsonl(folder / LABEL_ISSUES, _label_issues(hostile))
         return {"headline": found.headline}
 
     run_stage(run, "evaluation", [config.evaluation], work)
+
+
+def _label_issues(hostile: tuple[str, ...]) -> list[LabelIssue]:
+    """Two labels of dev that may be wrong, those of the hostile texts, and 14 of test."""
+    dev = [example.id for example in [*_dev()[:2], *_hostile_dev(hostile)]]
+    test = [f"{place:016x}" for place in range(14)]
+    return [
+        LabelIssue(
+            split="test" if id_ in test else "dev",
+            id=id_,
+            given=LABELS[1],
+            suggested=LABELS[0],
+            probability=0.97 - 0.01 * place,
+            given_probability=0.03 + 0.01 * place,
+        )
+        for ids in (dev, test)
+        for place, id_ in enumerate(ids)
+    ]
 
 
 _MAKERS = {

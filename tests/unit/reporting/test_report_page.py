@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from sample_run import evaluation, make_run
+from sample_run import LABELS, TEXTS, evaluation, make_run
 
 from daftt_core.config import flat_fields
 from daftt_core.evaluation import Assessment, Calibration, Evaluation
@@ -107,6 +107,21 @@ def test_the_students_surest_mistakes_are_those_on_dev(page: Page) -> None:
         ("positive", "70", "negative"),
         ("positive", "60", "negative"),
     ]
+
+
+def test_labels_worth_a_look_have_their_text_in_dev_and_their_id_alone_in_test(page: Page) -> None:
+    assert "Labels worth a look 2 in dev, 14 in test" in page.text
+    dev, _, test = page.text.partition("In dev ")[2].partition("In test: ")
+    assert f"{TEXTS[LABELS[0]][0]} (dev) given label positive , 3% likely to the students" in dev
+    assert "theirs negative , 97% likely" in dev
+    assert test.startswith("the 12 most doubtful of 14 ")
+    listed = re.findall(r"([0-9a-f]{16}) given label positive , (\d+)% likely", test)
+    assert listed == [(f"{place:016x}", str(3 + place)) for place in range(12)]
+
+
+def test_without_doubtful_labels_there_is_no_such_list(tmp_path: Path) -> None:
+    data = collect(make_run(tmp_path / "run")).model_copy(update={"label_issues": ()})
+    assert "worth a look" not in Page(render(data)).text
 
 
 def test_a_student_without_measurement_or_answers_has_no_speed_and_no_mistakes(
@@ -342,7 +357,8 @@ def test_text_from_data_is_escaped(tmp_path: Path) -> None:
         "&lt;script&gt;document.title=&#39;pwned&#39;&lt;/script&gt; &#34;quoted&#34; &#39;so&#39; "
         "&amp;amp; \u2400 \ufffd"
     )
-    assert html.count(shown) >= 2 * 2 + 2 * 2  # kept: input and label; rejected: input and reason
+    # kept: input and label; rejected: input and reason; a mistake and a doubtful label on dev
+    assert html.count(shown) == 2 * 2 + 2 * 2 + 2
     assert "<script" not in html
     assert "<b>bold" not in html
 
