@@ -50,9 +50,8 @@ class PromotionConfig(Section):
     """Slices of fewer test examples are shown and not judged."""
 
     model_registry: str = ""
-    """Address of Kubeflow's Model Registry, such as
-    http://model-registry-service.kubeflow:8080, where a promoted version is registered, too.
-    Empty: it is not."""
+    """Address of Kubeflow's Model Registry, with scheme and port, where a promoted version is
+    registered, too. Empty: it is not."""
 
     @model_validator(mode="after")
     def _check(self) -> PromotionConfig:

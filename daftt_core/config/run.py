@@ -162,8 +162,8 @@ class MlflowConfig(Section):
     """The run's results in MLflow, beside its report."""
 
     tracking_uri: str = ""
-    """Address of an MLflow tracking server, such as http://mlflow.mlflow:5000. Empty: that of the
-    environment variable MLFLOW_TRACKING_URI, or none."""
+    """Address of an MLflow tracking server, with scheme and port. Empty: that of the environment
+    variable MLFLOW_TRACKING_URI, or none."""
     experiment: str = Field(default="", max_length=250)
     """Experiment of the runs. Empty: daftt-TASK."""
 

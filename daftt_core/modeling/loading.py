@@ -152,10 +152,8 @@ class Template:
             self.model, self._drawn, self._headless = _read_writer(path), list[str](), False
         else:
             self.model, self._drawn, self._headless = _read_classifier(path, label_names)
-            # decides the loss, and how a pipeline answers
-            self.model.config.problem_type = (
-                "multi_label_classification" if multilabel else "single_label_classification"
-            )
+            # decides the loss, and how a pipeline answers; None is one label
+            self.model.config.problem_type = "multi_label_classification" if multilabel else None
         self.pooled = (
             mean_pooling
             and label_names is not None
