@@ -94,6 +94,10 @@ def write(run: Run, stage: str, sha256: dict[str, str] | None = None, **files: A
     return run_stage(run, stage, key, work)
 
 
+def _most(number: int) -> bool:
+    return number % 10 < 8
+
+
 def _rule(right: Callable[[int], bool] | float) -> Callable[[int], bool]:
     return (lambda n: n < right * TESTS) if isinstance(right, float) else right
 
@@ -107,7 +111,8 @@ def _students(run: Run, config: Config, arm: str, seed: int) -> str:
             model, tokenizer = load_classifier(config.student.model, run.task.label_names)
             save_model(model, tokenizer, folder / f"seed-{place}")
             commit(folder / f"seed-{place}", "key")
-        write_text(folder / "dev-predictions.jsonl", "")
+        answers = [*_answers(arm, 0, _most), *_answers(arm, 1, _most)]
+        write_jsonl(folder / "dev-predictions.jsonl", answers)
         dev = [0.6, 0.7] if arm == "real" else [0.8, 0.9]
         counts = {"real": 8, "annotated": 8 if arm != "real" else 0, "generated": 0, "gold": 0}
         return {"arm": arm, "examples": counts, "dev_scores": dev, "metric": "accuracy"}
