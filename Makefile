@@ -58,8 +58,7 @@ test: $(STAMP) ## Run the fast tests (under 10 minutes on 2 cores)
 test-slow: $(STAMP) ## Run the slow tests
 	$(PYTEST) -m "slow and not gpu and not cluster and not network and not vllm"
 
-test-all: $(STAMP) ## Run both, in one go: the last of the fast and the first of the slow side by side
-	$(PYTEST) -m "not gpu and not cluster and not network and not vllm"
+test-all: test test-slow ## Run both
 
 lint: $(STAMP) ## Check style, format and which module imports which
 	$(BIN)/ruff check .
