@@ -530,6 +530,9 @@ def test_the_built_in_task_has_what_the_demo_needs(tmp_path: Path) -> None:
     assert result.summary["dropped"]["train"] == {
         "rating between -0.8 and 0.8": 993,
         "duplicate": 2,
+        "beyond dev_count": 780,
+        "beyond test_count": 840,
+        "beyond labelled_count and unlabelled_count": 5226,
     }
 
 

@@ -71,7 +71,7 @@ class Taught:
     def made(self, source: str, **changes: object) -> list[SyntheticExample]:
         synthesis = self.config.synthesis.model_copy(update={"shards": 1, **changes})
         make = {"annotated": annotate, "generated": generate}[source]
-        make(self.run, synthesis, 0, self.data, self.teacher, "")
+        make(self.run, synthesis, self.config.student, 0, self.data, self.teacher, "")
         name = shard_of(source, 0, 1).name
         return read_jsonl(self.run.folder / name / "examples.jsonl", SyntheticExample)
 
