@@ -22,12 +22,12 @@ from daftt_core.modeling import set_seeds, use_bfloat16
 from daftt_core.modeling.pooling import features, output_layer
 from daftt_core.student.lessons import DISTRIBUTION, WEIGHT, Lesson
 from daftt_core.student.rows import only_rows, used_tokens
+from daftt_core.student.training import MAX_GRAD_NORM
 from daftt_core.telemetry import count_tokens
 
 _BATCH_SIZE = 32  # inputs that are compared with each other
 _MIN_STEPS, _MIN_PASSES = 40, 10
 _SHARE_OF_RATE = 0.25  # of student_learning_rate: there is no head that has to move far
-_MAX_GRAD_NORM = 1.0
 _TEMPERATURE = 0.1  # of Khosla et al.
 _INVERSE_PENALTY = 10.0  # scikit-learn's C, for features of length 1
 _FORWARD_SIZE = 8  # in one forward pass: batches are drawn without regard to lengths
@@ -141,7 +141,7 @@ def _train_encoder(
         total += loss.item()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(weights, _MAX_GRAD_NORM)
+        torch.nn.utils.clip_grad_norm_(weights, MAX_GRAD_NORM)
         optimizer.step()
         schedule.step()
         on_step()

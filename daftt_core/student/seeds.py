@@ -32,6 +32,23 @@ _FOLDS = 4
 
 
 @dataclass(frozen=True)
+class Trained:
+    """The students that an arm keeps.
+
+    Attributes:
+        way: The way in which they were trained.
+        scores: The score on dev of each way that was tried.
+        summaries: The summary of each student, by seed.
+        answers: Its answers to dev, by seed.
+    """
+
+    way: str
+    scores: dict[str, float]
+    summaries: list[dict[str, Any]]
+    answers: list[list[Prediction]]
+
+
+@dataclass(frozen=True)
 class Students:
     """Trains an arm's students, each committed in a folder of its own as soon as it is trained.
 
@@ -67,18 +84,14 @@ class Students:
         both = self.config.baseline == "best"
         return (PLAIN, CONTRASTIVE) if both else (self.config.baseline,)
 
-    def take_best(self) -> tuple[str, dict[str, float], list[Prediction]]:
+    def take_best(self) -> Trained:
         """Train every student in every way, and keep the students of the way that dev prefers.
 
         Where dev is small, the labels are cross-validated as well. Of equals the simpler is taken.
-
-        Returns:
-            The way, the score of each, and the answers to dev of the students that are kept, seed
-            by seed.
         """
-        scores, answers = {}, {}
+        scores, summaries, answers = {}, {}, {}
         for way in self.ways:
-            self.train(way)
+            summaries[way] = self.train(way)
             answers[way] = self._answer(way)
             scores[way] = self._score(way, answers[way])
         best = max(scores, key=lambda way: scores[way])
@@ -91,7 +104,7 @@ class Students:
                     place.replace(self.folder / place.name)
             for way in scores:
                 shutil.rmtree(self.folder / way, ignore_errors=True)
-        return best, scores, answers[best]
+        return Trained(best, scores, summaries[best], answers[best])
 
     def steps(self, way: str) -> int:
         """Return the optimizer steps of one student."""
@@ -134,8 +147,8 @@ class Students:
             keep(places[missing[number]])
         return [summaries[index] for index in numbers]
 
-    def _answer(self, way: str) -> list[Prediction]:
-        """Return the answers to dev of all students, seed by seed."""
+    def _answer(self, way: str) -> list[list[Prediction]]:
+        """Return the answers to dev of all students, by seed."""
         dev = self.dev
         questions = Questions(self.run.task, self.config, dev)
         title = f"dev scores of {self.arm}"
@@ -144,7 +157,7 @@ class Students:
         by_seed = questions.ask_all(places, self.arm, progress.advance)
         if self.run.task.is_multilabel:
             by_seed = [decide_again(self.run, answers) for answers in by_seed]
-        return list(chain.from_iterable(by_seed))
+        return by_seed
 
     def _place(self, way: str, index: int) -> Path:
         """Return where a student lies or is to lie."""
@@ -154,11 +167,12 @@ class Students:
             return taken
         return self.folder / way / taken.name
 
-    def _score(self, way: str, answers: list[Prediction]) -> float:
+    def _score(self, way: str, by_seed: list[list[Prediction]]) -> float:
         """Return the mean score of a way's answers to dev, and of those to labels held out."""
         metric = self.run.task.primary_metric
-        if len(self.ways) > 1 and len(answers) < _ENOUGH_DEV * self.config.seeds:
-            answers = [*answers, *self._answers_to_labels(way)]
+        answers = list(chain.from_iterable(by_seed))
+        if len(self.ways) > 1 and len(self.dev) < _ENOUGH_DEV:
+            answers += self._answers_to_labels(way)
         return score(metric, [each.output for each in answers], [each.gold for each in answers])
 
     def _answers_to_labels(self, way: str) -> list[Prediction]:

@@ -76,24 +76,24 @@ def train_arm(
         )
         lesson = Lesson.of(run.task, config, arm, template, collected, dev)
         students = Students(run, config, arm, template, collected, lesson, dev, folder)
-        way, tried, answers = students.take_best()
-        summaries = students.train(way)  # there is nothing left to train
+        trained = students.take_best()
+        answers = chain.from_iterable(trained.answers)
         write_jsonl(folder / "dev-predictions.jsonl", answers)
-        by_seed = [answers[i : i + len(dev)] for i in range(0, len(answers), len(dev))]
         metric = run.task.primary_metric
         return StudentsResult(
             arm=arm,
             examples=collected.counts,
-            steps=students.steps(way),
+            steps=students.steps(trained.way),
             truncated=lesson.truncated,
-            train_losses=tuple(summary["train_loss"] for summary in summaries),
-            kept_steps=tuple(summary["kept_step"] for summary in summaries),
+            train_losses=tuple(summary["train_loss"] for summary in trained.summaries),
+            kept_steps=tuple(summary["kept_step"] for summary in trained.summaries),
             dev_scores=tuple(
-                score(metric, [p.output for p in part], [p.gold for p in part]) for part in by_seed
+                score(metric, [p.output for p in part], [p.gold for p in part])
+                for part in trained.answers
             ),
             metric=metric,
-            tried=tried if len(tried) > 1 else None,
-            way=way,
+            tried=trained.scores if len(trained.scores) > 1 else None,
+            way=trained.way,
         )
 
     return run_stage(run, STUDENTS.part(arm), inputs, work)
