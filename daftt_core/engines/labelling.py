@@ -17,7 +17,15 @@ _CONTENT_FREE = ("N/A", "[MASK]", "")
 _LEAST, _MOST_ODDS = 1e-9, 700.0  # exp() of more is infinite
 
 
-class LabelScorer:
+class _Scorer:
+    def __init__(self, engine: Engine, task: Task, *, correct_prior: bool) -> None:
+        self._engine = engine
+        self._task = task
+        self._correct_prior = correct_prior
+        self._prior: NDArray[np.float64] | None = None
+
+
+class LabelScorer(_Scorer):
     """Computes uncalibrated scores of a task's labels for each input.
 
     A model prefers some labels whatever it is asked about. That preference is measured on inputs
@@ -30,28 +38,16 @@ class LabelScorer:
         correct_prior: Whether the preference is divided out.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        task: Task,
-        *,
-        correct_prior: bool,
-    ) -> None:
-        self._engine = engine
-        self._task = task
-        self._correct_prior = correct_prior
-        self._log_prior: NDArray[np.float64] | None = None
-
     def log_prior(self) -> NDArray[np.float64]:
         """Return the log-probability of each label for inputs without content, of shape [labels].
 
         It is that of the mean probability over three such inputs.
         """
-        if self._log_prior is None:
+        if self._prior is None:
             examples = _content_free(self._task)
             # in logarithms: a long label's probability may be too small for a number
-            self._log_prior = logsumexp(self._score(examples), axis=0) - np.log(len(examples))
-        return self._log_prior
+            self._prior = logsumexp(self._score(examples), axis=0) - np.log(len(examples))
+        return self._prior
 
     def log_probs(self, examples: Sequence[Example]) -> NDArray[np.float64]:
         """Return uncalibrated log-probabilities of the task's labels, of shape [examples, labels].
@@ -70,7 +66,7 @@ class LabelScorer:
         return np.asarray(log_softmax(_checked(self._engine.score(prompts, answers)), axis=1))
 
 
-class LabelSetScorer:
+class LabelSetScorer(_Scorer):
     """Computes, for each input, how likely each label of a multi-label task is to apply.
 
     The teacher is asked about each label apart, and its answers yes and no are scored, so that a
@@ -82,18 +78,6 @@ class LabelSetScorer:
         task: A multi-label task.
         correct_prior: Whether the preference is divided out.
     """
-
-    def __init__(
-        self,
-        engine: Engine,
-        task: Task,
-        *,
-        correct_prior: bool,
-    ) -> None:
-        self._engine = engine
-        self._task = task
-        self._correct_prior = correct_prior
-        self._prior: NDArray[np.float64] | None = None
 
     def prior(self) -> NDArray[np.float64]:
         """Return the log-odds of each label for inputs without content, of shape [labels].

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from daftt_core.errors import DataError
-from daftt_core.evaluation.label_sets import label_matrix
+from daftt_core.evaluation.label_sets import label_matrix, probability_matrix
 from daftt_core.records import TRAITS, Prediction, Traits, explain, read_jsonl
 from daftt_core.tasks import Task
 
@@ -57,11 +57,7 @@ class Answers:
 
     def probs(self, arm: str) -> npt.NDArray[np.float64]:
         """Return the probability of each label, shape [seeds, examples, labels]."""
-        labels, rows = self.task.label_names, self.distributions[arm]
-        return np.asarray(
-            [[[probs[label] for label in labels] for probs in row] for row in rows],
-            dtype=np.float64,
-        )
+        return np.stack([probability_matrix(self.task, row) for row in self.distributions[arm]])
 
     def _indices(self, outputs: Sequence[str]) -> npt.NDArray[np.int64]:
         index = {label: number for number, label in enumerate(self.task.label_names)}

@@ -22,6 +22,7 @@ from transformers import (
 
 from daftt_core.config import StudentConfig
 from daftt_core.errors import DataError, ModelError
+from daftt_core.evaluation.label_sets import probability_matrix
 from daftt_core.modeling import load_classifier, load_text_to_text
 from daftt_core.records import Example, Prediction
 from daftt_core.student.encoding import Encoded, Reading, encode
@@ -199,7 +200,7 @@ class Panel:
     """
 
     def __init__(self, students: Path, task: Task, config: StudentConfig) -> None:
-        self._labels = task.label_names
+        self._task = task
         self._members = [
             Predictor(students / f"seed-{seed}", task, config.max_length, config.max_target_length)
             for seed in range(config.seeds)
@@ -212,22 +213,20 @@ class Panel:
             ModelError: A student's scores are NaN.
         """
         answers = [member.answer(examples, lambda _: None) for member in self._members]
-        return mean_log_probs(
-            [[one.distribution for one in each] for each in answers], self._labels
-        )
+        return mean_log_probs([[one.distribution for one in each] for each in answers], self._task)
 
 
 def mean_log_probs(
-    distributions: Sequence[Sequence[Mapping[str, float]]], labels: Sequence[str]
+    distributions: Sequence[Sequence[Mapping[str, float]]], task: Task
 ) -> NDArray[np.float64]:
     """Return the logarithm of the mean of students' probabilities, of shape [examples, labels].
 
     Args:
         distributions: Of each student, for each example.
-        labels: The labels in their order.
+        task: A classification task.
     """
-    table = [[[one[label] for label in labels] for one in each] for each in distributions]
-    return np.asarray(np.log(np.maximum(np.mean(table, axis=0), _LEAST_PROBABILITY)))
+    mean = np.mean([probability_matrix(task, each) for each in distributions], axis=0)
+    return np.asarray(np.log(np.maximum(mean, _LEAST_PROBABILITY)))
 
 
 def _load(student: Path | str, task: Task) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -286,8 +286,7 @@ def _with_students(
     students: Sequence[Sequence[Prediction]],
 ) -> _Scored:
     """Return the labels of teacher and students together, or the teacher's if dev prefers them."""
-    labels = run.task.label_names
-    opinion = mean_log_probs([[one.distribution for one in each] for each in students], labels)
+    opinion = mean_log_probs([[one.distribution for one in each] for each in students], run.task)
     own = teaching.log_probs
     together = _judge(run, synthesis, dev, [own, opinion] if own is not None else [opinion])
     losses = {
