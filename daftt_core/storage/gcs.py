@@ -10,16 +10,19 @@ from __future__ import annotations
 import os
 import uuid
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from daftt_core.errors import BusyError, StorageError
 from daftt_core.network import guard
-from daftt_core.storage.copying import ChangedError, MissingError, TransferError
+from daftt_core.storage.copying import (
+    BucketStorage,
+    ChangedError,
+    MissingError,
+    TransferError,
+)
 from daftt_core.storage.gcs_client import (
     DamagedError,
     GcsAdapter,
@@ -38,7 +41,7 @@ _CHECK = ".daftt-check"
 _LISTED_FIELDS = "items(name,size,updated),nextPageToken"
 
 
-class GcsStorage:
+class GcsStorage(BucketStorage):
     """Objects below a prefix of a bucket.
 
     Args:
@@ -51,6 +54,8 @@ class GcsStorage:
         StorageError: The URI names no bucket.
     """
 
+    scheme = "gs"
+
     def __init__(
         self,
         uri: str,
@@ -59,17 +64,9 @@ class GcsStorage:
         part_bytes: int = 16 * 2**20,
         workers: int = 8,
     ) -> None:
-        bucket, _, prefix = uri.removeprefix("gs://").partition("/")
-        if not bucket:
-            raise StorageError(f"{uri}: names no bucket; it must be gs://bucket/prefix")
-        self._bucket_name, self._prefix = bucket, prefix.strip("/")
-        self.uri = f"gs://{bucket}/{self._prefix}".rstrip("/")
+        super().__init__(uri, workers)
         self._patience = patience or Patience()
-        self._part_bytes, self._workers = part_bytes, workers
-
-    @property
-    def folder(self) -> None:
-        """Return None: the objects are on no file system of this machine."""
+        self._part_bytes = part_bytes
 
     def read(self, name: str) -> Content | None:
         """Return a small object; None where there is no such object."""
@@ -145,26 +142,6 @@ class GcsStorage:
                 continue
         return sorted(name.removeprefix(start).rstrip("/") for name in blobs.prefixes)
 
-    def upload(self, folder: Path, names: Sequence[str], prefix: str) -> None:
-        """Store files in parallel, each checked by its crc32c."""
-        with self._explained(prefix.rstrip("/"), writing=True):
-            self._transfer.upload(folder, names, self._full(prefix))
-
-    def download(self, prefix: str, sizes: Mapping[str, int], folder: Path) -> None:
-        """Fetch objects in parallel, large ones in ranges; ranges on the disk are kept."""
-        with self._explained(prefix.rstrip("/")):
-            self._transfer.download(self._full(prefix), sizes, folder)
-
-    def delete(self, names: Iterable[str]) -> None:
-        """Remove objects, several at once."""
-
-        def remove(name: str) -> None:
-            with self._explained(name, writing=True):
-                self._delete(name)
-
-        with ThreadPoolExecutor(self._workers) as pool:
-            list(pool.map(remove, names))
-
     def _delete(self, name: str) -> None:
         try:
             self._blob(name).delete(**self._options)
@@ -218,13 +195,6 @@ class GcsStorage:
     @property
     def _options(self) -> dict[str, Any]:
         return {"retry": self._patience.retry, "timeout": self._patience.request_seconds}
-
-    @property
-    def _root(self) -> str:
-        return f"gs://{self._bucket_name}"
-
-    def _full(self, name: str) -> str:
-        return f"{self._prefix}/{name}" if self._prefix else name
 
     def _blob(self, name: str) -> Any:
         return self._bucket.blob(self._full(name))

@@ -19,7 +19,8 @@ import urllib3
 from requests import PreparedRequest, RequestException, Response
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidJSONError
 
-from daftt_core.network import DeadlineAdapter, Retry, TransientError, pause_asked_for
+from daftt_core.network import DeadlineAdapter, TransientError, pause_asked_for
+from daftt_core.storage.copying import ObjectPatience
 
 _MOST_BYTES = 2**31
 _TRANSIENT_STATUSES = {408, 429, 500, 502, 503, 504}
@@ -95,16 +96,8 @@ class _ArrivedDamagedError(TransientError):
 
 
 @dataclass(frozen=True)
-class Patience(Retry):
-    """How long to keep trying; an object is given up at the deadline.
-
-    Attributes:
-        deadline_seconds: Deadline of an object, and of every single request.
-        request_seconds: How long one request may be silent.
-    """
-
-    deadline_seconds: float = 600.0
-    request_seconds: float = 60.0
+class Patience(ObjectPatience):
+    """How long to keep trying, and at which errors."""
 
     def retry(self, request: Callable[[], T]) -> Callable[[], T]:
         """Return a request that is repeated; the client library takes this as its ``retry``."""

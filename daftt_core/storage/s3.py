@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import uuid
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from daftt_core.errors import BusyError, StorageError
-from daftt_core.storage.copying import ChangedError, MissingError, TransferError
+from daftt_core.storage.copying import (
+    BucketStorage,
+    ChangedError,
+    MissingError,
+    TransferError,
+)
 from daftt_core.storage.protocol import NOTHING, Content, Entry
 from daftt_core.storage.s3_client import (
     RIGHTS,
@@ -36,7 +39,7 @@ _WRITER = "daftt-writer"
 _CHECK = ".daftt-check"
 
 
-class S3Storage:
+class S3Storage(BucketStorage):
     """Objects below a prefix of a bucket.
 
     Args:
@@ -49,6 +52,8 @@ class S3Storage:
         StorageError: The URI names no bucket.
     """
 
+    scheme = "s3"
+
     def __init__(
         self,
         uri: str,
@@ -57,17 +62,9 @@ class S3Storage:
         part_bytes: int = 16 * 2**20,
         workers: int = 8,
     ) -> None:
-        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-        if not bucket:
-            raise StorageError(f"{uri}: names no bucket; it must be s3://bucket/prefix")
-        self._bucket_name, self._prefix = bucket, prefix.strip("/")
-        self.uri = f"s3://{bucket}/{self._prefix}".rstrip("/")
+        super().__init__(uri, workers)
         self._patience = patience or Patience()
-        self._part_bytes, self._workers = part_bytes, workers
-
-    @property
-    def folder(self) -> None:
-        """Return None: the objects are on no file system of this machine."""
+        self._part_bytes = part_bytes
 
     def read(self, name: str) -> Content | None:
         """Return a small object; None where there is no such object.
@@ -146,26 +143,6 @@ class S3Storage:
                 return
             parameters["ContinuationToken"] = page["NextContinuationToken"]
 
-    def upload(self, folder: Path, names: Sequence[str], prefix: str) -> None:
-        """Store files in parallel, each checked by its MD5."""
-        with self._explained(prefix.rstrip("/"), writing=True):
-            self._transfer.upload(folder, names, self._full(prefix))
-
-    def download(self, prefix: str, sizes: Mapping[str, int], folder: Path) -> None:
-        """Fetch objects in parallel, large ones in ranges; ranges on the disk are kept."""
-        with self._explained(prefix.rstrip("/")):
-            self._transfer.download(self._full(prefix), sizes, folder)
-
-    def delete(self, names: Iterable[str]) -> None:
-        """Remove objects, several at once."""
-
-        def remove(name: str) -> None:
-            with self._explained(name, writing=True):
-                self._delete(name)
-
-        with ThreadPoolExecutor(self._workers) as pool:
-            list(pool.map(remove, names))
-
     def _delete(self, name: str) -> None:
         try:
             self._bucket.call("delete_object", Key=self._full(name))
@@ -222,13 +199,6 @@ class S3Storage:
     @cached_property
     def _transfer(self) -> Transfer:
         return Transfer(self._bucket, self._patience, self._part_bytes, self._workers)
-
-    @property
-    def _root(self) -> str:
-        return f"s3://{self._bucket_name}"
-
-    def _full(self, name: str) -> str:
-        return f"{self._prefix}/{name}" if self._prefix else name
 
     @contextmanager
     def _explained(self, name: str, *, writing: bool = False) -> Iterator[None]:

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import urllib3
 
 from daftt_core.errors import StorageError
-from daftt_core.network import Retry, TransientError, address_problem, pause_asked_for, within
+from daftt_core.network import TransientError, address_problem, pause_asked_for, within
+from daftt_core.storage.copying import ObjectPatience
 
 MD5 = "daftt-md5"
 """Metadata of an object: the MD5 of its content, which an ETag is not everywhere."""
@@ -63,16 +64,8 @@ class _PassingError(TransientError):
 
 
 @dataclass(frozen=True)
-class Patience(Retry):
-    """How long to keep trying; an object is given up at the deadline.
-
-    Attributes:
-        deadline_seconds: Deadline of an object, and of every single request.
-        request_seconds: How long one request may be silent.
-    """
-
-    deadline_seconds: float = 600.0
-    request_seconds: float = 60.0
+class Patience(ObjectPatience):
+    """How long to keep trying, and at which errors."""
 
     def request(self, send: Callable[[], T]) -> T:
         """Send a request, and send it again while it fails in a way that may pass."""
