@@ -14,13 +14,12 @@ Beside the time on the clock is the processor time, which other work on the mach
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rounds import take_turns
 from transformers import pipeline
 
 from daftt_core.config import StudentConfig, from_flat
@@ -65,7 +64,9 @@ def main() -> None:
             "daftt": lambda: _ours(run.task, student, examples, arms),
             "plain": lambda: _plain(student, examples, arms),
         }
-        _compare(ways, given.rounds)
+        labels = take_turns(ways, given.rounds)
+        same = statistics.mean(map(str.__eq__, labels["daftt"], labels["plain"]))
+        print(f"{same:.2%} of {len(labels['daftt'])} labels are the same")
 
 
 def _students(folder: Path, config: StudentConfig, task: Task) -> list[Path]:
@@ -75,33 +76,6 @@ def _students(folder: Path, config: StudentConfig, task: Task) -> list[Path]:
         set_seeds(seed)
         save_model(template.start(), template.tokenizer, target)
     return targets
-
-
-def _compare(ways: dict[str, Callable[[], list[str]]], rounds: int) -> None:
-    clock: dict[str, list[float]] = {name: [] for name in ways}
-    processor: dict[str, list[float]] = {name: [] for name in ways}
-    labels: dict[str, list[str]] = {}
-    for _ in range(rounds):
-        for name, answer in ways.items():
-            before = time.perf_counter(), _processor_seconds()
-            labels[name] = answer()
-            clock[name].append(time.perf_counter() - before[0])
-            processor[name].append(_processor_seconds() - before[1])
-            print(
-                f"{name}: {clock[name][-1]:.1f} s, {processor[name][-1]:.1f} s of the processors",
-                flush=True,
-            )
-    same = statistics.mean(map(str.__eq__, labels["daftt"], labels["plain"]))
-    print(f"{same:.2%} of {len(labels['daftt'])} labels are the same")
-    for what, seconds in (("time", clock), ("processor time", processor)):
-        ours, plain = (statistics.median(seconds[name]) for name in ("daftt", "plain"))
-        print(f"plain against daftt, {what}: {plain / ours:.2f} times as long")
-
-
-def _processor_seconds() -> float:
-    """Return the processor time of this process and of those that it started and that ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 def _ours(

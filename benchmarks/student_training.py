@@ -18,17 +18,16 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from datasets import Dataset
+from rounds import take_turns
 from transformers import (
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
@@ -82,32 +81,7 @@ def main() -> None:
             "daftt": lambda: _ours(run, student, examples, dev),
             "plain": lambda: _plain(run, student, examples, dev),
         }
-        _compare(ways, given.rounds)
-
-
-def _compare(ways: dict[str, Callable[[], list[float]]], rounds: int) -> None:
-    clock: dict[str, list[float]] = {name: [] for name in ways}
-    processor: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, train in ways.items():
-            before = time.perf_counter(), _processor_seconds()
-            scores = train()
-            clock[name].append(time.perf_counter() - before[0])
-            processor[name].append(_processor_seconds() - before[1])
-            print(
-                f"{name}: {clock[name][-1]:.1f} s, {processor[name][-1]:.1f} s of the processors, "
-                f"dev {100 * statistics.mean(scores):.1f}%",
-                flush=True,
-            )
-    for what, seconds in (("time", clock), ("processor time", processor)):
-        ours, plain = (statistics.median(seconds[name]) for name in ("daftt", "plain"))
-        print(f"plain against daftt, {what}: {plain / ours:.2f} times as long")
-
-
-def _processor_seconds() -> float:
-    """Return the processor time of this process and of those that it started and that ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+        take_turns(ways, given.rounds, lambda scores: f", dev {100 * statistics.mean(scores):.1f}%")
 
 
 def _ours(

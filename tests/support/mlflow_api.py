@@ -14,15 +14,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
+
+from json_server import Request, json_server
 
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
@@ -101,37 +100,13 @@ class Tracking:
 def tracking_server() -> Iterator[Tracking]:
     state = Tracking()
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
+    def answer(request: Request) -> tuple[int, Any]:
+        if state.authorization and request.headers.get("Authorization") != state.authorization:
+            return 401, {"error_code": "UNAUTHENTICATED", "message": "who?"}
+        if request.path.startswith(_ARTIFACTS):
+            state.artifacts[unquote(request.path.removeprefix(_ARTIFACTS))] = request.body
+            return 200, {}
+        return state.answer(request.path.removeprefix(_API), request.query, request.document)
 
-        def _handle(self) -> None:
-            url = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if state.authorization and self.headers.get("Authorization") != state.authorization:
-                status, document = 401, {"error_code": "UNAUTHENTICATED", "message": "who?"}
-            elif url.path.startswith(_ARTIFACTS):
-                state.artifacts[unquote(url.path.removeprefix(_ARTIFACTS))] = body
-                status, document = 200, {}
-            else:
-                path, query = url.path.removeprefix(_API), dict(parse_qsl(url.query))
-                status, document = state.answer(path, query, json.loads(body or b"{}"))
-            data = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PUT = _handle  # noqa: N815
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with json_server(answer) as state.url:
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -17,15 +17,13 @@ From ``api/openapi/model-registry.yaml`` of kubeflow/model-registry:
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+
+from json_server import Request, json_server
 
 _BASE = "/api/model_registry/v1alpha3"
 _VALUES = {
@@ -109,40 +107,15 @@ def _check_properties(body: dict[str, Any]) -> None:
 def model_registry() -> Iterator[ModelRegistry]:
     state = ModelRegistry()
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
+    def answer(request: Request) -> tuple[int, Any]:
+        if state.failing:
+            return state.failing, {"code": "x", "message": "a fault of the tests"}
+        if state.token and request.headers.get("Authorization") != f"Bearer {state.token}":
+            return 401, {"code": "401", "message": "who are you?"}
+        if not request.path.startswith(_BASE):
+            return 404, {}
+        path = request.path.removeprefix(_BASE)
+        return state.answer(request.method, path, request.query, request.document)
 
-        def _handle(self) -> None:
-            url = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if state.failing:
-                status, document = state.failing, {"code": "x", "message": "a fault of the tests"}
-            elif state.token and self.headers.get("Authorization") != f"Bearer {state.token}":
-                status, document = 401, {"code": "401", "message": "who are you?"}
-            elif not url.path.startswith(_BASE):
-                status, document = 404, {}
-            else:
-                path, query = url.path.removeprefix(_BASE), dict(parse_qsl(url.query))
-                status, document = state.answer(
-                    self.command, path, query, json.loads(body or b"{}")
-                )
-            data = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PATCH = _handle  # noqa: N815
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with json_server(answer) as state.url:
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
