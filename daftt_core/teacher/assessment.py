@@ -51,15 +51,13 @@ class _Scored:
     Attributes:
         answers: The answers.
         score: Their score.
-        log_probs: The first model's own, of shape [examples, labels]; None for text outputs.
-        probs: The same after calibration, each half of dev with what was fitted on the other.
+        log_probs: The model's own, of shape [examples, labels]; None unless an input has one label.
         calibration: The assessment's fields about calibration.
     """
 
     answers: list[Prediction]
     score: float
     log_probs: NDArray[np.float64] | None = None
-    probs: NDArray[np.float64] | None = None
     calibration: dict[str, Any] = field(default_factory=dict)
 
 
@@ -111,8 +109,8 @@ def assess(
         progress.advance()
         by_seed = _by_seed(baseline_folder, dev)
         taught = teaching
-        if synthesis.second_opinion and run.task.kind == "classification":
-            taught = _with_students(run, synthesis, dev, teaching, by_seed)
+        if synthesis.second_opinion and teaching.log_probs is not None:
+            taught = _with_students(run, synthesis, dev, teaching, teaching.log_probs, by_seed)
         gain = gain_over(
             by_seed,
             taught.answers,
@@ -283,23 +281,22 @@ def _with_students(
     synthesis: SynthesisConfig,
     dev: Sequence[Example],
     teaching: _Scored,
+    log_probs: NDArray[np.float64],
     students: Sequence[Sequence[Prediction]],
 ) -> _Scored:
     """Return the labels of teacher and students together, or the teacher's if dev prefers them."""
     opinion = mean_log_probs([[one.distribution for one in each] for each in students], run.task)
-    own = teaching.log_probs
-    together = _judge(run, synthesis, dev, [own, opinion] if own is not None else [opinion])
-    losses = {
-        name: _log_loss(run, dev, one) for name, one in (("own", teaching), ("both", together))
-    }
+    together = _judge(run, synthesis, dev, [log_probs, opinion])
+    alone_loss, together_loss = _log_loss(teaching.answers), _log_loss(together.answers)
+    better = together_loss < alone_loss
     log.info(
         "log-loss on dev: %.3f by the teacher alone, %.3f together with the students of the labels "
         "alone; %s taught",
-        losses["own"],
-        losses["both"],
-        "both are" if losses["both"] < losses["own"] else "the teacher's labels are",
+        alone_loss,
+        together_loss,
+        "both are" if better else "the teacher's labels are",
     )
-    return together if losses["both"] < losses["own"] else teaching
+    return together if better else teaching
 
 
 def _judge(
@@ -317,8 +314,8 @@ def _judge(
         opinions: Log-probabilities, each of shape [examples, labels].
     """
     labels = run.task.label_names
-    gold = _gold(run, dev)
-    half = np.array([seed_for(run.seed, "calibration", example.id) % 2 for example in dev])
+    gold = np.array([labels.index(example.output or "") for example in dev])
+    half = halves(run.seed, [example.id for example in dev])
     before = np.exp(opinions[0])
     after = before.copy()
     for judged in (half == 0, half == 1):
@@ -341,17 +338,11 @@ def _judge(
         "bins_before": reliability_bins(before, gold),
         "bins_after": reliability_bins(after, gold),
     }
-    return _Scored(answers, _score_of(run, answers), opinions[0], after, calibration)
+    return _Scored(answers, _score_of(run, answers), opinions[0], calibration)
 
 
-def _gold(run: Run, dev: Sequence[Example]) -> NDArray[np.int64]:
-    return np.array([run.task.label_names.index(example.output or "") for example in dev])
-
-
-def _log_loss(run: Run, dev: Sequence[Example], scored: _Scored) -> float:
-    if scored.probs is None:
-        raise TypeError("texts have no log-loss")
-    right = scored.probs[np.arange(len(dev)), _gold(run, dev)]
+def _log_loss(answers: Sequence[Prediction]) -> float:
+    right = [answer.distribution[answer.gold] for answer in answers]
     return float(-np.log(np.maximum(right, _LEAST_PROBABILITY)).mean())
 
 
