@@ -168,6 +168,13 @@ class StudentConfig(Section):
     soft_labels: bool = True
     """Learn the calibrated probabilities of the labels where the teacher gave the label, not the
     label alone. Without effect where outputs are texts."""
+    recipe: Literal["best", "all", "surest"] = "best"
+    """What a classifier learns from beside the real labels: all synthetic examples (all), or of the
+    annotated ones the surest three fifths of each label, with labels instead of probabilities
+    (surest). best: all, unless a first student of each shows on dev that surest is better."""
+    distil: bool = False
+    """Train an arm's classifiers once more, on the mean of the first ones' probabilities for its
+    synthetic examples; dev takes the better."""
     order: Literal["together", "real-last"] = "together"
     """Real examples among the others (together), or after them, with steps of their own
     (real-last)."""

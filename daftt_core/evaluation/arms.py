@@ -17,6 +17,7 @@ from daftt_core.evaluation.models import (
     ArmResult,
     ClassScores,
     Comparison,
+    Interval,
 )
 from daftt_core.evaluation.scoring import score_all, score_examples
 from daftt_core.evaluation.statistics import (
@@ -27,10 +28,12 @@ from daftt_core.evaluation.statistics import (
     mcnemar_mid_p,
     percentile_interval,
 )
+from daftt_core.records import Prediction
 from daftt_core.stages import StudentsResult
 from daftt_core.tasks import METRICS
 
 Floats = npt.NDArray[np.float64]
+_GAIN_CONFIDENCE, _GAIN_RESAMPLES = 0.95, 10_000
 
 
 def score_answers(answers: Answers, arms: Sequence[str]) -> Floats:
@@ -104,10 +107,42 @@ def compare_arms(
                 comparison=comparison,
                 tried=training[name].tried or {},
                 way=training[name].way,
+                recipes=training[name].recipes or {},
+                recipe=training[name].recipe,
                 **(_label_results(answers, name) if answers.task.is_classification else {}),
             )
         )
     return tuple(results)
+
+
+def gain_over(
+    baseline: Sequence[Sequence[Prediction]],
+    rival: Sequence[Prediction],
+    metric: str,
+    *,
+    seed: int,
+    title: str,
+) -> Interval:
+    """Return the 95% interval of the mean score of a rival minus the baseline's, in points.
+
+    It is resampled over the examples, the same for both, and over the baseline's students, as an
+    arm's gain is over the test examples.
+
+    Args:
+        baseline: Answers of each of the baseline's students.
+        rival: The rival's answers to the same examples in the same order.
+        metric: A metric that is a mean over examples.
+        seed: Seed of the resampling.
+        title: The name of its progress.
+    """
+
+    def scores(answers: Sequence[Prediction]) -> npt.NDArray[np.float64]:
+        outputs, golds = [one.output for one in answers], [one.gold for one in answers]
+        return score_examples(metric, outputs, golds)
+
+    both = np.array([[scores(each) for each in baseline], [scores(rival)] * len(baseline)])
+    means = 100 * bootstrap_means(both, _GAIN_RESAMPLES, seed, title)
+    return percentile_interval(means[:, 1] - means[:, 0], _GAIN_CONFIDENCE)
 
 
 def _p_values(answers: Answers, names: Sequence[str]) -> dict[str, float]:

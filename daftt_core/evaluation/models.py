@@ -126,7 +126,9 @@ class ArmResult(_Part):
         comparison: Comparison with ``real``; None for ``real`` itself.
         tried: Score on dev of each way in which its students were trained; empty where there was
             one.
-        way: The way whose students these are, ``plain`` or ``contrastive``.
+        way: The way whose students these are: ``plain``, ``contrastive`` or ``distilled``.
+        recipes: Score on dev of a first student of each recipe; empty where there was one.
+        recipe: What they learned from: ``all`` or ``surest``.
     """
 
     arm: str
@@ -144,6 +146,8 @@ class ArmResult(_Part):
     comparison: Comparison | None = None
     tried: dict[str, float] = {}
     way: str = "plain"
+    recipes: dict[str, float] = {}
+    recipe: str = "all"
 
     @property
     def dev_mean(self) -> float:

@@ -8,9 +8,9 @@ from daftt_core.config import SynthesisConfig
 from daftt_core.config.synthesis import NOVELTY_WINDOW
 from daftt_core.evaluation import (
     MOST_VALUES,
+    REAL_ARM,
     SMALL,
     Abstention,
-    ArmResult,
     Assessment,
     Evaluation,
     LabelSetCalibration,
@@ -201,16 +201,29 @@ def gate_sentences(assessment: Assessment) -> str:
     return text
 
 
-def ways_sentence(arm: ArmResult, metric: str) -> str:
-    """Say in which ways the students of the labels alone were trained; empty for one way."""
-    if not arm.tried:
-        return ""
-    names = {"plain": "fine-tuned", "contrastive": "by contrast of their inputs"}
-    scores = ", ".join(f"{names[way]} {score(value, metric)}" for way, value in arm.tried.items())
-    return (
-        f"The students of the labels alone were trained in two ways, of which dev takes the "
-        f"better: {scores} on dev. They are those trained {names[arm.way]}."
-    )
+def describe_choices(evaluation: Evaluation) -> Iterator[str]:
+    """Say what dev decided about the students: how they were trained, and on what."""
+    metric = evaluation.metric
+    names = {
+        "plain": "fine-tuned",
+        "contrastive": "by contrast of their inputs",
+        "distilled": "on the mean of the first ones' answers",
+    }
+    for arm in evaluation.arms:
+        who = "the labels alone" if arm.arm == REAL_ARM else arm.arm
+        if arm.tried:
+            scores = (f"{names[way]} {score(value, metric)}" for way, value in arm.tried.items())
+            yield (
+                f"The students of {who} were trained in two ways, of which dev takes the better: "
+                f"{', '.join(scores)} on dev. They are those trained {names[arm.way]}."
+            )
+        if arm.recipes:
+            kept = "all" if arm.recipe == "all" else "the surest, which are clearly better"
+            yield (
+                f"On dev a first student of {who} has {score(arm.recipes['all'], metric)} with all "
+                f"synthetic examples, and {score(arm.recipes['surest'], metric)} with the surest "
+                f"labels alone; the students learned from {kept}."
+            )
 
 
 def calibration_caption(assessment: Assessment) -> str:

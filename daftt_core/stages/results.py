@@ -331,7 +331,9 @@ class StudentsResult(_Part):
         dev_scores: By seed.
         metric: The metric of the scores.
         tried: Mean score on dev of each way to train them; absent where there was one way.
-        way: The better one, by which they are trained: ``plain`` or ``contrastive``.
+        way: The better one, by which they are trained: ``plain``, ``contrastive`` or ``distilled``.
+        recipes: Score on dev of a first student of each recipe; absent where there was one.
+        recipe: What they learned from: ``all`` or ``surest``.
     """
 
     arm: str = ""
@@ -344,6 +346,8 @@ class StudentsResult(_Part):
     metric: str = ""
     tried: dict[str, float] | None = _absent()
     way: str = "plain"
+    recipes: dict[str, float] | None = _absent()
+    recipe: str = "all"
 
 
 class PredictionsResult(_Part):

@@ -1,7 +1,8 @@
-"""An arm's students, one for each seed, trained in one way or in two of which dev takes one."""
+"""An arm's students, one for each seed: what they learn from, and how; dev decides both."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,21 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.config import StudentConfig
-from daftt_core.evaluation import REAL_ARM, score
+from daftt_core.evaluation import GOLD_ARM, REAL_ARM, score
+from daftt_core.evaluation.arms import gain_over
 from daftt_core.modeling import Template, save_model, set_seeds
-from daftt_core.records import Example, Prediction, seed_for
+from daftt_core.records import Example, Prediction, SyntheticExample, seed_for, write_text
 from daftt_core.storage import commit, read_manifest, sound_manifest
 from daftt_core.student.contrastive import contrastive_steps, fit_contrastively
 from daftt_core.student.lessons import ArmExamples, Lesson
 from daftt_core.student.prediction import Questions
 from daftt_core.student.processes import students_at_once, work_on
+from daftt_core.student.recipes import ALL, SUREST, surest, with_answers
 from daftt_core.student.thresholds import decide_again, keep_thresholds
 from daftt_core.student.training import fit
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run
 from daftt_core.workspace.progress import keep
 
-PLAIN, CONTRASTIVE = "plain", "contrastive"
+PLAIN, CONTRASTIVE, DISTILLED = "plain", "contrastive", "distilled"
+
+_RECIPES = "recipes.json"
 
 _ENOUGH_DEV = 100  # examples; with fewer the labels are cross-validated too
 _FOLDS = 4
@@ -38,12 +43,18 @@ class Trained:
     Attributes:
         way: The way in which they were trained.
         scores: The score on dev of each way that was tried.
+        recipe: What they learned from.
+        recipes: The score on dev of the first student of each recipe; empty where one was given.
+        students: They, with the examples of this recipe.
         summaries: The summary of each student, by seed.
         answers: Its answers to dev, by seed.
     """
 
     way: str
     scores: dict[str, float]
+    recipe: str
+    recipes: dict[str, float]
+    students: Students
     summaries: list[dict[str, Any]]
     answers: list[list[Prediction]]
 
@@ -53,7 +64,8 @@ class Students:
     """Trains an arm's students, each committed in a folder of its own as soon as it is trained.
 
     A student lies in ``seed-0``, ``seed-1``, ...; where there are two ways it lies in
-    ``<way>/seed-0``, ... until one of them is taken.
+    ``<way>/seed-0``, ... until one of them is taken. First students of two recipes lie in
+    ``<recipe>/seed-0``.
 
     Attributes:
         run: The run.
@@ -78,33 +90,123 @@ class Students:
     @property
     def ways(self) -> tuple[str, ...]:
         """Return the ways in which they are trained, the simpler first."""
-        labels_alone = self.arm == REAL_ARM and self.run.task.kind == "classification"
-        if not labels_alone or not self.template.pooled:
+        if self.run.task.kind != "classification" or self.arm == GOLD_ARM:
+            return (PLAIN,)
+        if self.arm != REAL_ARM:
+            return (PLAIN, DISTILLED) if self.config.distil else (PLAIN,)
+        if not self.template.pooled:
             return (PLAIN,)
         both = self.config.baseline == "best"
         return (PLAIN, CONTRASTIVE) if both else (self.config.baseline,)
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """Return what they may learn from, the simpler first."""
+        annotated = self.examples.counts["annotated"]
+        if self.run.task.kind != "classification" or not annotated:
+            return (ALL,)
+        return (ALL, SUREST) if self.config.recipe == "best" else (self.config.recipe,)
 
     def take_best(self) -> Trained:
         """Train every student in every way, and keep the students of the way that dev prefers.
 
         Where dev is small, the labels are cross-validated as well. Of equals the simpler is taken.
         """
+        recipe, recipes = self._choose_recipe()
+        students = {PLAIN: self._following(recipe)}
         scores, summaries, answers = {}, {}, {}
         for way in self.ways:
-            summaries[way] = self.train(way)
-            answers[way] = self._answer(way)
-            scores[way] = self._score(way, answers[way])
+            if way == DISTILLED:
+                students[way] = self._distilling(students[PLAIN])
+            trained = students.setdefault(way, students[PLAIN])
+            summaries[way] = trained.train(way)
+            answers[way] = trained._answer(way)
+            scores[way] = trained._score(way, answers[way])
         best = max(scores, key=lambda way: scores[way])
         if len(scores) > 1:
             compared = ", ".join(f"{way} {value:.3f}" for way, value in scores.items())
             log.info("%s: trained both ways, on dev %s; %s is taken", self.arm, compared, best)
             for index in range(self.config.seeds):
-                place = self._place(best, index)
-                if place.parent != self.folder:
-                    place.replace(self.folder / place.name)
+                self._move(self._place(best, index), self.folder)
             for way in scores:
                 shutil.rmtree(self.folder / way, ignore_errors=True)
-        return Trained(best, scores, summaries[best], answers[best])
+        return Trained(
+            best, scores, recipe, recipes, students[best], summaries[best], answers[best]
+        )
+
+    def _choose_recipe(self) -> tuple[str, dict[str, float]]:
+        """Return the recipe, and the score on dev of a first student of each that was tried.
+
+        The first student of the recipe that is taken is one of the arm's.
+        """
+        if len(self.recipes) == 1:
+            return self.recipes[0], {}
+        kept = self.folder / _RECIPES
+        if not kept.exists():
+            write_text(kept, json.dumps(self._compare_recipes()))
+        choice = json.loads(kept.read_text(encoding="utf-8"))
+        first = self.folder / choice["recipe"] / "seed-0"
+        if first.exists():
+            self._move(first, self._place(PLAIN, 0).parent)
+        for recipe in self.recipes:
+            shutil.rmtree(self.folder / recipe, ignore_errors=True)
+        return choice["recipe"], choice["scores"]
+
+    def _compare_recipes(self) -> dict[str, Any]:
+        """Train a first student with each recipe; return the ``recipe``, and ``scores`` on dev.
+
+        The one that leaves examples out is taken only where the 95% interval of its gain on dev is
+        above zero.
+        """
+        alone = self.config.model_copy(update={"seeds": 1, "distil": False})
+        firsts = {
+            recipe: replace(self._following(recipe), config=alone, folder=self.folder / recipe)
+            for recipe in self.recipes
+        }
+        self._train_all([(each, PLAIN, 0) for each in firsts.values()], f"recipes of {self.arm}")
+        title = f"dev scores of {self.arm}"
+        answers = {recipe: each._ask(PLAIN, self.dev, title)[0] for recipe, each in firsts.items()}
+        metric = self.run.task.primary_metric
+        gain = gain_over(
+            [answers[ALL]],
+            answers[SUREST],
+            metric,
+            seed=seed_for(self.run.seed, "recipe", self.arm),
+            title=f"compare recipes of {self.arm}",
+        )
+        taken = SUREST if gain.low > 0 else ALL
+        scores = {recipe: _mean_score(metric, each) for recipe, each in answers.items()}
+        log.info(
+            "%s: on dev a first student has %.3f with all examples and %.3f with the surest (95%% "
+            "interval of the difference %+.1f to %+.1f points); %s taken",
+            *(self.arm, scores[ALL], scores[SUREST], gain.low, gain.high),
+            "all are" if taken == ALL else "the surest are",
+        )
+        return {"recipe": taken, "scores": scores}
+
+    def _following(self, recipe: str) -> Students:
+        """Return these students with the examples of a recipe."""
+        if recipe == ALL:
+            return self
+        config = self.config.model_copy(update={"soft_labels": False})
+        return self._learning_from(surest(self.examples), config)
+
+    def _distilling(self, teachers: Students) -> Students:
+        """Return these students with what the first ones make of all synthetic examples."""
+        inputs = [each for each in self.examples.examples if isinstance(each, SyntheticExample)]
+        answers = teachers._ask(PLAIN, inputs, f"labels for {self.arm}")
+        config = self.config.model_copy(update={"soft_labels": True})
+        return self._learning_from(with_answers(self.run.task, self.examples, answers), config)
+
+    def _learning_from(self, examples: ArmExamples, config: StudentConfig) -> Students:
+        lesson = Lesson.of(self.run.task, config, self.arm, self.template, examples, self.dev)
+        return replace(self, examples=examples, lesson=lesson)
+
+    @staticmethod
+    def _move(place: Path, folder: Path) -> None:
+        if place.parent != folder:
+            folder.mkdir(exist_ok=True)
+            place.replace(folder / place.name)
 
     def steps(self, way: str) -> int:
         """Return the optimizer steps of one student."""
@@ -114,50 +216,51 @@ class Students:
 
     def train(self, way: str) -> list[dict[str, Any]]:
         """Train the students that are not there yet; return the summary of every one."""
-        numbers = range(self.config.seeds)
-        places = [self._place(way, index) for index in numbers]
-        keys = [f"{way}-{index}" for index in numbers]
+        title = f"train {self.arm}" + ("" if way == PLAIN else f", {way}")
+        return self._train_all([(self, way, index) for index in range(self.config.seeds)], title)
+
+    def _train_all(
+        self, wanted: Sequence[tuple[Students, str, int]], title: str
+    ) -> list[dict[str, Any]]:
+        """Train students of some ways and numbers that are not there yet, side by side."""
+        places = [students._place(way, index) for students, way, index in wanted]
+        keys = [f"{way}-{index}" for _, way, index in wanted]
         summaries = {
-            index: manifest.summary
-            for index in numbers
-            if (
-                manifest := sound_manifest(
-                    places[index], "training this student again", keys[index]
-                )
-            )
+            number: manifest.summary
+            for number, (place, key) in enumerate(zip(places, keys, strict=True))
+            if (manifest := sound_manifest(place, "training this student again", key))
         }
-        missing = [index for index in numbers if index not in summaries]
-        steps = self.steps(way)
-        progress = Progress(
-            f"train {self.arm}" + ("" if way == PLAIN else f", {way}"),
-            steps * len(numbers),
-            "steps",
-            done=steps * len(summaries),
-        )
+        steps = [students.steps(way) for students, way, _ in wanted]
+        missing = [number for number in range(len(wanted)) if number not in summaries]
+        done = sum(steps[number] for number in summaries)
+        progress = Progress(title, sum(steps), "steps", done=done)
 
-        def train(index: int, on_units: Callable[[int], None]) -> dict[str, Any]:
-            shutil.rmtree(places[index], ignore_errors=True)
-            summary = self._train(way, index, places[index], lambda: on_units(1))
-            return commit(places[index], keys[index], summary).summary
+        def train(number: int, on_units: Callable[[int], None]) -> dict[str, Any]:
+            students, way, index = wanted[number]
+            shutil.rmtree(places[number], ignore_errors=True)
+            summary = students._train(way, index, places[number], lambda: on_units(1))
+            return commit(places[number], keys[number], summary).summary
 
-        jobs = [partial(train, index) for index in missing]
-        at_once = students_at_once(len(numbers), self.template.model.num_parameters())
+        jobs = [partial(train, number) for number in missing]
+        at_once = students_at_once(self.config.seeds, self.template.model.num_parameters())
         for number, summary in work_on(jobs, at_once, progress.advance):
             summaries[missing[number]] = summary
             keep(places[missing[number]])
-        return [summaries[index] for index in numbers]
+        return [summaries[number] for number in range(len(wanted))]
 
     def _answer(self, way: str) -> list[list[Prediction]]:
         """Return the answers to dev of all students, by seed."""
-        dev = self.dev
-        questions = Questions(self.run.task, self.config, dev)
-        title = f"dev scores of {self.arm}"
-        progress = Progress(title, len(dev) * self.config.seeds, "answers")
-        places = [self._place(way, index) for index in range(self.config.seeds)]
-        by_seed = questions.ask_all(places, self.arm, progress.advance)
+        by_seed = self._ask(way, self.dev, f"dev scores of {self.arm}")
         if self.run.task.is_multilabel:
             by_seed = [decide_again(self.run, answers) for answers in by_seed]
         return by_seed
+
+    def _ask(self, way: str, examples: Sequence[Example], title: str) -> list[list[Prediction]]:
+        """Return the answers of all students to examples, by seed."""
+        progress = Progress(title, len(examples) * self.config.seeds, "answers")
+        places = [self._place(way, index) for index in range(self.config.seeds)]
+        questions = Questions(self.run.task, self.config, examples)
+        return questions.ask_all(places, self.arm, progress.advance)
 
     def _place(self, way: str, index: int) -> Path:
         """Return where a student lies or is to lie."""
@@ -169,11 +272,10 @@ class Students:
 
     def _score(self, way: str, by_seed: list[list[Prediction]]) -> float:
         """Return the mean score of a way's answers to dev, and of those to labels held out."""
-        metric = self.run.task.primary_metric
         answers = list(chain.from_iterable(by_seed))
-        if len(self.ways) > 1 and len(self.dev) < _ENOUGH_DEV:
+        if CONTRASTIVE in self.ways and PLAIN in self.ways and len(self.dev) < _ENOUGH_DEV:
             answers += self._answers_to_labels(way)
-        return score(metric, [each.output for each in answers], [each.gold for each in answers])
+        return _mean_score(self.run.task.primary_metric, answers)
 
     def _answers_to_labels(self, way: str) -> list[Prediction]:
         """Return the answers to each fold of the labels of a student of the other folds."""
@@ -223,3 +325,7 @@ class Students:
             keep_thresholds(model, tokenizer, self.lesson.reading, self.dev)
         save_model(model, tokenizer, target)
         return {"train_loss": round(train_loss, 6), "kept_step": kept_step}
+
+
+def _mean_score(metric: str, answers: Sequence[Prediction]) -> float:
+    return score(metric, [each.output for each in answers], [each.gold for each in answers])

@@ -39,8 +39,8 @@ def train_arm(
     """Train an arm's students, one for each seed, and predict dev with them.
 
     The model is read once, and the examples are tokenized once, for all of them; small ones are
-    trained side by side where there is no GPU. Those of the labels alone may be trained in two
-    ways, of which dev takes the better.
+    trained side by side where there is no GPU. They may be trained in two ways, of which dev takes
+    the better, and learn from what dev prefers.
 
     Stage ``students/<arm>`` gets the model folders ``seed-0``, ``seed-1``, ... and
     ``dev-predictions.jsonl``. A student is committed as soon as it is trained, so an arm that was
@@ -75,16 +75,15 @@ def train_arm(
             multilabel=run.task.is_multilabel,
         )
         lesson = Lesson.of(run.task, config, arm, template, collected, dev)
-        students = Students(run, config, arm, template, collected, lesson, dev, folder)
-        trained = students.take_best()
+        trained = Students(run, config, arm, template, collected, lesson, dev, folder).take_best()
         answers = chain.from_iterable(trained.answers)
         write_jsonl(folder / "dev-predictions.jsonl", answers)
         metric = run.task.primary_metric
         return StudentsResult(
             arm=arm,
-            examples=collected.counts,
-            steps=students.steps(trained.way),
-            truncated=lesson.truncated,
+            examples=trained.students.examples.counts,
+            steps=trained.students.steps(trained.way),
+            truncated=trained.students.lesson.truncated,
             train_losses=tuple(summary["train_loss"] for summary in trained.summaries),
             kept_steps=tuple(summary["kept_step"] for summary in trained.summaries),
             dev_scores=tuple(
@@ -94,6 +93,8 @@ def train_arm(
             metric=metric,
             tried=trained.scores if len(trained.scores) > 1 else None,
             way=trained.way,
+            recipe=trained.recipe,
+            recipes=trained.recipes or None,
         )
 
     return run_stage(run, STUDENTS.part(arm), inputs, work)

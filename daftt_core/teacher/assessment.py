@@ -14,7 +14,8 @@ from scipy.special import expit
 from daftt_core.config import SynthesisConfig, TeacherConfig
 from daftt_core.engines import Engine, LabelScorer, LabelSetScorer, open_engine, open_local
 from daftt_core.errors import DataError, GateError
-from daftt_core.evaluation import Interval, score, score_examples
+from daftt_core.evaluation import score
+from daftt_core.evaluation.arms import gain_over
 from daftt_core.evaluation.calibration import (
     Abstention,
     Assessment,
@@ -31,7 +32,6 @@ from daftt_core.evaluation.label_sets import (
     label_matrix,
     outputs_of,
 )
-from daftt_core.evaluation.statistics import bootstrap_means, percentile_interval
 from daftt_core.records import Example, Prediction, read_jsonl, seed_for, write_jsonl, write_text
 from daftt_core.stages import ASSESSMENT, DATA, STUDENTS, TEACHER, AssessmentResult
 from daftt_core.student import mean_log_probs
@@ -39,8 +39,6 @@ from daftt_core.tasks import Form, answer_prompt, parse_answer
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, read_stage, run_stage
 
-_CONFIDENCE = 0.95
-_RESAMPLES = 10_000
 _LEAST_PROBABILITY = 1e-12
 
 
@@ -116,6 +114,7 @@ def assess(
             taught.answers,
             run.task.primary_metric,
             seed=seed_for(run.seed, "gate"),
+            title="compare the teacher with the baseline",
         )
         assessment = Assessment(
             metric=run.task.primary_metric,
@@ -222,34 +221,6 @@ def _by_seed(baseline: Path, dev: Sequence[Example]) -> list[list[Prediction]]:
                 "answers; train it again"
             )
     return [[answers[id_] for id_ in ids] for answers in by_seed.values()]
-
-
-def gain_over(
-    baseline: Sequence[Sequence[Prediction]],
-    taught: Sequence[Prediction],
-    metric: str,
-    *,
-    seed: int,
-) -> Interval:
-    """Return the 95% interval of the mean score of what is taught minus the baseline's, in points.
-
-    It is resampled over the dev examples, the same for both, and over the baseline's seeds, as an
-    arm's gain is over the test examples.
-
-    Args:
-        baseline: Answers of each of the baseline's students.
-        taught: What is taught, for the same examples in the same order.
-        metric: A metric that is a mean over examples.
-        seed: Seed of the resampling.
-    """
-
-    def scores(answers: Sequence[Prediction]) -> NDArray[np.float64]:
-        outputs, golds = [one.output for one in answers], [one.gold for one in answers]
-        return score_examples(metric, outputs, golds)
-
-    both = np.array([[scores(each) for each in baseline], [scores(taught)] * len(baseline)])
-    means = 100 * bootstrap_means(both, _RESAMPLES, seed, "compare the teacher with the baseline")
-    return percentile_interval(means[:, 1] - means[:, 0], _CONFIDENCE)
 
 
 def _score(

@@ -16,7 +16,7 @@ from daftt_core.config import flat_fields
 from daftt_core.evaluation import Assessment, Calibration, Evaluation
 from daftt_core.evaluation.arms import headline
 from daftt_core.reporting import collect, render
-from daftt_core.reporting.prose import gate_sentences, ways_sentence
+from daftt_core.reporting.prose import describe_choices, gate_sentences
 from daftt_core.reporting.text import NONE
 
 VOID = {"meta", "link", "br"}
@@ -134,7 +134,7 @@ def test_a_student_without_measurement_or_answers_has_no_speed_and_no_mistakes(
     text = Page(render(data.model_copy(update={"student": student}))).text
     assert "Accuracy on test 83.2%" in text
     assert "Speed, measured" not in text
-    assert "surest" not in text
+    assert "surest of" not in text
 
 
 def test_stages_stand_on_one_timeline_and_columns_of_zeros_are_left_out(html: str) -> None:
@@ -429,16 +429,30 @@ def test_labels_by_teacher_and_students_together_are_told_as_such() -> None:
     )
 
 
-def test_the_two_ways_of_the_baseline_are_told() -> None:
-    arms = evaluation().arms
-    real = arms[0].model_copy(
+def test_what_dev_decided_about_the_students_is_told() -> None:
+    before = evaluation()
+    assert not list(describe_choices(before))
+    real, taught, *others = before.arms
+    real = real.model_copy(
         update={"tried": {"plain": 0.69, "contrastive": 0.774}, "way": "contrastive"}
     )
-    assert ways_sentence(arms[0], "accuracy") == ""
-    assert ways_sentence(real, "accuracy") == (
+    taught = taught.model_copy(
+        update={
+            "tried": {"plain": 0.8, "distilled": 0.81},
+            "way": "distilled",
+            "recipes": {"all": 0.79, "surest": 0.786},
+        }
+    )
+    arms = (real, taught, *others)
+    assert list(describe_choices(before.model_copy(update={"arms": arms}))) == [
         "The students of the labels alone were trained in two ways, of which dev takes the better: "
         "fine-tuned 69.0%, by contrast of their inputs 77.4% on dev. They are those trained by "
-        "contrast of their inputs."
-    )
-    sentence = headline((real, *arms[1:]), arms[1], "accuracy", 0.95)
+        "contrast of their inputs.",
+        f"The students of {taught.arm} were trained in two ways, of which dev takes the better: "
+        "fine-tuned 80.0%, on the mean of the first ones' answers 81.0% on dev. They are those "
+        "trained on the mean of the first ones' answers.",
+        f"On dev a first student of {taught.arm} has 79.0% with all synthetic examples, and 78.6% "
+        "with the surest labels alone; the students learned from all.",
+    ]
+    sentence = headline(arms, taught, "accuracy", 0.95)
     assert "above the best that the 64 labels alone give" in sentence

@@ -195,6 +195,7 @@ SUMMARIES: dict[str, list[dict[str, object]]] = {
             "dev_scores": [1.0],
             "metric": "accuracy",
             "way": "plain",
+            "recipe": "all",
         },
         {
             "arm": "real",
@@ -207,6 +208,8 @@ SUMMARIES: dict[str, list[dict[str, object]]] = {
             "metric": "accuracy",
             "tried": {"plain": 0.5, "contrastive": 1.0},
             "way": "contrastive",
+            "recipes": {"all": 0.5, "surest": 0.4},
+            "recipe": "all",
         },
     ],
     "predictions": [

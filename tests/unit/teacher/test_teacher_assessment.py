@@ -15,11 +15,11 @@ from toy_run import toy_config
 from daftt_core.data import prepare
 from daftt_core.errors import DataError, GateError
 from daftt_core.evaluation import Assessment
+from daftt_core.evaluation.arms import gain_over
 from daftt_core.preflight import resolve
 from daftt_core.records import Example, Prediction, read_jsonl, write_jsonl
 from daftt_core.storage import read_manifest
 from daftt_core.teacher import assess, train
-from daftt_core.teacher.assessment import gain_over
 from daftt_core.workspace import StageResult, read_examples, run_stage
 
 
@@ -131,7 +131,9 @@ def test_of_one_student_the_interval_is_that_of_scipy() -> None:
     rng = np.random.default_rng(2)
     baseline = rng.random(200) < 0.75
     teacher = np.where(rng.random(200) < 0.2, rng.random(200) < 0.9, baseline)
-    gain = gain_over([answers(list(baseline))], answers(list(teacher)), "accuracy", seed=1)
+    gain = gain_over(
+        [answers(list(baseline))], answers(list(teacher)), "accuracy", seed=1, title="compare"
+    )
     differences = 100 * (teacher.astype(float) - baseline)
     reference = bootstrap(
         (differences,), np.mean, n_resamples=20_000, method="percentile", rng=3
@@ -147,7 +149,7 @@ def test_the_verdict_is_that_of_mcnemars_exact_test(only_teacher: int, only_base
     both = 200 - only_teacher - only_baseline
     teacher = [True] * only_teacher + [False] * only_baseline + [True] * both
     baseline = [False] * only_teacher + [True] * only_baseline + [True] * both
-    gain = gain_over([answers(baseline)], answers(teacher), "accuracy", seed=1)
+    gain = gain_over([answers(baseline)], answers(teacher), "accuracy", seed=1, title="compare")
     exact = binomtest(only_teacher, only_teacher + only_baseline).pvalue
     assert gain.excludes_zero == (exact < 0.05)
     assert (gain.low > 0) == (exact < 0.05 and only_teacher > only_baseline)
@@ -159,7 +161,9 @@ def test_students_that_differ_make_the_interval_wider() -> None:
     good, poor = (rng.random(200) < share for share in (0.85, 0.6))
     alike = [answers(list(good), seed) for seed in (0, 1)]
     apart = [answers(list(good), 0), answers(list(poor), 1)]
-    narrow, wide = (gain_over(one, teacher, "accuracy", seed=1) for one in (alike, apart))
+    narrow, wide = (
+        gain_over(one, teacher, "accuracy", seed=1, title="compare") for one in (alike, apart)
+    )
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
 
 
