@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from daftt_core.records.words import words_of
 from daftt_core.stages import Diversity
@@ -43,6 +42,8 @@ def measure_diversity(texts: Sequence[str], real: Sequence[str]) -> Diversity | 
     Returns:
         None where there is no text or none holds a word.
     """
+    from sklearn.feature_extraction.text import TfidfVectorizer  # takes a second to load
+
     try:
         every = TfidfVectorizer(analyzer=words_of, sublinear_tf=True).fit_transform([*texts, *real])
     except ValueError:  # an empty vocabulary

@@ -17,7 +17,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pydantic import BaseModel, ConfigDict
-from scipy.stats import binomtest
 
 from daftt_core.curation.annotation_tools import Tool, files_for
 from daftt_core.curation.curate import SOURCES
@@ -75,6 +74,8 @@ class Finding(BaseModel):
     @classmethod
     def of(cls, group: str, question: Question, faults: int, count: int) -> Finding:
         """Return a finding with its interval (Wilson, 1927; without continuity correction)."""
+        from scipy.stats import binomtest  # takes a second to load
+
         interval = binomtest(faults, count).proportion_ci(_CONFIDENCE, method="wilson")
         return cls(
             group=group,

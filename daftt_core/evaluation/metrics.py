@@ -2,7 +2,8 @@
 
 A function takes strings (labels by name, sets of them, or texts) and what they should be, in the
 same order. It returns a list with the score of each example where the metric is their mean, else
-one score.
+one score. The packages that compute some of them take seconds to load, and are imported where they
+are used.
 
 This module needs no network. ``evaluate.load(".../evaluation/metrics.py", "macro_f1")`` loads any
 metric of the table; so does :mod:`daftt_core.evaluation.scoring`, without the library's cache.
@@ -18,9 +19,6 @@ from typing import Any
 import datasets
 import evaluate
 import numpy as np
-from rouge_score.rouge_scorer import RougeScorer
-from sacrebleu.metrics.bleu import BLEU
-from sklearn.metrics import f1_score, matthews_corrcoef
 
 from daftt_core.errors import ConfigError
 from daftt_core.records import normalize
@@ -36,6 +34,8 @@ def accuracy(predictions: list[str], references: list[str]) -> list[float]:
 
 def macro_f1(predictions: list[str], references: list[str]) -> float:
     """Return the unweighted mean of the F1 of every label that occurs; 0 where F1 is undefined."""
+    from sklearn.metrics import f1_score
+
     return float(f1_score(references, predictions, average="macro", zero_division=0.0))
 
 
@@ -46,6 +46,8 @@ def matthews(predictions: list[str], references: list[str]) -> float:
     """
     if len({*predictions, *references}) == 1:  # sklearn says 0 as well, but with a warning
         return 0.0
+    from sklearn.metrics import matthews_corrcoef
+
     return float(matthews_corrcoef(references, predictions))
 
 
@@ -115,6 +117,8 @@ def _rouge(kind: str, predictions: list[str], references: list[str]) -> list[flo
     Words are those of :mod:`daftt_core.records.words`: letters and digits of any script, and in
     scripts without blanks each character.
     """
+    from rouge_score.rouge_scorer import RougeScorer
+
     scorer = RougeScorer([kind], tokenizer=SimpleNamespace(tokenize=words_of))
     pairs = zip(predictions, references, strict=True)
     return [
@@ -129,6 +133,8 @@ def bleu(predictions: list[str], references: list[str]) -> float:
     without blanks a character is a word. Where no text is as long as a run of words, runs of that
     length are left out.
     """
+    from sacrebleu.metrics.bleu import BLEU
+
     spaced_predictions, spaced_references = map(apart, predictions), map(apart, references)
     # without effective order a set of short titles scores 0 even where all are right
     scorer = BLEU(effective_order=True)

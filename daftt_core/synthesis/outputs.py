@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rouge_score.rouge_scorer import RougeScorer
 from scipy.special import expit, logit
 
 from daftt_core.config import StudentConfig, SynthesisConfig
@@ -45,6 +44,8 @@ def agreements(texts: Sequence[str | None], kind: str) -> list[float]:
     Returns:
         Numbers in [0, 1].
     """
+    from rouge_score.rouge_scorer import RougeScorer  # loads all of nltk
+
     scorer = RougeScorer(["rougeL"], tokenizer=SimpleNamespace(tokenize=words_of))
     by_text: list[list[float]] = [[] for _ in texts]
     for (i, first), (j, second) in combinations(enumerate(texts), 2):

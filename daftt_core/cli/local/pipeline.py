@@ -21,11 +21,13 @@ import signal
 import sys
 import tempfile
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from daftt_core.cli.local.marks import marked_as_running
+from daftt_core.cli.local.warm import WarmProcess, is_worthwhile
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STDIN = 0
@@ -41,7 +43,10 @@ def main() -> int:
     settings = json.loads(_read_line())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stdout = sys.stderr = _WithoutColours(sys.stdout.buffer, "utf-8", line_buffering=True)
-    with marked_as_running(folder):
+    warm = WarmProcess() if is_worthwhile() else nullcontext()
+    with warm, marked_as_running(folder):
+        if isinstance(warm, WarmProcess):
+            _start_stages_from(warm)
         return _run(Path(tempfile.gettempdir()), compiled, settings)
 
 
@@ -65,6 +70,20 @@ def _run(temporary: Path, compiled: Path, settings: dict[str, Any]) -> int:
         sys.stdout.write(f"{error}\n")
         return 1
     return 0
+
+
+def _start_stages_from(warm: WarmProcess) -> None:
+    from kfp.local import subprocess_task_handler
+
+    cold = subprocess_task_handler.run_local_subprocess
+
+    def run(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
+        try:
+            return warm.run(full_command, env_vars)
+        except OSError:  # it is gone
+            return int(cold(full_command, env_vars))
+
+    subprocess_task_handler.run_local_subprocess = run
 
 
 def _start_no_other(_number: int, _frame: FrameType | None) -> None:
