@@ -18,6 +18,17 @@ from daftt_core.config.section import (
 from daftt_core.errors import ConfigError
 
 Precision = Literal["auto", "float32", "bfloat16"]
+CURVE_EXAMPLES = 100
+"""Dev examples behind the teacher's learning curve: enough for its shape, cheap enough for every
+epoch."""
+ENOUGH_DEV = 100
+"""Dev examples that choose between two ways of training; with fewer, labels held out do as well."""
+FOLDS = 4
+"""Parts of the labels that are held out in turn."""
+CONTRASTIVE_BATCH = 32
+"""Inputs that are compared with each other in a step of contrastive training."""
+_CONTRASTIVE_STEPS, _CONTRASTIVE_PASSES = 40, 10  # at least
+
 _MODEL = (
     "a bundled model, a model folder, here or in a bucket, or a Hub id (org/name or "
     "org/name@revision)."
@@ -195,6 +206,12 @@ class StudentConfig(Section):
             for examples in phases
             if examples
         )
+
+    @staticmethod
+    def contrastive_steps(examples: int) -> int:
+        """Return the steps of a student that is trained by contrast, for a number of labels."""
+        passes = math.ceil(_CONTRASTIVE_PASSES * examples / CONTRASTIVE_BATCH)
+        return max(_CONTRASTIVE_STEPS, passes)
 
     def check_task(self, *, is_classification: bool) -> None:
         """Refuse a setting that needs labels for a task that has none.

@@ -93,7 +93,7 @@ def build_byte_bart(folder: Path) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(_SEED)
         model = BartForConditionalGeneration(config)
-    save_model(model, _byte_tokenizer(config.max_position_embeddings), folder)
+    save_model(model, byte_tokenizer(config.max_position_embeddings), folder)
 
 
 def _convert(path: Path, folder: Path) -> None:
@@ -123,7 +123,7 @@ def _remove_quantization(model: PreTrainedModel) -> None:
         vars(model).pop(mark, None)
 
 
-def _byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
+def byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
     """Return a tokenizer with a token for each byte of UTF-8, and an end token after them."""
     names = [*_SPECIAL.values(), *sorted(pre_tokenizers.ByteLevel.alphabet())]
     vocabulary = {name: index for index, name in enumerate(names)}

@@ -22,10 +22,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-_MARK = "mean_pooling_layer"
-_KINDS = ("bert", "roberta", "xlm-roberta", "camembert")
-"""Model types of one kind of layer, whose head is a linear layer, a tanh and a linear layer."""
+from daftt_core.planning.architectures import POOLED
 
+_MARK = "mean_pooling_layer"
 _GAIN = 1000.0
 _SLOPE = 0.3  # of the head's tanh at first: nearly straight for a normalized mean
 
@@ -39,7 +38,7 @@ def pool_by_mean(model: PreTrainedModel) -> bool:
     Returns:
         Whether it has the layer now; models of other kinds are left as they are.
     """
-    if model.config.model_type not in _KINDS or model.config.is_decoder:
+    if model.config.model_type not in POOLED or model.config.is_decoder:
         return False
     if is_pooled_by_mean(model):
         return True

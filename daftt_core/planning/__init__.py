@@ -1,14 +1,28 @@
-"""Memory and disk that a run will take, worked out before it is started."""
+"""Memory, disk and time that a run will take, worked out before it is started."""
 
 from daftt_core.planning.fit import find_gpu
 from daftt_core.planning.forecast import Choice, Plan, make_plan
-from daftt_core.planning.settings import check_teacher_fits, disk_bytes
+from daftt_core.planning.settings import (
+    check_teacher_fits,
+    disk_bytes,
+    model_shape,
+    student_shape,
+)
+from daftt_core.planning.times import Pace, TimePlan, plan_times
+from daftt_core.planning.work import Lengths, measure_lengths
 
 __all__ = [
     "Choice",
+    "Lengths",
+    "Pace",
     "Plan",
+    "TimePlan",
     "check_teacher_fits",
     "disk_bytes",
     "find_gpu",
     "make_plan",
+    "measure_lengths",
+    "model_shape",
+    "plan_times",
+    "student_shape",
 ]

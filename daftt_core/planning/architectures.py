@@ -202,6 +202,10 @@ def _model(
     )
 
 
+POOLED = ("bert", "roberta", "xlm-roberta", "camembert")
+"""Classifiers that can read the mean over their tokens; each has layers of one kind, and a head of
+a linear layer, a tanh and a linear layer (:mod:`daftt_core.modeling.pooling`)."""
+
 _FORMULAS: dict[str, Callable[[_Settings, int], ModelShape]] = {
     "bart": _bart,
     "bert": _bert,

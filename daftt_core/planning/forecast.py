@@ -13,10 +13,12 @@ from daftt_core.planning.settings import (
     host_limit,
     model_shape,
     refusal,
+    student_shape,
     teacher_setup,
     uses_bfloat16,
 )
 from daftt_core.planning.shapes import BFLOAT16, FLOAT32, Method, ModelShape, Offload, Setup
+from daftt_core.planning.work import Work
 from daftt_core.stages import ASSESSMENT, PREDICTIONS, STUDENTS, TEACHER
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ def make_plan(
         ConfigError: A model's configuration is not here, or its architecture is not known.
     """
     teacher = model_shape("teacher", config.teacher.model)
-    setup = teacher_setup(config, gpu)
+    setup = teacher_setup(config, bf16=uses_bfloat16(config.teacher.precision, gpu))
     limit = host_limit(config)
 
     def choice(setup: Setup) -> Choice:
@@ -158,8 +160,8 @@ class _Stages:
         self._config, self._task, self._gpu = config, task, gpu
         self._tokens_per_example = tokens_per_example
         self._teacher, self._setup = teacher, setup
-        self._labelled = config.data.asked_labelled(task.labelled_count)
-        self._student = model_shape("student", config.student.model, len(task.label_names) or 2)
+        self._student = student_shape(config, task)
+        self._work = Work(config, task, self._student)
 
     def all(self, arms: Sequence[str]) -> Iterator[StagePlan]:
         """Yield the stages that use a GPU, in the order of the pipeline."""
@@ -168,16 +170,16 @@ class _Stages:
             parts = training_parts(self._teacher, self._setup)
             yield self._stage(TEACHER.name, parts, self._teacher_tokens(), self._setup.gpus)
         inference = self._teacher_inference()
-        questions = data.dev_count * self._questions
+        questions = data.dev_count * self._work.questions
         # before and after the fine-tuning
         yield self._stage(ASSESSMENT.name, inference, self._answered(2 * questions))
         judged = self._with_students(inference)
         if synthesis.mode != "generate" and data.unlabelled_count:
-            tokens = self._answered(self._outputs(data.unlabelled_count))
+            tokens = self._answered(self._work.outputs(data.unlabelled_count))
             yield self._stage("annotation", judged, tokens)
         if synthesis.mode != "annotate":
             count = synthesis.generate_count
-            tokens = self._written(count) + self._answered(self._outputs(count))
+            tokens = self._written(count) + self._answered(self._work.outputs(count))
             yield self._stage("generation", judged, tokens)
         yield self._train_students(arms)
         yield self._predict(arms)
@@ -189,23 +191,9 @@ class _Stages:
         return min(self._tokens_per_example or allowed, allowed)
 
     def _teacher_tokens(self) -> int:
-        teacher, mixture = self._config.teacher, self._config.mixture
-        examples = self._labelled * (self._questions + (teacher.directions == "both"))
-        # instances of other tasks, as daftt_core.data.mixture chooses them, at most
-        share = round(examples * (1 - mixture.share) / mixture.share)
-        examples += min(mixture.tasks * mixture.instances, share)
+        teacher = self._config.teacher
+        examples = self._work.taught + self._work.mixed_in
         return teacher.epochs * examples * self._tokens(teacher.max_length)
-
-    @property
-    def _questions(self) -> int:
-        """How many prompts one input takes: a set of labels one for each label."""
-        return len(self._task.labels) if self._task.is_multilabel else 1
-
-    def _outputs(self, inputs: int) -> int:
-        """Return how many outputs the teacher gives for so many inputs."""
-        if self._task.is_classification:
-            return inputs * self._questions
-        return inputs * self._config.synthesis.samples
 
     def _answered(self, outputs: int) -> int:
         """Return the tokens of outputs of the task: labels are scored, texts are written."""
@@ -242,24 +230,10 @@ class _Stages:
             row_tokens=self._student_tokens(),
             bf16=uses_bfloat16(student.precision, self._gpu),
         )
-        steps = student.seeds * sum(
-            student.steps(self._labelled, self._synthetic(arm)) for arm in arms
-        )
-        tokens = steps * student.batch_size * self._tokens(self._student_tokens())
+        inputs = sum(map(self._work.learned, arms))
+        tokens = inputs * self._tokens(self._student_tokens())
         parts = training_parts(self._student, setup)
         return self._stage(f"{STUDENTS} ({len(arms)} arms)", parts, tokens)
-
-    def _synthetic(self, arm: str) -> int:
-        """Return how many examples an arm adds, at most: curation may reject some of them."""
-        config = self._config
-        annotated = round(config.data.unlabelled_count * config.curation.keep_share)
-        return {
-            "real": 0,
-            "gold": config.data.unlabelled_count,
-            "real+annotated": annotated,
-            "real+generated": config.synthesis.generate_count,
-            "real+both": annotated + config.synthesis.generate_count,
-        }[arm]
 
     def _student_tokens(self) -> int:
         student = self._config.student

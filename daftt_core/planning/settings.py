@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from daftt_core.config import Config, Precision, TeacherConfig
 from daftt_core.errors import ConfigError, ModelError, StorageError
@@ -11,6 +12,9 @@ from daftt_core.planning.fit import Gpu, find_gpu, misfit, nearest_that_fit
 from daftt_core.planning.shapes import ModelShape, Setup, find_model_config, known_models
 from daftt_core.stages import augmented_arms
 from daftt_core.telemetry import log
+
+if TYPE_CHECKING:
+    from daftt_core.tasks import Task
 
 _UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _UNITS |= {f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", start=1)}
@@ -33,7 +37,8 @@ def check_teacher_fits(config: Config) -> None:
         log.info("whether the teacher fits its GPUs cannot be told: %s", error)
         return
     gpu = find_gpu(config.job.gpu_model)
-    reason = refusal(shape, teacher_setup(config, gpu), gpu, host_limit(config))
+    setup = teacher_setup(config, bf16=uses_bfloat16(config.teacher.precision, gpu))
+    reason = refusal(shape, setup, gpu, host_limit(config))
     if reason:
         raise ConfigError(f"teacher: {config.teacher.model} {reason}")
 
@@ -67,8 +72,18 @@ def model_shape(section: str, name: str, labels: int = 2) -> ModelShape:
         raise ConfigError(f"{section}_model: {name}: {error}") from None
 
 
-def teacher_setup(config: Config, gpu: Gpu) -> Setup:
-    """Return how the teacher is trained; packed rows are never longer than single examples."""
+def student_shape(config: Config, task: Task) -> ModelShape:
+    """Return the shape of a run's student. Raises as :func:`model_shape` does."""
+    return model_shape("student", config.student.model, len(task.label_names) or 2)
+
+
+def teacher_setup(config: Config, *, bf16: bool) -> Setup:
+    """Return how the teacher is trained; packed rows are never longer than single examples.
+
+    Args:
+        config: The run's settings.
+        bf16: Whether the machine computes in bfloat16.
+    """
     teacher, job = config.teacher, config.job
     processes = job.nodes * job.each_nodes_processes
     size, accumulation = teacher.micro_batches(processes)
@@ -83,7 +98,7 @@ def teacher_setup(config: Config, gpu: Gpu) -> Setup:
         gradient_checkpointing=teacher.gradient_checkpointing,
         method=teacher.method,
         lora_rank=teacher.lora_rank,
-        bf16=uses_bfloat16(teacher.precision, gpu),
+        bf16=bf16,
     )
 
 
@@ -131,10 +146,16 @@ def disk_bytes(config: Config) -> int:
 def _training_bytes(shape: ModelShape, config: TeacherConfig) -> int:
     if config.epochs == 0:
         return 0
+    checkpoint, best = checkpoint_bytes(shape, config)
+    return (config.keep_checkpoints + 1) * checkpoint + best
+
+
+def checkpoint_bytes(shape: ModelShape, config: TeacherConfig) -> tuple[int, int]:
+    """Return the bytes of a checkpoint of the teacher, and of its best weights."""
     lora = config.method == "lora"
     trained = shape.lora_parameters(config.lora_rank) if lora else shape.parameters
-    checkpoint = (_ZERO_CHECKPOINT_BYTES if config.zero_stage else _CHECKPOINT_BYTES) * trained
-    return (config.keep_checkpoints + 1) * checkpoint + _WEIGHT_BYTES * trained
+    each = _ZERO_CHECKPOINT_BYTES if config.zero_stage else _CHECKPOINT_BYTES
+    return each * trained, _WEIGHT_BYTES * trained
 
 
 def _known_shape(section: str, model: str) -> ModelShape | None:

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
 from daftt_core.config import StudentConfig
+from daftt_core.config.training import CONTRASTIVE_BATCH
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import set_seeds, use_bfloat16
 from daftt_core.modeling.pooling import features, output_layer
@@ -25,17 +26,10 @@ from daftt_core.student.rows import only_rows, used_tokens
 from daftt_core.student.training import MAX_GRAD_NORM
 from daftt_core.telemetry import count_tokens
 
-_BATCH_SIZE = 32  # inputs that are compared with each other
-_MIN_STEPS, _MIN_PASSES = 40, 10
 _SHARE_OF_RATE = 0.25  # of student_learning_rate: there is no head that has to move far
 _TEMPERATURE = 0.1  # of Khosla et al.
 _INVERSE_PENALTY = 10.0  # scikit-learn's C, for features of length 1
 _FORWARD_SIZE = 8  # in one forward pass: batches are drawn without regard to lengths
-
-
-def contrastive_steps(examples: int) -> int:
-    """Return the optimizer steps of the encoder for a number of labelled examples."""
-    return max(_MIN_STEPS, math.ceil(_MIN_PASSES * examples / _BATCH_SIZE))
 
 
 def fit_contrastively(
@@ -112,7 +106,7 @@ def _train_encoder(
     name: str,
     on_step: Callable[[], None],
 ) -> tuple[float, int]:
-    steps = contrastive_steps(len(labels))
+    steps = config.contrastive_steps(len(labels))
     encoder: Any = model.base_model
     layers = encoder.encoder.layer[:-1]  # the last one is the mean
     weights = [*encoder.embeddings.parameters(), *layers.parameters()]
@@ -151,7 +145,7 @@ def _train_encoder(
 def _batches(examples: int, seed: int) -> Iterator[list[int]]:
     """Yield batches without end; each pass has every example once."""
     generator = torch.Generator().manual_seed(seed)
-    size = min(_BATCH_SIZE, examples)
+    size = min(CONTRASTIVE_BATCH, examples)
     waiting: list[int] = []
     while True:
         if len(waiting) < size:

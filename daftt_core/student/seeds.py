@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.config import StudentConfig
+from daftt_core.config.training import ENOUGH_DEV, FOLDS
 from daftt_core.evaluation import GOLD_ARM, REAL_ARM, score
 from daftt_core.evaluation.arms import gain_over
 from daftt_core.modeling import Template, save_model, set_seeds
 from daftt_core.records import Example, Prediction, SyntheticExample, seed_for, write_text
 from daftt_core.storage import commit, read_manifest, sound_manifest
-from daftt_core.student.contrastive import contrastive_steps, fit_contrastively
+from daftt_core.student.contrastive import fit_contrastively
 from daftt_core.student.lessons import ArmExamples, Lesson
 from daftt_core.student.prediction import Questions
 from daftt_core.student.processes import students_at_once, work_on
@@ -31,9 +32,6 @@ from daftt_core.workspace.progress import keep
 PLAIN, CONTRASTIVE, DISTILLED = "plain", "contrastive", "distilled"
 
 _RECIPES = "recipes.json"
-
-_ENOUGH_DEV = 100  # examples; with fewer the labels are cross-validated too
-_FOLDS = 4
 
 
 @dataclass(frozen=True)
@@ -211,7 +209,7 @@ class Students:
     def steps(self, way: str) -> int:
         """Return the optimizer steps of one student."""
         if way == CONTRASTIVE:
-            return contrastive_steps(len(self.lesson.dataset))
+            return self.config.contrastive_steps(len(self.lesson.dataset))
         return self.lesson.steps(self.config)
 
     def train(self, way: str) -> list[dict[str, Any]]:
@@ -273,7 +271,7 @@ class Students:
     def _score(self, way: str, by_seed: list[list[Prediction]]) -> float:
         """Return the mean score of a way's answers to dev, and of those to labels held out."""
         answers = list(chain.from_iterable(by_seed))
-        if CONTRASTIVE in self.ways and PLAIN in self.ways and len(self.dev) < _ENOUGH_DEV:
+        if CONTRASTIVE in self.ways and PLAIN in self.ways and len(self.dev) < ENOUGH_DEV:
             answers += self._answers_to_labels(way)
         return _mean_score(self.run.task.primary_metric, answers)
 
@@ -281,9 +279,9 @@ class Students:
         """Return the answers to each fold of the labels of a student of the other folds."""
         examples = self.examples.examples
         answers = []
-        for fold in range(_FOLDS):
-            others = tuple(e for i, e in enumerate(examples) if i % _FOLDS != fold)
-            held_out = examples[fold::_FOLDS]
+        for fold in range(FOLDS):
+            others = tuple(e for i, e in enumerate(examples) if i % FOLDS != fold)
+            held_out = examples[fold::FOLDS]
             if not others or not held_out:
                 continue
             collected = ArmExamples(others, {**self.examples.counts, REAL_ARM: len(others)})

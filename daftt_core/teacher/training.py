@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 from transformers.trainer_callback import PrinterCallback
 
 from daftt_core.config import TeacherConfig
+from daftt_core.config.training import CURVE_EXAMPLES
 from daftt_core.distributed import Group, run_stage_together, this_rank
 from daftt_core.errors import ConfigError, ModelError
 from daftt_core.modeling import (
@@ -55,8 +56,6 @@ from daftt_core.workspace import Run, StageResult, read_examples
 
 _HISTORY = "history.json"
 _CHECKPOINTS = ".checkpoints"
-_DEV_EXAMPLES = 100
-"""Dev examples behind the learning curve: enough for its shape, cheap enough for every epoch."""
 
 
 def train(
@@ -157,7 +156,7 @@ def _load(fitting: _Fitting) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, 
     parameters = sum(
         getattr(weights, "ds_numel", weights.numel()) for weights in model.parameters()
     )
-    return _add_adapter(model, config) if config.method == "lora" else model, tokenizer, parameters
+    return add_adapter(model, config) if config.method == "lora" else model, tokenizer, parameters
 
 
 def _training_sets(
@@ -166,7 +165,7 @@ def _training_sets(
     """Return the examples to learn from, and those that the learning curve is measured on."""
     check_own_examples(run, data)
     labelled = read_examples(run, DATA, data, "labelled")
-    dev = read_examples(run, DATA, data, "dev")[:_DEV_EXAMPLES]
+    dev = read_examples(run, DATA, data, "dev")[:CURVE_EXAMPLES]
     learn = training_set(
         run.task,
         labelled,
@@ -283,7 +282,7 @@ def _arguments(fitting: _Fitting, epoch_steps: int) -> TrainingArguments:
     )
 
 
-def _add_adapter(model: PreTrainedModel, config: TeacherConfig) -> PreTrainedModel:
+def add_adapter(model: PreTrainedModel, config: TeacherConfig) -> PreTrainedModel:
     """Freeze a model and add low-rank matrices to its linear layers except the output layer.
 
     This is LoRA (https://arxiv.org/abs/2106.09685). The model is changed in place. The matrices

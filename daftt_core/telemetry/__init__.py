@@ -1,6 +1,7 @@
 """Progress of long work, the resources it uses, and the log of a stage's process."""
 
 from daftt_core.telemetry.progress import (
+    LOCAL_LOOP_WIDTH,
     LOG_EVERY_SECONDS,
     LOOP_WIDTH,
     Progress,
@@ -23,6 +24,7 @@ from daftt_core.telemetry.usage import (
 )
 
 __all__ = [
+    "LOCAL_LOOP_WIDTH",
     "LOG_EVERY_SECONDS",
     "LOOP_WIDTH",
     "Count",

@@ -23,6 +23,9 @@ from daftt_core.errors import DafttError
 LOOP_WIDTH = "DAFTT_LOOP_WIDTH"
 """Environment variable: how many iterations of a loop share this machine."""
 
+LOCAL_LOOP_WIDTH = 2
+"""Iterations that kfp.local runs at once, at most, whatever the pipeline asks for."""
+
 LOG_EVERY_SECONDS = 10.0
 
 TERMINATION_LOG = Path("/dev/termination-log")

@@ -55,7 +55,8 @@ def validate_command(settings_file: Path | None, as_json: bool, **options: Any) 
 @click.option(
     "--tokens-per-example",
     type=click.IntRange(min=1, max=2**20),
-    help="Mean tokens of prompt and answer; default: every example is as long as allowed.",
+    help="Mean tokens of prompt and answer; default: every example is as long as allowed, or, "
+    "without a GPU, as the data says.",
 )
 @with_json
 def plan_command(
@@ -66,16 +67,25 @@ def plan_command(
 ) -> int:
     """Show what a run will need; exit code 2 when its teacher cannot fit.
 
+    With a kind of GPU (--job-gpu-model) this is the memory of each GPU and the work of each stage.
+    Without one it is the time on this machine, which is measured for about half a minute.
+
     Nothing is downloaded or started: models are known by their config.json, which is bundled or
     lies in a model folder.
 
     \b
     Examples:
+      daftt plan
       daftt plan --job-gpu-model l4-24
       daftt plan --preset gpt-neox-20b,gpu-8x80
       daftt plan --settings my-settings.yaml --tokens-per-example 150 --json
     """
     config = read_config(settings_file, options)
+    if not config.job.gpu_model and config.job.launcher == "local":
+        from daftt_core.cli.authoring.plan_here import plan_here
+
+        plan_here(config, tokens_per_example, as_json=as_json)
+        return 0
     plan = _make(config, tokens_per_example)
     if as_json:
         say_json(_as_json(plan))
@@ -87,17 +97,13 @@ def plan_command(
 
 
 def _make(config: Config, tokens_per_example: int | None) -> Plan:
+    from daftt_core.cli.authoring.plan_here import check_counts
     from daftt_core.tasks import load_task
 
     if not config.job.gpu_model:
         raise ConfigError("job_gpu_model: say for which kind of GPU to plan, such as a100-80")
     task = load_task(config.run.task)
-    if config.data.labelled_fraction or not config.data.asked_labelled(task.labelled_count):
-        setting = "fraction" if config.data.labelled_fraction else "count"
-        raise ConfigError(
-            f"data_labelled_{setting}: how many examples that is cannot be told without the data; "
-            "give their number as data_labelled_count"
-        )
+    check_counts(config, task)
     baseline = baseline_arms(config.student.gold_arm, gold_is_known=True)
     arms = [*baseline, *augmented_arms(config.synthesis.mode)]
     return make_plan(config, task, find_gpu(config.job.gpu_model), arms, tokens_per_example)

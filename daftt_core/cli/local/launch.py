@@ -24,7 +24,7 @@ from daftt_core.cli.printing import say
 from daftt_core.config import as_argument
 from daftt_core.errors import StorageError
 from daftt_core.storage import check_writable
-from daftt_core.telemetry import LOOP_WIDTH
+from daftt_core.telemetry import LOCAL_LOOP_WIDTH, LOOP_WIDTH
 
 LOG = "log.txt"
 RUN_AGAIN = "run the same command again: finished stages are not repeated."
@@ -32,8 +32,6 @@ RUN_AGAIN = "run the same command again: finished stages are not repeated."
 
 _LOOK_EVERY_SECONDS = 0.25
 _STOP_SECONDS = 120  # for a step of a teacher and its checkpoint; all other stages end at once
-# kfp.local runs at most two iterations of a loop at once, whatever the pipeline asks for.
-_LOOP_WIDTH = "2"
 
 
 class StoppedError(click.ClickException):
@@ -170,7 +168,7 @@ def _start(
         start_new_session=True,  # Ctrl-C reaches this process alone, which ends the rest
         env={
             **os.environ,
-            LOOP_WIDTH: _LOOP_WIDTH,
+            LOOP_WIDTH: str(LOCAL_LOOP_WIDTH),
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": temporary,
         },

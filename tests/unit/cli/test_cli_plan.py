@@ -46,7 +46,7 @@ def test_json_says_the_same(capsys, gpu, code):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "job_gpu_model: say for which kind of GPU to plan"),
+        (["--job-launcher", "pytorchjob"], "job_gpu_model: say for which kind of GPU to plan"),
         (["--job-gpu-model", "a100"], "job_gpu_model: 'a100' should be"),
         (
             ["--job-gpu-model", "l4-24", "--teacher-model", "a/b"],

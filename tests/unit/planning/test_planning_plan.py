@@ -8,12 +8,11 @@ import pytest
 from daftt_core.config import Config, from_flat
 from daftt_core.errors import ConfigError
 from daftt_core.planning import check_teacher_fits, find_gpu, make_plan
-from daftt_core.planning.settings import host_limit, teacher_setup
+from daftt_core.planning.settings import host_limit, teacher_setup, uses_bfloat16
 from daftt_core.planning.shapes import Setup
 from daftt_core.tasks import load_task
 
 _ARMS = ["gold", "real", "real+both", "real+annotated", "real+generated"]
-_A100 = find_gpu("a100-80")
 _BIG: dict[str, Any] = {
     "teacher_model": "gpt-neox-20b",
     "teacher_zero_stage": 3,
@@ -78,7 +77,7 @@ def test_students_that_judge_are_in_memory_beside_the_teacher():
 
 
 def test_the_setup_is_read_off_the_settings():
-    setup = teacher_setup(from_flat(_BIG), _A100)
+    setup = teacher_setup(from_flat(_BIG), bf16=True)
     assert setup == Setup(
         gpus=8,
         gpus_per_node=8,
@@ -88,7 +87,7 @@ def test_the_setup_is_read_off_the_settings():
         row_tokens=256,
         gradient_checkpointing=True,
     )
-    assert not teacher_setup(from_flat(_BIG), find_gpu("v100-32")).bf16
+    assert not uses_bfloat16("auto", find_gpu("v100-32"))
 
 
 def test_memory_of_pods_is_read():

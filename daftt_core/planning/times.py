@@ -1,0 +1,251 @@
+"""How long a run takes on a machine whose pace has been measured.
+
+A stage's time is its tokens times the seconds that the machine takes for one. Where iterations of a
+loop run side by side, each has its part of the machine; and every process has to start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from daftt_core.config import Config
+from daftt_core.config.training import CURVE_EXAMPLES
+from daftt_core.planning.settings import checkpoint_bytes
+from daftt_core.planning.shapes import FLOAT32, ModelShape
+from daftt_core.planning.work import Lengths, Work
+from daftt_core.stages import (
+    ASSESSMENT,
+    PREDICTIONS,
+    STUDENTS,
+    TEACHER,
+    augmented_arms,
+)
+from daftt_core.telemetry import LOCAL_LOOP_WIDTH
+
+if TYPE_CHECKING:
+    from daftt_core.tasks import Task
+
+_FORWARD_SHARE = 1 / 3
+"""Of a training step: the backward pass has twice the products (arXiv 2001.08361, section 2.1)."""
+_PROCESSES_ALONE = 7
+"""Preparation, students of the labels alone, teacher, assessment, curation, evaluation, summary."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a machine takes, in seconds; all its cores work together on each token.
+
+    Attributes:
+        cores: Its cores.
+        bfloat16: Whether the teacher's training computes in bfloat16.
+        start: Seconds until a process has loaded its libraries.
+        training: Seconds a token in the teacher's training.
+        scoring: The same where the teacher scores labels.
+        writing: The same where it writes texts, of the prompt's tokens and the written ones.
+        learning: The same in the students' training.
+        answering: The same in their answers.
+        storing: Seconds a byte of a model that is written and committed.
+    """
+
+    cores: int
+    bfloat16: bool
+    start: float
+    training: float
+    scoring: float
+    writing: float
+    learning: float
+    answering: float
+    storing: float
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """One stage that runs a model.
+
+    Attributes:
+        name: Its name.
+        processes: Shards that it falls into.
+        tokens: Tokens that models read or write in all of them.
+        seconds: Time that each process takes, without its start.
+    """
+
+    name: str
+    processes: int
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TimePlan:
+    """A run on a machine.
+
+    Attributes:
+        stages: The stages that run a model, in order.
+        starts: Processes that are started.
+        seconds_of_stages: Time of all processes, as if they ran one after another.
+        seconds: Time on the clock, what runs side by side counted once.
+    """
+
+    stages: tuple[StageTime, ...]
+    starts: int
+    seconds_of_stages: float
+    seconds: float
+
+
+def extend(measured: Sequence[tuple[int, float]], products: int) -> float:
+    """Return the time of a whole model from that of the same model with fewer layers.
+
+    What does not grow with the layers (the output layer, the embedding's update) is in both
+    measurements, and so is no part of their difference.
+
+    Args:
+        measured: Parameters of the matrix products, and seconds: of one model, or of two with the
+            smaller first.
+        products: Parameters of the whole model's matrix products.
+    """
+    known, seconds = measured[-1]
+    if known == products:
+        return seconds
+    fewer, sooner = measured[0]
+    return seconds + max(0.0, seconds - sooner) / (known - fewer) * (products - known)
+
+
+def side_by_side(seconds: Iterable[float], width: int = LOCAL_LOOP_WIDTH) -> float:
+    """Return when the last of a loop's iterations ends, where so many run at a time."""
+    ends = [0.0] * width
+    for each in seconds:
+        free = ends.index(min(ends))
+        ends[free] += each
+    return max(ends)
+
+
+def plan_times(
+    config: Config,
+    task: Task,
+    teacher: ModelShape,
+    student: ModelShape,
+    baseline: Sequence[str],
+    lengths: Lengths,
+    pace: Pace,
+) -> TimePlan:
+    """Return how long a run will take.
+
+    Args:
+        config: Its settings; they or the task say how many labelled examples there are.
+        task: Its task.
+        teacher: The teacher's shape.
+        student: The student's shape.
+        baseline: The arms without synthetic examples.
+        lengths: Mean lengths of its examples.
+        pace: The machine's.
+    """
+    work = Work(config, task, student)
+    times = _Times(config, task, teacher, student, work, lengths, pace)
+    augmented = augmented_arms(config.synthesis.mode)
+    alone = [times.students(arm, share=1) for arm in baseline]
+    if config.teacher.epochs:
+        alone.append(times.teacher())
+    alone.append(times.assessment())
+    predictions = times.predictions([*baseline, *augmented])
+    loops = [
+        list(times.synthesis()),
+        [times.students(arm, share=LOCAL_LOOP_WIDTH) for arm in augmented],
+    ]
+    iterations = [[each.seconds for each in loop for _ in range(each.processes)] for loop in loops]
+    clock = sum(stage.seconds for stage in (*alone, predictions))
+    clock += _PROCESSES_ALONE * pace.start
+    for loop in iterations:
+        clock += side_by_side(pace.start + seconds for seconds in loop)
+    stages = (*alone, *loops[0], *loops[1], predictions)
+    starts = _PROCESSES_ALONE + sum(map(len, iterations))
+    worked = sum(stage.processes * stage.seconds for stage in stages)
+    return TimePlan(stages, starts, worked + starts * pace.start, clock)
+
+
+@dataclass(frozen=True)
+class _Times:
+    """Works out one stage after the other; ``share`` says how many share the machine with it."""
+
+    config: Config
+    task: Task
+    teacher_shape: ModelShape
+    student_shape: ModelShape
+    work: Work
+    lengths: Lengths
+    pace: Pace
+
+    def teacher(self) -> StageTime:
+        """Return the time of the teacher's training, its looks at dev, and what it stores.
+
+        That is checkpoints, at best better weights after each epoch, and the model in the end.
+        """
+        config, work = self.config, self.work
+        epochs = config.teacher.epochs
+        learned = epochs * (
+            work.taught * self.lengths.taught + work.mixed_in * config.teacher.max_length
+        )
+        watched = min(config.data.dev_count, CURVE_EXAMPLES) * work.questions
+        seen = epochs * watched * self.lengths.taught
+        steps = epochs * ceil((work.taught + work.mixed_in) / config.teacher.batch_size)
+        checkpoint, best = checkpoint_bytes(self.teacher_shape, config.teacher)
+        stored = steps // config.teacher.checkpoint_steps * checkpoint
+        stored += epochs * best + FLOAT32 * self.teacher_shape.parameters
+        seconds = self.pace.training * (learned + _FORWARD_SHARE * seen)
+        seconds += self.pace.storing * stored
+        return StageTime(TEACHER.name, 1, learned + seen, seconds)
+
+    def assessment(self) -> StageTime:
+        """Return the time of the answers to dev, before the fine-tuning and after it."""
+        prompts = 2 * self.config.data.dev_count * self.work.questions
+        tokens = prompts * self.lengths.queried
+        return StageTime(ASSESSMENT.name, 1, tokens, tokens * self._querying)
+
+    def synthesis(self) -> Iterable[StageTime]:
+        """Yield the times of annotation and generation, each in shards."""
+        config = self.config.synthesis
+        inputs = self.config.data.unlabelled_count
+        if config.mode != "generate" and inputs:
+            yield self._shards("annotation", *self._given(inputs))
+        if config.mode != "annotate":
+            count = config.generate_count
+            tokens, seconds = self._given(count)
+            written = count * self.lengths.queried
+            yield self._shards(
+                "generation", tokens + written, seconds + written * self.pace.writing
+            )
+
+    def students(self, arm: str, *, share: int) -> StageTime:
+        """Return the time of an arm's training and of its answers to dev."""
+        learned = self.work.learned(arm) * self.lengths.learned
+        trained = self.work.students(arm)
+        answered = trained * self.config.data.dev_count * self.lengths.learned
+        stored = trained * FLOAT32 * self.student_shape.parameters
+        seconds = learned * self.pace.learning + answered * self.pace.answering
+        seconds += stored * self.pace.storing
+        return StageTime(STUDENTS.part(arm).name, 1, learned + answered, share * seconds)
+
+    def predictions(self, arms: Sequence[str]) -> StageTime:
+        """Return the time of the answers to test."""
+        answers = len(arms) * self.config.student.seeds * self.config.data.test_count
+        tokens = answers * self.lengths.learned
+        return StageTime(PREDICTIONS.name, 1, tokens, tokens * self.pace.answering)
+
+    @property
+    def _querying(self) -> float:
+        return self.pace.scoring if self.task.is_classification else self.pace.writing
+
+    def _given(self, inputs: int) -> tuple[int, float]:
+        """Return tokens and seconds of the teacher's outputs, and of the students' opinion."""
+        tokens = self.work.outputs(inputs) * self.lengths.queried
+        seconds = tokens * self._querying
+        if self.task.kind == "classification" and self.config.synthesis.second_opinion:
+            judged = inputs * self.config.student.seeds * self.lengths.learned
+            tokens, seconds = tokens + judged, seconds + judged * self.pace.answering
+        return tokens, seconds
+
+    def _shards(self, name: str, tokens: int, seconds: float) -> StageTime:
+        shards = self.config.synthesis.shards
+        return StageTime(name, shards, tokens, LOCAL_LOOP_WIDTH * seconds / shards)
