@@ -80,7 +80,8 @@ _LAYER_COUNTS = (
 )  # fmt: skip
 _STEPS = 6  # of a training; the first ones are slower
 _WARM_UP = 2
-_TRIES, _SECONDS_OF_TRIES = 3, 3.0
+_TRIES, _SECONDS_OF_TRIES = 3, 1.0
+_WRITTEN = 6  # tokens of each text, at most; later ones take as long
 _STORED = 64_000_000  # bytes
 _GIB = 2**30
 _LIBRARIES = "import kfp.dsl.executor, daftt_core.teacher, daftt_core.synthesis"
@@ -274,22 +275,29 @@ def _query(
             max_length=synthesis.max_length,
         )
 
-        def write(prompt: Prompt, tokens: int) -> None:
-            engine.write(
-                [prompt] * count,
-                range(count),
-                temperature=1.0,
-                top_p=1e-6,  # a nucleus of random weights would hold thousands of tokens
-                max_new_tokens=min(tokens, synthesis.max_new_tokens),
-            )
+        def write(prompt: Prompt, tokens: int) -> float:
+            def some(tokens: int) -> tuple[int, float]:
+                return tokens, _seconds(
+                    lambda: engine.write(
+                        [prompt] * count,
+                        range(count),
+                        temperature=1.0,
+                        top_p=1e-6,  # a nucleus of random weights would hold thousands of tokens
+                        max_new_tokens=tokens,
+                    )
+                )
+
+            wanted = min(tokens, synthesis.max_new_tokens)
+            numbers = sorted({1, min(wanted, _WRITTEN)})  # the first comes with the prompt's tokens
+            return extend(list(map(some, numbers)), wanted)
 
         scoring = writing = 0.0
         if task.is_classification:
             scoring = _seconds(lambda: engine.score([question] * count, answers))
             if synthesis.mode != "annotate":
-                writing = _seconds(lambda: write(label, lengths.question))
+                writing = write(label, lengths.question)
         else:
-            writing = _seconds(lambda: write(question, lengths.answer))
+            writing = write(question, lengths.answer)
         return scoring, writing
 
     tokens = count * lengths.queried

@@ -95,22 +95,22 @@ class TimePlan:
     seconds: float
 
 
-def extend(measured: Sequence[tuple[int, float]], products: int) -> float:
-    """Return the time of a whole model from that of the same model with fewer layers.
+def extend(measured: Sequence[tuple[int, float]], size: int) -> float:
+    """Return the time of a whole from that of the same with less in it.
 
-    What does not grow with the layers (the output layer, the embedding's update) is in both
-    measurements, and so is no part of their difference.
+    Of a model the size is the number of parameters in its matrix products: what does not grow with
+    the layers (the output layer, the embedding's update) is in both measurements, and so is no part
+    of their difference.
 
     Args:
-        measured: Parameters of the matrix products, and seconds: of one model, or of two with the
-            smaller first.
-        products: Parameters of the whole model's matrix products.
+        measured: Size and seconds: of the whole, or of two parts with the smaller first.
+        size: Of the whole.
     """
     known, seconds = measured[-1]
-    if known == products:
+    if known == size:
         return seconds
     fewer, sooner = measured[0]
-    return seconds + max(0.0, seconds - sooner) / (known - fewer) * (products - known)
+    return seconds + max(0.0, seconds - sooner) / (known - fewer) * (size - known)
 
 
 def side_by_side(seconds: Iterable[float], width: int = LOCAL_LOOP_WIDTH) -> float:

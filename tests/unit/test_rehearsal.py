@@ -47,6 +47,7 @@ def one_core(monkeypatch):
     threads = torch.get_num_threads()
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     monkeypatch.setattr(rehearsal, "_LIBRARIES", "pass")
+    monkeypatch.setattr(rehearsal, "_STORED", 1000)
     yield
     torch.set_num_threads(threads)
 
