@@ -82,6 +82,7 @@ _STEPS = 6  # of a training; the first ones are slower
 _WARM_UP = 2
 _TRIES, _SECONDS_OF_TRIES = 3, 1.0
 _WRITTEN = 6  # tokens of each text, at most; later ones take as long
+_ANSWERED = 64  # inputs of a student
 _STORED = 64_000_000  # bytes
 _GIB = 2**30
 _LIBRARIES = "import kfp.dsl.executor, daftt_core.teacher, daftt_core.synthesis"
@@ -323,15 +324,18 @@ def _study(
     student = config.student.model_copy(
         update={"epochs": 1, "min_steps": _STEPS, "patience": 0, "order": "together"}
     )
-    text = "q" * max(1, lengths.input - 1)  # the stand-in adds an end mark
     output = task.label_names[0] if task.is_classification else "a" * max(1, lengths.target - 1)
-    examples = [Example.of(text, output=output)] * student.batch_size
+
+    def examples(count: int) -> list[Example]:
+        # not all of one length: a batch without padding has no mask, and is faster
+        texts = ["q" * max(1, lengths.input - number % 3) for number in range(count)]
+        return [Example.of(text, output=output) for text in texts]
 
     def measure(part: _Settings) -> tuple[float, float]:
         model, tokenizer = _build_student(config, task, part)
         reading = Reading.of(task, model, tokenizer, student.max_length, student.max_target_length)
-        dataset = encode(tokenizer, reading, examples, outputs=True).dataset
-        lesson = Lesson(reading, dataset, len(examples), None, {})
+        dataset = encode(tokenizer, reading, examples(student.batch_size), outputs=True).dataset
+        lesson = Lesson(reading, dataset, student.batch_size, None, {})
         clock = _Clock()
         fit(
             *(model, tokenizer, lesson, student),
@@ -341,13 +345,12 @@ def _study(
             on_step=clock.tick,
         )
         torch.nn.Module.eval(model)
-        questions = encode(tokenizer, reading, examples, outputs=False)
+        questions = encode(tokenizer, reading, examples(_ANSWERED), outputs=False)
         reading = replace(reading, max_target_length=max(1, lengths.target))
         answering = _seconds(lambda: answer(model, tokenizer, reading, questions, lambda _: None))
-        return clock.seconds, answering
+        return clock.seconds / student.batch_size, answering / _ANSWERED
 
-    tokens = len(examples) * lengths.learned
-    return tuple(seconds / tokens for seconds in _whole(settings, measure))
+    return tuple(seconds / lengths.learned for seconds in _whole(settings, measure))
 
 
 def _build_student(
