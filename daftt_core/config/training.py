@@ -25,6 +25,8 @@ ENOUGH_DEV = 100
 """Dev examples that choose between two ways of training; with fewer, labels held out do as well."""
 FOLDS = 4
 """Parts of the labels that are held out in turn."""
+SUREST_SHARE = 0.6
+"""Of the annotated examples of each label, those that the recipe ``surest`` keeps."""
 CONTRASTIVE_BATCH = 32
 """Inputs that are compared with each other in a step of contrastive training."""
 _CONTRASTIVE_STEPS, _CONTRASTIVE_PASSES = 40, 10  # at least

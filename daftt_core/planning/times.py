@@ -1,7 +1,7 @@
 """How long a run takes on a machine whose pace has been measured.
 
 A stage's time is its tokens times the seconds that the machine takes for one. Where iterations of a
-loop run side by side, each has its part of the machine; and every process has to start.
+loop run side by side, each has its part of the machine. Libraries have to be loaded, too.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class TimePlan:
 
     Attributes:
         stages: The stages that run a model, in order.
-        starts: Processes that are started.
+        starts: Processes that load libraries.
         seconds_of_stages: Time of all processes, as if they ran one after another.
         seconds: Time on the clock, what runs side by side counted once.
     """
@@ -130,6 +130,8 @@ def plan_times(
     baseline: Sequence[str],
     lengths: Lengths,
     pace: Pace,
+    *,
+    copies: bool,
 ) -> TimePlan:
     """Return how long a run will take.
 
@@ -141,6 +143,7 @@ def plan_times(
         baseline: The arms without synthetic examples.
         lengths: Mean lengths of its examples.
         pace: The machine's.
+        copies: Whether stages begin as copies of one process that has loaded the libraries.
     """
     work = Work(config, task, student)
     times = _Times(config, task, teacher, student, work, lengths, pace)
@@ -156,11 +159,11 @@ def plan_times(
     ]
     iterations = [[each.seconds for each in loop for _ in range(each.processes)] for loop in loops]
     clock = sum(stage.seconds for stage in (*alone, predictions))
-    clock += _PROCESSES_ALONE * pace.start
+    clock += pace.start if copies else _PROCESSES_ALONE * pace.start
     for loop in iterations:
-        clock += side_by_side(pace.start + seconds for seconds in loop)
+        clock += side_by_side(seconds + (0.0 if copies else pace.start) for seconds in loop)
     stages = (*alone, *loops[0], *loops[1], predictions)
-    starts = _PROCESSES_ALONE + sum(map(len, iterations))
+    starts = 1 if copies else _PROCESSES_ALONE + sum(map(len, iterations))
     worked = sum(stage.processes * stage.seconds for stage in stages)
     return TimePlan(stages, starts, worked + starts * pace.start, clock)
 
@@ -220,9 +223,8 @@ class _Times:
     def students(self, arm: str, *, share: int) -> StageTime:
         """Return the time of an arm's training and of its answers to dev."""
         learned = self.work.learned(arm) * self.lengths.learned
-        trained = self.work.students(arm)
-        answered = trained * self.config.data.dev_count * self.lengths.learned
-        stored = trained * FLOAT32 * self.student_shape.parameters
+        answered = self.work.answered(arm) * self.lengths.learned
+        stored = self.work.students(arm) * FLOAT32 * self.student_shape.parameters
         seconds = learned * self.pace.learning + answered * self.pace.answering
         seconds += stored * self.pace.storing
         return StageTime(STUDENTS.part(arm).name, 1, learned + answered, share * seconds)

@@ -11,10 +11,11 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from daftt_core.config import Config
-from daftt_core.config.training import CONTRASTIVE_BATCH, ENOUGH_DEV, FOLDS
+from daftt_core.config.training import CONTRASTIVE_BATCH, ENOUGH_DEV, FOLDS, SUREST_SHARE
 from daftt_core.planning.architectures import POOLED
 from daftt_core.planning.shapes import ModelShape
 from daftt_core.records import Example
+from daftt_core.stages import ARMS
 from daftt_core.tasks import NO, YES, answer_prompt, answer_prompts
 
 if TYPE_CHECKING:
@@ -67,50 +68,79 @@ class Work:
         return inputs * self._config.synthesis.samples
 
     def learned(self, arm: str) -> int:
-        """Return how many inputs go into the training steps of all of an arm's students.
-
-        The students of the labels alone may be trained in two ways, and where dev is small also on
-        parts of the labels (:mod:`daftt_core.student.seeds`).
-        """
-        config = self._config.student
-        ways = self._ways(arm)
-        others = self._synthetic(arm)
-        inputs = config.seeds * sum(self._steps(way, self.labelled, others) for way in ways)
-        if len(ways) > 1 and self._config.data.dev_count < ENOUGH_DEV:
-            part = self.labelled * (FOLDS - 1) // FOLDS
-            inputs += FOLDS * sum(self._steps(way, part, others) for way in ways)
-        return inputs
+        """Return how many inputs go into the training steps of all of an arm's students."""
+        return sum(students * inputs for students, inputs in self._trainings(arm))
 
     def students(self, arm: str) -> int:
-        """Return how many students an arm trains, some to be left for those of another way."""
-        return len(self._ways(arm)) * self._config.student.seeds
+        """Return how many students an arm trains, some to be left for others."""
+        return sum(students for students, _ in self._trainings(arm))
 
-    def _ways(self, arm: str) -> tuple[str, ...]:
+    def answered(self, arm: str) -> int:
+        """Return how many answers these students give, to dev and to what they are distilled on."""
+        answers = self.students(arm) * self._config.data.dev_count
+        if self._distils(arm):
+            answers += self._config.student.seeds * sum(self._synthetic(arm))
+        return answers
+
+    def _trainings(self, arm: str) -> list[tuple[int, int]]:
+        """Return groups of students, and the inputs in the steps of each student of a group.
+
+        The students of the labels alone may be trained in two ways, and where dev is small also on
+        parts of the labels; the others may have a first student of another recipe, and be distilled
+        (:mod:`daftt_core.student.seeds`).
+        """
+        seeds = self._config.student.seeds
+        if arm == "real":
+            ways = self._ways
+            groups = [(seeds, self._steps(way, self.labelled)) for way in ways]
+            if len(ways) > 1 and self._config.data.dev_count < ENOUGH_DEV:
+                part = self.labelled * (FOLDS - 1) // FOLDS
+                groups += [(FOLDS, self._steps(way, part)) for way in ways]
+            return groups
+        annotated, others = self._synthetic(arm)
+        everything = self._steps("plain", self.labelled, annotated + others)
+        surest = self._steps("plain", self.labelled, round(SUREST_SHARE * annotated) + others)
+        chosen = self._config.student.recipe
+        if self._task.kind != "classification" or not annotated or chosen == "all":
+            groups = [(seeds, everything)]
+        elif chosen == "surest":
+            groups = [(seeds, surest)]
+        else:
+            groups = [(seeds, everything), (1, surest)]
+        if self._distils(arm):
+            groups.append((seeds, everything))
+        return groups
+
+    @property
+    def _ways(self) -> tuple[str, ...]:
         config = self._config.student
-        labels_alone = arm == "real" and self._task.kind == "classification"
         pooled = config.pooling == "mean" and self._student.architecture in POOLED
-        if not labels_alone or not pooled:
+        if self._task.kind != "classification" or not pooled:
             return ("plain",)
         return ("plain", "contrastive") if config.baseline == "best" else (config.baseline,)
 
-    def _steps(self, way: str, labelled: int, others: int) -> int:
+    def _distils(self, arm: str) -> bool:
+        labels = self._task.kind == "classification"
+        return labels and self._config.student.distil and arm not in ("real", "gold")
+
+    def _steps(self, way: str, labelled: int, others: int = 0) -> int:
         """Return the inputs in the steps of one student."""
         config = self._config.student
         if way == "contrastive":
             return config.contrastive_steps(labelled) * min(CONTRASTIVE_BATCH, labelled)
         return config.steps(labelled, others) * config.batch_size
 
-    def _synthetic(self, arm: str) -> int:
-        """Return how many examples an arm adds to the labelled ones."""
+    def _synthetic(self, arm: str) -> tuple[int, int]:
+        """Return how many annotated and how many other examples an arm adds to its labels."""
         config = self._config
+        if arm == "gold":
+            return 0, config.data.unlabelled_count
+        sources = ARMS[arm]
         annotated = round(config.data.unlabelled_count * config.curation.keep_share)
-        return {
-            "real": 0,
-            "gold": config.data.unlabelled_count,
-            "real+annotated": annotated,
-            "real+generated": config.synthesis.generate_count,
-            "real+both": annotated + config.synthesis.generate_count,
-        }[arm]
+        return (
+            annotated if "annotated" in sources else 0,
+            config.synthesis.generate_count if "generated" in sources else 0,
+        )
 
 
 @dataclass(frozen=True)

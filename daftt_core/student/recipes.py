@@ -12,14 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from daftt_core.config.training import SUREST_SHARE
 from daftt_core.evaluation.label_sets import probability_matrix
 from daftt_core.records import Example, Prediction, SyntheticExample
 from daftt_core.student.lessons import ArmExamples
 from daftt_core.tasks import Task
 
 ALL, SUREST = "all", "surest"
-
-_SUREST_SHARE = 0.6
 
 
 def surest(collected: ArmExamples) -> ArmExamples:
@@ -31,7 +30,7 @@ def surest(collected: ArmExamples) -> ArmExamples:
     left_out: set[str] = set()
     for examples in by_label.values():
         examples.sort(key=lambda example: (-example.confidence, example.id))
-        left_out.update(each.id for each in examples[math.ceil(_SUREST_SHARE * len(examples)) :])
+        left_out.update(each.id for each in examples[math.ceil(SUREST_SHARE * len(examples)) :])
     counts = collected.counts | {"annotated": collected.counts["annotated"] - len(left_out)}
     kept = (
         example

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from daftt_core.cli.local.warm import is_worthwhile
 from daftt_core.cli.printing import say, say_json
 from daftt_core.cli.tables import PlainConsole, new_table
 from daftt_core.config import DATA_FILES, Config, DataConfig
@@ -60,7 +61,8 @@ def plan_here(config: Config, tokens_per_example: int | None, *, as_json: bool) 
 
     say("Measuring this machine, for about half a minute ...", err=True)
     pace = rehearse(config, task, lengths)
-    plan = plan_times(config, task, teacher, student, baseline, lengths, pace)
+    copies = is_worthwhile()
+    plan = plan_times(config, task, teacher, student, baseline, lengths, pace, copies=copies)
     if as_json:
         say_json(_as_json(plan, lengths, pace))
     else:
@@ -138,13 +140,13 @@ def _show(config: Config, plan: TimePlan, lengths: Lengths, pace: Pace, source: 
         f"{cores}, the teacher's training in {numbers}\n",
         soft_wrap=True,
     )
-    numeric = ["shards", "tokens", "time of each"]
+    numeric = ["times", "tokens", "time of each"]
     table = new_table(["stage", *numeric], numeric=numeric, title="Stages")
     for stage in plan.stages:
-        shards = str(stage.processes) if stage.processes > 1 else ""
-        table.add_row(stage.name, shards, f"{stage.tokens:,}", duration(stage.seconds))
-    starts = f"starts of {plan.starts} processes"
-    table.add_row(starts, "", "", duration(pace.start))
+        times = str(stage.processes) if stage.processes > 1 else ""
+        table.add_row(stage.name, times, f"{stage.tokens:,}", duration(stage.seconds))
+    starts = str(plan.starts) if plan.starts > 1 else ""
+    table.add_row("loading libraries", starts, "", duration(pace.start))
     console.print(table)
     console.print(
         f"\nAll stages together: {duration(plan.seconds_of_stages)}. The run, in which shards and "

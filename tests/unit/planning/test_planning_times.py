@@ -35,12 +35,11 @@ def _work(task: str = "movie-reviews", **settings: Any) -> Work:
     return Work(config, loaded, student_shape(config, loaded))
 
 
-def _plan(pace: Pace = _PACE, **settings: Any) -> TimePlan:
-    config, task = from_flat(settings), load_task("movie-reviews")
-    teacher = model_shape("teacher", config.teacher.model)
-    return plan_times(
-        config, task, teacher, student_shape(config, task), ["real", "gold"], _LENGTHS, pace
-    )
+def _plan(pace: Pace = _PACE, *, copies: bool = False, **settings: Any) -> TimePlan:
+    config, task = from_flat({"student_recipe": "all", **settings}), load_task("movie-reviews")
+    shapes = model_shape("teacher", config.teacher.model), student_shape(config, task)
+    baseline = ["real", "gold"]
+    return plan_times(config, task, *shapes, baseline, _LENGTHS, pace, copies=copies)
 
 
 def _seconds(plan: TimePlan) -> dict[str, float]:
@@ -72,8 +71,29 @@ def test_students_of_the_labels_alone_are_counted_in_every_way(settings, inputs)
 def test_other_arms_and_other_tasks_have_one_way():
     assert _work().learned("gold") == 3 * 2 * 98 * 16  # 1,564 examples twice, in whole batches
     assert _work("word-classes").learned("real") == 3 * 60 * 16
-    assert _work().students("gold") == 3
-    assert _work().students("real") == 2 * 3
+    assert _work("past-tense").learned("real+generated") == 3 * 2 * 44 * 16  # 700 examples
+    assert (_work().students("gold"), _work().students("real")) == (3, 2 * 3)
+    assert _work().answered("gold") == 3 * 200
+
+
+# 1,564 examples, and 964 with the surest three fifths of those that are annotated
+_ALL, _SUREST = 2 * 98 * 16, 2 * 61 * 16
+
+
+@pytest.mark.parametrize(
+    ("settings", "inputs", "answers"),
+    [
+        ({"student_recipe": "all"}, 3 * _ALL, 3 * 200),
+        ({"student_recipe": "surest"}, 3 * _SUREST, 3 * 200),
+        ({}, 3 * _ALL + _SUREST, 4 * 200),
+        ({"student_distil": True}, 6 * _ALL + _SUREST, 7 * 200 + 3 * 1500),
+    ],
+)
+def test_students_of_two_recipes_and_distilled_ones_are_counted(settings, inputs, answers):
+    work = _work(**settings)
+    assert work.learned("real+annotated") == inputs
+    assert work.answered("real+annotated") == answers
+    assert _work("past-tense").students("real+annotated") == 3
 
 
 def test_a_stages_time_is_its_tokens_times_the_pace():
@@ -117,7 +137,10 @@ def test_what_runs_side_by_side_counts_once():
     assert plan.starts == 7 + 4 + 3
     shards = seconds["annotation"] + seconds["generation"]
     assert plan.seconds_of_stages == pytest.approx(14 * 10 + sum(seconds.values()) + shards)
-    assert _plan(replace(_PACE, start=0.0)).seconds < plan.seconds
+    copied = _plan(copies=True)
+    assert copied.starts == 1
+    assert copied.seconds < plan.seconds - 6 * 10
+    assert copied.seconds_of_stages == pytest.approx(plan.seconds_of_stages - 13 * 10)
 
 
 def test_models_have_to_be_stored():
