@@ -81,7 +81,7 @@ _LAYER_COUNTS = (
 _STEPS = 6  # of a training; the first ones are slower
 _WARM_UP = 2
 _TRIES, _SECONDS_OF_TRIES = 3, 1.0
-_WRITTEN = 6  # tokens of each text, at most; later ones take as long
+_WRITTEN = 12  # tokens of each text, at most; later ones take as long
 _ANSWERED = 64  # inputs of a student
 _STORED = 64_000_000  # bytes
 _GIB = 2**30
@@ -334,6 +334,11 @@ def _study(
     def measure(part: _Settings) -> tuple[float, float]:
         model, tokenizer = _build_student(config, task, part)
         reading = Reading.of(task, model, tokenizer, student.max_length, student.max_target_length)
+        # before the training, after which the Trainer's model goes on computing in bfloat16
+        torch.nn.Module.eval(model)
+        questions = encode(tokenizer, reading, examples(_ANSWERED), outputs=False)
+        written = replace(reading, max_target_length=max(1, lengths.target))
+        answering = _seconds(lambda: answer(model, tokenizer, written, questions, lambda _: None))
         dataset = encode(tokenizer, reading, examples(student.batch_size), outputs=True).dataset
         lesson = Lesson(reading, dataset, student.batch_size, None, {})
         clock = _Clock()
@@ -344,10 +349,6 @@ def _study(
             folder=folder,
             on_step=clock.tick,
         )
-        torch.nn.Module.eval(model)
-        questions = encode(tokenizer, reading, examples(_ANSWERED), outputs=False)
-        reading = replace(reading, max_target_length=max(1, lengths.target))
-        answering = _seconds(lambda: answer(model, tokenizer, reading, questions, lambda _: None))
         return clock.seconds / student.batch_size, answering / _ANSWERED
 
     return tuple(seconds / lengths.learned for seconds in _whole(settings, measure))
