@@ -92,15 +92,10 @@ def rehearse(config: Config, task: Task, lengths: Lengths) -> Pace:
     """Measure this machine's pace, in well under a minute for models that suit it.
 
     Args:
-        config: The run's settings.
+        config: The run's settings; :func:`check_machine` has accepted them.
         task: Its task.
         lengths: Mean lengths of its examples.
-
-    Raises:
-        ConfigError: A model's configuration is not here, the memory does not hold the teacher, or
-            something else than this process asks it.
     """
-    _check(config)
     be_quiet()
     cores = limit_threads()
     teacher, student = map(_settings_of, (config.teacher.model, config.student.model))
@@ -131,7 +126,13 @@ def rehearse(config: Config, task: Task, lengths: Lengths) -> Pace:
     )
 
 
-def _check(config: Config) -> None:
+def check_machine(config: Config) -> None:
+    """Check that the run's pace on this machine can be measured.
+
+    Raises:
+        ConfigError: The machine has a GPU, the teacher is to be asked by something else than the
+            stages' own processes, or the memory does not hold it.
+    """
     if choose_device().type != "cpu":
         raise ConfigError(
             "job_gpu_model: say for which kind of GPU to plan, such as a100-80; a machine that has "

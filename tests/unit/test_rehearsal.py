@@ -107,21 +107,23 @@ def test_a_model_has_as_many_layers_as_are_measured():
     assert bart == {"encoder_layers": 3, "decoder_layers": 1}
 
 
-def test_a_teacher_that_the_memory_cannot_hold_is_refused(monkeypatch):
+def test_a_teacher_that_the_memory_cannot_hold_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr("daftt_core.cli.authoring.plan_here.verify", lambda _: None)
     sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 8 * 2**30 // 4096}
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
-    with pytest.raises(ConfigError) as caught:
-        _rehearse("movie-reviews", _LENGTHS, teacher_model="gpt-neox-20b")
+    assert main(["plan", "--teacher-model", "gpt-neox-20b"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
     # 16 bytes for each of 20.6 billion parameters, and what a step needs beside them
-    assert str(caught.value).startswith("teacher: gpt-neox-20b needs about 3")
-    assert "GiB of memory and this machine has 8;" in str(caught.value)
-    with pytest.raises(ConfigError, match="needs about 153 GiB"):  # two of them, to be asked
-        _rehearse("movie-reviews", _LENGTHS, teacher_model="gpt-neox-20b", teacher_epochs=0)
+    assert line.startswith("error: teacher: gpt-neox-20b needs about 3")
+    assert "GiB of memory and this machine has 8;" in line
+    asked = from_flat({"teacher_model": "gpt-neox-20b", "teacher_epochs": 0})
+    with pytest.raises(ConfigError, match="needs about 153 GiB"):  # two of them side by side
+        rehearsal.check_machine(asked)
 
 
 def test_a_server_is_not_measured():
     with pytest.raises(ConfigError, match=r"^synthesis_engine: how fast a teacher behind 'vllm'"):
-        _rehearse("movie-reviews", _LENGTHS, synthesis_engine="vllm")
+        rehearsal.check_machine(from_flat({"synthesis_engine": "vllm"}))
 
 
 def _command(folder: Path) -> list[str]:

@@ -57,8 +57,9 @@ def plan_here(config: Config, tokens_per_example: int | None, *, as_json: bool) 
     lengths = measure_lengths(config, task, teacher, student, examples, tokens_per_example)
     baseline = baseline_arms(config.student.gold_arm, gold_is_known=gold_is_known)
 
-    from daftt_core.rehearsal import rehearse  # knows torch
+    from daftt_core.rehearsal import check_machine, rehearse  # they know torch
 
+    check_machine(config)
     say("Measuring this machine, for about half a minute ...", err=True)
     pace = rehearse(config, task, lengths)
     copies = is_worthwhile()
