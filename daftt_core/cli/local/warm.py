@@ -115,7 +115,6 @@ class WarmProcess:
 def main() -> int:
     """Serve stages; returns the exit code of one in its copy, and 0 in the process itself."""
     channel = socket.socket(fileno=int(sys.argv[1]))
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the copies
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as long as a stage runs, it is waited for
     waiting = list(_MODULES)
     while True:
@@ -123,6 +122,7 @@ def main() -> int:
             importlib.import_module(waiting.pop(0))
             continue
         message, descriptors, _, _ = socket.recv_fds(channel, 16, _DESCRIPTORS)
+        _collect(0 if not message else os.WNOHANG)
         if not message:
             return 0
         if _fork() == 0:
@@ -130,6 +130,13 @@ def main() -> int:
             return _watch(*descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _collect(options: int) -> None:
+    """Take note of copies that have ended, so that their time counts as this process's."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, options)[0]:
+            continue
 
 
 def _fork() -> int:
@@ -141,7 +148,6 @@ def _fork() -> int:
 
 def _watch(request: int, output: int, status: int) -> int:
     """Run a stage in a further copy, and pass on its exit code."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = _fork()
     if child == 0:
         os.close(status)
