@@ -22,11 +22,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 _DEVICES = Path("/dev")
 _DESCRIPTORS = 3
@@ -113,7 +114,7 @@ class WarmProcess:
 
 
 def main() -> int:
-    """Serve stages; returns the exit code of one in its copy, and 0 in the process itself."""
+    """Serve stages until nobody asks any more; returns 0."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as long as a stage runs, it is waited for
     waiting = list(_MODULES)
@@ -125,9 +126,11 @@ def main() -> int:
         _collect(0 if not message else os.WNOHANG)
         if not message:
             return 0
-        if _fork() == 0:
+        with _without_warning():
+            copy = os.fork()
+        if copy == 0:
             channel.close()
-            return _watch(*descriptors)
+            _watch(*descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -139,28 +142,32 @@ def _collect(options: int) -> None:
             continue
 
 
-def _fork() -> int:
+@contextmanager
+def _without_warning() -> Iterator[None]:
     with warnings.catch_warnings():
         # Threads are not copied: those of the libraries hold no lock that a stage needs.
         warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
-        return os.fork()
+        yield
 
 
-def _watch(request: int, output: int, status: int) -> int:
-    """Run a stage in a further copy, and pass on its exit code."""
-    child = _fork()
-    if child == 0:
-        os.close(status)
-        return _run(request, output)
+def _watch(request: int, output: int, status: int) -> NoReturn:
+    """Run a stage in a further copy, and pass on its exit code.
+
+    That copy ends as multiprocessing ends one: to take all libraries down would take two seconds.
+    """
+    stage = get_context("fork").Process(target=_run, args=(request, output, status))
+    with _without_warning():
+        stage.start()
     os.close(output)
-    _, ended = os.waitpid(child, 0)
+    stage.join()
     with suppress(BrokenPipeError):  # nobody asks any more
-        os.write(status, str(os.waitstatus_to_exitcode(ended)).encode())
+        os.write(status, str(stage.exitcode).encode())
     os._exit(0)
 
 
-def _run(request: int, output: int) -> int:
+def _run(request: int, output: int, status: int) -> None:
     """Run a stage as a program of its own."""
+    os.close(status)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for stream in (1, 2):
         os.dup2(output, stream)
@@ -169,20 +176,12 @@ def _run(request: int, output: int) -> int:
         file.seek(0)
         (code, *arguments), variables = json.load(file)
     os.environ.update(variables)
-    folder = Path(tempfile.mkdtemp())
-    component = folder / "ephemeral_component.py"
+    component = Path(tempfile.mkdtemp()) / "ephemeral_component.py"
     component.write_text(code, encoding="utf-8")
     sys.argv = ["executor_main", "--component_module_path", str(component), *arguments]
     from kfp.dsl.executor_main import executor_main
 
-    try:
-        executor_main()
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    return 0
+    executor_main()
 
 
 if __name__ == "__main__":
