@@ -23,8 +23,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NoReturn, Self
@@ -117,18 +116,18 @@ def main() -> int:
     """Serve stages until nobody asks any more; returns 0."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as long as a stage runs, it is waited for
+    # Threads are not copied: those of the libraries hold no lock that a stage needs.
+    warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
     waiting = list(_MODULES)
     while True:
         if waiting and not select.select([channel], [], [], 0)[0]:
             importlib.import_module(waiting.pop(0))
             continue
         message, descriptors, _, _ = socket.recv_fds(channel, 16, _DESCRIPTORS)
-        _collect(0 if not message else os.WNOHANG)
+        _collect(os.WNOHANG if message else 0)
         if not message:
             return 0
-        with _without_warning():
-            copy = os.fork()
-        if copy == 0:
+        if os.fork() == 0:
             channel.close()
             _watch(*descriptors)
         for descriptor in descriptors:
@@ -142,22 +141,13 @@ def _collect(options: int) -> None:
             continue
 
 
-@contextmanager
-def _without_warning() -> Iterator[None]:
-    with warnings.catch_warnings():
-        # Threads are not copied: those of the libraries hold no lock that a stage needs.
-        warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
-        yield
-
-
 def _watch(request: int, output: int, status: int) -> NoReturn:
     """Run a stage in a further copy, and pass on its exit code.
 
     That copy ends as multiprocessing ends one: to take all libraries down would take two seconds.
     """
     stage = get_context("fork").Process(target=_run, args=(request, output, status))
-    with _without_warning():
-        stage.start()
+    stage.start()
     os.close(output)
     stage.join()
     with suppress(BrokenPipeError):  # nobody asks any more
