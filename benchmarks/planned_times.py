@@ -24,6 +24,7 @@ from daftt_core.planning import (
     model_shape,
     plan_times,
     student_shape,
+    with_counts,
 )
 from daftt_core.stages import DATA, PREFLIGHT, baseline_arms
 from daftt_core.student.processes import students_at_once
@@ -78,8 +79,7 @@ def _planned(run: Run, config: Config) -> TimePlan:
     if manifest is None:
         raise SystemExit(f"{run.uri}: has no data")
     data = DATA.parse(manifest.summary, run.uri)
-    counts = {f"{name}_count": size for name, size in data.sizes.items()}
-    config = config.model_copy(update={"data": config.data.model_copy(update=counts)})
+    config = with_counts(config, data.sizes)
     names = ("labelled", "unlabelled")
     examples = [example for name in names for example in read_examples(run, DATA, None, name)]
     teacher, student = (

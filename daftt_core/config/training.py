@@ -25,6 +25,10 @@ ENOUGH_DEV = 100
 """Dev examples that choose between two ways of training; with fewer, labels held out do as well."""
 FOLDS = 4
 """Parts of the labels that are held out in turn."""
+PLAIN, CONTRASTIVE, DISTILLED = "plain", "contrastive", "distilled"
+"""The ways in which students are trained."""
+ALL, SUREST = "all", "surest"
+"""The recipes: what they learn from beside the real labels."""
 SUREST_SHARE = 0.6
 """Of the annotated examples of each label, those that the recipe ``surest`` keeps."""
 CONTRASTIVE_BATCH = 32
@@ -208,6 +212,33 @@ class StudentConfig(Section):
             for examples in phases
             if examples
         )
+
+    def ways(self, arm: str, kind: str, *, pooled: bool) -> tuple[str, ...]:
+        """Return the ways in which an arm's students are trained, the simpler first.
+
+        Args:
+            arm: The arm.
+            kind: The task's kind.
+            pooled: Whether the students read the mean over an input's tokens.
+        """
+        if kind != "classification" or arm == "gold":
+            return (PLAIN,)
+        if arm != "real":
+            return (PLAIN, DISTILLED) if self.distil else (PLAIN,)
+        if not pooled:
+            return (PLAIN,)
+        return (PLAIN, CONTRASTIVE) if self.baseline == "best" else (self.baseline,)
+
+    def recipes(self, kind: str, annotated: int) -> tuple[str, ...]:
+        """Return what an arm's students may learn from, the simpler first.
+
+        Args:
+            kind: The task's kind.
+            annotated: The arm's annotated examples.
+        """
+        if kind != "classification" or not annotated:
+            return (ALL,)
+        return (ALL, SUREST) if self.recipe == "best" else (self.recipe,)
 
     @staticmethod
     def contrastive_steps(examples: int) -> int:

@@ -9,7 +9,7 @@ from daftt_core.planning.settings import (
     student_shape,
 )
 from daftt_core.planning.times import Pace, TimePlan, plan_times
-from daftt_core.planning.work import Lengths, measure_lengths
+from daftt_core.planning.work import Lengths, measure_lengths, with_counts
 
 __all__ = [
     "Choice",
@@ -25,4 +25,5 @@ __all__ = [
     "model_shape",
     "plan_times",
     "student_shape",
+    "with_counts",
 ]

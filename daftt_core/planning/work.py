@@ -5,13 +5,23 @@ What curation and the gate will reject is not known, so nothing is taken to be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from daftt_core.config import Config
-from daftt_core.config.training import CONTRASTIVE_BATCH, ENOUGH_DEV, FOLDS, SUREST_SHARE
+from daftt_core.config.training import (
+    ALL,
+    CONTRASTIVE,
+    CONTRASTIVE_BATCH,
+    DISTILLED,
+    ENOUGH_DEV,
+    FOLDS,
+    PLAIN,
+    SUREST,
+    SUREST_SHARE,
+)
 from daftt_core.planning.architectures import POOLED
 from daftt_core.planning.shapes import ModelShape
 from daftt_core.records import Example
@@ -78,7 +88,7 @@ class Work:
     def answered(self, arm: str) -> int:
         """Return how many answers these students give, to dev and to what they are distilled on."""
         answers = self.students(arm) * self._config.data.dev_count
-        if self._distils(arm):
+        if DISTILLED in self._ways(arm):
             answers += self._config.student.seeds * sum(self._synthetic(arm))
         return answers
 
@@ -89,44 +99,34 @@ class Work:
         parts of the labels; the others may have a first student of another recipe, and be distilled
         (:mod:`daftt_core.student.seeds`).
         """
-        seeds = self._config.student.seeds
+        student = self._config.student
+        ways = self._ways(arm)
         if arm == "real":
-            ways = self._ways
-            groups = [(seeds, self._steps(way, self.labelled)) for way in ways]
+            groups = [(student.seeds, self._steps(way, self.labelled)) for way in ways]
             if len(ways) > 1 and self._config.data.dev_count < ENOUGH_DEV:
                 part = self.labelled * (FOLDS - 1) // FOLDS
                 groups += [(FOLDS, self._steps(way, part)) for way in ways]
             return groups
         annotated, others = self._synthetic(arm)
-        everything = self._steps("plain", self.labelled, annotated + others)
-        surest = self._steps("plain", self.labelled, round(SUREST_SHARE * annotated) + others)
-        chosen = self._config.student.recipe
-        if self._task.kind != "classification" or not annotated or chosen == "all":
-            groups = [(seeds, everything)]
-        elif chosen == "surest":
-            groups = [(seeds, surest)]
-        else:
-            groups = [(seeds, everything), (1, surest)]
-        if self._distils(arm):
-            groups.append((seeds, everything))
+        inputs = {
+            ALL: self._steps(PLAIN, self.labelled, annotated + others),
+            SUREST: self._steps(PLAIN, self.labelled, round(SUREST_SHARE * annotated) + others),
+        }
+        recipe, *rivals = student.recipes(self._task.kind, annotated)
+        groups = [(student.seeds, inputs[recipe]), *((1, inputs[rival]) for rival in rivals)]
+        if DISTILLED in ways:
+            groups.append((student.seeds, inputs[ALL]))
         return groups
 
-    @property
-    def _ways(self) -> tuple[str, ...]:
+    def _ways(self, arm: str) -> tuple[str, ...]:
         config = self._config.student
         pooled = config.pooling == "mean" and self._student.architecture in POOLED
-        if self._task.kind != "classification" or not pooled:
-            return ("plain",)
-        return ("plain", "contrastive") if config.baseline == "best" else (config.baseline,)
-
-    def _distils(self, arm: str) -> bool:
-        labels = self._task.kind == "classification"
-        return labels and self._config.student.distil and arm not in ("real", "gold")
+        return config.ways(arm, self._task.kind, pooled=pooled)
 
     def _steps(self, way: str, labelled: int, others: int = 0) -> int:
         """Return the inputs in the steps of one student."""
         config = self._config.student
-        if way == "contrastive":
+        if way == CONTRASTIVE:
             return config.contrastive_steps(labelled) * min(CONTRASTIVE_BATCH, labelled)
         return config.steps(labelled, others) * config.batch_size
 
@@ -141,6 +141,17 @@ class Work:
             annotated if "annotated" in sources else 0,
             config.synthesis.generate_count if "generated" in sources else 0,
         )
+
+
+def with_counts(config: Config, sizes: Mapping[str, int]) -> Config:
+    """Return settings that ask for the numbers of examples that the split data has.
+
+    Args:
+        config: The run's settings.
+        sizes: Examples by part, as the stage ``data`` gives them.
+    """
+    counts = {f"{name}_count": size for name, size in sizes.items()} | {"labelled_fraction": 0.0}
+    return config.model_copy(update={"data": config.data.model_copy(update=counts)})
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,6 @@ from daftt_core.records import Example, Prediction, SyntheticExample
 from daftt_core.student.lessons import ArmExamples
 from daftt_core.tasks import Task
 
-ALL, SUREST = "all", "surest"
-
 
 def surest(collected: ArmExamples) -> ArmExamples:
     """Leave out the least confident annotated examples of each label: two fifths of them."""

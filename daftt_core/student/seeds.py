@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from daftt_core.config import StudentConfig
-from daftt_core.config.training import ENOUGH_DEV, FOLDS
-from daftt_core.evaluation import GOLD_ARM, REAL_ARM, score
+from daftt_core.config.training import (
+    ALL,
+    CONTRASTIVE,
+    DISTILLED,
+    ENOUGH_DEV,
+    FOLDS,
+    PLAIN,
+    SUREST,
+)
+from daftt_core.evaluation import REAL_ARM, score
 from daftt_core.evaluation.arms import gain_over
 from daftt_core.modeling import Template, save_model, set_seeds
 from daftt_core.records import Example, Prediction, SyntheticExample, seed_for, write_text
@@ -22,14 +30,12 @@ from daftt_core.student.contrastive import fit_contrastively
 from daftt_core.student.lessons import ArmExamples, Lesson
 from daftt_core.student.prediction import Questions
 from daftt_core.student.processes import students_at_once, work_on
-from daftt_core.student.recipes import ALL, SUREST, surest, with_answers
+from daftt_core.student.recipes import surest, with_answers
 from daftt_core.student.thresholds import decide_again, keep_thresholds
 from daftt_core.student.training import fit
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run
 from daftt_core.workspace.progress import keep
-
-PLAIN, CONTRASTIVE, DISTILLED = "plain", "contrastive", "distilled"
 
 _RECIPES = "recipes.json"
 
@@ -88,22 +94,12 @@ class Students:
     @property
     def ways(self) -> tuple[str, ...]:
         """Return the ways in which they are trained, the simpler first."""
-        if self.run.task.kind != "classification" or self.arm == GOLD_ARM:
-            return (PLAIN,)
-        if self.arm != REAL_ARM:
-            return (PLAIN, DISTILLED) if self.config.distil else (PLAIN,)
-        if not self.template.pooled:
-            return (PLAIN,)
-        both = self.config.baseline == "best"
-        return (PLAIN, CONTRASTIVE) if both else (self.config.baseline,)
+        return self.config.ways(self.arm, self.run.task.kind, pooled=self.template.pooled)
 
     @property
     def recipes(self) -> tuple[str, ...]:
         """Return what they may learn from, the simpler first."""
-        annotated = self.examples.counts["annotated"]
-        if self.run.task.kind != "classification" or not annotated:
-            return (ALL,)
-        return (ALL, SUREST) if self.config.recipe == "best" else (self.config.recipe,)
+        return self.config.recipes(self.run.task.kind, self.examples.counts["annotated"])
 
     def take_best(self) -> Trained:
         """Train every student in every way, and keep the students of the way that dev prefers.

@@ -22,6 +22,7 @@ from daftt_core.planning import (
     model_shape,
     plan_times,
     student_shape,
+    with_counts,
 )
 from daftt_core.preflight import resolve
 from daftt_core.records import Example
@@ -114,11 +115,11 @@ def _with_data(config: Config) -> tuple[Config, list[Example], bool]:
         names = ("labelled", "unlabelled")
         examples = [e for name in names for e in read_examples(run, DATA, data.digest, name)]
     sizes = data.result.sizes
-    counts = {f"{name}_count": size for name, size in sizes.items()} | {"labelled_fraction": 0.0}
-    update: dict[str, Any] = {"data": config.data.model_copy(update=counts)}
+    config = with_counts(config, sizes)
     if not sizes["unlabelled"] and config.synthesis.mode == "both":
-        update["synthesis"] = config.synthesis.model_copy(update={"mode": "generate"})
-    return config.model_copy(update=update), examples, data.result.gold_is_known
+        synthesis = config.synthesis.model_copy(update={"mode": "generate"})
+        config = config.model_copy(update={"synthesis": synthesis})
+    return config, examples, data.result.gold_is_known
 
 
 def _as_json(plan: TimePlan, lengths: Lengths, pace: Pace) -> dict[str, Any]:
