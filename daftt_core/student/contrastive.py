@@ -20,7 +20,7 @@ from daftt_core.config import StudentConfig
 from daftt_core.config.training import CONTRASTIVE_BATCH
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import set_seeds, use_bfloat16
-from daftt_core.modeling.pooling import features, output_layer
+from daftt_core.modeling.pooling import features, mean_at_once, output_layer
 from daftt_core.student.lessons import DISTRIBUTION, WEIGHT, Lesson
 from daftt_core.student.rows import only_rows, used_tokens
 from daftt_core.student.training import MAX_GRAD_NORM
@@ -63,7 +63,7 @@ def fit_contrastively(
         TrainingError: The loss is not a finite number.
     """
     tokens = lesson.dataset["input_ids"][:]
-    with only_rows(model, used_tokens(model, tokenizer, [tokens])):
+    with only_rows(model, used_tokens(model, tokenizer, [tokens])), mean_at_once(model):
         labels = torch.tensor(lesson.dataset["labels"][:])
         vectors = _Vectors(model, tokenizer, lesson)
         loss, steps = _train_encoder(model, vectors, labels, config, seed, name, on_step)

@@ -24,6 +24,7 @@ from daftt_core.config import StudentConfig
 from daftt_core.errors import DataError, ModelError
 from daftt_core.evaluation.label_sets import probability_matrix
 from daftt_core.modeling import load_classifier, load_text_to_text
+from daftt_core.modeling.pooling import mean_at_once
 from daftt_core.records import Example, Prediction
 from daftt_core.student.encoding import Encoded, Reading, encode
 from daftt_core.student.processes import students_at_once, work_on
@@ -264,19 +265,19 @@ def answer(
     side = "left" if reading.continues else "right"  # the output must follow the input at once
     answers: dict[int, Answer] = {}
     cached = reading.task.is_classification and model.device.type == "cpu"
-    for batch in _batches(order, lengths, _BATCH_TOKENS if cached else math.inf):
-        inputs = tokenizer.pad(
-            [rows[index] for index in batch], return_tensors="pt", padding_side=side
-        ).to(model.device)
-        with torch.inference_mode():
+    with mean_at_once(model), torch.inference_mode():
+        for batch in _batches(order, lengths, _BATCH_TOKENS if cached else math.inf):
+            inputs = tokenizer.pad(
+                [rows[index] for index in batch], return_tensors="pt", padding_side=side
+            ).to(model.device)
             batch_answers = (
                 _classify(model, reading.task, inputs)
                 if reading.task.is_classification
                 else _write(model, tokenizer, inputs, reading)
             )
-        answers.update(zip(batch, batch_answers, strict=True))
-        count_tokens(read=sum(lengths[index] for index in batch))
-        on_batch(len(batch))
+            answers.update(zip(batch, batch_answers, strict=True))
+            count_tokens(read=sum(lengths[index] for index in batch))
+            on_batch(len(batch))
     return [answers[index] for index in range(len(lengths))]
 
 

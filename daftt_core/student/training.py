@@ -28,6 +28,7 @@ from typing_extensions import override
 from daftt_core.config import StudentConfig
 from daftt_core.errors import TrainingError
 from daftt_core.modeling import IGNORED, set_seeds, training_arguments
+from daftt_core.modeling.pooling import mean_at_once
 from daftt_core.student.encoding import Reading
 from daftt_core.student.lessons import DISTRIBUTION, WEIGHT, InTurn, Lesson
 from daftt_core.student.rows import only_rows, used_tokens
@@ -76,7 +77,8 @@ def fit(
     with (
         only_rows(model, used_tokens(model, tokenizer, inputs))
         if lesson.reading.task.is_classification
-        else nullcontext()  # what is written may be any token
+        else nullcontext(),  # what is written may be any token
+        mean_at_once(model),
     ):
         return _train(model, tokenizer, lesson, config, seed, name, folder, on_step)
 

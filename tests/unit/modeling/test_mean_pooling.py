@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import tiny_models
@@ -11,7 +12,7 @@ from torch.nn.functional import layer_norm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from daftt_core.modeling import Template, load_classifier, set_seeds
-from daftt_core.modeling.pooling import features, is_pooled_by_mean
+from daftt_core.modeling.pooling import features, is_pooled_by_mean, mean_at_once
 
 TEXTS = ["one two three four five", "six", "one six two"]
 LABELS = ["no", "yes"]
@@ -53,6 +54,49 @@ def test_plain_transformers_loads_it_and_answers_alike(kind: str, tmp_path: Path
         assert torch.equal(loaded(**together).logits, own)
         assert torch.allclose(torch.cat([loaded(**one).logits for one in alone]), own, atol=1e-4)
     assert own.std() > 0
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+@pytest.mark.parametrize("texts", [TEXTS, TEXTS[:1]], ids=["padded", "alone"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_the_mean_at_once_gives_what_the_layer_gives(
+    kind: str, texts: list[str], attention: str, tmp_path: Path
+) -> None:
+    template = Template(folder_of(kind, tmp_path), LABELS, mean_pooling=True)
+    set_seeds(1)
+    model = template.start()
+    model.set_attn_implementation(attention)
+    batch = template.tokenizer(texts, padding=True, return_tensors="pt")
+    weights: torch.nn.Parameter = model.get_input_embeddings().weight  # type: ignore[assignment]
+
+    def answer() -> tuple[torch.Tensor, torch.Tensor]:
+        weights.grad = None
+        logits = model(**batch).logits
+        logits[:, 0].sum().backward()
+        assert weights.grad is not None
+        return logits, weights.grad
+
+    expected = answer()
+    with mean_at_once(model):
+        found = answer()
+    after = answer()
+    for value, at_once, again in zip(expected, found, after, strict=True):
+        tolerance = 1e-5 * float(value.detach().abs().max())
+        assert torch.allclose(at_once, value, rtol=1e-3, atol=tolerance)
+        assert torch.equal(again, value)
+
+
+def test_the_mean_at_once_is_not_taken_of_a_layer_that_was_trained(tmp_path: Path) -> None:
+    template = Template(folder_of("bert", tmp_path), LABELS, mean_pooling=True)
+    model = template.start()
+    batch = template.tokenizer(TEXTS, padding=True, return_tensors="pt")
+    layer: Any = list(cast(Any, model.base_model).encoder.layer)[-1]
+    with torch.no_grad():
+        layer.attention.self.query.bias.add_(0.5)
+        layer.output.dense.bias.add_(0.5)
+        expected = model(**batch).logits
+        with mean_at_once(model):
+            assert torch.equal(model(**batch).logits, expected)
 
 
 def test_a_trained_head_keeps_what_it_reads(tmp_path: Path) -> None:

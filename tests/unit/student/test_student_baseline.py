@@ -148,5 +148,5 @@ def test_a_way_can_be_chosen(run: Run, config: StudentConfig) -> None:
     folder, data = stage(run, contrastive)
     one = STUDENTS.parse(train_arm(run, contrastive, "real", data).summary, "")
     assert (one.way, one.tried) == ("contrastive", None)
-    assert scores(folder) > 0.9
+    assert scores(folder) > 0.8
     assert all(math.isfinite(first - second) for first, second in pairwise(one.train_losses))
