@@ -52,24 +52,25 @@ def main() -> None:
     config = Config.model_validate_json((given.run / "preflight/config.json").read_text())
     run = Run.model_validate_json((given.run / "preflight/run.json").read_text())
     run = run.model_copy(update={"uri": str(given.run)})
-    dev = _unused_dev(run, config, given.arm, given.dev)
+    dev = unused_dev(run, config, given.arm, given.dev)
     print(f"arm {given.arm}: {len(dev)} dev examples, seeds: {given.seeds}\n")
     print("| option | score | difference, points | 95% interval | |\n|---|---|---|---|---|")
-    scores: dict[str, np.ndarray] = {}
+    plain: np.ndarray | None = None
     for name, settings in OPTIONS.items():
         student = config.student.model_copy(update={"seeds": given.seeds, **settings})
         changed = config.model_copy(update={"student": student})
-        scores[name] = np.array(_scores(run, changed, given.arm, dev))
-        print(_row(name, scores[name], scores["defaults"]), flush=True)
+        scores = _scores(run, changed, given.arm, dev)
+        show(name, scores, plain)
+        plain = scores if plain is None else plain
 
 
-def _unused_dev(run: Run, config: Config, arm: str, count: int) -> list[Example]:
-    """The examples of the dev split that the run did not use."""
+def unused_dev(run: Run, config: Config, arm: str, count: int) -> list[Example]:
+    """Return the examples of the dev split that the run did not use."""
     with tempfile.TemporaryDirectory() as folder:
         wider = run.model_copy(update={"uri": folder})
         data = config.data.model_copy(update={"dev_count": count})
         dev = read_examples(wider, "data", prepare(wider, data).digest, "dev")
-    learned = read_arm(run, arm, *_digests(run)).examples
+    learned = read_arm(run, arm, *digests(run)).examples
     seen = {example.id for example in (*learned, *read_examples(run, "data", None, "dev"))}
     left = [example for example in dev if example.id not in seen]
     if not left:
@@ -77,40 +78,47 @@ def _unused_dev(run: Run, config: Config, arm: str, count: int) -> list[Example]
     return left
 
 
-def _digests(run: Run) -> tuple[str, str]:
+def digests(run: Run) -> tuple[str, str]:
+    """Return the digests of the stages that arms learn from; empty where one is missing."""
     manifests = [stage_manifest(run, stage) for stage in ("data", "curated")]
     return tuple(manifest.digest if manifest else "" for manifest in manifests)
 
 
-def _scores(run: Run, config: Config, arm: str, dev: list[Example]) -> list[list[float]]:
-    """Train an arm's students in a folder of their own; their score on each example."""
-    student = config.student
+def _scores(run: Run, config: Config, arm: str, dev: list[Example]) -> np.ndarray:
+    """Train an arm's students in a folder of their own; return their score on each example."""
     with tempfile.TemporaryDirectory() as place:
         for stage in ("data", "curated"):
             shutil.copytree(Path(run.uri) / stage, Path(place) / stage)
-        own = run.model_copy(update={"uri": place})
-        train_arm(own, student, arm, *_digests(own))
-        questions = Questions(run.task, student, dev)
-        scores = []
-        for seed in range(student.seeds):
-            folder = own.folder / "students" / arm / f"seed-{seed}"
-            answers = questions.ask(folder, arm, seed, [].append)
-            outputs, golds = [one.output for one in answers], [one.gold for one in answers]
-            scores.append(list(score_examples(run.task.primary_metric, outputs, golds)))
-    return scores
+        return students_scores(run.model_copy(update={"uri": place}), config, arm, dev)
 
 
-def _row(name: str, scores: np.ndarray, plain: np.ndarray) -> str:
-    """A line of the table; scores are of shape [seeds, examples]."""
+def students_scores(run: Run, config: Config, arm: str, dev: list[Example]) -> np.ndarray:
+    """Train an arm's students in the run's folder; return their scores, shape [seeds, examples]."""
+    student = config.student
+    train_arm(run, student, arm, *digests(run))
+    questions = Questions(run.task, student, dev)
+    scores = []
+    for seed in range(student.seeds):
+        folder = run.folder / "students" / arm / f"seed-{seed}"
+        answers = questions.ask(folder, arm, seed, [].append)
+        outputs, golds = [one.output for one in answers], [one.gold for one in answers]
+        scores.append(score_examples(run.task.primary_metric, outputs, golds))
+    return np.array(scores)
+
+
+def show(name: str, scores: np.ndarray, plain: np.ndarray | None) -> None:
+    """Print a line of the table; scores are of shape [seeds, examples], without a peer if None."""
     mean = f"| {name} | {100 * scores.mean():.1f}% |"
-    if name == "defaults":
-        return f"{mean} | | |"
+    if plain is None:
+        print(f"{mean} | | |", flush=True)
+        return
     samples = 100 * bootstrap_means(np.array([plain, scores]), _RESAMPLES, seed=0)
     gain = percentile_interval(samples[:, 1] - samples[:, 0], 0.95)
     told = "better" if gain.low > 0 else "worse" if gain.high < 0 else "cannot be told"
-    return (
+    print(
         f"{mean} {100 * (scores.mean() - plain.mean()):+.1f} | "
-        f"{gain.low:+.1f} to {gain.high:+.1f} | {told} |"
+        f"{gain.low:+.1f} to {gain.high:+.1f} | {told} |",
+        flush=True,
     )
 
 
