@@ -96,6 +96,7 @@ def _planned(run: Run, config: Config) -> TimePlan:
         scoring=pace.scoring * LOCAL_LOOP_WIDTH,
         writing=pace.writing * LOCAL_LOOP_WIDTH,
         learning=pace.learning * students,
+        contrasting=pace.contrasting * students,
         answering=pace.answering * students,
     )
     baseline = baseline_arms(config.student.gold_arm, gold_is_known=data.gold_is_known)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -38,6 +38,7 @@ from transformers.trainer_callback import PrinterCallback
 from typing_extensions import override
 
 from daftt_core.config import Config
+from daftt_core.config.training import CONTRASTIVE, CONTRASTIVE_BATCH
 from daftt_core.engines import LocalEngine
 from daftt_core.errors import ConfigError
 from daftt_core.evaluation.label_sets import EVEN
@@ -51,7 +52,7 @@ from daftt_core.modeling import (
 )
 from daftt_core.modeling.building import byte_tokenizer
 from daftt_core.modeling.machine import choose_device
-from daftt_core.modeling.pooling import pool_by_mean, prepare_training
+from daftt_core.modeling.pooling import is_pooled_by_mean, pool_by_mean, prepare_training
 from daftt_core.planning import Lengths, Pace, model_shape, student_shape
 from daftt_core.planning.architectures import read_shape
 from daftt_core.planning.memory import training_parts
@@ -60,6 +61,7 @@ from daftt_core.planning.shapes import FLOAT32, find_model_config
 from daftt_core.planning.times import extend
 from daftt_core.records import Example
 from daftt_core.storage import commit
+from daftt_core.student.contrastive import fit_contrastively
 from daftt_core.student.encoding import Reading, encode
 from daftt_core.student.lessons import Lesson
 from daftt_core.student.prediction import answer
@@ -110,7 +112,7 @@ def rehearse(config: Config, task: Task, lengths: Lengths) -> Pace:
             partial(_study, config, task, lengths, Path(scratch, str(number)), student)
             for number in range(at_once)
         ]
-        learning, answering = _together(study, at_once)
+        learning, contrasting, answering = _together(study, at_once)
         (training,) = _whole(teacher, partial(_teach, config, lengths, Path(scratch)))
         storing = _seconds_to_store(Path(scratch, "stored"))
     return Pace(
@@ -121,6 +123,7 @@ def rehearse(config: Config, task: Task, lengths: Lengths) -> Pace:
         scoring=scoring,
         writing=writing,
         learning=learning,
+        contrasting=contrasting,
         answering=answering,
         storing=storing,
     )
@@ -321,18 +324,21 @@ def _study(
     settings: _Settings,
     _on_units: Callable[[int], None],
 ) -> tuple[float, ...]:
-    """Measure a student: seconds a token of training, and of its answers."""
+    """Measure a student: seconds a token of training, plain and by contrast, and of its answers."""
     student = config.student.model_copy(
         update={"epochs": 1, "min_steps": _STEPS, "patience": 0, "order": "together"}
     )
-    output = task.label_names[0] if task.is_classification else "a" * max(1, lengths.target - 1)
+    outputs = task.label_names[:2] if task.is_classification else ["a" * max(1, lengths.target - 1)]
 
     def examples(count: int) -> list[Example]:
         # not all of one length: a batch without padding has no mask, and is faster
         texts = ["q" * max(1, lengths.input - number % 3) for number in range(count)]
-        return [Example.of(text, output=output) for text in texts]
+        return [
+            Example.of(text, output=output)
+            for text, output in zip(texts, cycle(outputs), strict=False)
+        ]
 
-    def measure(part: _Settings) -> tuple[float, float]:
+    def measure(part: _Settings) -> tuple[float, float, float]:
         model, tokenizer = _build_student(config, task, part)
         reading = Reading.of(task, model, tokenizer, student.max_length, student.max_target_length)
         # before the training, after which the Trainer's model goes on computing in bfloat16
@@ -340,17 +346,25 @@ def _study(
         questions = encode(tokenizer, reading, examples(_ANSWERED), outputs=False)
         written = replace(reading, max_target_length=max(1, lengths.target))
         answering = _seconds(lambda: answer(model, tokenizer, written, questions, lambda _: None))
-        dataset = encode(tokenizer, reading, examples(student.batch_size), outputs=True).dataset
-        lesson = Lesson(reading, dataset, student.batch_size, None, {})
-        clock = _Clock()
-        fit(
-            *(model, tokenizer, lesson, student),
-            seed=config.run.seed,
-            name="rehearsal",
-            folder=folder,
-            on_step=clock.tick,
-        )
-        return clock.seconds / student.batch_size, answering / _ANSWERED
+
+        def lesson(size: int) -> Lesson:
+            dataset = encode(tokenizer, reading, examples(size), outputs=True).dataset
+            return Lesson(reading, dataset, size, None, {})
+
+        known: dict[str, Any] = {"seed": config.run.seed, "name": "rehearsal"}
+        contrasting, ways = 0.0, student.ways("real", task.kind, pooled=is_pooled_by_mean(model))
+        if CONTRASTIVE in ways:
+            size, clock = CONTRASTIVE_BATCH, _Clock()
+            fit_contrastively(
+                *(model, tokenizer, lesson(size), student),
+                **known,
+                steps=_STEPS,
+                on_step=clock.tick,
+            )
+            contrasting = clock.seconds / size
+        size, clock = student.batch_size, _Clock()
+        fit(*(model, tokenizer, lesson(size), student), **known, folder=folder, on_step=clock.tick)
+        return clock.seconds / size, contrasting, answering / _ANSWERED
 
     return tuple(seconds / lengths.learned for seconds in _whole(settings, measure))
 

@@ -8,7 +8,14 @@ from daftt_core.planning.settings import (
     model_shape,
     student_shape,
 )
-from daftt_core.planning.times import Pace, TimePlan, plan_times
+from daftt_core.planning.times import (
+    Pace,
+    StageTime,
+    TimePlan,
+    plan_times,
+    side_by_side,
+    typical_pace,
+)
 from daftt_core.planning.work import Lengths, measure_lengths, with_counts
 
 __all__ = [
@@ -16,6 +23,7 @@ __all__ = [
     "Lengths",
     "Pace",
     "Plan",
+    "StageTime",
     "TimePlan",
     "check_teacher_fits",
     "disk_bytes",
@@ -24,6 +32,8 @@ __all__ = [
     "measure_lengths",
     "model_shape",
     "plan_times",
+    "side_by_side",
     "student_shape",
+    "typical_pace",
     "with_counts",
 ]

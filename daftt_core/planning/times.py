@@ -12,7 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from daftt_core.config import Config
-from daftt_core.config.training import CURVE_EXAMPLES
+from daftt_core.config.training import CONTRASTIVE, CURVE_EXAMPLES
 from daftt_core.planning.settings import checkpoint_bytes
 from daftt_core.planning.shapes import FLOAT32, ModelShape
 from daftt_core.planning.work import Lengths, Work
@@ -46,6 +46,7 @@ class Pace:
         scoring: The same where the teacher scores labels.
         writing: The same where it writes texts, of the prompt's tokens and the written ones.
         learning: The same in the students' training.
+        contrasting: The same in their training by contrast.
         answering: The same in their answers.
         storing: Seconds a byte of a model that is written and committed.
     """
@@ -57,8 +58,36 @@ class Pace:
     scoring: float
     writing: float
     learning: float
+    contrasting: float
     answering: float
     storing: float
+
+
+def typical_pace(teacher: ModelShape, student: ModelShape) -> Pace:
+    """Return a pace that only its proportions make useful: nothing is measured on this machine.
+
+    Its figures are picoseconds for a token and a parameter of the model's products: what stages of
+    the demo recorded on two cores of an Intel Xeon with AMX, divided by the tokens planned for
+    them. The students still computed the layer of mean pooling then; a seventh, its share of the
+    layers, is taken off. Storing is what :mod:`daftt_core.rehearsal` measured there.
+
+    Args:
+        teacher: The teacher's shape.
+        student: The student's shape.
+    """
+    asked, studied = 1e-12 * teacher.products, 1e-12 * student.products
+    return Pace(
+        cores=2,
+        bfloat16=True,
+        start=0.0,
+        training=25 * asked,
+        scoring=8 * asked,
+        writing=22 * asked,
+        learning=22 * studied,
+        contrasting=38 * studied,
+        answering=10 * studied,
+        storing=5e-9,
+    )
 
 
 @dataclass(frozen=True)
@@ -70,12 +99,15 @@ class StageTime:
         processes: Shards that it falls into.
         tokens: Tokens that models read or write in all of them.
         seconds: Time that each process takes, without its start.
+        unit: Seconds of one of the units that its progress counts first: a step of a training, an
+            example, an answer.
     """
 
     name: str
     processes: int
     tokens: int
     seconds: float
+    unit: float
 
 
 @dataclass(frozen=True)
@@ -198,42 +230,49 @@ class _Times:
         stored += epochs * best + FLOAT32 * self.teacher_shape.parameters
         seconds = self.pace.training * (learned + _FORWARD_SHARE * seen)
         seconds += self.pace.storing * stored
-        return StageTime(TEACHER.name, 1, learned + seen, seconds)
+        return StageTime(TEACHER.name, 1, learned + seen, seconds, seconds / steps)
 
     def assessment(self) -> StageTime:
         """Return the time of the answers to dev, before the fine-tuning and after it."""
-        prompts = 2 * self.config.data.dev_count * self.work.questions
+        models = 2
+        prompts = models * self.config.data.dev_count * self.work.questions
         tokens = prompts * self.lengths.queried
-        return StageTime(ASSESSMENT.name, 1, tokens, tokens * self._querying)
+        seconds = tokens * self._querying
+        return StageTime(ASSESSMENT.name, 1, tokens, seconds, seconds / models)
 
     def synthesis(self) -> Iterable[StageTime]:
         """Yield the times of annotation and generation, each in shards."""
         config = self.config.synthesis
         inputs = self.config.data.unlabelled_count
         if config.mode != "generate" and inputs:
-            yield self._shards("annotation", *self._given(inputs))
+            yield self._shards("annotation", inputs, *self._given(inputs))
         if config.mode != "annotate":
             count = config.generate_count
             tokens, seconds = self._given(count)
             written = count * self.lengths.queried
-            yield self._shards(
-                "generation", tokens + written, seconds + written * self.pace.writing
-            )
+            seconds += written * self.pace.writing
+            yield self._shards("generation", count, tokens + written, seconds)
 
     def students(self, arm: str, *, share: int) -> StageTime:
         """Return the time of an arm's training and of its answers to dev."""
-        learned = self.work.learned(arm) * self.lengths.learned
-        answered = self.work.answered(arm) * self.lengths.learned
+        length = self.lengths.learned
+        learned = self.work.learned(arm) * length
+        contrasted = self.work.contrasted(arm) * length
+        answered = self.work.answered(arm) * length
         stored = self.work.students(arm) * FLOAT32 * self.student_shape.parameters
-        seconds = learned * self.pace.learning + answered * self.pace.answering
-        seconds += stored * self.pace.storing
-        return StageTime(STUDENTS.part(arm).name, 1, learned + answered, share * seconds)
+        seconds = learned * self.pace.learning + contrasted * self.pace.contrasting
+        seconds += answered * self.pace.answering + stored * self.pace.storing
+        tokens = learned + contrasted + answered
+        way, inputs = self.work.first_batch(arm)
+        pace = self.pace.contrasting if way == CONTRASTIVE else self.pace.learning
+        unit = share * inputs * length * pace
+        return StageTime(STUDENTS.part(arm).name, 1, tokens, share * seconds, unit)
 
     def predictions(self, arms: Sequence[str]) -> StageTime:
         """Return the time of the answers to test."""
         answers = len(arms) * self.config.student.seeds * self.config.data.test_count
-        tokens = answers * self.lengths.learned
-        return StageTime(PREDICTIONS.name, 1, tokens, tokens * self.pace.answering)
+        unit = self.lengths.learned * self.pace.answering
+        return StageTime(PREDICTIONS.name, 1, answers * self.lengths.learned, answers * unit, unit)
 
     @property
     def _querying(self) -> float:
@@ -248,6 +287,7 @@ class _Times:
             tokens, seconds = tokens + judged, seconds + judged * self.pace.answering
         return tokens, seconds
 
-    def _shards(self, name: str, tokens: int, seconds: float) -> StageTime:
+    def _shards(self, name: str, examples: int, tokens: int, seconds: float) -> StageTime:
         shards = self.config.synthesis.shards
-        return StageTime(name, shards, tokens, LOCAL_LOOP_WIDTH * seconds / shards)
+        seconds *= LOCAL_LOOP_WIDTH
+        return StageTime(name, shards, tokens, seconds / shards, seconds / max(examples, 1))

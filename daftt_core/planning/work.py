@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daftt_core.config import Config
 from daftt_core.config.training import (
@@ -78,12 +78,16 @@ class Work:
         return inputs * self._config.synthesis.samples
 
     def learned(self, arm: str) -> int:
-        """Return how many inputs go into the training steps of all of an arm's students."""
-        return sum(students * inputs for students, inputs in self._trainings(arm))
+        """Return how many inputs go into the plain training steps of all of an arm's students."""
+        return sum(n * inputs for n, way, inputs in self._trainings(arm) if way != CONTRASTIVE)
+
+    def contrasted(self, arm: str) -> int:
+        """Return how many inputs go into the steps of those that are trained by contrast."""
+        return sum(n * inputs for n, way, inputs in self._trainings(arm) if way == CONTRASTIVE)
 
     def students(self, arm: str) -> int:
         """Return how many students an arm trains, some to be left for others."""
-        return sum(students for students, _ in self._trainings(arm))
+        return sum(n for n, _, _ in self._trainings(arm))
 
     def answered(self, arm: str) -> int:
         """Return how many answers these students give, to dev and to what they are distilled on."""
@@ -92,8 +96,13 @@ class Work:
             answers += self._config.student.seeds * sum(self._synthetic(arm))
         return answers
 
-    def _trainings(self, arm: str) -> list[tuple[int, int]]:
-        """Return groups of students, and the inputs in the steps of each student of a group.
+    def first_batch(self, arm: str) -> tuple[str, int]:
+        """Return the way of the students that an arm trains first, and the inputs in a step."""
+        way = self._trainings(arm)[0][1]
+        return way, self._batch(way, self.labelled)
+
+    def _trainings(self, arm: str) -> list[tuple[int, str, int]]:
+        """Return groups: how many students, their way, and the inputs in the steps of each.
 
         The students of the labels alone may be trained in two ways, and where dev is small also on
         parts of the labels; the others may have a first student of another recipe, and be distilled
@@ -102,10 +111,10 @@ class Work:
         student = self._config.student
         ways = self._ways(arm)
         if arm == "real":
-            groups = [(student.seeds, self._steps(way, self.labelled)) for way in ways]
+            groups = [(student.seeds, way, self._steps(way, self.labelled)) for way in ways]
             if len(ways) > 1 and self._config.data.dev_count < ENOUGH_DEV:
                 part = self.labelled * (FOLDS - 1) // FOLDS
-                groups += [(FOLDS, self._steps(way, part)) for way in ways]
+                groups += [(FOLDS, way, self._steps(way, part)) for way in ways]
             return groups
         annotated, others = self._synthetic(arm)
         inputs = {
@@ -113,9 +122,10 @@ class Work:
             SUREST: self._steps(PLAIN, self.labelled, round(SUREST_SHARE * annotated) + others),
         }
         recipe, *rivals = student.recipes(self._task.kind, annotated)
-        groups = [(student.seeds, inputs[recipe]), *((1, inputs[rival]) for rival in rivals)]
+        groups = [(student.seeds, PLAIN, inputs[recipe])]
+        groups += [(1, PLAIN, inputs[rival]) for rival in rivals]
         if DISTILLED in ways:
-            groups.append((student.seeds, inputs[ALL]))
+            groups.append((student.seeds, DISTILLED, inputs[ALL]))
         return groups
 
     def _ways(self, arm: str) -> tuple[str, ...]:
@@ -126,9 +136,15 @@ class Work:
     def _steps(self, way: str, labelled: int, others: int = 0) -> int:
         """Return the inputs in the steps of one student."""
         config = self._config.student
+        steps = config.steps(labelled, others)
         if way == CONTRASTIVE:
-            return config.contrastive_steps(labelled) * min(CONTRASTIVE_BATCH, labelled)
-        return config.steps(labelled, others) * config.batch_size
+            steps = config.contrastive_steps(labelled)
+        return steps * self._batch(way, labelled)
+
+    def _batch(self, way: str, labelled: int) -> int:
+        if way == CONTRASTIVE:
+            return min(CONTRASTIVE_BATCH, labelled)
+        return self._config.student.batch_size
 
     def _synthetic(self, arm: str) -> tuple[int, int]:
         """Return how many annotated and how many other examples an arm adds to its labels."""
@@ -146,12 +162,17 @@ class Work:
 def with_counts(config: Config, sizes: Mapping[str, int]) -> Config:
     """Return settings that ask for the numbers of examples that the split data has.
 
+    Where it has nothing to annotate, they ask for generation alone, as the run does.
+
     Args:
         config: The run's settings.
         sizes: Examples by part, as the stage ``data`` gives them.
     """
     counts = {f"{name}_count": size for name, size in sizes.items()} | {"labelled_fraction": 0.0}
-    return config.model_copy(update={"data": config.data.model_copy(update=counts)})
+    update: dict[str, Any] = {"data": config.data.model_copy(update=counts)}
+    if not sizes["unlabelled"] and config.synthesis.mode == "both":
+        update["synthesis"] = config.synthesis.model_copy(update={"mode": "generate"})
+    return config.model_copy(update=update)
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,11 @@ def fit_contrastively(
     lesson: Lesson,
     config: StudentConfig,
     *,
+    steps: int,
     seed: int,
     name: str,
     on_step: Callable[[], None],
-) -> tuple[float, int]:
+) -> float:
     """Train a student in place from labels alone.
 
     In a batch each input is drawn to those of its label and away from all others, by the cosine of
@@ -52,12 +53,13 @@ def fit_contrastively(
         tokenizer: Its tokenizer, for padding.
         lesson: Labelled examples.
         config: The settings.
+        steps: Optimizer steps.
         seed: Seed of dropout and of the order of the examples.
         name: The student's name in an error.
         on_step: Called after each optimizer step.
 
     Returns:
-        The mean loss over the steps, and their number.
+        The mean loss over the steps.
 
     Raises:
         TrainingError: The loss is not a finite number.
@@ -66,12 +68,12 @@ def fit_contrastively(
     with only_rows(model, used_tokens(model, tokenizer, [tokens])), mean_at_once(model):
         labels = torch.tensor(lesson.dataset["labels"][:])
         vectors = _Vectors(model, tokenizer, lesson)
-        loss, steps = _train_encoder(model, vectors, labels, config, seed, name, on_step)
+        loss = _train_encoder(model, vectors, labels, config, steps, seed, name, on_step)
         model.train(False)
         with torch.inference_mode():
             found = vectors.of(list(range(len(labels)))).cpu().double()
     _fit_head(output_layer(model), found, labels)
-    return loss, steps
+    return loss
 
 
 class _Vectors:
@@ -102,11 +104,11 @@ def _train_encoder(
     vectors: _Vectors,
     labels: torch.Tensor,
     config: StudentConfig,
+    steps: int,
     seed: int,
     name: str,
     on_step: Callable[[], None],
-) -> tuple[float, int]:
-    steps = config.contrastive_steps(len(labels))
+) -> float:
     encoder: Any = model.base_model
     layers = encoder.encoder.layer[:-1]  # the last one is the mean
     weights = [*encoder.embeddings.parameters(), *layers.parameters()]
@@ -139,7 +141,7 @@ def _train_encoder(
         optimizer.step()
         schedule.step()
         on_step()
-    return total / steps, steps
+    return total / steps
 
 
 def _batches(examples: int, seed: int) -> Iterator[list[int]]:

@@ -301,8 +301,16 @@ class Students:
         tokenizer = self.template.tokenizer
         name = f"arm {self.arm!r}, seed {index}"
         if way == CONTRASTIVE:
-            train_loss, kept_step = fit_contrastively(
-                model, tokenizer, self.lesson, self.config, seed=seed, name=name, on_step=on_step
+            kept_step = self.steps(way)
+            train_loss = fit_contrastively(
+                model,
+                tokenizer,
+                self.lesson,
+                self.config,
+                steps=kept_step,
+                seed=seed,
+                name=name,
+                on_step=on_step,
             )
         else:
             train_loss, kept_step = fit(

@@ -73,6 +73,7 @@ def test_every_kind_of_work_is_measured(tmp_path):
     assert all(getattr(pace, name) > 0 for name in ("start", "training", "learning", "answering"))
     assert pace.scoring > 0
     assert pace.writing > 0
+    assert pace.contrasting > 0
 
 
 @pytest.mark.parametrize(
@@ -86,8 +87,10 @@ def test_the_teacher_is_trained_as_the_settings_say(tmp_path, settings, monkeypa
 
 def test_only_what_a_run_does_is_measured(tmp_path):
     models = _models(tmp_path)
-    labels = _rehearse("movie-reviews", _LENGTHS, synthesis_mode="annotate", **models)
+    only = {"synthesis_mode": "annotate", "student_baseline": "plain"}
+    labels = _rehearse("movie-reviews", _LENGTHS, **only, **models)
     assert labels.writing == 0
+    assert labels.contrasting == 0
     sets = _rehearse("word-classes", _LENGTHS, **models)
     assert sets.scoring > 0
 

@@ -114,12 +114,7 @@ def _with_data(config: Config) -> tuple[Config, list[Example], bool]:
         data = prepare(run, config.data)
         names = ("labelled", "unlabelled")
         examples = [e for name in names for e in read_examples(run, DATA, data.digest, name)]
-    sizes = data.result.sizes
-    config = with_counts(config, sizes)
-    if not sizes["unlabelled"] and config.synthesis.mode == "both":
-        synthesis = config.synthesis.model_copy(update={"mode": "generate"})
-        config = config.model_copy(update={"synthesis": synthesis})
-    return config, examples, data.result.gold_is_known
+    return with_counts(config, data.result.sizes), examples, data.result.gold_is_known
 
 
 def _as_json(plan: TimePlan, lengths: Lengths, pace: Pace) -> dict[str, Any]:

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from daftt_core.config import from_flat
-from daftt_core.planning import Lengths, Pace, measure_lengths, plan_times, student_shape
+from daftt_core.planning import (
+    Lengths,
+    Pace,
+    measure_lengths,
+    plan_times,
+    student_shape,
+    typical_pace,
+    with_counts,
+)
 from daftt_core.planning.settings import model_shape
 from daftt_core.planning.times import TimePlan, extend, side_by_side
 from daftt_core.planning.work import Work
@@ -24,6 +32,7 @@ _PACE = Pace(
     scoring=0.002,
     writing=0.004,
     learning=0.001,
+    contrasting=0.003,
     answering=0.0005,
     storing=0.0,
 )
@@ -51,21 +60,28 @@ _PLAIN, _CONTRASTIVE = 3 * 60 * 16, 3 * 40 * 32
 
 
 @pytest.mark.parametrize(
-    ("settings", "inputs"),
+    ("settings", "plain", "contrastive", "first"),
     [
-        ({}, _PLAIN + _CONTRASTIVE),
-        ({"student_baseline": "plain"}, _PLAIN),
-        ({"student_baseline": "contrastive"}, _CONTRASTIVE),
-        ({"student_pooling": "own"}, _PLAIN),
-        ({"student_model": "smollm2-135m-instruct"}, _PLAIN),
+        ({}, _PLAIN, _CONTRASTIVE, ("plain", 16)),
+        ({"student_baseline": "plain"}, _PLAIN, 0, ("plain", 16)),
+        ({"student_baseline": "contrastive"}, 0, _CONTRASTIVE, ("contrastive", 32)),
+        ({"student_pooling": "own"}, _PLAIN, 0, ("plain", 16)),
+        ({"student_model": "smollm2-135m-instruct"}, _PLAIN, 0, ("plain", 16)),
         # four students more for each way, of three quarters of the labels
-        ({"data_dev_count": 99}, _PLAIN + _CONTRASTIVE + 4 * (60 * 16 + 40 * 32)),
-        ({"data_labelled_count": 320}, _PLAIN + 3 * 100 * 32),
-        ({"data_labelled_count": 20}, _PLAIN + 3 * 40 * 20),
+        (
+            {"data_dev_count": 99},
+            _PLAIN + 4 * 60 * 16,
+            _CONTRASTIVE + 4 * 40 * 32,
+            ("plain", 16),
+        ),
+        ({"data_labelled_count": 320}, _PLAIN, 3 * 100 * 32, ("plain", 16)),
+        ({"data_labelled_count": 20}, _PLAIN, 3 * 40 * 20, ("plain", 16)),
     ],
 )
-def test_students_of_the_labels_alone_are_counted_in_every_way(settings, inputs):
-    assert _work(**settings).learned("real") == inputs
+def test_students_of_the_labels_alone_are_counted_in_every_way(settings, plain, contrastive, first):
+    work = _work(**settings)
+    assert (work.learned("real"), work.contrasted("real")) == (plain, contrastive)
+    assert work.first_batch("real") == first
 
 
 def test_other_arms_and_other_tasks_have_one_way():
@@ -108,7 +124,7 @@ def test_a_stages_time_is_its_tokens_times_the_pace():
     answered = 3 * 200 * 25
     assert seconds["students/gold"] == pytest.approx(0.001 * 9408 * 25 + 0.0005 * answered)
     assert seconds["students/real"] == pytest.approx(
-        0.001 * (_PLAIN + _CONTRASTIVE) * 25 + 0.0005 * 2 * answered
+        (0.001 * _PLAIN + 0.003 * _CONTRASTIVE) * 25 + 0.0005 * 2 * answered
     )
     assert seconds["predictions"] == pytest.approx(0.0005 * 5 * 3 * 1000 * 25)
 
@@ -143,6 +159,32 @@ def test_what_runs_side_by_side_counts_once():
     assert copied.seconds_of_stages == pytest.approx(plan.seconds_of_stages - 13 * 10)
 
 
+def test_a_unit_is_one_of_what_a_stage_reports_first():
+    units = {stage.name: stage.unit for stage in _plan().stages}
+    seconds = _seconds(_plan())
+    assert units["teacher"] == pytest.approx(seconds["teacher"] / 48)  # steps
+    assert units["assessment"] == pytest.approx(seconds["assessment"] / 2)  # models
+    assert units["annotation"] == pytest.approx(seconds["annotation"] / 750)  # examples a shard
+    assert units["generation"] == pytest.approx(seconds["generation"] / 300)
+    assert units["predictions"] == pytest.approx(0.0005 * 25)  # answers
+    assert units["students/real"] == pytest.approx(0.001 * 16 * 25)  # plain steps
+    assert units["students/real+both"] == pytest.approx(2 * 0.001 * 16 * 25)  # half the machine
+    contrastive = _plan(student_baseline="contrastive").stages[0]
+    assert contrastive.unit == pytest.approx(0.003 * 32 * 25)
+
+
+def test_a_typical_token_takes_as_long_as_its_products():
+    task = load_task("movie-reviews")
+    config = from_flat({"teacher_model": "smollm2-135m-instruct"})
+    teacher, student = model_shape("teacher", config.teacher.model), student_shape(config, task)
+    pace = typical_pace(teacher, student)
+    twice = typical_pace(replace(teacher, products=2 * teacher.products), student)
+    assert twice.training == pytest.approx(2 * pace.training)
+    assert twice.learning == pace.learning
+    # the backward pass has twice the products of the forward pass
+    assert pace.training / pace.scoring == pytest.approx(3, rel=0.2)
+
+
 def test_models_have_to_be_stored():
     storing, without = (_seconds(_plan(replace(_PACE, storing=each))) for each in (1e-9, 0.0))
     added = {name: storing[name] - without[name] for name in storing}
@@ -174,6 +216,14 @@ def test_a_whole_model_is_told_by_the_products_of_two_parts():
     assert extend([(4_000_000, 6.0)], 4_000_000) == 6.0
     # a disturbed measurement does not let a larger model be faster
     assert extend([(1_000_000, 7.0), (4_000_000, 6.0)], 30_000_000) == 6.0
+
+
+def test_where_nothing_is_to_be_annotated_texts_are_generated_alone():
+    sizes = {"labelled": 64, "unlabelled": 0, "dev": 200, "test": 1000}
+    config = with_counts(from_flat({"synthesis_mode": "both"}), sizes)
+    assert (config.synthesis.mode, config.data.unlabelled_count) == ("generate", 0)
+    config = with_counts(from_flat({"synthesis_mode": "both"}), {**sizes, "unlabelled": 7})
+    assert (config.synthesis.mode, config.data.unlabelled_count) == ("both", 7)
 
 
 def _lengths(task: str, examples: list[Example], tokens: int | None = None, **settings: Any):
