@@ -1,45 +1,46 @@
-"""How far a run is among its stages, and how long it may still take.
-
-What is left is told by an earlier run of the same task in the same folder, where there is one: the
-time on the clock that each of its places took. Stages in one place run side by side
-(:func:`daftt_core.stages.place_of`).
-"""
+"""How far a run is among its stages, and how long it may still take."""
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Mapping
+import math
+from collections.abc import Callable
+from typing import TypeVar
 
+from daftt_core.cli.local.time_left import TimeLeft, time_left_of
 from daftt_core.config import Config
 from daftt_core.errors import DafttError
-from daftt_core.stages import MIXTURE, PROMOTION, REPORT, STAGES, place_of, stage_of
+from daftt_core.stages import MIXTURE, PROMOTION, STAGES, place_of
 from daftt_core.telemetry import duration, log
-from daftt_core.workspace import Run, finished_stages, stage_manifest
+from daftt_core.workspace import Run
+from daftt_core.workspace.status import StageStatus
+
+T = TypeVar("T")
 
 
 class Outline:
     """The places of a run's stages, and the one that it has reached.
 
+    Stages in one place run side by side (:func:`daftt_core.stages.place_of`).
+
     Args:
         config: The run's settings.
-        expected_seconds: The time that each place may take; empty where nobody knows.
+        time_left: Tells how long it may still take; None where that is not to be known.
     """
 
-    def __init__(self, config: Config, expected_seconds: Mapping[int, float]) -> None:
+    def __init__(self, config: Config, time_left: TimeLeft | None = None) -> None:
         left_out = [MIXTURE.name] * (config.mixture.tasks == 0)
         left_out += [PROMOTION.name] * (not config.promotion.enabled)
         names = [stage.name for stage in STAGES if stage.name not in left_out]
         self._places = sorted(set(map(place_of, names)))
-        self._expected = expected_seconds
         self._place = self._places[0]
-        self._entered = time.monotonic()
+        self._time_left = time_left
 
-    def reach(self, stage: str) -> None:
-        """Note that a stage has started."""
-        place = place_of(stage)
+    def note(self, status: StageStatus) -> None:
+        """Take note of a stage's status; it may be the same as before."""
+        place = place_of(status.stage)
         if self._place < place <= self._places[-1]:
-            self._place, self._entered = place, time.monotonic()
+            self._place = place
+        self._ask(lambda time_left: time_left.note(status))
 
     @property
     def position(self) -> str:
@@ -48,41 +49,40 @@ class Outline:
         return f"stage {number} of {len(self._places)}"
 
     def __str__(self) -> str:
-        if not self._expected:
+        seconds = self._ask(lambda time_left: time_left.seconds)
+        if seconds is None:
             return self.position
-        later = sum(self._expected.get(place, 0.0) for place in self._places if place > self._place)
-        here = self._expected.get(self._place, 0.0) - (time.monotonic() - self._entered)
-        return f"{self.position}, about {duration(later + max(0.0, here))} left in all"
+        return f"{self.position}, {_roughly(seconds)} left in all"
+
+    def _ask(self, question: Callable[[TimeLeft], T]) -> T | None:
+        if self._time_left is None:
+            return None
+        try:
+            return question(self._time_left)
+        except Exception as error:  # whatever it is: an estimate must not end a run
+            log.debug("the time left is not told: %s", error)
+            return None
 
 
-def seconds_by_place(run: Run) -> dict[int, float]:
-    """Return the time on the clock that each place of a finished run took.
+def _roughly(seconds: float) -> str:
+    """Return a time in words, as exact as an estimate can be."""
+    if seconds < 60:
+        return "under 1 min"
+    limits = {300: 30, 3600: 60, math.inf: 300}
+    step = next(step for limit, step in limits.items() if seconds < limit)
+    return "about " + duration(step * round(seconds / step)).removesuffix(" 0 s")
 
-    It is the time since the place before it was finished, and no more than its stages worked: a run
-    may have been resumed days later.
 
-    Raises:
-        StorageError: A manifest cannot be read.
+def outline_of(config: Config, run: Run, earlier: Run | None) -> Outline:
+    """Return the outline of a run, with the time left if that can be told.
+
+    Args:
+        config: The run's settings.
+        run: The run.
+        earlier: A finished run of the same task on this machine, if there is one.
     """
-    ends: defaultdict[int, list[float]] = defaultdict(list)
-    work: defaultdict[int, float] = defaultdict(float)
-    for name, committed in finished_stages(run).items():
-        stage = stage_of(name)
-        manifest = stage_manifest(run, name)
-        if manifest and stage and (stage is REPORT or not stage.about_results):
-            ends[place_of(name)].append(committed)
-            work[place_of(name)] += manifest.seconds
-    seconds, before = {}, float("-inf")
-    for place in sorted(ends):
-        seconds[place] = min(work[place], max(0.0, max(ends[place]) - before))
-        before = max(before, *ends[place])
-    return seconds
-
-
-def outline_of(config: Config, earlier: Run | None) -> Outline:
-    """Return the outline of a run, with the times of an earlier one if they can be read."""
     try:
-        return Outline(config, seconds_by_place(earlier) if earlier else {})
+        return Outline(config, time_left_of(config, run, earlier))
     except DafttError as error:
         log.debug("no times of an earlier run: %s", error)
-        return Outline(config, {})
+        return Outline(config)

@@ -64,7 +64,7 @@ def _run(config: Config) -> Run:
     forget_failure(folder)
     attempt = Attempt(folder)
     introduction = f"The run's folder is {_place(run)}"
-    outline = outline_of(config, latest_like(run))
+    outline = outline_of(config, run, latest_like(run))
     parameters = {"settings": to_flat(config)}
     if run_and_show(attempt, compiled, parameters, introduction, outline=outline) != 0:
         raise explain_failure(attempt)

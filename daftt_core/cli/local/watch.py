@@ -39,10 +39,13 @@ class Watch:
         attempt: Older statuses are of an earlier attempt and are not shown.
         display: Shows the changes.
         name: Of several runs this one's, which stands before its stages.
+        outline: Is told of them as well, before the display.
     """
 
-    def __init__(self, attempt: Attempt, display: _Display, name: str = "") -> None:
-        self._attempt, self._display = attempt, display
+    def __init__(
+        self, attempt: Attempt, display: _Display, name: str = "", outline: Outline | None = None
+    ) -> None:
+        self._attempt, self._display, self._outline = attempt, display, outline
         self._prefix = f"{name}/" if name else ""
         self._seen: dict[str, str] = {}
 
@@ -51,6 +54,8 @@ class Watch:
         for status in statuses_since(self._attempt):
             stage, before = f"{self._prefix}{status.stage}", self._seen.get(status.stage)
             self._seen[status.stage] = status.state
+            if self._outline:
+                self._outline.note(status)
             if status.state == "running":
                 if before != "running":
                     self._display.started(stage)
@@ -88,11 +93,7 @@ class _Lines:
 
     def started(self, stage: str) -> None:
         self._printed[stage] = time.monotonic()
-        if self._outline is None:
-            self._say(f"{stage}: started")
-            return
-        self._outline.reach(stage)
-        self._say(f"{stage}: started ({self._outline})")
+        self._say(f"{stage}: started" + (f" ({self._outline})" if self._outline else ""))
 
     def moved(self, stage: str, snapshot: Snapshot | None) -> None:
         now = time.monotonic()
@@ -128,8 +129,6 @@ class _Bars:
         self._progress.start()
 
     def started(self, stage: str) -> None:
-        if self._outline:
-            self._outline.reach(stage)
         self._bars[stage] = self._progress.add_task(visible_line(stage), total=None, amount="")
 
     def moved(self, stage: str, snapshot: Snapshot | None) -> None:
@@ -193,7 +192,7 @@ def run_and_show(
     console.print(introduction, soft_wrap=True)
     display = display_for(console, outline)
     watches = [Watch(Attempt(folder), display, name) for name, folder in (cells or {}).items()]
-    watches = watches or [Watch(attempt, display)]
+    watches = watches or [Watch(attempt, display, outline=outline)]
 
     def look() -> None:
         for watch in watches:
