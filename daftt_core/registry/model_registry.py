@@ -72,6 +72,7 @@ def register(url: str, registry: str, task: Task, version: str) -> str:
     lineage = read_lineage(registry, task.id, version)
     promotion = TaskRegistry(registry, task.id).read().promotion_of(version)
     champion = _properties({"daftt_champion": version})
+    artifact, files = f"{task.id}-{version}", _uri(registry, task, version)
     model = _found_or_made(
         api,
         "/registered_model",
@@ -95,25 +96,22 @@ def register(url: str, registry: str, task: Task, version: str) -> str:
             "description": promotion.why if promotion else "",
             "state": "LIVE",
             "author": promotion.by if promotion else "",
-            "customProperties": _properties(_facts(lineage, promotion)),
+            "customProperties": _properties(_facts(lineage, promotion, files)),
         },
     )
-    artifacts = _call(
-        api, "GET", f"/model_versions/{made['id']}/artifacts", query={"pageSize": "100"}
+    _found_or_made(
+        api,
+        "/model_artifact",
+        {"name": artifact, "parentResourceId": made["id"]},
+        f"/model_versions/{made['id']}/artifacts",
+        {
+            "artifactType": "model-artifact",
+            "name": artifact,
+            "uri": files,
+            "modelFormatName": "huggingface",
+            "state": "LIVE",
+        },
     )
-    if not artifacts.get("items"):
-        _call(
-            api,
-            "POST",
-            f"/model_versions/{made['id']}/artifacts",
-            body={
-                "artifactType": "model-artifact",
-                "name": f"{task.id}-{version}",
-                "uri": _uri(registry, task, version),
-                "modelFormatName": "huggingface",
-                "state": "LIVE",
-            },
-        )
     if model.get("customProperties", {}).get("daftt_champion") != champion["daftt_champion"]:
         properties = {**model.get("customProperties", {}), **champion}
         path = f"/registered_models/{model['id']}"
@@ -124,8 +122,19 @@ def register(url: str, registry: str, task: Task, version: str) -> str:
 def _found_or_made(
     api: JsonApi, find: str, query: Mapping[str, str], make: str, body: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """Return what is there, or make it.
+
+    A request to make it may be refused (409) because it was made meanwhile: by another process, or
+    by an earlier attempt whose answer was lost.
+    """
     resource = api.call("GET", f"{_API}{find}", query=query)
-    return _with_id(api, resource or _call(api, "POST", make, body=body))
+    try:
+        resource = resource or _call(api, "POST", make, body=body)
+    except RemoteError:
+        resource = api.call("GET", f"{_API}{find}", query=query)
+        if resource is None:
+            raise
+    return _with_id(api, resource)
 
 
 def _call(api: JsonApi, method: str, path: str, **words: Any) -> dict[str, Any]:
@@ -144,9 +153,16 @@ def _with_id(api: JsonApi, resource: dict[str, Any]) -> dict[str, Any]:
     return resource
 
 
-def _facts(lineage: Lineage, promotion: Event | None) -> dict[str, str | float]:
+def _facts(lineage: Lineage, promotion: Event | None, files: str) -> dict[str, str | float]:
+    """Return what the properties of a version say; none is empty.
+
+    Kubeflow's UI takes a property with an empty text for a label, and shows the location of an
+    artifact in ``s3://`` only with a query (``?endpoint=``) that KServe would take for a part of
+    the name: so the files are among the properties, too.
+    """
     scores = promotion.decision.scores if promotion and promotion.decision else {}
-    return {
+    facts: dict[str, str | float] = {
+        "files": files,
         "run": lineage.run,
         "run_uri": lineage.uri,
         "arm": lineage.arm,
@@ -156,6 +172,7 @@ def _facts(lineage: Lineage, promotion: Event | None) -> dict[str, str | float]:
         "daftt": lineage.code.get("daftt", ""),
         **{f"test_{name}": score for name, score in scores.items()},
     }
+    return {name: value for name, value in facts.items() if value != ""}
 
 
 def _properties(facts: Mapping[str, str | float]) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,9 @@ From ``api/openapi/model-registry.yaml`` of kubeflow/model-registry:
   is artifactType.
 - creation answers 201, PATCH and GET 200; "Error: required: [code, message]".
 - "security: Bearer".
+
+The server itself (commit bd07139, with MariaDB) answers 404 with the code "Not Found", and 409 with
+the code "Conflict" to a second model, version or artifact of one name.
 """
 
 from __future__ import annotations
@@ -40,14 +43,16 @@ class ModelRegistry:
         url: Its address.
         token: The bearer token that it wants; empty for none.
         failing: Answers every request with this status; 0 for none.
+        is_losing: Does what it is asked for, but the answers to its POSTs are lost.
     """
 
     url: str = ""
     token: str = ""
     failing: int = 0
+    is_losing: bool = False
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    artifacts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
 
     def answer(
@@ -61,6 +66,9 @@ class ModelRegistry:
         if path == "/model_version":
             where = {"name": query["name"], "registeredModelId": query["parentResourceId"]}
             return _one(self.versions, **where)
+        if path == "/model_artifact":
+            where = {"name": query["name"], "version": query["parentResourceId"]}
+            return _one(self.artifacts, **where)
         if path == "/registered_models":
             return self._made(self.models, body, ("name",))
         if path == "/model_versions":
@@ -70,21 +78,17 @@ class ModelRegistry:
             self.models[match[1]] |= body
             return 200, self.models[match[1]]
         if match := re.fullmatch("/model_versions/(.*)/artifacts", path):
-            artifacts = self.artifacts.setdefault(match[1], [])
-            if method == "GET":
-                return 200, {"items": artifacts, "size": len(artifacts), "nextPageToken": ""}
             assert body["artifactType"] == "model-artifact"
-            artifacts.append(body)
-            return 201, body
-        return 404, {"code": "404", "message": "no such path"}
+            return self._made(self.artifacts, {**body, "version": match[1]}, ("name", "version"))
+        return 404, {"code": "Not Found", "message": "no such path"}
 
     def _made(
         self, table: dict[str, dict[str, Any]], body: dict[str, Any], key: tuple[str, ...]
     ) -> tuple[int, dict[str, Any]]:
         assert all(body[name] for name in key)
         if any(all(each[name] == body[name] for name in key) for each in table.values()):
-            return 409, {"code": "409", "message": "it exists"}
-        identity = str(len(self.models) + len(self.versions) + 1)
+            return 409, {"code": "Conflict", "message": "it exists"}
+        identity = str(len(self.models) + len(self.versions) + len(self.artifacts) + 1)
         table[identity] = {**body, "id": identity}
         return 201, table[identity]
 
@@ -93,7 +97,7 @@ def _one(table: dict[str, dict[str, Any]], **where: str) -> tuple[int, dict[str,
     for each in table.values():
         if all(each[name] == value for name, value in where.items()):
             return 200, each
-    return 404, {"code": "404", "message": "no such resource"}
+    return 404, {"code": "Not Found", "message": "no such resource"}
 
 
 def _check_properties(body: dict[str, Any]) -> None:
@@ -115,7 +119,8 @@ def model_registry() -> Iterator[ModelRegistry]:
         if not request.path.startswith(_BASE):
             return 404, {}
         path = request.path.removeprefix(_BASE)
-        return state.answer(request.method, path, request.query, request.document)
+        answer = state.answer(request.method, path, request.query, request.document)
+        return (503, {}) if state.is_losing and request.method == "POST" else answer
 
     with json_server(answer) as state.url:
         yield state

@@ -12,7 +12,7 @@ from registry_runs import finished_run, promoted
 from daftt_core.cli import main
 from daftt_core.config import from_flat
 from daftt_core.errors import ConfigError
-from daftt_core.registry import read_decision
+from daftt_core.registry import read_decision, read_lineage
 
 
 @pytest.fixture
@@ -40,7 +40,9 @@ def test_versions_of_a_task_are_registered_as_they_are_promoted(
     properties = version["customProperties"]
     assert text_of(properties, "run") == "first"
     assert properties["test_accuracy"]["double_value"] == pytest.approx(0.9)
-    (artifact,) = server.artifacts[version["id"]]
+    (artifact,) = server.artifacts.values()
+    assert artifact["version"] == version["id"]
+    assert text_of(properties, "files") == artifact["uri"]
     place = Path(artifact["uri"].removeprefix("file://"))
     assert (place / "model.safetensors").is_file()
     assert text_of(model["customProperties"], "daftt_champion") == old.version
@@ -62,6 +64,35 @@ def test_versions_of_a_task_are_registered_as_they_are_promoted(
     capsys.readouterr()
     assert main(["registry", "register", "meals", *place_of]) == 0
     assert capsys.readouterr().out.strip().endswith(f"/model_versions/{version['id']}")
+
+
+def test_what_was_made_is_found_where_the_answer_was_lost(
+    tmp_path: Path, server: ModelRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.is_losing = True
+    run, config = finished_run(tmp_path, "first", promotion_model_registry=server.url)
+    with caplog.at_level("INFO", "daftt"):
+        promoted(run, config)
+    assert "registered as" in caplog.text
+    tables = (server.models, server.versions, server.artifacts)
+    assert [len(table) for table in tables] == [1, 1, 1]
+
+
+def test_no_property_is_empty_because_the_ui_would_take_it_for_a_label(
+    tmp_path: Path, server: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``getLabels`` in kubeflow/model-registry, clients/ui/frontend."""
+    run, config = finished_run(tmp_path, "first", promotion_model_registry=server.url)
+    without = {"teacher": {}, "test_digest": ""}
+    monkeypatch.setattr(
+        "daftt_core.registry.model_registry.read_lineage",
+        lambda *words: read_lineage(*words).model_copy(update=without),
+    )
+    promoted(run, config)
+    (version,) = server.versions.values()
+    properties = version["customProperties"]
+    assert not {"teacher", "test_digest"} & set(properties)
+    assert text_of(properties, "student")
 
 
 def test_a_refused_student_is_not_registered(tmp_path: Path, server: ModelRegistry) -> None:
