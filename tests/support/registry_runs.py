@@ -168,15 +168,14 @@ def make_version(registry: Path, version: str) -> None:
 
 _RACE = """
 import sys
-sys.path[:0] = sys.argv[3:]
+sys.path.insert(0, sys.argv[3])
 from daftt_core.errors import BusyError
-from daftt_core.registry import TaskRegistry
-from registry_runs import A, decision
+from daftt_core.registry import Decision, TaskRegistry
+made = Decision.model_validate_json(sys.argv[2])
 sys.stdout.write("ready\\n"); sys.stdout.flush()
 sys.stdin.readline()
-tasks, version = TaskRegistry(sys.argv[1], "meals"), sys.argv[2]
 try:
-    tasks.promote(decision(version, A), version, "racer")
+    TaskRegistry(sys.argv[1], "meals").promote(made, made.version, "racer")
     sys.stdout.write("won")
 except BusyError as error:
     sys.stdout.write(str(error))
@@ -185,10 +184,11 @@ except BusyError as error:
 
 def race(registry: str, versions: tuple[str, ...]) -> list[str]:
     """Let processes promote a version each at the same moment; what each of them says."""
-    here = Path(__file__).parent
-    words, places = [sys.executable, "-c", _RACE, registry], [str(here), str(here.parents[1])]
+    root = str(Path(__file__).parents[2])
+    words = [sys.executable, "-c", _RACE, registry]
+    decisions = [decision(version, A).model_dump_json() for version in versions]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    racers = [subprocess.Popen([*words, version, *places], **pipes) for version in versions]
+    racers = [subprocess.Popen([*words, made, root], **pipes) for made in decisions]
     try:
         for racer in racers:
             assert racer.stdout is not None

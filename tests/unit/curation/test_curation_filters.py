@@ -332,5 +332,6 @@ def test_ten_thousand_examples_are_not_compared_with_each_other() -> None:
     many = [
         made(f"film number {i} is about the plot of film {i}", "annotated") for i in range(10_000)
     ]
-    heldout = [f"a test sentence with its number {i} and no more" for i in range(1000)]
+    # they share no word with the films: each film would be compared with every one that shares some
+    heldout = [f"a test sentence with its count {i} and no more" for i in range(1000)]
     assert len(run_filters(many, around(heldout=heldout)).kept) == 10_000
