@@ -39,10 +39,16 @@ class SynthesisConfig(Section):
     correct_prior: bool = True
     """Divide the teacher's preference for some labels, measured on inputs without content, out
     of its answers."""
+    channel_labels: int = Field(default=8, ge=0, le=1000)
+    """Up to so many labels, a teacher that has learned to write inputs also says how probable each
+    input is after each label (a noisy channel), which counts beside its answer as far as dev
+    prefers that; it reads an input once more for each label. 0: never. Without effect where an
+    input may have several labels, and for texts."""
     second_opinion: bool = True
-    """Let the students of the labels alone judge each input beside the teacher: both opinions are
-    combined as fits dev best, and the teacher's alone is taken where dev does not prefer that.
-    Without effect where an input may have several labels, and for texts."""
+    """Let the students of the labels alone, and a regression on the embeddings of their untrained
+    model, judge each input beside the teacher: the opinions are combined as fits dev best, and the
+    teacher's alone is taken where dev does not prefer that. Without effect where an input may have
+    several labels, and for texts."""
     min_precision: Share = 0.0
     """Share of labels that should be right, as measured on dev: below the confidence that
     reaches it the teacher gives no label. 0: it always gives one."""

@@ -6,12 +6,13 @@ An engine scores given answers and writes new ones. Synthesis does not see which
 from daftt_core.engines.encoding import encode, encode_all
 from daftt_core.engines.engine import Completion, Engine, PromptError, PromptRefusedError
 from daftt_core.engines.factory import ENGINES, OpenEngine, open_engine, open_local
-from daftt_core.engines.labelling import LabelScorer, LabelSetScorer
+from daftt_core.engines.labelling import ChannelScorer, LabelScorer, LabelSetScorer
 from daftt_core.engines.local import LocalEngine
 from daftt_core.engines.server import ServerEngine
 
 __all__ = [
     "ENGINES",
+    "ChannelScorer",
     "Completion",
     "Engine",
     "LabelScorer",

@@ -310,6 +310,55 @@ class _Echo(AnswerScores):
         return (log_probs.tokens or ())[:end], (log_probs.token_logprobs or ())[:end]
 
 
+class TextScores:
+    """Log-probabilities of long texts after prompts, from a server that echoes chosen tokens.
+
+    Prompt and text are cut into tokens by ``/tokenize`` and sent together; the text's tokens are
+    the last of the echo. vLLM and SGLang do so; llama.cpp's server echoes nothing.
+    """
+
+    def __init__(self, api: CompletionsApi, model: str) -> None:
+        self._api, self._model = api, model
+
+    def works(self) -> bool:
+        """Return whether the server offers this."""
+        try:
+            return math.isfinite(self.score(self.tokens_of(_PROBE), self.tokens_of(" blue")))
+        except (ModelError, PromptRefusedError, RemoteError) as problem:
+            log.debug("the server at %s does not echo tokens: %s", self._api.root, problem)
+            return False
+
+    def tokens_of(self, text: str, *, special: bool = False) -> list[int]:
+        """Return a text's tokens, with those that the model expects around it if ``special``."""
+        return _tokens(self._api, self._model, text, special=special)
+
+    def score(self, prompt: Sequence[int], text: Sequence[int]) -> float:
+        """Return the log-probability of a text's tokens after a prompt's.
+
+        Raises:
+            ModelError: The server leaves one of them out.
+        """
+        body = {
+            "model": self._model,
+            "prompt": [[*prompt, *text]],
+            "max_tokens": 1,  # none at all would mean endless to some servers
+            "temperature": 0,
+            "echo": True,
+            "logprobs": 1,
+        }
+        answer = self._api.post("/v1/completions", body, Completions)
+        log_probs = answer.choices[0].logprobs or LogProbs()
+        written = None if answer.usage is None else answer.usage.completion_tokens
+        known = (log_probs.token_logprobs or ())[len(prompt) : len(prompt) + len(text)]
+        echoed = len(log_probs.token_logprobs or ()) - (written or 0)
+        if written is None or echoed != len(prompt) + len(text) or None in known:
+            raise ModelError(
+                f"the model's server at {self._api.root} leaves out the log-probability of a token "
+                "of a text"
+            )
+        return sum(value for value in known if value is not None)
+
+
 class _Forced(_ByTokens):
     name = "forcing their tokens"
 

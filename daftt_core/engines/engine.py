@@ -82,6 +82,23 @@ class Engine(Protocol):
         """
         ...
 
+    def read(
+        self, prompts: Sequence[Prompt], texts: Sequence[str], most_tokens: int
+    ) -> NDArray[np.float64] | None:
+        """Return the log-probability of each of many texts after each of few prompts.
+
+        Args:
+            prompts: The prompts; their own answers are ignored.
+            texts: What may follow, with its leading space.
+            most_tokens: Tokens that are read of a text, at most; as many after one prompt as after
+                another.
+
+        Returns:
+            Natural logarithms, of shape [texts, prompts]: the sum over the tokens that were read,
+            without an end mark. None if the engine cannot tell.
+        """
+        ...
+
     def write(
         self,
         prompts: Sequence[Prompt],

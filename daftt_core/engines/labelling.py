@@ -11,10 +11,11 @@ from scipy.special import expit, log_softmax, logit, logsumexp
 from daftt_core.engines.engine import Engine
 from daftt_core.errors import ModelError
 from daftt_core.records import Example
-from daftt_core.tasks import NO, YES, Task, answer_prompt, answer_prompts
+from daftt_core.tasks import NO, YES, Task, answer_prompt, answer_prompts, writing_prompt
 
 _CONTENT_FREE = ("N/A", "[MASK]", "")
 _LEAST, _MOST_ODDS = 1e-9, 700.0  # exp() of more is infinite
+_CHANNEL_TOKENS = 128  # of an input, at most: what follows rarely changes which label fits best
 
 
 class _Scorer:
@@ -64,6 +65,36 @@ class LabelScorer(_Scorer):
         prompts = [answer_prompt(self._task, example) for example in examples]
         answers = [f" {label.verbalizer}" for label in self._task.labels]
         return np.asarray(log_softmax(_checked(self._engine.score(prompts, answers)), axis=1))
+
+
+class ChannelScorer:
+    """Computes how well each label explains an input: the teacher is asked the other way round.
+
+    A small model may be a poor judge of labels and still know what an input of each label looks
+    like. By Bayes' rule, with labels that are equally frequent, the probability that it gives to
+    the input after each label says the same as that of the label after the input: a *noisy channel*
+    (S. Min et al. 2022, "Noisy Channel Language Model Prompting for Few-Shot Text Classification",
+    arXiv 2108.04106). The prompts are those by which new inputs are requested, which a teacher that
+    was tuned in both directions knows.
+
+    Args:
+        engine: Queries the teacher.
+        task: A classification task; an input has one of its labels.
+    """
+
+    def __init__(self, engine: Engine, task: Task) -> None:
+        self._engine, self._task = engine, task
+
+    def log_probs(self, examples: Sequence[Example]) -> NDArray[np.float64] | None:
+        """Return uncalibrated log-probabilities of the task's labels, of shape [examples, labels].
+
+        They are far too sure, as the tokens of an input count as if each were a sign of its own;
+        calibration mends that. None if the engine cannot tell.
+        """
+        prompts = [writing_prompt(self._task, None, label) for label in self._task.label_names]
+        texts = [writing_prompt(self._task, example).answer or "" for example in examples]
+        scores = self._engine.read(prompts, texts, _CHANNEL_TOKENS)
+        return None if scores is None else np.asarray(log_softmax(_checked(scores), axis=1))
 
 
 class LabelSetScorer(_Scorer):

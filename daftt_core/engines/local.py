@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +26,9 @@ from daftt_core.tasks import Prompt
 from daftt_core.telemetry import count_tokens, log
 
 _ALIBI = frozenset({"bloom", "mpt"})
+_READ_TOKENS = 2048
+"""Tokens of texts that are read in one forward pass, at most: each has a score for every token of
+the vocabulary."""
 
 
 class LocalEngine:
@@ -93,6 +96,30 @@ class LocalEngine:
             count_tokens(read=prompt_tokens + len(rows) * len(tree.tokens))
             waiting = waiting[len(rows) :]
         return scores
+
+    @torch.inference_mode()
+    def read(
+        self, prompts: Sequence[Prompt], texts: Sequence[str], most_tokens: int
+    ) -> NDArray[np.float64]:
+        """See :meth:`Engine.read`."""
+        asking = self._encode(prompts, reserve=1)
+        longest = max(len(prompt.prefix) + len(prompt.rest) for prompt in asking)
+        room = min(most_tokens, self._max_length - longest)
+        tokens = self._tokenizer(list(texts), add_special_tokens=False).input_ids
+        pairs = [_Pair(prompt.rest, list(ids[:room])) for ids in tokens for prompt in asking]
+        scores = np.empty(len(pairs))
+        waiting = sorted(range(len(pairs)), key=lambda row: -pairs[row].width)
+        while waiting:
+            width = pairs[waiting[0]].width
+            rows = waiting[: min(self._rows(width), max(1, _READ_TOKENS // width))]
+            try:
+                scores[rows] = self._read(asking[0].prefix, [pairs[row] for row in rows])
+            except (RuntimeError, MemoryError) as error:
+                self._shrink(error, len(rows), width)
+                continue
+            count_tokens(read=sum(pairs[row].width for row in rows))
+            waiting = waiting[len(rows) :]
+        return scores.reshape(len(texts), len(prompts))
 
     @torch.inference_mode()
     def write(
@@ -193,16 +220,7 @@ class LocalEngine:
 
     def _score(self, tree: AnswerTree, encoded: Sequence[Encoded]) -> NDArray[np.float64]:
         """Return log-probabilities of the tree's answers, [prompts, answers], in one pass."""
-        prefix = encoded[0].prefix
-        width = max(len(row.rest) for row in encoded)
-        gaps = torch.tensor([width - len(row.rest) for row in encoded])
-        ids = torch.tensor([[0] * (width - len(row.rest)) + row.rest for row in encoded])
-        ids = torch.cat([ids, torch.tensor([tree.tokens] * len(encoded), dtype=torch.long)], dim=1)
-        depths = torch.tensor(tree.depths, dtype=torch.long)
-        within = torch.cat([torch.arange(width), width - 1 + depths])
-        positions = (len(prefix) + within - gaps.unsqueeze(1)).clamp(min=0)
-        forward = self._forward_joined if self._joins_rows else self._forward_padded
-        logits = forward(tree, prefix, ids, positions, gaps)
+        logits = self._logits(tree, encoded[0].prefix, [row.rest for row in encoded])
         totals = logits.logsumexp(-1).double().cpu()
         columns = []
         for steps in tree.steps:
@@ -211,10 +229,49 @@ class LocalEngine:
             columns.append(logits[:, places, tokens].double().cpu() - totals[:, places])
         return np.stack([column.sum(1).numpy() for column in columns], axis=1)
 
-    def _forward_padded(
-        self, tree: AnswerTree, prefix: list[int], ids: Tensor, positions: Tensor, gaps: Tensor
+    def _read(self, prefix: list[int], pairs: Sequence[_Pair]) -> NDArray[np.float64]:
+        """Return log-probabilities of texts after prompts that begin with a prefix, in one pass."""
+        places = max(len(pair.text) for pair in pairs)
+        rows = [[*pair.asking, *pair.text[:-1]] for pair in pairs]
+        logits = self._logits(AnswerTree.of([]), prefix, rows, places)
+        padded = [[0] * (places - len(pair.text)) + pair.text for pair in pairs]
+        tokens = torch.tensor(padded, device=logits.device).unsqueeze(-1)
+        log_probs = (logits.gather(-1, tokens).squeeze(-1) - logits.logsumexp(-1)).double().cpu()
+        real = torch.arange(places) >= torch.tensor([[places - len(pair.text)] for pair in pairs])
+        return np.asarray(torch.where(real, log_probs, 0.0).sum(dim=1))
+
+    def _logits(
+        self, tree: AnswerTree, prefix: list[int], rests: Sequence[list[int]], more: int = 1
     ) -> Tensor:
-        """Return logits at the tree's places, of shape [rows, places, vocabulary]."""
+        """Return logits of what follows, of shape [rows, places, vocabulary].
+
+        Args:
+            tree: Answers that stand side by side after each row.
+            prefix: Tokens before each row.
+            rests: The rows' own tokens.
+            more: After how many tokens of a row, its last ones, what follows is looked at; those
+                of a shorter row mean nothing.
+        """
+        width = max(map(len, rests))
+        gaps = torch.tensor([width - len(row) for row in rests])
+        ids = torch.tensor([[0] * (width - len(row)) + row for row in rests])
+        ids = torch.cat([ids, torch.tensor([tree.tokens] * len(rests), dtype=torch.long)], dim=1)
+        depths = torch.tensor(tree.depths, dtype=torch.long)
+        within = torch.cat([torch.arange(width), width - 1 + depths])
+        positions = (len(prefix) + within - gaps.unsqueeze(1)).clamp(min=0)
+        forward = self._forward_joined if self._joins_rows else self._forward_padded
+        return forward(tree, prefix, ids, positions, gaps, len(tree.tokens) + more)
+
+    def _forward_padded(
+        self,
+        tree: AnswerTree,
+        prefix: list[int],
+        ids: Tensor,
+        positions: Tensor,
+        gaps: Tensor,
+        places: int,
+    ) -> Tensor:
+        """Return logits at the last places, of shape [rows, places, vocabulary]."""
         device = self._model.device
         output = self._model(
             input_ids=ids.to(device),
@@ -222,17 +279,22 @@ class LocalEngine:
             position_ids=positions.to(device),
             past_key_values=shared_by_rows(self._prefix(prefix)),
             use_cache=True,
-            logits_to_keep=len(tree.tokens) + 1,
+            logits_to_keep=places,
         )
         logits: Tensor = output.logits.float()
         return logits
 
     def _forward_joined(
-        self, tree: AnswerTree, prefix: list[int], ids: Tensor, positions: Tensor, gaps: Tensor
+        self,
+        tree: AnswerTree,
+        prefix: list[int],
+        ids: Tensor,
+        positions: Tensor,
+        gaps: Tensor,
+        places: int,
     ) -> Tensor:
         """Return the same from a model that accepts joined rows."""
         rows, width = ids.shape
-        places = len(tree.tokens) + 1
         real = torch.arange(width) >= gaps.unsqueeze(1)
         ends = (real.flatten().cumsum(0) - 1).view(rows, width)[:, -places:]
         output = self._model(
@@ -240,7 +302,7 @@ class LocalEngine:
             attention_mask=self._mask(tree, 0, width - len(tree.tokens), gaps),
             position_ids=positions[real].unsqueeze(0),
             use_cache=False,
-            logits_to_keep=ends.flatten(),
+            logits_to_keep=ends.flatten().clamp(min=0),
             joined=Joined(self._prefix(prefix), (rows, width), real.flatten().nonzero().squeeze(1)),
         )
         logits: Tensor = output.logits.float().view(rows, places, -1)
@@ -262,6 +324,18 @@ class LocalEngine:
         dtype = self._model.dtype
         mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, torch.finfo(dtype).min)
         return mask.unsqueeze(1).to(self._model.device)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A text to be read after a prompt: tokens of the prompt after its prefix, and of the text."""
+
+    asking: list[int]
+    text: list[int]
+
+    @property
+    def width(self) -> int:
+        return len(self.asking) + len(self.text)
 
 
 def _longest_first(encoded: Sequence[Encoded]) -> list[int]:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from daftt_core.engines.answer_scores import AnswerScores, find_way
+from daftt_core.engines.answer_scores import AnswerScores, TextScores, find_way
 from daftt_core.engines.completions_api import CompletionsApi
 from daftt_core.engines.engine import Completion, PromptError, PromptTooLongError
 from daftt_core.engines.server_answers import Completions
@@ -51,6 +51,8 @@ class ServerEngine:
         self._model = model
         self._concurrency = concurrency
         self._ways: dict[tuple[str, ...], AnswerScores] = {}
+        self._texts = TextScores(api, model)
+        self._reads: bool | None = None  # not known yet
         self._refused: dict[tuple[object, ...], PromptError] = {}
         self._shown: dict[Prompt, float] = {}  # of prompts that were cut
 
@@ -71,6 +73,27 @@ class ServerEngine:
         way = self._ways[key]
         rows = self._map(lambda prompt: self._query(prompt, key, way.score)[0], prompts)
         return np.array(rows, dtype=np.float64).reshape(len(prompts), len(answers))
+
+    def read(
+        self, prompts: Sequence[Prompt], texts: Sequence[str], most_tokens: int
+    ) -> NDArray[np.float64] | None:
+        """See :meth:`Engine.read`.
+
+        Raises:
+            PromptError: The server does not answer one of the requests.
+            RemoteError: The server cannot be reached, or refuses.
+        """
+        if self._reads is None:
+            self._reads = self._texts.works()
+        if not self._reads:
+            return None
+        asking = [self._texts.tokens_of(p.asking(len(p.solved)), special=True) for p in prompts]
+
+        def read_text(text: str) -> list[float]:
+            tokens = self._texts.tokens_of(text)[:most_tokens]
+            return [self._texts.score(prompt, tokens) for prompt in asking]
+
+        return np.array(self._map(read_text, texts), dtype=np.float64)
 
     def write(
         self,

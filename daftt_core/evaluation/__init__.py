@@ -5,10 +5,12 @@ line imports this package only to read a result, and should start at once.
 """
 
 from daftt_core.evaluation.calibration import (
+    OPINIONS,
     Abstention,
     Assessment,
     Calibration,
     LabelSetCalibration,
+    Opinion,
     ReliabilityBin,
     expected_calibration_error,
     fit_calibration,
@@ -39,6 +41,7 @@ __all__ = [
     "GOLD_ARM",
     "LABEL_ISSUES",
     "MOST_VALUES",
+    "OPINIONS",
     "REAL_ARM",
     "SMALL",
     "Abstention",
@@ -51,6 +54,7 @@ __all__ = [
     "Interval",
     "LabelIssue",
     "LabelSetCalibration",
+    "Opinion",
     "ReliabilityBin",
     "Slice",
     "SliceScore",

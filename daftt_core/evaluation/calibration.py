@@ -268,6 +268,32 @@ def _least(
     return float(ranked[reached[-1]]) if len(reached) else None
 
 
+TEACHER_ALONE = "teacher"
+OPINIONS = {
+    TEACHER_ALONE: "the teacher",
+    "channel": "the teacher, asked the other way round",
+    "students": "the students of the labels alone",
+    "embeddings": "a regression on embeddings",
+}
+"""Whose opinion of a label may count, and in which order their weights are."""
+
+
+class Opinion(BaseModel):
+    """What somebody's labels are worth on dev.
+
+    Attributes:
+        name: One of :data:`OPINIONS`.
+        dev_score: The score of that opinion alone, calibrated, as in :class:`Assessment`.
+        weight: Its weight in the labels that are given; None where it is not heard.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    name: str
+    dev_score: float
+    weight: float | None = None
+
+
 class Assessment(BaseModel):
     """How good the teacher is on dev, and whether its confidence can be believed.
 
@@ -277,8 +303,8 @@ class Assessment(BaseModel):
         teacher: Description of the model that teaches.
         dev_score: Its score; of a classifier after calibration, each half of dev being scored with
             the calibration that was fitted on the other half.
-        labels_dev_score: In the same way the score of the labels that are given, where the students
-            have a say in them; else None.
+        labels_dev_score: In the same way the score of the labels that are given, where others than
+            the teacher, as it is asked first, have a say in them; else None.
         tuned_dev_score: The score of the tuned teacher where another model teaches; else None.
         untuned_dev_score: The score of the model the tuned teacher was made from.
         baseline_dev_score: Mean score of the students trained on the real examples alone.
@@ -290,7 +316,10 @@ class Assessment(BaseModel):
         label_prior: Probability of each label on inputs without content; empty for text outputs.
         calibration: Weights and biases fitted on all of dev; None for text outputs and sets.
         label_sets: The same of each label, and its threshold, where outputs are sets of labels.
-        baseline: Digest of the baseline's students, whose opinion counts; empty where it does not.
+        opinions: Whose opinions of a label there were; empty where the teacher alone was asked, and
+            in assessments of versions that did not list them.
+        baseline: Digest of the baseline's students, where their opinion or that of the regression
+            beside them counts; else empty.
         abstention: Below which confidence no label is given, where a precision is required.
         ece_before: Expected calibration error of the raw distribution.
         ece_after: The same after calibration, on the halves as above.
@@ -316,6 +345,7 @@ class Assessment(BaseModel):
     label_sets: LabelSetCalibration | None = Field(
         default=None, exclude_if=lambda value: value is None
     )
+    opinions: tuple[Opinion, ...] = ()
     baseline: str = ""
     abstention: Abstention | None = None
     ece_before: float | None = None
@@ -327,6 +357,13 @@ class Assessment(BaseModel):
     def tuned(self) -> float:
         """Score of the tuned teacher, whether it teaches or not."""
         return self.dev_score if self.tuned_dev_score is None else self.tuned_dev_score
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """Whose opinions make the labels, in the order of the calibration's weights."""
+        if self.opinions:
+            return tuple(each.name for each in self.opinions if each.weight is not None)
+        return (TEACHER_ALONE, "students") if self.baseline else (TEACHER_ALONE,)
 
     @property
     def taught_dev_score(self) -> float:

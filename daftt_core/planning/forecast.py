@@ -172,14 +172,15 @@ class _Stages:
         inference = self._teacher_inference()
         questions = data.dev_count * self._work.questions
         # before and after the fine-tuning
-        yield self._stage(ASSESSMENT.name, inference, self._answered(2 * questions))
+        asked = 2 * questions + self._work.channel_reads(data.dev_count)
+        yield self._stage(ASSESSMENT.name, inference, self._answered(asked))
         judged = self._with_students(inference)
         if synthesis.mode != "generate" and data.unlabelled_count:
-            tokens = self._answered(self._work.outputs(data.unlabelled_count))
+            tokens = self._judged(data.unlabelled_count)
             yield self._stage("annotation", judged, tokens)
         if synthesis.mode != "annotate":
             count = synthesis.generate_count
-            tokens = self._written(count) + self._answered(self._work.outputs(count))
+            tokens = self._written(count) + self._judged(count)
             yield self._stage("generation", judged, tokens)
         yield self._train_students(arms)
         yield self._predict(arms)
@@ -194,6 +195,11 @@ class _Stages:
         teacher = self._config.teacher
         examples = self._work.taught + self._work.mixed_in
         return teacher.epochs * examples * self._tokens(teacher.max_length)
+
+    def _judged(self, inputs: int) -> int:
+        """Return the tokens that the teacher reads and writes to give inputs their outputs."""
+        work = self._work
+        return self._answered(work.outputs(inputs) + work.channel_reads(inputs))
 
     def _answered(self, outputs: int) -> int:
         """Return the tokens of outputs of the task: labels are scored, texts are written."""
@@ -217,10 +223,8 @@ class _Stages:
         )
 
     def _with_students(self, inference: MemoryParts) -> MemoryParts:
-        """Add the students of the labels alone, where they judge beside the teacher."""
-        if self._task.kind != "classification" or not self._config.synthesis.second_opinion:
-            return inference
-        weights = self._config.student.seeds * FLOAT32 * self._student.parameters
+        """Add the students of the labels alone and others that judge beside the teacher."""
+        weights = self._work.others() * FLOAT32 * self._student.parameters
         return replace(inference, parameters=inference.parameters + weights)
 
     def _train_students(self, arms: Sequence[str]) -> StagePlan:

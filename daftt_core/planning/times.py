@@ -235,7 +235,8 @@ class _Times:
     def assessment(self) -> StageTime:
         """Return the time of the answers to dev, before the fine-tuning and after it."""
         models = 2
-        prompts = models * self.config.data.dev_count * self.work.questions
+        dev = self.config.data.dev_count
+        prompts = models * dev * self.work.questions + self.work.channel_reads(dev)
         tokens = prompts * self.lengths.queried
         seconds = tokens * self._querying
         return StageTime(ASSESSMENT.name, 1, tokens, seconds, seconds / models)
@@ -279,13 +280,12 @@ class _Times:
         return self.pace.scoring if self.task.is_classification else self.pace.writing
 
     def _given(self, inputs: int) -> tuple[int, float]:
-        """Return tokens and seconds of the teacher's outputs, and of the students' opinion."""
-        tokens = self.work.outputs(inputs) * self.lengths.queried
-        seconds = tokens * self._querying
-        if self.task.kind == "classification" and self.config.synthesis.second_opinion:
-            judged = inputs * self.config.student.seeds * self.lengths.learned
-            tokens, seconds = tokens + judged, seconds + judged * self.pace.answering
-        return tokens, seconds
+        """Return tokens and seconds of the teacher's outputs, and of what others say of them."""
+        asked = self.work.outputs(inputs) + self.work.channel_reads(inputs)
+        tokens = asked * self.lengths.queried
+        judged = inputs * self.work.others() * self.lengths.learned
+        seconds = tokens * self._querying + judged * self.pace.answering
+        return tokens + judged, seconds
 
     def _shards(self, name: str, examples: int, tokens: int, seconds: float) -> StageTime:
         shards = self.config.synthesis.shards

@@ -77,6 +77,20 @@ class Work:
             return inputs * self.questions
         return inputs * self._config.synthesis.samples
 
+    def channel_reads(self, inputs: int) -> int:
+        """Return how often the teacher reads one of so many inputs after a label."""
+        labels, synthesis = len(self._task.labels), self._config.synthesis
+        if self._task.kind != "classification" or labels > synthesis.channel_labels:
+            return 0
+        asked = self._config.teacher.directions == "both" or synthesis.engine == "server"
+        return inputs * labels if asked else 0
+
+    def others(self) -> int:
+        """Return how many models judge inputs beside the teacher: students, and a regression."""
+        if self._task.kind != "classification" or not self._config.synthesis.second_opinion:
+            return 0
+        return self._config.student.seeds + self._pooled
+
     def learned(self, arm: str) -> int:
         """Return how many inputs go into the plain training steps of all of an arm's students."""
         return sum(n * inputs for n, way, inputs in self._trainings(arm) if way != CONTRASTIVE)
@@ -129,9 +143,12 @@ class Work:
         return groups
 
     def _ways(self, arm: str) -> tuple[str, ...]:
-        config = self._config.student
-        pooled = config.pooling == "mean" and self._student.architecture in POOLED
-        return config.ways(arm, self._task.kind, pooled=pooled)
+        return self._config.student.ways(arm, self._task.kind, pooled=self._pooled)
+
+    @property
+    def _pooled(self) -> bool:
+        """Whether the students read the mean over an input's tokens."""
+        return self._config.student.pooling == "mean" and self._student.architecture in POOLED
 
     def _steps(self, way: str, labelled: int, others: int = 0) -> int:
         """Return the inputs in the steps of one student."""

@@ -8,6 +8,7 @@ from daftt_core.config import SynthesisConfig
 from daftt_core.config.synthesis import NOVELTY_WINDOW
 from daftt_core.evaluation import (
     MOST_VALUES,
+    OPINIONS,
     REAL_ARM,
     SMALL,
     Abstention,
@@ -193,10 +194,12 @@ def gate_sentences(assessment: Assessment) -> str:
         unclear = assessment.passed and assessment.gain_low <= 0
         text += ", so which is better cannot be told." if unclear else "."
     if together and assessment.calibration is not None:
-        first, second = assessment.calibration.weights
+        weights = zip(assessment.heard, assessment.calibration.weights, strict=True)
+        *others, last = (f"{OPINIONS[name]} ({weight:.2f})" for name, weight in weights)
+        heard = f"{', '.join(others)} and {last}" if others else last
         text += (
-            f" A label is the joint opinion of the teacher (weight {first:.2f}) and of those "
-            f"students ({second:.2f}), which dev prefers to the teacher's alone."
+            f" A label is the opinion, by weights fitted on dev, of {heard}; dev prefers it to the "
+            "teacher's alone."
         )
     return text
 

@@ -72,7 +72,7 @@ def fit_contrastively(
         model.train(False)
         with torch.inference_mode():
             found = vectors.of(list(range(len(labels)))).cpu().double()
-    _fit_head(output_layer(model), found, labels)
+    fit_head(output_layer(model), found, labels)
     return loss
 
 
@@ -176,7 +176,7 @@ def _contrast(vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return losses.sum() / (partners > 0).sum().clamp(min=1)
 
 
-def _fit_head(layer: torch.nn.Linear, vectors: torch.Tensor, labels: torch.Tensor) -> None:
+def fit_head(layer: torch.nn.Linear, vectors: torch.Tensor, labels: torch.Tensor) -> None:
     """Set a linear layer to the logistic regression of labels on vectors, with an L2 penalty.
 
     The problem is convex, so it has one solution, whatever the seed.

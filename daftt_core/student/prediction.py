@@ -260,13 +260,12 @@ def answer(
         ModelError: The student's scores are NaN.
     """
     lengths = questions.dataset["length"][:]
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
     rows = questions.dataset.remove_columns("length").to_list()
     side = "left" if reading.continues else "right"  # the output must follow the input at once
     answers: dict[int, Answer] = {}
     cached = reading.task.is_classification and model.device.type == "cpu"
     with mean_at_once(model), torch.inference_mode():
-        for batch in _batches(order, lengths, _BATCH_TOKENS if cached else math.inf):
+        for batch in in_batches(lengths, _BATCH_TOKENS if cached else math.inf):
             inputs = tokenizer.pad(
                 [rows[index] for index in batch], return_tensors="pt", padding_side=side
             ).to(model.device)
@@ -281,12 +280,15 @@ def answer(
     return [answers[index] for index in range(len(lengths))]
 
 
-def _batches(
-    order: Sequence[int], lengths: Sequence[int], most_tokens: float
-) -> Iterator[list[int]]:
-    """Yield examples, shortest first, in batches that hold so many tokens with their padding."""
+def in_batches(lengths: Sequence[int], most_tokens: float = _BATCH_TOKENS) -> Iterator[list[int]]:
+    """Yield the indices of texts, shortest first, in batches for one forward pass.
+
+    Args:
+        lengths: Tokens of each text.
+        most_tokens: Tokens of a batch, padding included, at most; a single text may be longer.
+    """
     batch: list[int] = []
-    for index in order:
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         too_long = (len(batch) + 1) * lengths[index] > most_tokens
         if batch and (len(batch) == _BATCH_SIZE or too_long):
             yield batch

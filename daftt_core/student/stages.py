@@ -25,6 +25,7 @@ from daftt_core.stages import (
     PredictionsResult,
     StudentsResult,
 )
+from daftt_core.student.embeddings import EMBEDDINGS, EmbeddingRegression
 from daftt_core.student.lessons import Lesson, read_arm
 from daftt_core.student.prediction import Questions
 from daftt_core.student.seeds import Students
@@ -43,9 +44,10 @@ def train_arm(
     the better, and learn from what dev prefers.
 
     Stage ``students/<arm>`` gets the model folders ``seed-0``, ``seed-1``, ... and
-    ``dev-predictions.jsonl``. A student is committed as soon as it is trained, so an arm that was
-    interrupted resumes with the others. A seed gives the same student whatever the other seeds
-    do, and means the same start and order in every arm.
+    ``dev-predictions.jsonl``; that of the labels alone also ``embeddings``, a regression that may
+    be asked about labels beside them. A student is committed as soon as it is trained, so an arm
+    that was interrupted resumes with the others. A seed gives the same student whatever the other
+    seeds do, and means the same start and order in every arm.
 
     Args:
         run: The run.
@@ -76,6 +78,11 @@ def train_arm(
         )
         lesson = Lesson.of(run.task, config, arm, template, collected, dev)
         trained = Students(run, config, arm, template, collected, lesson, dev, folder).take_best()
+        if arm == REAL_ARM and template.pooled and not run.task.is_multilabel:
+            regression = EmbeddingRegression.fit(
+                template, run.task, collected.examples, config.max_length
+            )
+            regression.save(folder / EMBEDDINGS)
         answers = chain.from_iterable(trained.answers)
         write_jsonl(folder / "dev-predictions.jsonl", answers)
         metric = run.task.primary_metric

@@ -7,24 +7,25 @@ the *medoid* is kept: the one whose mean agreement with the others is greatest.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from daftt_core.config import StudentConfig, SynthesisConfig
-from daftt_core.engines import Completion, Engine, LabelScorer, LabelSetScorer
-from daftt_core.errors import DataError
+from daftt_core.engines import ChannelScorer, Completion, Engine, LabelScorer, LabelSetScorer
+from daftt_core.errors import DataError, ModelError
 from daftt_core.evaluation import REAL_ARM
 from daftt_core.evaluation.calibration import Abstention, Assessment
 from daftt_core.records import Example, SyntheticExample, TextSample, normalize, seed_for
 from daftt_core.records.words import words_of
 from daftt_core.stages import ASSESSMENT, STUDENTS
-from daftt_core.student import Panel
+from daftt_core.student import EMBEDDINGS, EmbeddingRegression, Panel
 from daftt_core.tasks import Form, answer_prompt, answer_prompts, parse_answer
 from daftt_core.workspace import Run, read_stage
 
@@ -72,6 +73,14 @@ def medoid(samples: Sequence[TextSample]) -> int | None:
         key=lambda index: (samples[index].agreement, samples[index].probability, -index),
         default=None,
     )
+
+
+class _Judge(Protocol):
+    """Has an opinion of labels."""
+
+    def log_probs(self, examples: Sequence[Example], /) -> NDArray[np.float64] | None:
+        """Return log-probabilities, of shape [examples, labels]; None if there is no opinion."""
+        ...
 
 
 class Outputs:
@@ -212,10 +221,10 @@ class Outputs:
 
 
 class _Judges:
-    """The teacher and, where dev prefers that, the students of the labels alone.
+    """The teacher and whoever else has a say, as dev prefers it.
 
     Raises:
-        DataError: The assessment is of a task without labels.
+        DataError: The assessment is of a task without labels, or names an unknown opinion.
     """
 
     def __init__(
@@ -229,17 +238,36 @@ class _Judges:
         if assessed.calibration is None:
             raise DataError(f"{ASSESSMENT}: holds no calibration; assess the teacher again")
         self._calibration = assessed.calibration
-        self._scorer = LabelScorer(engine, run.task, correct_prior=config.correct_prior)
-        self._panel: Panel | None = None
-        if assessed.baseline:
-            folder, _ = read_stage(run, STUDENTS.part(REAL_ARM), assessed.baseline)
-            self._panel = Panel(folder, run.task, student)
+        self._run, self._baseline = run, assessed.baseline
+        openers: dict[str, Callable[[], _Judge]] = {
+            "teacher": lambda: LabelScorer(engine, run.task, correct_prior=config.correct_prior),
+            "channel": lambda: ChannelScorer(engine, run.task),
+            "students": lambda: Panel(self._students(), run.task, student),
+            "embeddings": lambda: EmbeddingRegression.load(self._students() / EMBEDDINGS, run.task),
+        }
+        unknown = set(assessed.heard) - openers.keys()
+        if unknown:
+            raise DataError(f"{ASSESSMENT}: opinions: {unknown} are not known to this version")
+        self._judges = {name: openers[name]() for name in assessed.heard}
+
+    def _students(self) -> Path:
+        return read_stage(self._run, STUDENTS.part(REAL_ARM), self._baseline)[0]
 
     def probs(self, inputs: Sequence[Example]) -> NDArray[np.float64]:
-        """Return calibrated probabilities, of shape [inputs, labels]."""
-        opinions = [self._scorer.log_probs(inputs)]
-        if self._panel is not None:
-            opinions.append(self._panel.log_probs(inputs))
+        """Return calibrated probabilities, of shape [inputs, labels].
+
+        Raises:
+            ModelError: The engine cannot tell how probable inputs are, although it could on dev.
+        """
+        opinions = []
+        for name, judge in self._judges.items():
+            log_probs = judge.log_probs(inputs)
+            if log_probs is None:
+                raise ModelError(
+                    f"the teacher's engine gives no opinion of the kind {name!r}, which it gave "
+                    "on dev; use the same engine, or assess the teacher again"
+                )
+            opinions.append(log_probs)
         return self._calibration.apply(*opinions)
 
     def draw(self, probs: NDArray[np.float64], temperature: float, seed: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,24 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from daftt_core.config import SynthesisConfig, TeacherConfig
-from daftt_core.engines import Engine, LabelScorer, LabelSetScorer, open_engine, open_local
+from daftt_core.engines import (
+    ChannelScorer,
+    Engine,
+    LabelScorer,
+    LabelSetScorer,
+    OpenEngine,
+    open_engine,
+    open_local,
+)
 from daftt_core.errors import DataError, GateError
 from daftt_core.evaluation import score
 from daftt_core.evaluation.arms import gain_over
 from daftt_core.evaluation.calibration import (
+    TEACHER_ALONE,
     Abstention,
     Assessment,
+    Calibration,
+    Opinion,
     choose_threshold,
     expected_calibration_error,
     fit_calibration,
@@ -34,12 +45,15 @@ from daftt_core.evaluation.label_sets import (
 )
 from daftt_core.records import Example, Prediction, read_jsonl, seed_for, write_jsonl, write_text
 from daftt_core.stages import ASSESSMENT, DATA, STUDENTS, TEACHER, AssessmentResult
-from daftt_core.student import mean_log_probs
+from daftt_core.student import EMBEDDINGS, EmbeddingRegression, mean_log_probs
 from daftt_core.tasks import Form, answer_prompt, parse_answer
 from daftt_core.telemetry import Progress, log
 from daftt_core.workspace import Run, StageResult, read_examples, read_forms, read_stage, run_stage
 
 _LEAST_PROBABILITY = 1e-12
+_OTHERS = {"students", "embeddings"}
+_LEAST_WEIGHT = 0.005
+"""An opinion that counts less changes no label."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +83,11 @@ def assess(
 ) -> StageResult[AssessmentResult]:
     """Score the teacher on dev, calibrate it, and decide whether it may teach.
 
-    Where the students of the labels alone are to give a second opinion, a weight for each is fitted
-    with the calibration; what is taught are then the labels of both together, if their log-loss on
-    dev is lower than the teacher's alone. All of this is cross-fitted on two halves of dev.
+    Beside the teacher's answers, its reading of the inputs after each label, the students of the
+    labels alone and a regression on embeddings may give their opinions of labels. A weight for each
+    is fitted with the calibration, and of three sets of opinions (the teacher's answers, the
+    teacher both ways round, all) that with the lowest log-loss on dev is taught. All of this is
+    cross-fitted on two halves of dev.
 
     The tuned teacher's answers to the dev examples are kept in ``dev-predictions.jsonl``, so that
     two teachers can be compared example by example.
@@ -101,14 +117,16 @@ def assess(
         progress.advance()
         with open_engine(synthesis, teacher_folder) as opened:
             teaching = _score(run, synthesis, opened.engine, dev, form)
+            opinions = _ask_teacher(run, config, synthesis, opened, dev, teaching)
         tuned = teaching
         if not opened.is_tuned:
             tuned = _score(run, synthesis, open_local(synthesis, teacher_folder), dev, form)
         progress.advance()
         by_seed = _by_seed(baseline_folder, dev)
-        taught = teaching
-        if synthesis.second_opinion and teaching.log_probs is not None:
-            taught = _with_students(run, synthesis, dev, teaching, teaching.log_probs, by_seed)
+        if opinions and synthesis.second_opinion:
+            opinions |= _ask_others(run, baseline_folder, dev, by_seed)
+        taught, listed = _choose(run, synthesis, dev, teaching, opinions)
+        others = {each.name for each in listed if each.weight is not None} & _OTHERS
         gain = gain_over(
             by_seed,
             taught.answers,
@@ -122,7 +140,8 @@ def assess(
             teacher=opened.model,
             dev_score=teaching.score,
             labels_dev_score=None if taught is teaching else taught.score,
-            baseline="" if taught is teaching else baseline,
+            opinions=listed,
+            baseline=baseline if others else "",
             tuned_dev_score=None if opened.is_tuned else tuned.score,
             untuned_dev_score=untuned.score,
             baseline_dev_score=float(np.mean(students.dev_scores)),
@@ -144,6 +163,7 @@ def assess(
             "correct_prior",
             "min_precision",
             "second_opinion",
+            "channel_labels",
             "engine",
             "server_url",
             "server_command",
@@ -176,7 +196,7 @@ def _log_abstention(abstention: Abstention) -> None:
 def _check_gate(run: Run, assessment: AssessmentResult) -> None:
     taught, who = assessment.dev_score, assessment.teacher
     if assessment.labels_dev_score is not None:
-        taught, who = assessment.labels_dev_score, f"{who} and the baseline students together"
+        taught, who = assessment.labels_dev_score, f"{who} and other opinions together"
     scores = (
         f"on {assessment.dev_examples} dev examples the {assessment.metric} of {who} is "
         f"{taught:.3f} and the baseline students' {assessment.baseline_dev_score:.3f}"
@@ -247,27 +267,94 @@ def _score(
     return _Scored(answers, _score_of(run, answers))
 
 
-def _with_students(
+def _ask_teacher(
+    run: Run,
+    config: TeacherConfig,
+    synthesis: SynthesisConfig,
+    opened: OpenEngine,
+    dev: Sequence[Example],
+    teaching: _Scored,
+) -> dict[str, NDArray[np.float64]]:
+    """Return the teacher's opinions of the dev examples' labels: as it answers, and as it reads."""
+    if teaching.log_probs is None:
+        return {}
+    opinions = {TEACHER_ALONE: teaching.log_probs}
+    writes = config.directions == "both" or not opened.is_tuned
+    if writes and len(run.task.labels) <= synthesis.channel_labels:
+        log_probs = ChannelScorer(opened.engine, run.task).log_probs(dev)
+        if log_probs is None:
+            log.info("%s cannot say how probable an input is; it is not asked", opened.model)
+        else:
+            opinions["channel"] = log_probs
+    return opinions
+
+
+def _ask_others(
+    run: Run, baseline: Path, dev: Sequence[Example], by_seed: Sequence[Sequence[Prediction]]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the opinions of those who know the labels alone."""
+    distributions = [[one.distribution for one in each] for each in by_seed]
+    opinions = {"students": mean_log_probs(distributions, run.task)}
+    if (baseline / EMBEDDINGS).is_dir():
+        regression = EmbeddingRegression.load(baseline / EMBEDDINGS, run.task)
+        opinions["embeddings"] = regression.log_probs(dev)
+    return opinions
+
+
+def _choose(
     run: Run,
     synthesis: SynthesisConfig,
     dev: Sequence[Example],
     teaching: _Scored,
-    log_probs: NDArray[np.float64],
-    students: Sequence[Sequence[Prediction]],
-) -> _Scored:
-    """Return the labels of teacher and students together, or the teacher's if dev prefers them."""
-    opinion = mean_log_probs([[one.distribution for one in each] for each in students], run.task)
-    together = _judge(run, synthesis, dev, [log_probs, opinion])
-    alone_loss, together_loss = _log_loss(teaching.answers), _log_loss(together.answers)
-    better = together_loss < alone_loss
+    opinions: dict[str, NDArray[np.float64]],
+) -> tuple[_Scored, tuple[Opinion, ...]]:
+    """Return the labels that dev prefers, and what each opinion is worth; of equals the simplest.
+
+    Args:
+        run: The run.
+        synthesis: The settings of the teacher's queries.
+        dev: The dev examples.
+        teaching: The labels by the teacher's answers alone.
+        opinions: Log-probabilities by name, each of shape [examples, labels].
+    """
+    if len(opinions) < 2:
+        return teaching, ()
+    candidates: dict[tuple[str, ...], _Scored] = {(TEACHER_ALONE,): teaching}
+    for heard in (tuple(name for name in opinions if name not in _OTHERS), tuple(opinions)):
+        if heard not in candidates:
+            candidates[heard] = _judge(run, synthesis, dev, [opinions[name] for name in heard])
+    losses = {heard: _log_loss(judged.answers) for heard, judged in candidates.items()}
+    best = min(losses, key=lambda heard: losses[heard])
+    taught, weights = _without_the_unheard(best, candidates[best])
+    if tuple(weights) == (TEACHER_ALONE,):
+        taught = teaching
     log.info(
-        "log-loss on dev: %.3f by the teacher alone, %.3f together with the students of the labels "
-        "alone; %s taught",
-        alone_loss,
-        together_loss,
-        "both are" if better else "the teacher's labels are",
+        "log-loss on dev: %s; labels are given by %s",
+        ", ".join(f"{loss:.3f} by {' + '.join(heard)}" for heard, loss in losses.items()),
+        " + ".join(weights),
     )
-    return together if better else teaching
+    alone = {
+        name: _judge(run, synthesis, dev, [log_probs]).score for name, log_probs in opinions.items()
+    }
+    listed = (
+        Opinion(name=name, dev_score=score, weight=weights.get(name))
+        for name, score in alone.items()
+    )
+    return taught, tuple(listed)
+
+
+def _without_the_unheard(names: Sequence[str], taught: _Scored) -> tuple[_Scored, dict[str, float]]:
+    """Leave out whose weight is zero, so that nobody asks them; return the others' weights."""
+    calibration: Calibration = taught.calibration["calibration"]
+    weights = {
+        name: weight
+        for name, weight in zip(names, calibration.weights, strict=True)
+        if weight >= _LEAST_WEIGHT
+    }
+    if not weights:  # all that is known is how frequent the labels are
+        return taught, dict(zip(names, calibration.weights, strict=True))
+    heard = calibration.model_copy(update={"weights": tuple(weights.values())})
+    return replace(taught, calibration=taught.calibration | {"calibration": heard}), weights
 
 
 def _judge(

@@ -72,6 +72,28 @@ def test_an_answer_s_score_depends_on_its_own_prompt_alone(
     assert [engine.share_shown(prompt) for prompt in prompts] == [1.0] * 3
 
 
+def test_how_likely_a_text_is_depends_on_its_own_prompt_alone(
+    engine: Engine, tmp_path: Path
+) -> None:
+    task = load_task(str(write_task(tmp_path)))
+    asking = [writing_prompt(task, None, output) for output in ("kind", "unkind")]
+    texts = [f" {remark}" for remark in REMARKS]
+    found = engine.read(asking, texts, 100)
+    if found is None:  # an engine need not know
+        assert engine.read(asking, texts[:1], 100) is None
+        return
+    assert found.shape == (3, 2)
+    assert np.isfinite(found).all()
+    assert (found < 0).all()
+    assert len(np.unique(found[:, 0].round(4))) == 3
+    one = engine.read(asking[1:], texts[2:], 100)
+    assert one is not None
+    assert one[0, 0] == pytest.approx(found[2, 1], abs=1e-4)
+    short = engine.read(asking, texts, 2)
+    assert short is not None
+    assert (short > found).all()
+
+
 def test_a_text_depends_on_its_own_prompt_and_seed_alone(engine: Engine, tmp_path: Path) -> None:
     task = load_task(str(write_task(tmp_path)))
     asking = [writing_prompt(task, None, output) for output in ("kind", "unkind", "kind")]

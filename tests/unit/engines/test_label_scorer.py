@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from toy_task import write_task
 
-from daftt_core.engines import Completion, LabelScorer
+from daftt_core.engines import ChannelScorer, Completion, LabelScorer
 from daftt_core.errors import ModelError
 from daftt_core.records import Example
 from daftt_core.tasks import Prompt, Task, load_task
@@ -84,3 +84,45 @@ def test_a_label_too_long_to_have_a_probability_has_a_score_all_the_same(task: T
 def test_a_text_whose_confidence_is_no_number_is_refused(number: float) -> None:
     with pytest.raises(ModelError, match="the teacher's probabilities are no numbers"):
         Completion(text="a", finished=True, confidence=number)
+
+
+class Reader:
+    """Finds a text as likely as the number of its words that the prompt's label begins with."""
+
+    def __init__(self, *, knows: bool = True) -> None:
+        self.knows = knows
+        self.most: set[int] = set()
+
+    def read(
+        self, prompts: Sequence[Prompt], texts: Sequence[str], most_tokens: int
+    ) -> NDArray[np.float64] | None:
+        self.most.add(most_tokens)
+        if not self.knows:
+            return None
+        wanted = [prompt.body.strip()[:1] for prompt in prompts]
+        found = [[sum(w[0] == letter for w in text.split()) for letter in wanted] for text in texts]
+        return np.asarray(found) - 40.0
+
+
+def test_an_input_speaks_for_the_label_after_which_it_is_likeliest(task: Task) -> None:
+    reader = Reader()
+    inputs = [Example.of("keen kitchens keep"), Example.of("unduly unkind")]
+    found = ChannelScorer(reader, task).log_probs(inputs)  # type: ignore[arg-type]
+    assert found is not None
+    # kind against unkind: e to the power of 3, and of -2
+    assert np.exp(found[:, 0]) == pytest.approx([1 / (1 + np.exp(-3)), 1 / (1 + np.exp(2))])
+    assert reader.most == {128}
+
+
+def test_an_engine_that_cannot_read_has_no_opinion(task: Task) -> None:
+    scorer = ChannelScorer(Reader(knows=False), task)  # type: ignore[arg-type]
+    assert scorer.log_probs([Example.of("a")]) is None
+
+
+def test_a_text_whose_likelihood_is_no_number_gives_no_label(task: Task) -> None:
+    class Broken(Reader):
+        def read(self, *_: object, **__: object) -> NDArray[np.float64]:
+            return np.array([[-1.0, np.nan]])
+
+    with pytest.raises(ModelError, match="scores of the labels are no numbers"):
+        ChannelScorer(Broken(), task).log_probs([Example.of("a")])  # type: ignore[arg-type]

@@ -157,6 +157,47 @@ def test_a_family_whose_rows_cannot_be_joined_is_scored_in_padded_rows(
     np.testing.assert_allclose(make_engine(folder, 16).score(prompts, ANSWERS), scores, atol=1e-4)
 
 
+TEXTS = [
+    " the soup was warm and fresh today",
+    " soup",
+    " the stew was stale and cold and cold here",
+]
+
+
+@pytest.mark.parametrize("kind", ["its own", "unheard-of"])
+def test_texts_are_read_as_by_plain_forward_passes(folder: Path, task: Task, kind: str) -> None:
+    model, tokenizer = load_causal_lm(folder)
+    if kind != "its own":
+        model.config.model_type = kind  # whose rows cannot be joined
+    engine = LocalEngine(model, tokenizer, batch_size=4, max_length=128)
+    asking = [writing_prompt(task, None, label) for label in ("kind", "unkind")]
+    found = engine.read(asking, TEXTS, 100)
+    expected = [
+        [plain_score(folder, prompt, text, end=False) for prompt in asking] for text in TEXTS
+    ]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_long_text_is_read_to_the_same_token_after_every_prompt(folder: Path, task: Task) -> None:
+    asking = [writing_prompt(task, None, label) for label in ("kind", "unkind")]
+    whole = make_engine(folder, 4)
+    first = whole.read(asking, [" the soup was"], 100)
+    np.testing.assert_allclose(whole.read(asking, [TEXTS[0]], 3), first, atol=1e-4)
+    longest = max(len(load_causal_lm(folder)[1](str(prompt)).input_ids) for prompt in asking)
+    narrow = make_engine(folder, 4, max_length=longest + 3)
+    np.testing.assert_allclose(narrow.read(asking, [TEXTS[0]], 100), first, atol=1e-4)
+
+
+def test_reading_makes_do_with_little_memory(folder: Path, task: Task) -> None:
+    engine = make_engine(folder, 16)
+    asking = [writing_prompt(task, None, label) for label in ("kind", "unkind")]
+    expected = engine.read(asking, TEXTS, 100)
+    shapes = watch(engine, fail_above=2)
+    np.testing.assert_allclose(engine.read(asking, TEXTS, 100), expected, atol=1e-4)
+    assert max(rows for rows, _ in shapes) == 6  # then fewer, until they fit
+    assert shapes[-1][0] <= 2
+
+
 def test_the_prefix_may_change_between_calls(
     folder: Path, prompts: list[Prompt], task: Task
 ) -> None:

@@ -59,6 +59,25 @@ def only(server: CompletionsServer, way: str) -> None:
     )
 
 
+def test_a_text_counts_with_all_its_tokens(server: CompletionsServer) -> None:
+    found = engine_for(server).read(PROMPTS[:2], [" a very odd text", " good"], 3)
+    very_odd = log_prob(" a") + log_prob(" very") + log_prob(" odd")  # the fourth is not read
+    assert found is not None
+    np.testing.assert_allclose(found, [[very_odd] * 2, [log_prob(" good")] * 2])
+
+
+@pytest.mark.parametrize("lacking", ["cuts", "echoes"])
+def test_a_server_that_cannot_tell_how_likely_a_text_is_is_asked_once(
+    server: CompletionsServer, lacking: str
+) -> None:
+    setattr(server, lacking, False)
+    engine = engine_for(server)
+    assert engine.read(PROMPTS[:2], [" good"], 9) is None
+    asked = len(server.asked)
+    assert engine.read(PROMPTS[:2], [" good"], 9) is None
+    assert len(server.asked) == asked
+
+
 @pytest.mark.parametrize("way", ["chooses", "scores", "echoes"])
 def test_an_answer_counts_with_all_its_tokens_whatever_the_way(
     server: CompletionsServer, way: str

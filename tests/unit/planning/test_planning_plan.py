@@ -43,8 +43,8 @@ def test_the_whole_pipeline_is_planned():
     assert [stage.gpus for stage in plan.stages] == [8, 1, 1, 1, 1, 1]
     # 64 examples in both directions, three times, 256 tokens each
     assert plan.stages[0].tokens == 64 * 2 * 3 * 256
-    # dev twice, before and after the fine-tuning
-    assert plan.stages[1].tokens == 2 * Config().data.dev_count * 256
+    # dev twice, before and after the fine-tuning, and once more after each of two labels
+    assert plan.stages[1].tokens == (2 + 2) * Config().data.dev_count * 256
 
 
 def test_stages_that_are_switched_off_are_not_planned():
@@ -66,7 +66,9 @@ def test_students_that_judge_are_in_memory_beside_the_teacher():
         _plan(student_model="FacebookAI/roberta-large", synthesis_second_opinion=opinion)
         for opinion in (True, False)
     )
-    weights = 3 * 4 * 355e6  # students, bytes, and RoBERTa-large's weights as its authors say
+    # three students and the encoder of a regression, bytes, and RoBERTa-large's weights as its
+    # authors say
+    weights = 4 * 4 * 355e6
     added = {
         more.name: more.gpu_bytes - less.gpu_bytes
         for more, less in zip(both.stages, alone.stages, strict=True)

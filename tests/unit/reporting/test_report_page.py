@@ -13,7 +13,7 @@ import pytest
 from sample_run import LABELS, TEXTS, evaluation, make_run
 
 from daftt_core.config import flat_fields
-from daftt_core.evaluation import Assessment, Calibration, Evaluation
+from daftt_core.evaluation import Assessment, Calibration, Evaluation, Opinion
 from daftt_core.evaluation.arms import headline
 from daftt_core.reporting import collect, render
 from daftt_core.reporting.prose import describe_choices, gate_sentences
@@ -407,26 +407,51 @@ def test_text_outputs_have_no_confusion_and_no_mcnemar(tmp_path: Path) -> None:
     assert "Scores on test (ROUGE-L), in percent" in found.text
 
 
+def _assessed(**update: object) -> Assessment:
+    values = {
+        "metric": "accuracy",
+        "dev_examples": 200,
+        "dev_score": 0.8,
+        "labels_dev_score": 0.85,
+        "untuned_dev_score": 0.5,
+        "baseline_dev_score": 0.82,
+        "gain_low": -1.5,
+        "gain_high": 7.0,
+        "passed": True,
+        "calibration": Calibration(weights=(0.834, 0.225), bias=(0.1, -0.1)),
+        "baseline": "0123456789abcdef",
+    }
+    return Assessment.model_validate(values | update)
+
+
 def test_labels_by_teacher_and_students_together_are_told_as_such() -> None:
-    assessment = Assessment(
-        metric="accuracy",
-        dev_examples=200,
-        dev_score=0.8,
-        labels_dev_score=0.85,
-        untuned_dev_score=0.5,
-        baseline_dev_score=0.82,
-        gain_low=-1.5,
-        gain_high=7.0,
-        passed=True,
-        calibration=Calibration(weights=(0.834, 0.225), bias=(0.1, -0.1)),
-    )
-    assert gate_sentences(assessment) == (
+    assert gate_sentences(_assessed()) == (
         "The teacher passed its gate: the accuracy on dev of the labels given is 85.0%, more than "
         "the 82.0% of the students of the labels alone. The 95% interval of the difference is "
-        "\u22121.5 to +7.0 points, so which is better cannot be told. A label is the joint opinion "
-        "of the teacher (weight 0.83) and of those students (0.23), which dev prefers to the "
-        "teacher's alone."
+        "\u22121.5 to +7.0 points, so which is better cannot be told. A label is the "
+        "opinion, by weights fitted on dev, of the teacher (0.83) and the students of the labels "
+        "alone (0.23); dev prefers it to the teacher's alone."
     )
+
+
+def test_every_opinion_is_told_with_what_it_is_worth(tmp_path: Path) -> None:
+    opinions = (
+        Opinion(name="teacher", dev_score=0.8, weight=0.5),
+        Opinion(name="channel", dev_score=0.774, weight=0.4),
+        Opinion(name="students", dev_score=0.82),
+        Opinion(name="embeddings", dev_score=0.713),
+    )
+    calibration = Calibration(weights=(0.5, 0.4), bias=(0.1, -0.1))
+    assessed = _assessed(opinions=opinions, calibration=calibration, baseline="")
+    assert gate_sentences(assessed).endswith(
+        "of the teacher (0.50) and the teacher, asked the other way round (0.40); dev prefers it "
+        "to the teacher's alone."
+    )
+    data = collect(make_run(tmp_path / "run")).model_copy(update={"assessment": assessed})
+    text = Page(render(data)).text
+    assert "teacher, asked the other way round 77.4" in text
+    assert "regression on embeddings, labels alone 71.3" in text
+    assert "labels given, by all opinions that count 85.0" in text
 
 
 def test_what_dev_decided_about_the_students_is_told() -> None:

@@ -16,7 +16,7 @@ from daftt_core.config import StudentConfig
 from daftt_core.records import Prediction, read_jsonl
 from daftt_core.stages import STUDENTS
 from daftt_core.student import train_arm
-from daftt_core.student.contrastive import _batches, _contrast, _fit_head
+from daftt_core.student.contrastive import _batches, _contrast, fit_head
 from daftt_core.workspace import Run
 
 
@@ -41,7 +41,7 @@ def test_the_head_is_sklearns_logistic_regression() -> None:
     vectors = rng.normal(size=(90, 5)) + np.eye(3, 5)[labels]
     length = np.linalg.norm(vectors, axis=1).mean()
     layer = torch.nn.Linear(5, 3, dtype=torch.float64)
-    _fit_head(layer, torch.tensor(vectors), torch.tensor(labels))
+    fit_head(layer, torch.tensor(vectors), torch.tensor(labels))
     reference = LogisticRegression(C=10, tol=1e-10, max_iter=10_000).fit(vectors / length, labels)
     with torch.inference_mode():
         probs = layer(torch.tensor(vectors)).softmax(dim=1).numpy()

@@ -38,14 +38,12 @@ def judge(
 ) -> tuple[Path, StageResult]:
     """Assess a teacher beside a baseline that is right on the first examples of dev.
 
-    ``stored`` makes what is stored of the baseline's answers. The baseline has no say in labels
-    unless ``settings`` let it.
+    ``stored`` makes what is stored of the baseline's answers. The teacher's answers are all that
+    counts unless ``settings`` let others have a say.
     """
     torch.set_num_threads(1)
-    config = toy_config(
-        folder,
-        **{"name": f"baseline-{baseline_score}", "synthesis_second_opinion": False} | settings,
-    )
+    alone = {"synthesis_second_opinion": False, "synthesis_channel_labels": 0}
+    config = toy_config(folder, **{"name": f"baseline-{baseline_score}"} | alone | settings)
     run = resolve(config)
     data = prepare(run, config.data)
     teacher = train(run, config.teacher, data.digest)
@@ -203,6 +201,53 @@ def test_students_that_know_nothing_are_not_heard(tmp_path: Path) -> None:
     assert found.calibration is not None
     assert len(found.calibration.weights) == 1
     assert (found.labels_dev_score, found.baseline) == (None, "")
+
+
+def test_a_teacher_that_knows_what_inputs_look_like_is_asked_both_ways(tmp_path: Path) -> None:
+    folder, _ = judge(tmp_path, 0.5, synthesis_channel_labels=2, teacher_epochs=40)
+    found = Assessment.model_validate_json((folder / "assessment.json").read_text())
+    assert found.calibration is not None
+    assert found.heard == ("teacher", "channel")
+    assert len(found.calibration.weights) == 2
+    answered, read = found.opinions
+    assert answered.dev_score == found.dev_score
+    assert read.dev_score > 0.6  # an untrained one would have half
+    assert found.labels_dev_score is not None
+    assert found.labels_dev_score >= found.dev_score
+    assert found.baseline == ""
+
+
+def test_of_more_labels_than_are_allowed_the_teacher_answers_only(tmp_path: Path) -> None:
+    folder, _ = judge(tmp_path, 0.5, synthesis_channel_labels=1)
+    found = Assessment.model_validate_json((folder / "assessment.json").read_text())
+    assert (found.heard, found.opinions) == (("teacher",), ())
+
+
+def test_a_teacher_that_has_not_learned_to_write_answers_only(tmp_path: Path) -> None:
+    folder, _ = judge(
+        tmp_path, 0.5, synthesis_channel_labels=2, teacher_directions="label", teacher_epochs=0
+    )
+    found = Assessment.model_validate_json((folder / "assessment.json").read_text())
+    assert (found.heard, found.opinions) == (("teacher",), ())
+
+
+def test_who_has_no_weight_is_not_asked(tmp_path: Path) -> None:
+    folder, _ = judge(
+        tmp_path,
+        1.0,  # who knows everything
+        teacher_epochs=0,
+        synthesis_second_opinion=True,
+        synthesis_channel_labels=2,
+    )
+    found = Assessment.model_validate_json((folder / "assessment.json").read_text())
+    assert found.calibration is not None
+    assert len(found.heard) == len(found.calibration.weights)
+    assert "students" in found.heard
+    assert [one.name for one in found.opinions] == ["teacher", "channel", "students"]
+    for one in found.opinions:
+        assert (one.weight is None) == (one.name not in found.heard)
+    assert min(found.calibration.weights) >= 0.005
+    assert found.labels_dev_score == 1
 
 
 def test_a_run_can_go_on_all_the_same(tmp_path: Path) -> None:
