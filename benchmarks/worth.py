@@ -24,6 +24,8 @@ How to read the table:
   one whose arm is worse, both by the interval of that run. Where the gate or test cannot tell,
   nothing is said.
 - Generated only is `real+generated` over the baseline, with `--mode both`.
+- The regression is the one on embeddings, fitted on the same labels: no student, but what a good
+  engineer may try first, and one of the opinions that make the labels.
 - Means are over these tasks, each with the same weight. The second interval of a mean is for other
   tasks like these: tasks are resampled too.
 """
@@ -61,9 +63,26 @@ from daftt_core.evaluation.statistics import (
 )
 from daftt_core.preflight import resolve
 from daftt_core.records import seed_for
-from daftt_core.stages import ASSESSMENT, EVALUATION, PREDICTIONS, PREFLIGHT, AssessmentResult
+from daftt_core.stages import (
+    ASSESSMENT,
+    EVALUATION,
+    PREDICTIONS,
+    PREFLIGHT,
+    STUDENTS,
+    TEST,
+    AssessmentResult,
+)
+from daftt_core.student import EMBEDDINGS, EmbeddingRegression
 from daftt_core.telemetry import duration
-from daftt_core.workspace import CONFIG_FILE, Run, read_file, read_result, run_statuses
+from daftt_core.workspace import (
+    CONFIG_FILE,
+    Run,
+    read_examples,
+    read_file,
+    read_result,
+    read_stage,
+    run_statuses,
+)
 
 __all__ = ["main"]
 
@@ -75,7 +94,7 @@ _SETTINGS = {
     "data_unlabelled_count": 900,
 }
 _GENERATED = "real+generated"
-_CHOSEN, _SETFIT = "chosen", "SetFit"
+_CHOSEN, _SETFIT, _REGRESSION = "chosen", "SetFit", "regression"
 _CONFIDENCE = 0.95
 _RESAMPLES = 10_000
 
@@ -88,7 +107,8 @@ class DrawResult:
         evaluation: How its arms compare.
         assessment: What the gate saw.
         scores: Scores of each arm on test, shape [seeds, examples]; ``chosen`` is the arm that dev
-            chose, and ``SetFit`` is there where it was asked for.
+            chose, ``regression`` the one on embeddings, without a student, and ``SetFit`` is there
+            where it was asked for.
     """
 
     evaluation: Evaluation
@@ -224,6 +244,8 @@ def _result(run: Run, config: Config, setfit: bool) -> DrawResult:
     answers = read_answers(run.folder / PREDICTIONS.name, run.task, arms)
     scores = dict(zip(arms, score_answers(answers, arms), strict=True))
     scores[_CHOSEN] = scores[evaluation.chosen_arm]
+    regression = _regression_scores(run, answers.ids)
+    scores[_REGRESSION] = np.stack([regression] * len(answers.seeds))
     if setfit and not run.task.columns.text_pair:
         kept = run.folder.with_name(f"{run.folder.name}.setfit.json")
         if not kept.exists():
@@ -235,6 +257,17 @@ def _result(run: Run, config: Config, setfit: bool) -> DrawResult:
             [score_examples(metric, row, list(answers.gold)) for row in rows]
         )
     return DrawResult(evaluation, read_result(run, ASSESSMENT), scores)
+
+
+def _regression_scores(run: Run, ids: Sequence[str]) -> Floats:
+    """Return the score on each test example of the regression on embeddings."""
+    by_id = {example.id: example for example in read_examples(run, TEST, None, "test")}
+    test = [by_id[each] for each in ids]
+    folder = read_stage(run, STUDENTS.part(REAL_ARM))[0] / EMBEDDINGS
+    labels = EmbeddingRegression.load(folder, run.task).log_probs(test).argmax(axis=1)
+    outputs = [run.task.label_names[label] for label in labels]
+    golds = [example.output or "" for example in test]
+    return np.asarray(score_examples(run.task.primary_metric, outputs, golds))
 
 
 def _figures(result: TaskResult) -> dict[str, Any]:
@@ -249,6 +282,7 @@ def _figures(result: TaskResult) -> dict[str, Any]:
         "chosen": 100 * means[_CHOSEN],
         "chosen_arms": dict(Counter(draw.evaluation.chosen_arm for draw in result.draws)),
         "gold": None if gold is None else 100 * gold,
+        "regression": 100 * means[_REGRESSION],
         "gate": dict(Counter(map(_gate_was, result.draws))),
     }
     for name, arm in (("gain", _CHOSEN), ("gap", GOLD_ARM), ("generated_gain", _GENERATED)):
@@ -256,6 +290,7 @@ def _figures(result: TaskResult) -> dict[str, Any]:
     figures["gap_closed"] = None
     if gold is not None and figures["gap"][1] > 0:  # else it is a division by noise
         figures["gap_closed"] = gap_closed(means[_CHOSEN], means[REAL_ARM], gold)
+    figures["over_regression"] = _gain(means, resampled, _CHOSEN, _REGRESSION)
     figures["over_setfit"] = _gain(means, resampled, _CHOSEN, _SETFIT)
     return figures
 
@@ -296,6 +331,7 @@ def _means(results: Sequence[TaskResult]) -> list[dict[str, Any]]:
         ("gain of the chosen arm, points", _CHOSEN, REAL_ARM),
         ("gap from the baseline to gold, points", GOLD_ARM, REAL_ARM),
         ("gain of generated only, points", _GENERATED, REAL_ARM),
+        ("chosen arm over the regression, points", _CHOSEN, _REGRESSION),
         ("chosen arm over SetFit, points", _CHOSEN, _SETFIT),
     ):
         chosen = [i for i in range(len(results)) if arm in means[i] and over in means[i]]
@@ -348,8 +384,8 @@ def _table(rows: Sequence[dict[str, Any]], means: Sequence[dict[str, Any]]) -> s
     """Return the figures as two Markdown tables, and how many tasks are worse for it."""
     lines = [
         "| task | baseline | chosen arm | gain, points | gold | share of the gap | gate | "
-        "generated only, points | over SetFit, points |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "generated only, points | over the regression, points | over SetFit, points |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         arms = ", ".join(f"{arm} {count}" for arm, count in row["chosen_arms"].items())
@@ -359,7 +395,8 @@ def _table(rows: Sequence[dict[str, Any]], means: Sequence[dict[str, Any]]) -> s
         lines.append(
             f"| {row['task']} | {row['baseline']:.1f} | {row['chosen']:.1f} ({arms}) | "
             f"{_interval(row['gain'])} | {gold} | {share} | {gate} | "
-            f"{_interval(row['generated_gain'])} | {_interval(row['over_setfit'])} |"
+            f"{_interval(row['generated_gain'])} | {_interval(row['over_regression'])} | "
+            f"{_interval(row['over_setfit'])} |"
         )
     if means:
         lines += ["", "| mean over tasks | tasks | mean | 95%, these tasks | 95%, other tasks |"]
