@@ -10,11 +10,13 @@ from pathlib import Path
 from daftt_core.config import StudentConfig
 from daftt_core.errors import ConfigError
 from daftt_core.evaluation import REAL_ARM, score
-from daftt_core.modeling import Template, limit_threads, model_digest
+from daftt_core.modeling import Template, limit_threads, model_digest, set_seeds
 from daftt_core.records import (
     TRAITS,
+    Example,
     Prediction,
     SyntheticExample,
+    seed_for,
     write_jsonl,
 )
 from daftt_core.stages import (
@@ -28,6 +30,7 @@ from daftt_core.stages import (
 from daftt_core.student.embeddings import EMBEDDINGS, EmbeddingRegression
 from daftt_core.student.lessons import Lesson, read_arm
 from daftt_core.student.prediction import Questions
+from daftt_core.student.processes import students_at_once, work_on
 from daftt_core.student.seeds import Students
 from daftt_core.telemetry import Progress
 from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
@@ -79,10 +82,7 @@ def train_arm(
         lesson = Lesson.of(run.task, config, arm, template, collected, dev)
         trained = Students(run, config, arm, template, collected, lesson, dev, folder).take_best()
         if arm == REAL_ARM and template.pooled and not run.task.is_multilabel:
-            regression = EmbeddingRegression.fit(
-                template, run.task, collected.examples, config.max_length
-            )
-            regression.save(folder / EMBEDDINGS)
+            _fit_regression(run, config, template, collected.examples, folder / EMBEDDINGS)
         answers = chain.from_iterable(trained.answers)
         write_jsonl(folder / "dev-predictions.jsonl", answers)
         metric = run.task.primary_metric
@@ -105,6 +105,23 @@ def train_arm(
         )
 
     return run_stage(run, STUDENTS.part(arm), inputs, work)
+
+
+def _fit_regression(
+    run: Run,
+    config: StudentConfig,
+    template: Template,
+    examples: Sequence[Example],
+    folder: Path,
+) -> None:
+    """Fit and save the regression, with as many threads as a student has."""
+
+    def fit(_on_units: Callable[[int], None]) -> None:
+        set_seeds(seed_for(run.seed, EMBEDDINGS) % 2**32)  # the head that is drawn is stored, too
+        EmbeddingRegression.fit(template, run.task, examples, config.max_length).save(folder)
+
+    at_once = students_at_once(config.seeds, template.model.num_parameters())
+    list(work_on([fit], at_once, lambda _: None))
 
 
 def predict_test(

@@ -144,7 +144,7 @@ def test_the_command_counts_the_data_and_prints_the_time(tmp_path, capsys):
     stages = {stage["name"]: stage for stage in plan["stages"]}
     lengths, pace = plan["tokens_per_example"], plan["pace"]
     scored = lengths["question"] + lengths["answer"]
-    dev = stages["assessment"]["tokens"] / scored / 2
+    dev = stages["assessment"]["tokens"] / scored / (2 + 2)  # twice, and after each of two labels
     assert 10 <= dev <= 30  # about a tenth of 200
     assert stages["assessment"]["seconds"] == pytest.approx(
         stages["assessment"]["tokens"] * pace["scoring"]

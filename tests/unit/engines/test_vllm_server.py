@@ -20,7 +20,7 @@ from daftt_core.engines.answer_scores import _Chosen, _Echo
 from daftt_core.engines.server import ServerEngine
 from daftt_core.modeling import find_model
 from daftt_core.records import Example
-from daftt_core.tasks import Prompt, Task, answer_prompt, load_task
+from daftt_core.tasks import Prompt, Task, answer_prompt, load_task, writing_prompt
 
 pytestmark = [
     pytest.mark.vllm,
@@ -92,6 +92,18 @@ def test_the_ways_to_score_agree(server: ServerEngine, task: Task, reviews: list
     prompts = [answer_prompt(task, review) for review in reviews[:5]]
     echoed = [echo.score(prompt.asking(0)) for prompt in prompts]
     np.testing.assert_allclose(server.score(prompts, SEVERAL), echoed, atol=3 * TOLERANCE)
+
+
+def test_inputs_are_read_after_each_label_as_by_the_local_engine(
+    server: ServerEngine, local: Engine, task: Task, reviews: list[Example]
+) -> None:
+    prompts = [writing_prompt(task, None, label) for label in task.label_names]
+    texts = [writing_prompt(task, review).answer or "" for review in reviews[:10]]
+    ours, theirs = local.read(prompts, texts, 20), server.read(prompts, texts, 20)
+    assert ours is not None
+    assert theirs is not None
+    np.testing.assert_allclose(theirs, ours, atol=20 * TOLERANCE)
+    assert np.ptp(ours, axis=0).min() > 100 * TOLERANCE  # texts differ by far more
 
 
 def test_more_labels_than_one_request_may_name_are_scored(

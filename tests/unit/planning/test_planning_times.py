@@ -119,8 +119,9 @@ def test_a_stages_time_is_its_tokens_times_the_pace():
     # 64 examples in both directions, three times; a look at 100 of dev each time, at a third
     assert tokens["teacher"] == 3 * (128 + 100) * 52
     assert seconds["teacher"] == pytest.approx(0.01 * 3 * (128 + 100 / 3) * 52)
-    assert tokens["assessment"] == 2 * 200 * 32
-    assert seconds["assessment"] == pytest.approx(0.002 * 2 * 200 * 32)
+    # dev before and after the fine-tuning, and once more after each of two labels
+    assert tokens["assessment"] == (2 + 2) * 200 * 32
+    assert seconds["assessment"] == pytest.approx(0.002 * (2 + 2) * 200 * 32)
     answered = 3 * 200 * 25
     assert seconds["students/gold"] == pytest.approx(0.001 * 9408 * 25 + 0.0005 * answered)
     assert seconds["students/real"] == pytest.approx(
@@ -132,12 +133,33 @@ def test_a_stages_time_is_its_tokens_times_the_pace():
 def test_iterations_of_a_loop_have_half_the_machine_each():
     plan = _plan()
     seconds = _seconds(plan)
-    opinion = 0.0005 * 3 * 25  # of three students, for each input
+    opinions = 0.0005 * (3 + 1) * 25  # of three students and a regression, for each input
+    asked = 0.002 * (1 + 2) * 32  # for its label, and how probable it is after each of two
     # two shards, each with half of the inputs and half of the machine
-    assert seconds["annotation"] == pytest.approx(1500 * (0.002 * 32 + opinion))
-    assert seconds["generation"] == pytest.approx(600 * ((0.002 + 0.004) * 32 + opinion))
+    assert seconds["annotation"] == pytest.approx(1500 * (asked + opinions))
+    assert seconds["generation"] == pytest.approx(600 * (asked + 0.004 * 32 + opinions))
     annotated = 0.001 * 9408 * 25 + 0.0005 * 3 * 200 * 25
     assert seconds["students/real+annotated"] == pytest.approx(2 * annotated)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reads", "others"),
+    [
+        ({}, 20, 4),
+        ({"synthesis_channel_labels": 1}, 0, 4),
+        ({"teacher_directions": "label"}, 0, 4),
+        ({"student_pooling": "own"}, 20, 3),
+        ({"synthesis_second_opinion": False}, 20, 0),
+    ],
+)
+def test_whoever_judges_beside_the_teacher_is_counted(settings, reads, others):
+    work = _work(**settings)
+    assert (work.channel_reads(10), work.others()) == (reads, others)
+
+
+def test_of_texts_and_sets_of_labels_the_teacher_judges_alone():
+    for task in ("past-tense", "word-classes"):
+        assert (_work(task).channel_reads(10), _work(task).others()) == (0, 0)
 
 
 def test_what_runs_side_by_side_counts_once():

@@ -93,7 +93,11 @@ def test_dev_takes_the_better_way_and_the_other_leaves_nothing(
     assert result.steps == 40
     assert np.mean(result.dev_scores) == pytest.approx(result.tried["contrastive"])
     assert scores(folder) == pytest.approx(result.tried["contrastive"])
-    assert sorted(each.name for each in folder.iterdir() if each.is_dir()) == ["seed-0", "seed-1"]
+    assert sorted(each.name for each in folder.iterdir() if each.is_dir()) == [
+        "embeddings",
+        "seed-0",
+        "seed-1",
+    ]
 
 
 def test_an_arm_that_was_interrupted_while_students_were_taken_goes_on(
@@ -140,7 +144,10 @@ def test_where_dev_is_small_the_labels_are_cross_validated(
     result = STUDENTS.parse(train_arm(run, best, "real", data).summary, "")
     assert asked == [10, 6, 6, 6, 6] * 2  # dev, then each quarter of 24 labels, by each way
     assert result.tried is not None
-    assert sorted(each.name for each in folder.iterdir() if each.is_dir()) == ["seed-0"]
+    assert sorted(each.name for each in folder.iterdir() if each.is_dir()) == [
+        "embeddings",
+        "seed-0",
+    ]
 
 
 def test_a_way_can_be_chosen(run: Run, config: StudentConfig) -> None:
