@@ -244,8 +244,10 @@ def _result(run: Run, config: Config, setfit: bool) -> DrawResult:
     answers = read_answers(run.folder / PREDICTIONS.name, run.task, arms)
     scores = dict(zip(arms, score_answers(answers, arms), strict=True))
     scores[_CHOSEN] = scores[evaluation.chosen_arm]
-    regression = _regression_scores(run, answers.ids)
-    scores[_REGRESSION] = np.stack([regression] * len(answers.seeds))
+    embeddings = read_stage(run, STUDENTS.part(REAL_ARM))[0] / EMBEDDINGS
+    if embeddings.is_dir():  # not every kind of student has them
+        regression = _regression_scores(run, embeddings, answers.ids)
+        scores[_REGRESSION] = np.stack([regression] * len(answers.seeds))
     if setfit and not run.task.columns.text_pair:
         kept = run.folder.with_name(f"{run.folder.name}.setfit.json")
         if not kept.exists():
@@ -259,11 +261,10 @@ def _result(run: Run, config: Config, setfit: bool) -> DrawResult:
     return DrawResult(evaluation, read_result(run, ASSESSMENT), scores)
 
 
-def _regression_scores(run: Run, ids: Sequence[str]) -> Floats:
+def _regression_scores(run: Run, folder: Path, ids: Sequence[str]) -> Floats:
     """Return the score on each test example of the regression on embeddings."""
     by_id = {example.id: example for example in read_examples(run, TEST, None, "test")}
     test = [by_id[each] for each in ids]
-    folder = read_stage(run, STUDENTS.part(REAL_ARM))[0] / EMBEDDINGS
     labels = EmbeddingRegression.load(folder, run.task).log_probs(test).argmax(axis=1)
     outputs = [run.task.label_names[label] for label in labels]
     golds = [example.output or "" for example in test]
@@ -282,7 +283,7 @@ def _figures(result: TaskResult) -> dict[str, Any]:
         "chosen": 100 * means[_CHOSEN],
         "chosen_arms": dict(Counter(draw.evaluation.chosen_arm for draw in result.draws)),
         "gold": None if gold is None else 100 * gold,
-        "regression": 100 * means[_REGRESSION],
+        "regression": 100 * means[_REGRESSION] if _REGRESSION in means else None,
         "gate": dict(Counter(map(_gate_was, result.draws))),
     }
     for name, arm in (("gain", _CHOSEN), ("gap", GOLD_ARM), ("generated_gain", _GENERATED)):

@@ -15,7 +15,7 @@ from daftt_core.tasks import NO, YES, Task, answer_prompt, answer_prompts, writi
 
 _CONTENT_FREE = ("N/A", "[MASK]", "")
 _LEAST, _MOST_ODDS = 1e-9, 700.0  # exp() of more is infinite
-_CHANNEL_TOKENS = 128  # of an input, at most: what follows rarely changes which label fits best
+_CHANNEL_TOKENS = 128  # of an input, at most: each is read once for every label
 
 
 class _Scorer:

@@ -268,10 +268,10 @@ def _least(
     return float(ranked[reached[-1]]) if len(reached) else None
 
 
-TEACHER_ALONE = "teacher"
+TEACHER_ALONE, CHANNEL = "teacher", "channel"
 OPINIONS = {
     TEACHER_ALONE: "the teacher",
-    "channel": "the teacher, asked the other way round",
+    CHANNEL: "the teacher, asked the other way round",
     "students": "the students of the labels alone",
     "embeddings": "a regression on embeddings",
 }
@@ -292,6 +292,22 @@ class Opinion(BaseModel):
     name: str
     dev_score: float
     weight: float | None = None
+
+
+class Committee(BaseModel):
+    """Whose opinions make a label, and how much each counts.
+
+    Attributes:
+        heard: Names, as in :data:`OPINIONS`.
+        calibration: Their weights, in this order, and a bias for each label.
+        abstention: Below which confidence they give no label, where a precision is required.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    heard: tuple[str, ...]
+    calibration: Calibration
+    abstention: Abstention | None = None
 
 
 class Assessment(BaseModel):
@@ -318,6 +334,8 @@ class Assessment(BaseModel):
         label_sets: The same of each label, and its threshold, where outputs are sets of labels.
         opinions: Whose opinions of a label there were; empty where the teacher alone was asked, and
             in assessments of versions that did not list them.
+        written: Who labels the inputs that the teacher writes, where that is not who labels real
+            ones; else None.
         baseline: Digest of the baseline's students, where their opinion or that of the regression
             beside them counts; else empty.
         abstention: Below which confidence no label is given, where a precision is required.
@@ -346,6 +364,7 @@ class Assessment(BaseModel):
         default=None, exclude_if=lambda value: value is None
     )
     opinions: tuple[Opinion, ...] = ()
+    written: Committee | None = None
     baseline: str = ""
     abstention: Abstention | None = None
     ece_before: float | None = None
@@ -364,6 +383,14 @@ class Assessment(BaseModel):
         if self.opinions:
             return tuple(each.name for each in self.opinions if each.weight is not None)
         return (TEACHER_ALONE, "students") if self.baseline else (TEACHER_ALONE,)
+
+    def committee(self, *, of_written: bool = False) -> Committee | None:
+        """Return who labels real inputs, or those that the teacher writes; None without labels."""
+        if of_written and self.written is not None:
+            return self.written
+        if self.calibration is None:
+            return None
+        return Committee(heard=self.heard, calibration=self.calibration, abstention=self.abstention)
 
     @property
     def taught_dev_score(self) -> float:

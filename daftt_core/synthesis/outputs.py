@@ -21,7 +21,7 @@ from daftt_core.config import StudentConfig, SynthesisConfig
 from daftt_core.engines import ChannelScorer, Completion, Engine, LabelScorer, LabelSetScorer
 from daftt_core.errors import DataError, ModelError
 from daftt_core.evaluation import REAL_ARM
-from daftt_core.evaluation.calibration import Abstention, Assessment
+from daftt_core.evaluation.calibration import Abstention, Assessment, Committee
 from daftt_core.records import Example, SyntheticExample, TextSample, normalize, seed_for
 from daftt_core.records.words import words_of
 from daftt_core.stages import ASSESSMENT, STUDENTS
@@ -91,6 +91,7 @@ class Outputs:
             opinions count.
         form: The form of the task's outputs.
         student: The settings of the students, who may have a say in labels.
+        of_written: Whether the inputs are those that the teacher has written.
     """
 
     def __init__(
@@ -101,6 +102,8 @@ class Outputs:
         assessment: str,
         form: Form,
         student: StudentConfig,
+        *,
+        of_written: bool = False,
     ) -> None:
         self._run = run
         self._config = config
@@ -112,12 +115,18 @@ class Outputs:
             folder, _ = read_stage(run, ASSESSMENT, assessment)
             text = (folder / "assessment.json").read_text(encoding="utf-8")
             assessed = Assessment.model_validate_json(text)
+            abstention = assessed.abstention
             if run.task.is_multilabel:
                 self._judges = _SetJudge(run, config, engine, assessed)
             else:
-                self._judges = _Judges(run, config, engine, assessed, student)
+                committee = assessed.committee(of_written=of_written)
+                if committee is None:
+                    raise DataError(f"{ASSESSMENT}: holds no calibration; assess the teacher again")
+                abstention = committee.abstention
+                baseline = assessed.baseline
+                self._judges = _Judges(run, config, engine, committee, baseline, student)
             if config.min_precision > 0:
-                self._abstention = assessed.abstention
+                self._abstention = abstention
 
     def give(
         self, inputs: Sequence[SyntheticExample], temperature: float
@@ -223,8 +232,16 @@ class Outputs:
 class _Judges:
     """The teacher and whoever else has a say, as dev prefers it.
 
+    Args:
+        run: The run.
+        config: The settings of the teacher's queries.
+        engine: Queries the teacher.
+        committee: Whose opinions count.
+        baseline: Digest of the students of the labels alone, if they are among them.
+        student: Their settings.
+
     Raises:
-        DataError: The assessment is of a task without labels, or names an unknown opinion.
+        DataError: An opinion is not known.
     """
 
     def __init__(
@@ -232,23 +249,21 @@ class _Judges:
         run: Run,
         config: SynthesisConfig,
         engine: Engine,
-        assessed: Assessment,
+        committee: Committee,
+        baseline: str,
         student: StudentConfig,
     ) -> None:
-        if assessed.calibration is None:
-            raise DataError(f"{ASSESSMENT}: holds no calibration; assess the teacher again")
-        self._calibration = assessed.calibration
-        self._run, self._baseline = run, assessed.baseline
+        self._calibration = committee.calibration
+        self._run, self._baseline = run, baseline
         openers: dict[str, Callable[[], _Judge]] = {
             "teacher": lambda: LabelScorer(engine, run.task, correct_prior=config.correct_prior),
             "channel": lambda: ChannelScorer(engine, run.task),
             "students": lambda: Panel(self._students(), run.task, student),
             "embeddings": lambda: EmbeddingRegression.load(self._students() / EMBEDDINGS, run.task),
         }
-        unknown = set(assessed.heard) - openers.keys()
-        if unknown:
+        if unknown := set(committee.heard) - openers.keys():
             raise DataError(f"{ASSESSMENT}: opinions: {unknown} are not known to this version")
-        self._judges = {name: openers[name]() for name in assessed.heard}
+        self._judges = {name: openers[name]() for name in committee.heard}
 
     def _students(self) -> Path:
         return read_stage(self._run, STUDENTS.part(REAL_ARM), self._baseline)[0]

@@ -112,7 +112,9 @@ def generate(
             for stream in streams_of(shard, config)
         ]
         forms = read_forms(run, data)
-        with _open_outputs(run, config, student, teacher, assessment, forms.outputs) as outputs:
+        with _open_outputs(
+            run, config, student, teacher, assessment, forms.outputs, of_written=True
+        ) as outputs:
             writer = InputWriter(run, config, outputs.engine, requests, forms.inputs)
 
             def make(block: Sequence[_Numbered]) -> list[SyntheticExample]:
@@ -159,7 +161,10 @@ def _open_outputs(
     teacher: str,
     assessment: str,
     form: Form,
+    *,
+    of_written: bool = False,
 ) -> Iterator[Outputs]:
     folder, _ = read_stage(run, TEACHER, teacher)
     with open_engine(config, folder) as opened:
-        yield Outputs(run, config, opened.engine, assessment, form, student)
+        engine = opened.engine
+        yield Outputs(run, config, engine, assessment, form, student, of_written=of_written)

@@ -25,10 +25,11 @@ from daftt_core.errors import DataError, GateError
 from daftt_core.evaluation import score
 from daftt_core.evaluation.arms import gain_over
 from daftt_core.evaluation.calibration import (
+    CHANNEL,
     TEACHER_ALONE,
     Abstention,
     Assessment,
-    Calibration,
+    Committee,
     Opinion,
     choose_threshold,
     expected_calibration_error,
@@ -54,6 +55,7 @@ _LEAST_PROBABILITY = 1e-12
 _OTHERS = {"students", "embeddings"}
 _LEAST_WEIGHT = 0.005
 """An opinion that counts less changes no label."""
+_NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,8 @@ def assess(
 
     Beside the teacher's answers, its reading of the inputs after each label, the students of the
     labels alone and a regression on embeddings may give their opinions of labels. A weight for each
-    is fitted with the calibration, and of three sets of opinions (the teacher's answers, the
-    teacher both ways round, all) that with the lowest log-loss on dev is taught. All of this is
-    cross-fitted on two halves of dev.
+    is fitted with the calibration, and dev decides who is heard. All of this is cross-fitted on two
+    halves of dev.
 
     The tuned teacher's answers to the dev examples are kept in ``dev-predictions.jsonl``, so that
     two teachers can be compared example by example.
@@ -125,8 +126,14 @@ def assess(
         by_seed = _by_seed(baseline_folder, dev)
         if opinions and synthesis.second_opinion:
             opinions |= _ask_others(run, baseline_folder, dev, by_seed)
-        taught, listed = _choose(run, synthesis, dev, teaching, opinions)
-        others = {each.name for each in listed if each.weight is not None} & _OTHERS
+        taught, told = teaching, dict[str, Any]()
+        if len(opinions) > 1:
+            given, written = _choose(run, synthesis, dev, teaching, opinions)
+            if tuple(given.weights) != (TEACHER_ALONE,):
+                taught = given.labels
+            told["opinions"] = _listed(run, synthesis, dev, opinions, given.weights)
+            told["written"] = None if written is given else written.stored
+            told["baseline"] = baseline if _OTHERS & {*given.weights, *written.weights} else ""
         gain = gain_over(
             by_seed,
             taught.answers,
@@ -140,15 +147,13 @@ def assess(
             teacher=opened.model,
             dev_score=teaching.score,
             labels_dev_score=None if taught is teaching else taught.score,
-            opinions=listed,
-            baseline=baseline if others else "",
             tuned_dev_score=None if opened.is_tuned else tuned.score,
             untuned_dev_score=untuned.score,
             baseline_dev_score=float(np.mean(students.dev_scores)),
             gain_low=gain.low,
             gain_high=gain.high,
             passed=gain.high >= 0,
-            **teaching.calibration | taught.calibration,
+            **teaching.calibration | taught.calibration | told,
         )
         write_jsonl(folder / "dev-predictions.jsonl", tuned.answers)
         write_text(folder / "assessment.json", assessment.model_dump_json(indent=1))
@@ -285,7 +290,7 @@ def _ask_teacher(
         if log_probs is None:
             log.info("%s cannot say how probable an input is; it is not asked", opened.model)
         else:
-            opinions["channel"] = log_probs
+            opinions[CHANNEL] = log_probs
     return opinions
 
 
@@ -307,8 +312,13 @@ def _choose(
     dev: Sequence[Example],
     teaching: _Scored,
     opinions: dict[str, NDArray[np.float64]],
-) -> tuple[_Scored, tuple[Opinion, ...]]:
-    """Return the labels that dev prefers, and what each opinion is worth; of equals the simplest.
+) -> tuple[_Committee, _Committee]:
+    """Return who is to label real inputs, and who those that the teacher writes.
+
+    Of the teacher's answers alone and with the opinions that cost little, dev prefers what has the
+    lower log-loss. The channel costs a reading of the input for each label, so it has to be clearly
+    better: by the 95% interval of its gain. Of an input that was written for a label it would only
+    say so, hence the second committee.
 
     Args:
         run: The run.
@@ -317,44 +327,87 @@ def _choose(
         teaching: The labels by the teacher's answers alone.
         opinions: Log-probabilities by name, each of shape [examples, labels].
     """
-    if len(opinions) < 2:
-        return teaching, ()
+    cheap = tuple(name for name in opinions if name != CHANNEL)
     candidates: dict[tuple[str, ...], _Scored] = {(TEACHER_ALONE,): teaching}
-    for heard in (tuple(name for name in opinions if name not in _OTHERS), tuple(opinions)):
-        if heard not in candidates:
-            candidates[heard] = _judge(run, synthesis, dev, [opinions[name] for name in heard])
-    losses = {heard: _log_loss(judged.answers) for heard, judged in candidates.items()}
-    best = min(losses, key=lambda heard: losses[heard])
-    taught, weights = _without_the_unheard(best, candidates[best])
-    if tuple(weights) == (TEACHER_ALONE,):
-        taught = teaching
+    for names in (cheap, (TEACHER_ALONE, CHANNEL), tuple(opinions)):
+        if names not in candidates and opinions.keys() >= set(names):
+            candidates[names] = _judge(run, synthesis, dev, [opinions[name] for name in names])
+    losses = {names: _log_losses(judged.answers) for names, judged in candidates.items()}
     log.info(
-        "log-loss on dev: %s; labels are given by %s",
-        ", ".join(f"{loss:.3f} by {' + '.join(heard)}" for heard, loss in losses.items()),
-        " + ".join(weights),
+        "log-loss on dev: %s",
+        ", ".join(f"{loss.mean():.3f} by {' + '.join(names)}" for names, loss in losses.items()),
     )
-    alone = {
-        name: _judge(run, synthesis, dev, [log_probs]).score for name, log_probs in opinions.items()
-    }
-    listed = (
-        Opinion(name=name, dev_score=score, weight=weights.get(name))
-        for name, score in alone.items()
+
+    def best(*, with_channel: bool) -> tuple[str, ...]:
+        names = [each for each in losses if (CHANNEL in each) == with_channel]
+        return min(names, key=lambda each: float(losses[each].mean()))
+
+    plain = best(with_channel=False)
+    written = given = _Committee.of(plain, candidates[plain])
+    if CHANNEL in opinions:
+        wider = best(with_channel=True)
+        gain = losses[plain] - losses[wider]
+        if gain.mean() > _NORMAL_95 * gain.std(ddof=1) / np.sqrt(len(gain)):
+            given = _Committee.of(wider, candidates[wider])
+    log.info(
+        "labels of real inputs are given by %s; of inputs that the teacher writes, by %s",
+        " + ".join(given.weights),
+        " + ".join(written.weights),
     )
-    return taught, tuple(listed)
+    return given, written
 
 
-def _without_the_unheard(names: Sequence[str], taught: _Scored) -> tuple[_Scored, dict[str, float]]:
-    """Leave out whose weight is zero, so that nobody asks them; return the others' weights."""
-    calibration: Calibration = taught.calibration["calibration"]
-    weights = {
-        name: weight
-        for name, weight in zip(names, calibration.weights, strict=True)
-        if weight >= _LEAST_WEIGHT
-    }
-    if not weights:  # all that is known is how frequent the labels are
-        return taught, dict(zip(names, calibration.weights, strict=True))
-    heard = calibration.model_copy(update={"weights": tuple(weights.values())})
-    return replace(taught, calibration=taught.calibration | {"calibration": heard}), weights
+@dataclass(frozen=True)
+class _Committee:
+    """The labels of some opinions together.
+
+    Attributes:
+        labels: What they say of dev.
+        weights: The weight of each that is heard; who has none is not asked.
+    """
+
+    labels: _Scored
+    weights: dict[str, float]
+
+    @classmethod
+    def of(cls, names: Sequence[str], labels: _Scored) -> _Committee:
+        """Leave out whose weight is zero, unless nobody has any."""
+        calibration = labels.calibration["calibration"]
+        fitted = dict(zip(names, calibration.weights, strict=True))
+        heard = {name: weight for name, weight in fitted.items() if weight >= _LEAST_WEIGHT}
+        heard = heard or fitted
+        calibration = calibration.model_copy(update={"weights": tuple(heard.values())})
+        return cls(
+            replace(labels, calibration=labels.calibration | {"calibration": calibration}), heard
+        )
+
+    @property
+    def stored(self) -> Committee:
+        """Return them as the assessment keeps them."""
+        calibration = self.labels.calibration
+        return Committee(
+            heard=tuple(self.weights),
+            calibration=calibration["calibration"],
+            abstention=calibration["abstention"],
+        )
+
+
+def _listed(
+    run: Run,
+    synthesis: SynthesisConfig,
+    dev: Sequence[Example],
+    opinions: dict[str, NDArray[np.float64]],
+    weights: dict[str, float],
+) -> tuple[Opinion, ...]:
+    """Return what each opinion is worth alone, and its weight."""
+    return tuple(
+        Opinion(
+            name=name,
+            dev_score=_judge(run, synthesis, dev, [log_probs]).score,
+            weight=weights.get(name),
+        )
+        for name, log_probs in opinions.items()
+    )
 
 
 def _judge(
@@ -399,9 +452,9 @@ def _judge(
     return _Scored(answers, _score_of(run, answers), opinions[0], calibration)
 
 
-def _log_loss(answers: Sequence[Prediction]) -> float:
+def _log_losses(answers: Sequence[Prediction]) -> NDArray[np.float64]:
     right = [answer.distribution[answer.gold] for answer in answers]
-    return float(-np.log(np.maximum(right, _LEAST_PROBABILITY)).mean())
+    return np.asarray(-np.log(np.maximum(right, _LEAST_PROBABILITY)))
 
 
 def _answers(

@@ -14,12 +14,13 @@ from toy_run import toy_config
 
 from daftt_core.data import prepare
 from daftt_core.errors import DataError, GateError
-from daftt_core.evaluation import Assessment
+from daftt_core.evaluation import Assessment, Calibration, Opinion
 from daftt_core.evaluation.arms import gain_over
+from daftt_core.evaluation.calibration import Committee
 from daftt_core.preflight import resolve
 from daftt_core.records import Example, Prediction, read_jsonl, write_jsonl
 from daftt_core.storage import read_manifest
-from daftt_core.teacher import assess, train
+from daftt_core.teacher import assess, assessment, train
 from daftt_core.workspace import StageResult, read_examples, run_stage
 
 
@@ -203,18 +204,64 @@ def test_students_that_know_nothing_are_not_heard(tmp_path: Path) -> None:
     assert (found.labels_dev_score, found.baseline) == (None, "")
 
 
-def test_a_teacher_that_knows_what_inputs_look_like_is_asked_both_ways(tmp_path: Path) -> None:
-    folder, _ = judge(tmp_path, 0.5, synthesis_channel_labels=2, teacher_epochs=40)
-    found = Assessment.model_validate_json((folder / "assessment.json").read_text())
-    assert found.calibration is not None
-    assert found.heard == ("teacher", "channel")
-    assert len(found.calibration.weights) == 2
-    answered, read = found.opinions
-    assert answered.dev_score == found.dev_score
-    assert read.dev_score > 0.6  # an untrained one would have half
-    assert found.labels_dev_score is not None
-    assert found.labels_dev_score >= found.dev_score
-    assert found.baseline == ""
+def opinion(gold: np.ndarray, right: float, seed: int) -> np.ndarray:
+    """Log-probabilities of two labels by somebody who is right so often, and says 0.8 each time."""
+    said = np.where(np.random.default_rng(seed).random(len(gold)) < right, gold, 1 - gold)
+    return np.log(np.where(np.eye(2)[said] == 1, 0.8, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("right", "same", "given"),
+    [
+        (0.8, False, {"teacher", "channel", "students"}),
+        (0.5, False, {"teacher", "students"}),  # knows nothing
+        (0.8, True, {"teacher", "students"}),  # says what the teacher says
+    ],
+)
+def test_the_channel_is_heard_where_it_is_clearly_better_and_never_of_written_inputs(
+    tmp_path: Path, right: float, same: bool, given: set[str]
+) -> None:
+    config = toy_config(tmp_path)
+    run = resolve(config)
+    labels, gold = run.task.label_names, np.random.default_rng(0).integers(0, 2, 300)
+    dev = [Example.of(f"remark {i}", output=labels[index]) for i, index in enumerate(gold)]
+    teacher = opinion(gold, 0.8, seed=1)
+    channel = teacher if same else opinion(gold, right, seed=2)
+    opinions = {"teacher": teacher, "channel": channel, "students": opinion(gold, 0.7, seed=3)}
+    teaching = assessment._judge(run, config.synthesis, dev, [teacher])
+    real, written = assessment._choose(run, config.synthesis, dev, teaching, opinions)
+    assert set(real.weights) == given
+    assert set(written.weights) == {"teacher", "students"}
+    assert (real is written) == ("channel" not in given)
+    assert real.labels.score >= teaching.score
+    kept = written.stored
+    assert kept.heard == tuple(written.weights)
+    assert kept.calibration.weights == pytest.approx(tuple(written.weights.values()))
+
+
+def test_who_labels_what_is_kept() -> None:
+    both = Calibration(weights=(0.5, 0.5), bias=(0.0, 0.0))
+    alone = Calibration(weights=(1.0,), bias=(0.1, -0.1))
+    found = Assessment(
+        metric="accuracy",
+        dev_examples=24,
+        dev_score=0.75,
+        untuned_dev_score=0.5,
+        baseline_dev_score=0.5,
+        passed=True,
+        calibration=both,
+        opinions=tuple(
+            Opinion(name=name, dev_score=0.7, weight=0.5) for name in ("teacher", "channel")
+        ),
+        written=Committee(heard=("teacher",), calibration=alone),
+    )
+    again = Assessment.model_validate_json(found.model_dump_json())
+    for one in (found, again):
+        assert one.committee() == Committee(heard=("teacher", "channel"), calibration=both)
+        assert one.committee(of_written=True) == Committee(heard=("teacher",), calibration=alone)
+    older = found.model_copy(update={"written": None, "opinions": (), "baseline": "0123"})
+    known = Committee(heard=("teacher", "students"), calibration=both)
+    assert older.committee() == older.committee(of_written=True) == known
 
 
 def test_of_more_labels_than_are_allowed_the_teacher_answers_only(tmp_path: Path) -> None:
