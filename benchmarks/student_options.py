@@ -2,12 +2,14 @@
 
     python benchmarks/student_options.py runs/movie-reviews-e3af247b
     python benchmarks/student_options.py runs/movie-reviews-e3af247b --arm real+both --seeds 3
+    python benchmarks/student_options.py runs/movie-reviews-e3af247b --only "start model"
 
 The arm is trained anew from the run's own examples, once for each option and seed; a seed means the
-same head and the same dropout under every option. The students answer what the dev split holds
-beside the examples that the run itself used as dev, so that stopping early, which looks at those,
-gains nothing by having seen them. Test is not read. The interval of a difference is a paired
-bootstrap over dev examples (and seeds, where there are several).
+same head and the same dropout under every option. The students answer what the splits for dev and
+training hold beside the examples that the run itself used, so that stopping early, which looks at
+dev, gains nothing by having seen them. They start from the run's students of the labels alone,
+where the run's own do, so there are at most as many of them. Test is not read. The interval of a
+difference is a paired bootstrap over these examples (and seeds, where there are several).
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import argparse
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +41,11 @@ OPTIONS: dict[str, dict[str, object]] = {
     "soft_labels": {"soft_labels": True},
     "real_weight 4": {"real_weight": 4.0},
     "order real-last": {"order": "real-last"},
+    "start model": {"start": "model"},
 }
+READ = ("data", "curated", "students/real")
+"""Stages that the students of other arms learn from, and start from."""
+
 _RESAMPLES = 5000
 
 
@@ -46,48 +54,66 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run")
     parser.add_argument("--arm", default="real+annotated")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--dev", type=int, default=1000, help="size of the dev split, at most")
+    parser.add_argument("--seeds", type=int, default=1, help="at most the run's own")
+    parser.add_argument("--dev", type=int, default=1000, help="examples that are answered, at most")
+    parser.add_argument("--only", default=",".join(OPTIONS), help="options, separated by commas")
     given = parser.parse_args()
     config = Config.model_validate_json((given.run / "preflight/config.json").read_text())
     run = Run.model_validate_json((given.run / "preflight/run.json").read_text())
     run = run.model_copy(update={"uri": str(given.run)})
-    dev = unused_dev(run, config, given.arm, given.dev)
-    print(f"arm {given.arm}: {len(dev)} dev examples, seeds: {given.seeds}\n")
+    dev = unused(run, config, given.arm, given.dev)
+    seeds = min(given.seeds, config.student.seeds)
+    print(f"arm {given.arm}: {len(dev)} examples, seeds: {seeds}\n")
     print("| option | score | difference, points | 95% interval | |\n|---|---|---|---|---|")
     plain: np.ndarray | None = None
-    for name, settings in OPTIONS.items():
-        student = config.student.model_copy(update={"seeds": given.seeds, **settings})
+    for name in dict.fromkeys(("defaults", *given.only.split(","))):
+        student = config.student.model_copy(update={"seeds": seeds, **OPTIONS[name]})
         changed = config.model_copy(update={"student": student})
         scores = _scores(run, changed, given.arm, dev)
         show(name, scores, plain)
         plain = scores if plain is None else plain
 
 
-def unused_dev(run: Run, config: Config, arm: str, count: int) -> list[Example]:
-    """Return the examples of the dev split that the run did not use."""
+def unused(
+    run: Run, config: Config, arm: str, count: int, *, parts: Sequence[str] = ("dev", "gold")
+) -> list[Example]:
+    """Return labelled examples of the splits for dev and training that the run did not use.
+
+    Args:
+        run: The run.
+        config: Its settings.
+        arm: An arm whose examples are left out.
+        count: How many, at most.
+        parts: Where they are looked for, first in the first: dev's split, or that of training.
+
+    Raises:
+        DataError: The run used all that there are.
+    """
+    more = {"dev_count": count, "unlabelled_count": config.data.unlabelled_count + count}
     with tempfile.TemporaryDirectory() as folder:
         wider = run.model_copy(update={"uri": folder})
-        data = config.data.model_copy(update={"dev_count": count})
-        dev = read_examples(wider, "data", prepare(wider, data).digest, "dev")
-    learned = read_arm(run, arm, *digests(run)).examples
-    seen = {example.id for example in (*learned, *read_examples(run, "data", None, "dev"))}
-    left = [example for example in dev if example.id not in seen]
+        data = config.data.model_copy(update=more)
+        digest = prepare(wider, data).digest
+        found = [read_examples(wider, "data", digest, name) for name in parts]
+    used = [read_examples(run, "data", None, name) for name in ("dev", "unlabelled")]
+    learned = read_arm(run, arm, *digests(run)[:2]).examples
+    seen = {example.id for example in chain(learned, *used)}
+    left = [example for example in chain(*found) if example.id not in seen]
     if not left:
-        raise DataError(f"{run.uri}: its run used all of the dev split's {len(dev)} examples")
-    return left
+        raise DataError(f"{run.uri}: its run used all examples of its splits")
+    return left[:count]
 
 
-def digests(run: Run) -> tuple[str, str]:
+def digests(run: Run) -> list[str]:
     """Return the digests of the stages that arms learn from; empty where one is missing."""
-    manifests = [stage_manifest(run, stage) for stage in ("data", "curated")]
-    return tuple(manifest.digest if manifest else "" for manifest in manifests)
+    manifests = [stage_manifest(run, stage) for stage in READ]
+    return [manifest.digest if manifest else "" for manifest in manifests]
 
 
 def _scores(run: Run, config: Config, arm: str, dev: list[Example]) -> np.ndarray:
     """Train an arm's students in a folder of their own; return their score on each example."""
     with tempfile.TemporaryDirectory() as place:
-        for stage in ("data", "curated"):
+        for stage in READ:
             shutil.copytree(Path(run.uri) / stage, Path(place) / stage)
         return students_scores(run.model_copy(update={"uri": place}), config, arm, dev)
 

@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.special import logsumexp
-from student_options import digests, show, students_scores, unused_dev
+from student_options import digests, show, students_scores, unused
 
 from daftt_core.config import Config
 from daftt_core.data import prepare
@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run")
     parser.add_argument("--only", default=",".join(_TRIALS), help="trials, separated by commas")
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=2, help="at most the run's own")
     parser.add_argument("--dev", type=int, default=1000, help="size of the dev split, at most")
     given = parser.parse_args()
     be_quiet()
@@ -131,8 +131,9 @@ def main() -> None:
     config = Config.model_validate_json((given.run / "preflight/config.json").read_text())
     run = Run.model_validate_json((given.run / "preflight/run.json").read_text())
     finished = Finished(config, run.model_copy(update={"uri": str(given.run)}))
-    dev = unused_dev(finished.run, config, "real+annotated", given.dev)
-    print(f"{len(dev)} dev examples, seeds: {given.seeds}\n")
+    dev = unused(finished.run, config, "real+annotated", given.dev, parts=["dev"])
+    seeds = min(given.seeds, finished.config.student.seeds)
+    print(f"{len(dev)} dev examples, seeds: {seeds}\n")
     print("| examples | score | difference, points | 95% interval | |\n|---|---|---|---|---|")
     plain: dict[str, Floats] = {}
     for name in given.only.split(","):
@@ -142,7 +143,7 @@ def main() -> None:
         if arm not in plain:
             trials.insert(0, (f"{source}, as in the run", finished.curated(source)))
         for title, examples in trials:
-            scores = _scores(finished, arm, examples, given.seeds, dev)
+            scores = _scores(finished, arm, examples, seeds, dev)
             show(f"{title}: {len(examples)}", scores, plain.get(arm))
             plain.setdefault(arm, scores)
 
@@ -242,7 +243,8 @@ def _scores(
     config = finished.config.model_copy(update={"student": student})
     with tempfile.TemporaryDirectory() as folder:
         own = finished.run.model_copy(update={"uri": folder})
-        shutil.copytree(finished.run.folder / "data", Path(folder) / "data")
+        for stage in ("data", "students/real"):
+            shutil.copytree(finished.run.folder / stage, Path(folder) / stage)
         run_stage(
             own,
             "curated",

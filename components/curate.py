@@ -4,6 +4,7 @@ Args:
     run: The run's folder or prefix.
     settings: Digest of its settings.
     data: Digest of the data.
+    baseline: The baseline students.
     synthetic: The shards.
     synthetic_data: The funnel, and where the examples are.
 
@@ -18,7 +19,12 @@ from components.images import CORE_IMAGE
 
 @dsl.component(base_image=CORE_IMAGE, install_kfp_package=False)
 def curate(
-    run: str, settings: str, data: str, synthetic: list, synthetic_data: dsl.Output[dsl.Dataset]
+    run: str,
+    settings: str,
+    data: str,
+    baseline: str,
+    synthetic: list,
+    synthetic_data: dsl.Output[dsl.Dataset],
 ) -> list:
     """Run every filter, and count each rejection by its reason."""
     from daftt_core.curation import curate as run_filters
@@ -31,5 +37,6 @@ def curate(
         arms = augmented_arms(config.synthesis.mode)
         result = run_filters(here, config.curation, data, references(synthetic), arms)
         record_artifact(synthetic_data, here, "curated", result)
-        digests = {"data": data, "curated": result.digest}
+        students = references([baseline])["students/real"]
+        digests = {"data": data, "curated": result.digest, "baseline": students}
         return [{"arms": arm, **digests} for arm in result.result.arms]

@@ -46,7 +46,9 @@ def run_stages(config: Config) -> Run:
     wanted = augmented_arms(config.synthesis.mode)
     kept = curate(run, config.curation, data.digest, written, wanted)
     for arm in kept.summary["arms"]:
-        students[arm] = train_arm(run, config.student, arm, data.digest, kept.digest).digest
+        students[arm] = train_arm(
+            run, config.student, arm, data.digest, kept.digest, students["real"]
+        ).digest
     answers = predict_test(run, config.student, data.summary["test_digest"], students)
     evaluate(run, config.evaluation, answers.digest, students)
     write_report(run)

@@ -48,7 +48,9 @@ def add_stages(
         promotes: Whether the run's best student may become the champion.
     """
     run_and_data = {"run": run, "settings": settings, "data": prepared["data"]}
-    baseline = train_students(arms=prepared["baseline_arms"], curated="", **run_and_data)
+    baseline = train_students(
+        arms=prepared["baseline_arms"], curated="", baseline="", **run_and_data
+    )
     pod.run(baseline, "Students: labels alone", hours=48)
     teacher = train_teacher(mixture=prepared["mixture"], **run_and_data)
     pod.with_gpus(teacher_gpus).run(teacher, "Fine-tune teacher", hours=7 * 24)
@@ -67,11 +69,18 @@ def add_stages(
             assessment=shard.assessment,
         )
         pod.run(written, "Annotate or generate", hours=24)
-    curated = curate(synthetic=dsl.Collected(written.output), **run_and_data)
+    curated = curate(
+        baseline=baseline.output, synthetic=dsl.Collected(written.output), **run_and_data
+    )
     pods.light(curated, "Curate")
     with dsl.ParallelFor(curated.outputs["Output"], name="Augmented arms") as item:
         augmented = train_students(
-            arms=item.arms, run=run, settings=settings, data=item.data, curated=item.curated
+            arms=item.arms,
+            run=run,
+            settings=settings,
+            data=item.data,
+            curated=item.curated,
+            baseline=item.baseline,
         )
         pod.run(augmented, "Students of an arm", hours=24)
     judged = evaluate(

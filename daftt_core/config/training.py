@@ -155,8 +155,13 @@ class StudentConfig(Section):
     which dev takes the better (best)."""
     seeds: int = Field(default=3, ge=1, le=50)
     """Students per arm."""
+    start: Literal["labels", "model"] = "labels"
+    """What a classifier of an arm with synthetic examples starts from: the student of the labels
+    alone with its number, where those were trained by contrast (labels), or the student model
+    (model)."""
     epochs: int = Field(default=2, ge=1, le=10_000)
-    """Passes over an arm's examples, at most."""
+    """Passes over an arm's examples, at most; half as many, rounded up, where a student starts from
+    one of the labels alone."""
     min_steps: NonNegative = 60
     """Optimizer steps at least; small arms get more passes to reach it."""
     learning_rate: ProperShare = 2e-4
@@ -199,16 +204,18 @@ class StudentConfig(Section):
     """Also train on the true labels of the unlabelled inputs, where they are known: the upper
     bound."""
 
-    def steps(self, real: int, others: int = 0) -> int:
+    def steps(self, real: int, others: int = 0, *, ahead: bool = False) -> int:
         """Return the optimizer steps of one student: its epochs, and ``min_steps`` at least.
 
         Args:
             real: Real labelled examples.
             others: Synthetic and gold ones; with order real-last the two are trained on in turn.
+            ahead: Whether it starts from a student of the labels alone.
         """
         phases = [real, others] if self.order == "real-last" else [real + others]
+        passes = (self.epochs + 1) // 2 if ahead else self.epochs
         return sum(
-            max(self.epochs * math.ceil(examples / self.batch_size), self.min_steps)
+            max(passes * math.ceil(examples / self.batch_size), self.min_steps)
             for examples in phases
             if examples
         )

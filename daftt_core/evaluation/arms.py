@@ -109,6 +109,7 @@ def compare_arms(
                 way=training[name].way,
                 recipes=training[name].recipes or {},
                 recipe=training[name].recipe,
+                start=training[name].start,
                 **(_label_results(answers, name) if answers.task.is_classification else {}),
             )
         )

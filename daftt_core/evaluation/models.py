@@ -129,6 +129,8 @@ class ArmResult(_Part):
         way: The way whose students these are: ``plain``, ``contrastive`` or ``distilled``.
         recipes: Score on dev of a first student of each recipe; empty where there was one.
         recipe: What they learned from: ``all`` or ``surest``.
+        start: ``labels`` where they started from the students of the labels alone; None: from the
+            model.
     """
 
     arm: str
@@ -148,6 +150,7 @@ class ArmResult(_Part):
     way: str = "plain"
     recipes: dict[str, float] = {}
     recipe: str = "all"
+    start: str | None = None
 
     @property
     def dev_mean(self) -> float:

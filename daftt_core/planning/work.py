@@ -120,7 +120,8 @@ class Work:
 
         The students of the labels alone may be trained in two ways, and where dev is small also on
         parts of the labels; the others may have a first student of another recipe, and be distilled
-        (:mod:`daftt_core.student.seeds`).
+        (:mod:`daftt_core.student.seeds`). Where dev may prefer training by contrast, it is taken to
+        do so.
         """
         student = self._config.student
         ways = self._ways(arm)
@@ -131,9 +132,11 @@ class Work:
                 groups += [(FOLDS, way, self._steps(way, part)) for way in ways]
             return groups
         annotated, others = self._synthetic(arm)
+        ahead = arm != "gold" and student.start == "labels" and CONTRASTIVE in self._ways("real")
+        sure = round(SUREST_SHARE * annotated)
         inputs = {
-            ALL: self._steps(PLAIN, self.labelled, annotated + others),
-            SUREST: self._steps(PLAIN, self.labelled, round(SUREST_SHARE * annotated) + others),
+            ALL: self._steps(PLAIN, self.labelled, annotated + others, ahead=ahead),
+            SUREST: self._steps(PLAIN, self.labelled, sure + others, ahead=ahead),
         }
         recipe, *rivals = student.recipes(self._task.kind, annotated)
         groups = [(student.seeds, PLAIN, inputs[recipe])]
@@ -150,10 +153,10 @@ class Work:
         """Whether the students read the mean over an input's tokens."""
         return self._config.student.pooling == "mean" and self._student.architecture in POOLED
 
-    def _steps(self, way: str, labelled: int, others: int = 0) -> int:
+    def _steps(self, way: str, labelled: int, others: int = 0, *, ahead: bool = False) -> int:
         """Return the inputs in the steps of one student."""
         config = self._config.student
-        steps = config.steps(labelled, others)
+        steps = config.steps(labelled, others, ahead=ahead)
         if way == CONTRASTIVE:
             steps = config.contrastive_steps(labelled)
         return steps * self._batch(way, labelled)

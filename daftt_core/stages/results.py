@@ -334,6 +334,8 @@ class StudentsResult(_Part):
         way: The better one, by which they are trained: ``plain``, ``contrastive`` or ``distilled``.
         recipes: Score on dev of a first student of each recipe; absent where there was one.
         recipe: What they learned from: ``all`` or ``surest``.
+        start: ``labels`` where they started from the students of the labels alone; absent where
+            they started from the model.
     """
 
     arm: str = ""
@@ -348,6 +350,7 @@ class StudentsResult(_Part):
     way: str = "plain"
     recipes: dict[str, float] | None = _absent()
     recipe: str = "all"
+    start: str | None = _absent()
 
 
 class PredictionsResult(_Part):

@@ -95,6 +95,7 @@ class Lesson:
         real: Number of real ones.
         dev: What their loss is measured on while they learn; None where it is not.
         truncated: Number of ``inputs`` and of ``outputs`` that were cut.
+        ahead: Whether its students start from those of the labels alone.
     """
 
     reading: Reading
@@ -102,10 +103,11 @@ class Lesson:
     real: int
     dev: Dataset | None
     truncated: dict[str, int]
+    ahead: bool = False
 
     def steps(self, config: StudentConfig) -> int:
         """Return the number of optimizer steps of one student."""
-        return config.steps(self.real, len(self.dataset) - self.real)
+        return config.steps(self.real, len(self.dataset) - self.real, ahead=self.ahead)
 
     @classmethod
     def of(
@@ -116,6 +118,8 @@ class Lesson:
         template: Template,
         collected: ArmExamples,
         dev: Sequence[Example],
+        *,
+        ahead: bool = False,
     ) -> Lesson:
         """Tokenize an arm's examples, with warnings about those that were cut.
 
@@ -155,7 +159,7 @@ class Lesson:
         measured = None
         if config.patience:
             measured = encode(tokenizer, reading, dev, outputs=True).dataset
-        return cls(reading, dataset, real, measured, encoded.truncated)
+        return cls(reading, dataset, real, measured, encoded.truncated, ahead)
 
 
 def example_weights(config: StudentConfig, examples: Sequence[Example], real: int) -> list[float]:

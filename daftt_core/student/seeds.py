@@ -23,7 +23,7 @@ from daftt_core.config.training import (
 )
 from daftt_core.evaluation import REAL_ARM, score
 from daftt_core.evaluation.arms import gain_over
-from daftt_core.modeling import Template, save_model, set_seeds
+from daftt_core.modeling import Template, load_classifier, save_model, set_seeds
 from daftt_core.records import Example, Prediction, SyntheticExample, seed_for, write_text
 from daftt_core.storage import commit, read_manifest, sound_manifest
 from daftt_core.student.contrastive import fit_contrastively
@@ -80,6 +80,7 @@ class Students:
         lesson: The same, tokenized.
         dev: The dev examples.
         folder: The stage's folder.
+        starts: The students of the labels alone, from which they start; None: from the template.
     """
 
     run: Run
@@ -90,6 +91,7 @@ class Students:
     lesson: Lesson
     dev: Sequence[Example]
     folder: Path
+    starts: Path | None = None
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -193,7 +195,10 @@ class Students:
         return self._learning_from(with_answers(self.run.task, self.examples, answers), config)
 
     def _learning_from(self, examples: ArmExamples, config: StudentConfig) -> Students:
-        lesson = Lesson.of(self.run.task, config, self.arm, self.template, examples, self.dev)
+        ahead = self.starts is not None
+        lesson = Lesson.of(
+            self.run.task, config, self.arm, self.template, examples, self.dev, ahead=ahead
+        )
         return replace(self, examples=examples, lesson=lesson)
 
     @staticmethod
@@ -298,6 +303,10 @@ class Students:
         seed = seed_for(self.run.seed, "student", str(index)) % 2**32  # numpy takes no more
         set_seeds(seed)  # a classifier's head is drawn at its start
         model = self.template.start()
+        if self.starts is not None:
+            labels = self.run.task.label_names
+            start, _ = load_classifier(self.starts / f"seed-{index}", labels, trained=True)
+            model.load_state_dict(start.state_dict())
         tokenizer = self.template.tokenizer
         name = f"arm {self.arm!r}, seed {index}"
         if way == CONTRASTIVE:

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from daftt_core.config import StudentConfig
+from daftt_core.config.training import CONTRASTIVE
 from daftt_core.errors import ConfigError
 from daftt_core.evaluation import REAL_ARM, score
 from daftt_core.modeling import Template, limit_threads, model_digest, set_seeds
@@ -33,18 +34,32 @@ from daftt_core.student.prediction import Questions
 from daftt_core.student.processes import students_at_once, work_on
 from daftt_core.student.seeds import Students
 from daftt_core.telemetry import Progress
-from daftt_core.workspace import Run, StageResult, read_examples, read_stage, run_stage
+from daftt_core.workspace import (
+    Run,
+    StageResult,
+    read_examples,
+    read_stage,
+    require_stage,
+    run_stage,
+)
 from daftt_core.workspace.progress import keep
 
 
 def train_arm(
-    run: Run, config: StudentConfig, arm: str, data_digest: str, curated_digest: str = ""
+    run: Run,
+    config: StudentConfig,
+    arm: str,
+    data_digest: str,
+    curated_digest: str = "",
+    baseline_digest: str = "",
 ) -> StageResult[StudentsResult]:
     """Train an arm's students, one for each seed, and predict dev with them.
 
     The model is read once, and the examples are tokenized once, for all of them; small ones are
     trained side by side where there is no GPU. They may be trained in two ways, of which dev takes
-    the better, and learn from what dev prefers.
+    the better, and learn from what dev prefers. Those of an arm with synthetic examples start from
+    the students of the labels alone where these were trained by contrast, each from the one with
+    its number.
 
     Stage ``students/<arm>`` gets the model folders ``seed-0``, ``seed-1``, ... and
     ``dev-predictions.jsonl``; that of the labels alone also ``embeddings``, a regression that may
@@ -58,6 +73,8 @@ def train_arm(
         arm: One of :data:`daftt_core.stages.ARMS`.
         data_digest: Digest of the stage ``data``.
         curated_digest: Digest of the stage ``curated``; not needed by arms without synthetic data.
+        baseline_digest: Digest of the stage ``students/real``, from whose students those of this
+            arm may start; empty: they start from the model.
 
     Raises:
         ConfigError: There is no such arm, or a setting does not fit the task.
@@ -67,6 +84,9 @@ def train_arm(
     """
     config.check_task(is_classification=run.task.is_classification)
     inputs = [config, model_digest(config.model), arm, data_digest, curated_digest]
+    ahead = _starts_ahead(run, config, baseline_digest)
+    if ahead:
+        inputs.append(baseline_digest)
 
     def work(folder: Path) -> StudentsResult:
         limit_threads()
@@ -79,8 +99,11 @@ def train_arm(
             mean_pooling=config.pooling == "mean",
             multilabel=run.task.is_multilabel,
         )
-        lesson = Lesson.of(run.task, config, arm, template, collected, dev)
-        trained = Students(run, config, arm, template, collected, lesson, dev, folder).take_best()
+        lesson = Lesson.of(run.task, config, arm, template, collected, dev, ahead=ahead)
+        starts = read_stage(run, STUDENTS.part(REAL_ARM), baseline_digest)[0] if ahead else None
+        trained = Students(
+            run, config, arm, template, collected, lesson, dev, folder, starts
+        ).take_best()
         if arm == REAL_ARM and template.pooled and not run.task.is_multilabel:
             _fit_regression(run, config, template, collected.examples, folder / EMBEDDINGS)
         answers = chain.from_iterable(trained.answers)
@@ -102,9 +125,19 @@ def train_arm(
             way=trained.way,
             recipe=trained.recipe,
             recipes=trained.recipes or None,
+            start="labels" if ahead else None,
         )
 
     return run_stage(run, STUDENTS.part(arm), inputs, work)
+
+
+def _starts_ahead(run: Run, config: StudentConfig, baseline_digest: str) -> bool:
+    """Return whether students start from those of the labels alone."""
+    if not baseline_digest or config.start == "model":
+        return False
+    stage = STUDENTS.part(REAL_ARM)
+    manifest = require_stage(run, stage, baseline_digest)
+    return stage.parse(manifest.summary, f"{run.uri}/{stage}").way == CONTRASTIVE
 
 
 def _fit_regression(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,10 +198,8 @@ class _StudentTrainer(Trainer):
         real, others = self._lesson.real, len(self._lesson.dataset) - self._lesson.real
         if self._config.order == "together" or not others:
             return super()._get_train_sampler(train_dataset)
-        parts = [
-            (range(real, real + others), self._config.steps(0, others)),
-            (range(real), self._config.steps(real)),
-        ]
+        steps = partial(self._config.steps, ahead=self._lesson.ahead)
+        parts = [(range(real, real + others), steps(0, others)), (range(real), steps(real))]
         lengths = self._lesson.dataset["length"][:]
         return InTurn(lengths, parts, self._config.batch_size, self.args.seed)
 

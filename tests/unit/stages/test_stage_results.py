@@ -210,6 +210,7 @@ SUMMARIES: dict[str, list[dict[str, object]]] = {
             "way": "contrastive",
             "recipes": {"all": 0.5, "surest": 0.4},
             "recipe": "all",
+            "start": "labels",
         },
     ],
     "predictions": [

@@ -64,6 +64,40 @@ def test_a_seed_gives_the_same_student_whatever_the_others_do(
     assert same(first, weights(run, "real", 1))
 
 
+def test_students_start_from_those_of_the_labels_that_were_trained_by_contrast(
+    run: Run, prepared: dict[str, str], config: StudentConfig
+) -> None:
+    data, curated = prepared["data"], prepared["curated"]
+    contrast = config.model_copy(update={"baseline": "contrastive", "epochs": 5, "min_steps": 0})
+    real = train_arm(run, contrast, "real", data)
+    still = contrast.model_copy(update={"learning_rate": 1e-30, "weight_decay": 0.0})
+    begun = train_arm(run, still, "real+both", data, curated, real.digest)
+    assert begun.result.start == "labels"
+    assert begun.result.steps == 3 * 4  # 30 examples in batches of 8; half of 5 passes
+    for seed in (0, 1):
+        start, end = weights(run, "real", seed), weights(run, "real+both", seed)
+        assert all(torch.allclose(start[name], end[name], atol=1e-20) for name in start)
+    resumed = train_arm(run, still, "real+both", data, curated, real.digest)
+    assert resumed.digest == begun.digest
+
+    bare = still.model_copy(update={"start": "model"})
+    fresh = train_arm(run, bare, "real+both", data, curated, real.digest)
+    assert (fresh.result.start, fresh.result.steps) == (None, 5 * 4)
+    start, end = weights(run, "real", 0), weights(run, "real+both", 0)
+    assert not torch.allclose(start["classifier.weight"], end["classifier.weight"])
+
+
+def test_students_do_not_start_from_those_that_were_fine_tuned(
+    run: Run, prepared: dict[str, str], config: StudentConfig
+) -> None:
+    data, curated = prepared["data"], prepared["curated"]
+    real = train_arm(run, config, "real", data)
+    with_them = train_arm(run, config, "real+both", data, curated, real.digest)
+    assert with_them.result.start is None
+    alone = train_arm(run, config, "real+both", data, curated)
+    assert alone.digest == with_them.digest
+
+
 def test_a_seed_means_the_same_fresh_head_in_every_arm(
     run: Run, prepared: dict[str, str], config: StudentConfig
 ) -> None:
