@@ -156,9 +156,8 @@ class StudentConfig(Section):
     seeds: int = Field(default=3, ge=1, le=50)
     """Students per arm."""
     start: Literal["labels", "model"] = "labels"
-    """What a classifier of an arm with synthetic examples starts from: the student of the labels
-    alone with its number, where those were trained by contrast (labels), or the student model
-    (model)."""
+    """What a classifier of the arm real+annotated starts from: the student of the labels alone with
+    its number, where those were trained by contrast (labels), or the student model (model)."""
     epochs: int = Field(default=2, ge=1, le=10_000)
     """Passes over an arm's examples, at most; half as many, rounded up, where a student starts from
     one of the labels alone."""
@@ -235,6 +234,13 @@ class StudentConfig(Section):
         if not pooled:
             return (PLAIN,)
         return (PLAIN, CONTRASTIVE) if self.baseline == "best" else (self.baseline,)
+
+    def may_start_ahead(self, arm: str) -> bool:
+        """Return whether an arm's students may start from those of the labels alone.
+
+        Not those that learn from inputs of the teacher's own: trials showed no gain.
+        """
+        return self.start == "labels" and arm == "real+annotated"
 
     def recipes(self, kind: str, annotated: int) -> tuple[str, ...]:
         """Return what an arm's students may learn from, the simpler first.

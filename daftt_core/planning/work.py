@@ -132,7 +132,7 @@ class Work:
                 groups += [(FOLDS, way, self._steps(way, part)) for way in ways]
             return groups
         annotated, others = self._synthetic(arm)
-        ahead = arm != "gold" and student.start == "labels" and CONTRASTIVE in self._ways("real")
+        ahead = student.may_start_ahead(arm) and CONTRASTIVE in self._ways("real")
         sure = round(SUREST_SHARE * annotated)
         inputs = {
             ALL: self._steps(PLAIN, self.labelled, annotated + others, ahead=ahead),

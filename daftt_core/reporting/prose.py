@@ -227,8 +227,8 @@ def describe_choices(evaluation: Evaluation) -> Iterator[str]:
                 f"synthetic examples, and {score(arm.recipes['surest'], metric)} with the surest "
                 f"labels alone; the students learned from {kept}."
             )
-    if any(arm.start == "labels" for arm in evaluation.arms):
-        yield "Students of arms with synthetic examples start from those of the labels alone."
+        if arm.start == "labels":
+            yield f"The students of {who} start from those of the labels alone."
 
 
 def calibration_caption(assessment: Assessment) -> str:

@@ -57,9 +57,9 @@ def train_arm(
 
     The model is read once, and the examples are tokenized once, for all of them; small ones are
     trained side by side where there is no GPU. They may be trained in two ways, of which dev takes
-    the better, and learn from what dev prefers. Those of an arm with synthetic examples start from
-    the students of the labels alone where these were trained by contrast, each from the one with
-    its number.
+    the better, and learn from what dev prefers. Those of the arm ``real+annotated`` start from the
+    students of the labels alone where these were trained by contrast, each from the one with its
+    number.
 
     Stage ``students/<arm>`` gets the model folders ``seed-0``, ``seed-1``, ... and
     ``dev-predictions.jsonl``; that of the labels alone also ``embeddings``, a regression that may
@@ -84,7 +84,7 @@ def train_arm(
     """
     config.check_task(is_classification=run.task.is_classification)
     inputs = [config, model_digest(config.model), arm, data_digest, curated_digest]
-    ahead = _starts_ahead(run, config, baseline_digest)
+    ahead = config.may_start_ahead(arm) and _by_contrast(run, baseline_digest)
     if ahead:
         inputs.append(baseline_digest)
 
@@ -131,9 +131,9 @@ def train_arm(
     return run_stage(run, STUDENTS.part(arm), inputs, work)
 
 
-def _starts_ahead(run: Run, config: StudentConfig, baseline_digest: str) -> bool:
-    """Return whether students start from those of the labels alone."""
-    if not baseline_digest or config.start == "model":
+def _by_contrast(run: Run, baseline_digest: str) -> bool:
+    """Return whether the students of the labels alone are there, and were trained by contrast."""
+    if not baseline_digest:
         return False
     stage = STUDENTS.part(REAL_ARM)
     manifest = require_stage(run, stage, baseline_digest)

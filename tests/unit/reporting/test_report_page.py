@@ -479,7 +479,7 @@ def test_what_dev_decided_about_the_students_is_told() -> None:
         "trained on the mean of the first ones' answers.",
         f"On dev a first student of {taught.arm} has 79.0% with all synthetic examples, and 78.6% "
         "with the surest labels alone; the students learned from all.",
-        "Students of arms with synthetic examples start from those of the labels alone.",
+        f"The students of {taught.arm} start from those of the labels alone.",
     ]
     sentence = headline(arms, taught, "accuracy", 0.95)
     assert "above the best that the 64 labels alone give" in sentence
