@@ -80,6 +80,8 @@ def train_arm(
         ConfigError: There is no such arm, or a setting does not fit the task.
         DataError: The arm has no examples of one of its sources.
         ModelError: The student model cannot be used.
+        StorageError: The data, the curated examples, or the students to start from are missing or
+            were rebuilt.
         TrainingError: Training diverged.
     """
     config.check_task(is_classification=run.task.is_classification)
