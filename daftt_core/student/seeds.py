@@ -195,10 +195,8 @@ class Students:
         return self._learning_from(with_answers(self.run.task, self.examples, answers), config)
 
     def _learning_from(self, examples: ArmExamples, config: StudentConfig) -> Students:
-        ahead = self.starts is not None
-        lesson = Lesson.of(
-            self.run.task, config, self.arm, self.template, examples, self.dev, ahead=ahead
-        )
+        task, ahead = self.run.task, self.lesson.ahead
+        lesson = Lesson.of(task, config, self.arm, self.template, examples, self.dev, ahead=ahead)
         return replace(self, examples=examples, lesson=lesson)
 
     @staticmethod

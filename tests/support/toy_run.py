@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tiny_models import tiny_bert, tiny_gpt_neox
 from toy_task import remarks, vocabulary, write_remarks, write_task
@@ -13,7 +14,7 @@ from daftt_core.evaluation import Assessment
 from daftt_core.preflight import resolve
 from daftt_core.workspace import StageResult
 
-__all__ = ["toy_config", "train_once", "write_assessment"]
+__all__ = ["assessment_of", "toy_config", "train_once", "write_assessment"]
 
 
 def toy_config(folder: Path, **settings: object) -> Config:
@@ -58,9 +59,9 @@ def toy_config(folder: Path, **settings: object) -> Config:
     )
 
 
-def write_assessment(folder: Path, **fields: object) -> None:
-    """Write what the stage ``assessment`` leaves of a teacher of whom only ``fields`` matter."""
-    assessment = Assessment(
+def assessment_of(**fields: Any) -> Assessment:
+    """The assessment of a teacher of whom only ``fields`` matter."""
+    return Assessment(
         metric="accuracy",
         dev_examples=24,
         dev_score=0.75,
@@ -69,7 +70,12 @@ def write_assessment(folder: Path, **fields: object) -> None:
         passed=True,
         **fields,
     )
-    (folder / "assessment.json").write_text(assessment.model_dump_json())
+
+
+def write_assessment(folder: Path, **fields: Any) -> None:
+    """Write what the stage ``assessment`` leaves of a teacher of whom only ``fields`` matter."""
+    text = assessment_of(**fields).model_dump_json()
+    (folder / "assessment.json").write_text(text)
 
 
 def train_once(config: Config) -> tuple[Path, StageResult]:

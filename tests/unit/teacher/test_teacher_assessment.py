@@ -10,7 +10,7 @@ import pytest
 import torch
 from completions_server import CompletionsServer
 from scipy.stats import binomtest, bootstrap
-from toy_run import toy_config
+from toy_run import assessment_of, toy_config
 
 from daftt_core.data import prepare
 from daftt_core.errors import DataError, GateError
@@ -242,13 +242,7 @@ def test_the_channel_is_heard_where_it_is_clearly_better_and_never_of_written_in
 def test_who_labels_what_is_kept() -> None:
     both = Calibration(weights=(0.5, 0.5), bias=(0.0, 0.0))
     alone = Calibration(weights=(1.0,), bias=(0.1, -0.1))
-    found = Assessment(
-        metric="accuracy",
-        dev_examples=24,
-        dev_score=0.75,
-        untuned_dev_score=0.5,
-        baseline_dev_score=0.5,
-        passed=True,
+    found = assessment_of(
         calibration=both,
         opinions=tuple(
             Opinion(name=name, dev_score=0.7, weight=0.5) for name in ("teacher", "channel")
