@@ -18,7 +18,6 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -58,6 +57,8 @@ def main() -> None:
     parser.add_argument("--dev", type=int, default=1000, help="examples that are answered, at most")
     parser.add_argument("--only", default=",".join(OPTIONS), help="options, separated by commas")
     given = parser.parse_args()
+    if unknown := set(given.only.split(",")) - OPTIONS.keys():
+        parser.error(f"--only: unknown options: {', '.join(unknown)} (known: {', '.join(OPTIONS)})")
     config = Config.model_validate_json((given.run / "preflight/config.json").read_text())
     run = Run.model_validate_json((given.run / "preflight/run.json").read_text())
     run = run.model_copy(update={"uri": str(given.run)})
@@ -75,7 +76,7 @@ def main() -> None:
 
 
 def unused(
-    run: Run, config: Config, arm: str, count: int, *, parts: Sequence[str] = ("dev", "gold")
+    run: Run, config: Config, arm: str, count: int, *, of_training: bool = True
 ) -> list[Example]:
     """Return labelled examples of the splits for dev and training that the run did not use.
 
@@ -84,7 +85,7 @@ def unused(
         config: Its settings.
         arm: An arm whose examples are left out.
         count: How many, at most.
-        parts: Where they are looked for, first in the first: dev's split, or that of training.
+        of_training: Whether those of the split for training follow, where their labels are known.
 
     Raises:
         DataError: The run used all that there are.
@@ -93,8 +94,9 @@ def unused(
     with tempfile.TemporaryDirectory() as folder:
         wider = run.model_copy(update={"uri": folder})
         data = config.data.model_copy(update=more)
-        digest = prepare(wider, data).digest
-        found = [read_examples(wider, "data", digest, name) for name in parts]
+        prepared = prepare(wider, data)
+        names = ["dev"] + ["gold"] * (of_training and prepared.result.gold_is_known)
+        found = [read_examples(wider, "data", prepared.digest, name) for name in names]
     used = [read_examples(run, "data", None, name) for name in ("dev", "unlabelled")]
     learned = read_arm(run, arm, *digests(run)[:2]).examples
     seen = {example.id for example in chain(learned, *used)}

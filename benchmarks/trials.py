@@ -126,13 +126,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="at most the run's own")
     parser.add_argument("--dev", type=int, default=1000, help="size of the dev split, at most")
     given = parser.parse_args()
+    if unknown := set(given.only.split(",")) - _TRIALS.keys():
+        parser.error(f"--only: unknown trials: {', '.join(unknown)} (known: {', '.join(_TRIALS)})")
     be_quiet()
     limit_threads()
     config = Config.model_validate_json((given.run / "preflight/config.json").read_text())
     run = Run.model_validate_json((given.run / "preflight/run.json").read_text())
     finished = Finished(config, run.model_copy(update={"uri": str(given.run)}))
-    dev = unused(finished.run, config, "real+annotated", given.dev, parts=["dev"])
-    seeds = min(given.seeds, finished.config.student.seeds)
+    dev = unused(finished.run, config, "real+annotated", given.dev, of_training=False)
+    seeds = min(given.seeds, config.student.seeds)
     print(f"{len(dev)} dev examples, seeds: {seeds}\n")
     print("| examples | score | difference, points | 95% interval | |\n|---|---|---|---|---|")
     plain: dict[str, Floats] = {}
